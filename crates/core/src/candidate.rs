@@ -1,0 +1,141 @@
+//! What routing chooses from: a worker seen without its address, with live load and health.
+
+use crate::WorkerId;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+/// One worker that may serve a call. Cheap to clone; load and health are shared and live.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Which worker.
+    pub id: WorkerId,
+    /// 0 to 100; only the highest tier with a ready worker is used.
+    pub priority: u8,
+    /// Multiplies its load in cost-aware scores; 1.0 is neutral, above 0.
+    pub cost: f32,
+    /// What is running on it.
+    pub load: Arc<Load>,
+}
+
+/// What routing may read of a prompt. Without a tokenizer that is its bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Prompt<'a> {
+    /// The bytes of the prompt as the client sent them, in order, uncopied.
+    pub chunks: &'a [&'a [u8]],
+}
+
+/// Live figures of one worker.
+#[derive(Debug, Default)]
+pub struct Load {
+    in_flight: AtomicU64,
+    served: AtomicU64,
+    health: AtomicU8,
+}
+
+/// Where a worker is in its life. Only `Ready` ones are picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Health {
+    /// Registered, not yet seen alive.
+    Pending = 0,
+    /// Serves.
+    Ready = 1,
+    /// Was alive, now fails its probes.
+    Unhealthy = 2,
+    /// Is being removed; finishes what it has.
+    Draining = 3,
+    /// Given up on.
+    Failed = 4,
+}
+
+impl Health {
+    /// The name in listings, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Unhealthy => "unhealthy",
+            Self::Draining => "draining",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Load {
+    /// Calls running now, streams until their last byte.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Calls ever begun.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        self.served.load(Relaxed)
+    }
+
+    /// Where the worker is in its life.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match self.health.load(Relaxed) {
+            1 => Health::Ready,
+            2 => Health::Unhealthy,
+            3 => Health::Draining,
+            4 => Health::Failed,
+            _ => Health::Pending,
+        }
+    }
+
+    /// Moves the worker on; returns where it was.
+    pub fn set_health(&self, health: Health) -> Health {
+        let was = self.health();
+        self.health.store(health as u8, Relaxed);
+        was
+    }
+}
+
+/// Counts one call on a worker for as long as it lives: taken at dispatch, dropped when the last
+/// byte has gone, the upstream failed or the client hung up.
+#[derive(Debug)]
+pub struct LoadGuard(Arc<Load>);
+
+impl LoadGuard {
+    /// Begins to count.
+    #[must_use]
+    pub fn new(load: &Arc<Load>) -> Self {
+        load.in_flight.fetch_add(1, Relaxed);
+        load.served.fetch_add(1, Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for LoadGuard {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_counts_while_it_lives() {
+        let load = Arc::new(Load::default());
+        let first = LoadGuard::new(&load);
+        let second = LoadGuard::new(&load);
+        assert_eq!((load.in_flight(), load.served()), (2, 2));
+        drop((first, second));
+        assert_eq!((load.in_flight(), load.served()), (0, 2));
+    }
+
+    #[test]
+    fn health_round_trips() {
+        let load = Load::default();
+        for health in [Health::Ready, Health::Unhealthy, Health::Draining, Health::Failed, Health::Pending] {
+            load.set_health(health);
+            assert_eq!(load.health(), health);
+        }
+    }
+}

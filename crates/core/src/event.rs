@@ -1,0 +1,131 @@
+//! One streamed step of an answer. Texts are borrowed from the bytes they arrived in: an event lives
+//! only until its writer has seen it.
+
+use crate::{Citation, Dialect, Fault, Finish, Json, ToolCallKind, Usage};
+use std::borrow::Cow;
+
+/// One streamed step of an answer.
+///
+/// A well-formed stream is: one `Start`; then, per choice, parts that are each opened once, grown by
+/// deltas and closed once (parts may interleave; numbers are unique in the stream and never reused);
+/// `Usage` any number of times, cumulative, the last wins; one `Finish` per choice; and last either
+/// `End` or `Error`, never both, never neither.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<'a> {
+    /// The upstream began to answer.
+    Start {
+        /// The upstream's id of the answer.
+        id: Option<Cow<'a, str>>,
+        /// The model that answers.
+        model: Option<Cow<'a, str>>,
+        /// Unix seconds, where the dialect says.
+        created: Option<u64>,
+    },
+    /// A part begins.
+    Open {
+        /// Its number, unique in the stream.
+        part: u32,
+        /// The answer it belongs to.
+        choice: u32,
+        /// What it will hold.
+        open: Open<'a>,
+    },
+    /// A part grows.
+    Delta {
+        /// Its number.
+        part: u32,
+        /// By what.
+        delta: Delta<'a>,
+    },
+    /// A part is complete.
+    Close {
+        /// Its number.
+        part: u32,
+    },
+    /// Token log probabilities for text just sent, verbatim.
+    Logprobs {
+        /// The answer they belong to.
+        choice: u32,
+        /// The dialect that can read them.
+        dialect: Dialect,
+        /// The whole object.
+        raw: Json,
+    },
+    /// Counts so far.
+    Usage(Box<Usage>),
+    /// An answer is complete.
+    Finish {
+        /// Which.
+        choice: u32,
+        /// Why.
+        finish: Finish,
+    },
+    /// The upstream is alive.
+    Ping,
+    /// The upstream failed in the middle; nothing follows.
+    Error(Fault),
+    /// All is said; nothing follows.
+    End,
+}
+
+/// What a part will hold.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Open<'a> {
+    /// Words of the answer.
+    Text,
+    /// Words of declining.
+    Refusal,
+    /// Thoughts.
+    Reasoning,
+    /// Thoughts withheld; the data comes whole.
+    Redacted(Cow<'a, str>),
+    /// A tool call; arguments follow as deltas.
+    ToolCall {
+        /// Ties it to its result.
+        call_id: Cow<'a, str>,
+        /// The tool.
+        name: Cow<'a, str>,
+        /// How its input is given.
+        kind: ToolCallKind,
+    },
+    /// A block only its own dialect understands (a provider-run tool or its result), whole.
+    Native {
+        /// Whose block it is.
+        dialect: Dialect,
+        /// Its type on the wire.
+        native_type: Cow<'a, str>,
+        /// The block as opened, verbatim.
+        raw: Json,
+    },
+}
+
+/// How a part grows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delta<'a> {
+    /// More words: text, refusal or reasoning, by what the part is.
+    Text(Cow<'a, str>),
+    /// More of a tool call's argument text.
+    Arguments(Cow<'a, str>),
+    /// The provider's proof for the thoughts, whole.
+    Signature(Cow<'a, str>),
+    /// What the words refer to.
+    Citation(Box<Citation>),
+    /// A step only the dialect of a [`Open::Native`] part understands, verbatim.
+    Native(Json),
+}
+
+impl Event<'_> {
+    /// Whether a client that received it has received part of the answer, so that the call can no
+    /// longer be tried elsewhere.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        match self {
+            Self::Open { .. }
+            | Self::Delta { .. }
+            | Self::Close { .. }
+            | Self::Logprobs { .. }
+            | Self::Finish { .. } => true,
+            Self::Start { .. } | Self::Usage(_) | Self::Ping | Self::Error(_) | Self::End => false,
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Events to reply and back. A non-streamed answer must equal the fold of the streamed one; this is
+//! the one place that says what folding means.
+
+use crate::{
+    Choice, Delta, Event, Fault, Item, ItemKind, Message, Open, Part, PartKind, ReasoningItem, Reply, Role,
+    ServerTool, ToolCall,
+};
+use std::borrow::Cow;
+
+/// Collects a stream into a [`Reply`].
+#[derive(Debug, Default)]
+pub struct Fold {
+    reply: Reply,
+    /// Parts in the order they were opened; one that closed waits for those before it.
+    open: Vec<OpenPart>,
+    fault: Option<Fault>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct OpenPart {
+    number: u32,
+    choice: u32,
+    growing: Growing,
+    closed: bool,
+}
+
+#[derive(Debug)]
+enum Growing {
+    /// Text or refusal: appended to the message at the end of the choice when closed.
+    Part(Part),
+    Item(ItemKind),
+}
+
+impl Fold {
+    /// Takes the next event.
+    pub fn push(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start { id, model, created } => {
+                self.reply.id = id.map(Cow::into_owned);
+                self.reply.model = model.map(Cow::into_owned);
+                self.reply.created = created;
+            }
+            Event::Open { part, choice, open } => {
+                self.open.push(OpenPart { number: part, choice, growing: Growing::new(open), closed: false });
+            }
+            Event::Delta { part, delta } => {
+                if let Some(open) = self.open.iter_mut().find(|open| open.number == part) {
+                    open.growing.grow(delta);
+                }
+            }
+            Event::Close { part } => {
+                if let Some(open) = self.open.iter_mut().find(|open| open.number == part) {
+                    open.closed = true;
+                }
+                while self.open.first().is_some_and(|open| open.closed) {
+                    let open = self.open.remove(0);
+                    self.settle(open.choice, open.growing);
+                }
+            }
+            Event::Logprobs { choice, dialect, raw } => {
+                let slot = &mut self.choice(choice).logprobs;
+                *slot = Some(match slot.take() {
+                    None => (dialect, raw),
+                    Some((_, before)) => (dialect, join_logprobs(&before, &raw)),
+                });
+            }
+            Event::Usage(usage) => match &mut self.reply.usage {
+                Some(before) => before.update(*usage),
+                none => *none = Some(usage),
+            },
+            Event::Finish { choice, finish } => self.choice(choice).finish = Some(finish),
+            Event::Ping => {}
+            Event::Error(fault) => self.fault = Some(fault),
+            Event::End => self.ended = true,
+        }
+    }
+
+    /// Whether `End` or `Error` was seen.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ended || self.fault.is_some()
+    }
+
+    /// The whole answer.
+    ///
+    /// # Errors
+    /// The fault that ended the stream.
+    pub fn finish(mut self) -> Result<Reply, Fault> {
+        for open in std::mem::take(&mut self.open) {
+            self.settle(open.choice, open.growing);
+        }
+        self.reply.choices.sort_by_key(|choice| choice.index);
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => Ok(self.reply),
+        }
+    }
+
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let choices = &mut self.reply.choices;
+        let at = choices.iter().position(|c| c.index == index).unwrap_or_else(|| {
+            choices.push(Choice { index, ..Choice::default() });
+            choices.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "at is a position just found or just pushed")]
+        &mut choices[at]
+    }
+
+    fn settle(&mut self, choice: u32, growing: Growing) {
+        let items = &mut self.choice(choice).items;
+        match growing {
+            Growing::Item(kind) => items.push(Item::new(kind)),
+            Growing::Part(part) => {
+                if let Some(Item { kind: ItemKind::Message(message), .. }) = items.last_mut() {
+                    message.parts.push(part);
+                } else {
+                    let message = Message { role: Role::Assistant, name: None, id: None, parts: vec![part] };
+                    items.push(Item::new(ItemKind::Message(message)));
+                }
+            }
+        }
+    }
+}
+
+impl Growing {
+    fn new(open: Open<'_>) -> Self {
+        match open {
+            Open::Text => Self::Part(Part::text("")),
+            Open::Refusal => Self::Part(Part::new(PartKind::Refusal(String::new()))),
+            Open::Reasoning => Self::Item(ItemKind::Reasoning(ReasoningItem {
+                text: vec![String::new()],
+                ..ReasoningItem::default()
+            })),
+            Open::Redacted(data) => Self::Item(ItemKind::Reasoning(ReasoningItem {
+                redacted: Some(data.into_owned()),
+                ..ReasoningItem::default()
+            })),
+            Open::ToolCall { call_id, name, kind } => Self::Item(ItemKind::ToolCall(ToolCall {
+                call_id: call_id.into_owned(),
+                item_id: None,
+                kind,
+                name: name.into_owned(),
+                arguments: String::new(),
+                signature: None,
+                cache: None,
+            })),
+            Open::Native { dialect, native_type, raw } => Self::Item(ItemKind::ServerTool(ServerTool {
+                dialect,
+                native_type: native_type.into_owned(),
+                raw,
+            })),
+        }
+    }
+
+    fn grow(&mut self, delta: Delta<'_>) {
+        match (self, delta) {
+            (
+                Self::Part(Part { kind: PartKind::Text { text, .. } | PartKind::Refusal(text), .. }),
+                Delta::Text(more),
+            ) => {
+                text.push_str(&more);
+            }
+            (Self::Part(Part { kind: PartKind::Text { citations, .. }, .. }), Delta::Citation(citation)) => {
+                citations.push(*citation);
+            }
+            (Self::Item(ItemKind::Reasoning(item)), Delta::Text(more)) => match item.text.last_mut() {
+                Some(text) => text.push_str(&more),
+                None => item.text.push(more.into_owned()),
+            },
+            (Self::Item(ItemKind::Reasoning(item)), Delta::Signature(signature)) => {
+                item.signature = Some(signature.into_owned());
+            }
+            (Self::Item(ItemKind::ToolCall(call)), Delta::Arguments(more)) => call.arguments.push_str(&more),
+            (Self::Item(ItemKind::ToolCall(call)), Delta::Signature(signature)) => {
+                call.signature = Some(signature.into_owned());
+            }
+            // A delta of another kind than its part is a reader's mistake and carries nothing to keep.
+            (Self::Part(_) | Self::Item(_), _) => {}
+        }
+    }
+}
+
+/// Hands the events of a whole answer to `each`, as if it had been streamed.
+pub fn unfold(reply: &Reply, mut each: impl FnMut(Event<'_>)) {
+    each(Event::Start {
+        id: reply.id.as_deref().map(Cow::Borrowed),
+        model: reply.model.as_deref().map(Cow::Borrowed),
+        created: reply.created,
+    });
+    let mut part = 0;
+    for choice in &reply.choices {
+        let mut block = |open: Open<'_>, deltas: Vec<Delta<'_>>| {
+            each(Event::Open { part, choice: choice.index, open });
+            for delta in deltas {
+                each(Event::Delta { part, delta });
+            }
+            each(Event::Close { part });
+            part += 1;
+        };
+        for item in &choice.items {
+            match &item.kind {
+                ItemKind::Message(message) => {
+                    for part in &message.parts {
+                        match &part.kind {
+                            PartKind::Text { text, citations } => {
+                                let mut deltas = vec![Delta::Text(Cow::Borrowed(text.as_str()))];
+                                deltas.extend(citations.iter().map(|c| Delta::Citation(Box::new(c.clone()))));
+                                block(Open::Text, deltas);
+                            }
+                            PartKind::Refusal(text) => {
+                                block(Open::Refusal, vec![Delta::Text(Cow::Borrowed(text))])
+                            }
+                            PartKind::Unknown { dialect, raw } => {
+                                let open = Open::Native {
+                                    dialect: *dialect,
+                                    native_type: Cow::Borrowed(""),
+                                    raw: raw.clone(),
+                                };
+                                block(open, Vec::new());
+                            }
+                            // Answers hold no other part kinds in the dialects read so far.
+                            PartKind::Image(_)
+                            | PartKind::Audio(_)
+                            | PartKind::Video(_)
+                            | PartKind::Document(_)
+                            | PartKind::SearchResult(_)
+                            | PartKind::ToolReference(_)
+                            | PartKind::ExecutableCode { .. }
+                            | PartKind::CodeResult { .. }
+                            | PartKind::Json(_) => {}
+                        }
+                    }
+                }
+                ItemKind::ToolCall(call) => {
+                    let open = Open::ToolCall {
+                        call_id: Cow::Borrowed(&call.call_id),
+                        name: Cow::Borrowed(&call.name),
+                        kind: call.kind,
+                    };
+                    let mut deltas = vec![Delta::Arguments(Cow::Borrowed(&call.arguments))];
+                    deltas.extend(call.signature.as_deref().map(|s| Delta::Signature(Cow::Borrowed(s))));
+                    block(open, deltas);
+                }
+                ItemKind::Reasoning(item) => {
+                    if let Some(data) = &item.redacted {
+                        block(Open::Redacted(Cow::Borrowed(data)), Vec::new());
+                    } else {
+                        let texts = item.text.iter().chain(&item.summary);
+                        let mut deltas: Vec<_> =
+                            texts.map(|t| Delta::Text(Cow::Borrowed(t.as_str()))).collect();
+                        deltas.extend(item.signature.as_deref().map(|s| Delta::Signature(Cow::Borrowed(s))));
+                        block(Open::Reasoning, deltas);
+                    }
+                }
+                ItemKind::ServerTool(tool) => {
+                    let open = Open::Native {
+                        dialect: tool.dialect,
+                        native_type: Cow::Borrowed(&tool.native_type),
+                        raw: tool.raw.clone(),
+                    };
+                    block(open, Vec::new());
+                }
+                ItemKind::Unknown { dialect, raw } => {
+                    let open =
+                        Open::Native { dialect: *dialect, native_type: Cow::Borrowed(""), raw: raw.clone() };
+                    block(open, Vec::new());
+                }
+                ItemKind::ToolResult(_) | ItemKind::Reference(_) => {}
+            }
+        }
+        if let Some((dialect, raw)) = &choice.logprobs {
+            each(Event::Logprobs { choice: choice.index, dialect: *dialect, raw: raw.clone() });
+        }
+        if let Some(finish) = &choice.finish {
+            each(Event::Finish { choice: choice.index, finish: finish.clone() });
+        }
+    }
+    if let Some(usage) = &reply.usage {
+        each(Event::Usage(usage.clone()));
+    }
+    each(Event::End);
+}
+
+/// OpenAI's `{"content":[…],"refusal":[…]}` grows list by list.
+fn join_logprobs(before: &crate::Json, more: &crate::Json) -> crate::Json {
+    let (mut all, more) = (before.to_value(), more.to_value());
+    if let (Some(all), Some(more)) = (all.as_object_mut(), more.as_object()) {
+        for (key, value) in more {
+            match (all.get_mut(key).and_then(serde_json::Value::as_array_mut), value.as_array()) {
+                (Some(list), Some(tail)) => list.extend(tail.iter().cloned()),
+                (None, Some(_)) => {
+                    all.insert(key.clone(), value.clone());
+                }
+                (_, None) => {}
+            }
+        }
+    }
+    crate::Json::from(&all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Finish, FinishReason, Usage};
+
+    #[test]
+    fn unfolding_and_folding_give_the_reply_back() {
+        let reply = Reply {
+            id: Some("r1".into()),
+            model: Some("m".into()),
+            created: Some(7),
+            choices: vec![Choice {
+                index: 0,
+                items: vec![
+                    Item::new(ItemKind::Reasoning(ReasoningItem {
+                        text: vec!["hm".into()],
+                        signature: Some("sig".into()),
+                        ..ReasoningItem::default()
+                    })),
+                    Item::new(ItemKind::Message(Message {
+                        role: Role::Assistant,
+                        name: None,
+                        id: None,
+                        parts: vec![Part::text("hello"), Part::new(PartKind::Refusal("no".into()))],
+                    })),
+                ],
+                finish: Some(Finish::new(FinishReason::Stop)),
+                logprobs: None,
+            }],
+            usage: Some(Box::new(Usage { input_total: Some(3), ..Usage::default() })),
+            ..Reply::default()
+        };
+        let mut fold = Fold::default();
+        unfold(&reply, |event| fold.push(event));
+        assert!(fold.is_over());
+        assert_eq!(fold.finish(), Ok(reply));
+    }
+
+    #[test]
+    fn an_error_ends_the_fold() {
+        let mut fold = Fold::default();
+        let fault = Fault::new(crate::FaultKind::Overloaded, "busy");
+        fold.push(Event::Error(fault.clone()));
+        assert_eq!(fold.finish(), Err(fault));
+    }
+}

@@ -1,0 +1,58 @@
+//! The vocabulary every other crate speaks: the neutral [`Call`], the streamed [`Event`], the whole
+//! [`Reply`], what both cost ([`Usage`]), what a translation could not carry ([`Losses`]), why an
+//! answer is an error ([`Fault`]) and what routing chooses from ([`Candidate`]).
+//!
+//! Nothing here does I/O, reads a clock or the environment, or knows a vendor.
+
+mod call;
+mod candidate;
+mod dialect;
+mod event;
+mod fault;
+mod fold;
+mod id;
+mod item;
+mod json;
+mod loss;
+mod part;
+mod reply;
+mod tool;
+mod usage;
+
+pub use call::{
+    CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
+    Reasoning, ReasoningMode, Sampling, Service, State, StreamOptions,
+};
+pub use candidate::{Candidate, Health, Load, LoadGuard, Prompt};
+pub use dialect::{Dialect, Kind};
+pub use event::{Delta, Event, Open};
+pub use fault::{Fault, FaultKind, Origin};
+pub use fold::{Fold, unfold};
+pub use id::{Model, RequestId, Secret, TenantId, WorkerId};
+pub use item::{
+    Item, ItemKind, Message, ReasoningItem, Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
+};
+pub use json::{Json, Number};
+pub use loss::{Action, Class, Loss, Losses, OnUnsupported};
+pub use part::{
+    Audio, CacheKind, CacheMark, Citation, Document, DocumentSource, Image, MediaSource, OffsetUnit, Part,
+    PartKind, SearchResult, Video,
+};
+pub use reply::{Choice, Finish, FinishReason, Reply};
+pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
+pub use usage::Usage;
+
+/// Fields a dialect sent that the model has no name for, in the order they came, each under the
+/// dialect that sent it; only ever written back to that same dialect.
+pub type Extra = Vec<ExtraField>;
+
+/// One unknown field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExtraField {
+    /// Whose field it is.
+    pub dialect: Dialect,
+    /// Its key as spelled on the wire.
+    pub key: Box<str>,
+    /// Its value, verbatim.
+    pub value: Json,
+}

@@ -1,0 +1,261 @@
+//! One door to all codecs. A codec knows its own dialect and the neutral model, never another dialect;
+//! this file is the only place that lists them, so adding one edits it and the compiler says where.
+
+use crate::restore::Restore;
+use crate::{anthropic_messages, openai_chat};
+use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Reply};
+
+/// Whose API the target is, where a dialect is spoken differently by its owner and by others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vendor {
+    /// The dialect's owner (OpenAI for its dialects, Anthropic for its own).
+    Owner,
+    /// An engine or provider compatible with the dialect; it may know fields the owner does not
+    /// (`top_k`, `chat_template_kwargs`, `reasoning_content`).
+    Compatible,
+}
+
+/// What to do with a client's user name where the target wants opaque ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserIds {
+    /// Send opaque ids; leave out what looks like an e-mail address or phone number.
+    #[default]
+    Opaque,
+    /// Send a hash of whatever the client gave.
+    Hash,
+    /// Send none.
+    Omit,
+}
+
+/// Where a call is going, as far as its bytes depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The model as the target calls it.
+    pub model: &'a str,
+    /// Whose API it is.
+    pub vendor: Vendor,
+    /// `max_tokens` for targets that demand it, when the client named none; `None` is the codec's default.
+    pub default_max_tokens: Option<u64>,
+    /// What becomes of user names.
+    pub user_ids: UserIds,
+    /// Whether invalid tool arguments in the history are refused rather than wrapped.
+    pub strict_arguments: bool,
+    /// Anthropic: the API version that will be sent; decides which parameters it takes.
+    pub anthropic_version: &'a str,
+}
+
+/// A call written for a target.
+#[derive(Debug)]
+pub struct Written {
+    /// The request body.
+    pub body: Vec<u8>,
+    /// Headers the body depends on.
+    pub headers: Vec<(&'static str, String)>,
+    /// What to undo in the answer.
+    pub restore: Restore,
+    /// How many times to send it and merge the answers: more than 1 where the target has no `n`.
+    pub fan_out: u32,
+}
+
+/// What an answer's outer fields say.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Our id of the answer; used where the upstream gave none or one of another dialect's form.
+    pub id: String,
+    /// Unix seconds now; used where the upstream gave none.
+    pub created: u64,
+    /// The model to show; `None` shows what the upstream says.
+    pub model: Option<String>,
+    /// Whether the client asked for usage in the stream (OpenAI); other dialects always show it.
+    pub include_usage: bool,
+    /// Key for sealing reasoning state that the client's dialect has a field for but did not make.
+    pub seal: [u8; 32],
+}
+
+/// Whether a codec for `dialect` exists, so that it can be translated from and to.
+#[must_use]
+pub const fn speaks(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => true,
+        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => false,
+    }
+}
+
+/// Client to neutral: reads a request body.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`] naming the field, [`FaultKind::Unsupported`] without a codec.
+pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
+    match dialect {
+        Dialect::OpenaiChat => openai_chat::read_call(body, losses),
+        Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
+        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
+            Err(untranslated(dialect))
+        }
+    }
+}
+
+/// Neutral to upstream: writes a request body for `target`. What it cannot take goes into `losses`.
+///
+/// # Errors
+/// [`FaultKind::Unsupported`] naming the part when the model would not see content; see [`read_call`].
+pub fn write_call(
+    dialect: Dialect,
+    call: &Call,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Written, Fault> {
+    match dialect {
+        Dialect::OpenaiChat => openai_chat::write_call(call, target, losses),
+        Dialect::AnthropicMessages => anthropic_messages::write_call(call, target, losses),
+        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
+            Err(untranslated(dialect))
+        }
+    }
+}
+
+/// Upstream to neutral: reads a whole answer.
+///
+/// # Errors
+/// [`FaultKind::Upstream`] when the body is not an answer in `dialect`.
+pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
+    match dialect {
+        Dialect::OpenaiChat => openai_chat::read_reply(body),
+        Dialect::AnthropicMessages => anthropic_messages::read_reply(body),
+        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
+            Err(untranslated(dialect))
+        }
+    }
+}
+
+/// Neutral to client: writes a whole answer.
+///
+/// # Errors
+/// [`FaultKind::Unsupported`] without a codec.
+pub fn write_reply(
+    dialect: Dialect,
+    reply: &Reply,
+    context: &Context,
+    losses: &mut Losses,
+) -> Result<Vec<u8>, Fault> {
+    match dialect {
+        Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
+        Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
+        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
+            Err(untranslated(dialect))
+        }
+    }
+}
+
+/// Upstream to neutral: reads an error answer. Never quotes a body it does not recognise.
+#[must_use]
+pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
+    match dialect {
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
+        Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
+    }
+}
+
+/// Neutral to client: writes the body of an error answer.
+#[must_use]
+pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
+    match dialect {
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses => openai_chat::write_error(fault),
+        Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
+    }
+}
+
+/// Upstream to neutral, streaming: bytes in, events out.
+#[derive(Debug)]
+pub enum StreamReader {
+    /// OpenAI Chat chunks.
+    OpenaiChat(openai_chat::StreamReader),
+    /// Anthropic Messages events.
+    AnthropicMessages(anthropic_messages::StreamReader),
+}
+
+impl StreamReader {
+    /// Reads `dialect`; one event may be up to `event_bytes` long.
+    ///
+    /// # Errors
+    /// [`FaultKind::Unsupported`] without a codec.
+    pub fn new(dialect: Dialect, event_bytes: usize) -> Result<Self, Fault> {
+        match dialect {
+            Dialect::OpenaiChat => Ok(Self::OpenaiChat(openai_chat::StreamReader::new(event_bytes))),
+            Dialect::AnthropicMessages => {
+                Ok(Self::AnthropicMessages(anthropic_messages::StreamReader::new(event_bytes)))
+            }
+            Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
+                Err(untranslated(dialect))
+            }
+        }
+    }
+
+    /// Takes the next bytes. After `End` or `Error` was handed out, nothing more is.
+    pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(Event<'_>)) {
+        match self {
+            Self::OpenaiChat(reader) => reader.push(bytes, each),
+            Self::AnthropicMessages(reader) => reader.push(bytes, each),
+        }
+    }
+
+    /// The upstream closed the stream: hands out what was held back, and an `Error` if it closed early.
+    pub fn close(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+        match self {
+            Self::OpenaiChat(reader) => reader.close(each),
+            Self::AnthropicMessages(reader) => reader.close(each),
+        }
+    }
+}
+
+/// Neutral to client, streaming: events in, bytes out.
+#[derive(Debug)]
+pub enum StreamWriter {
+    /// OpenAI Chat chunks.
+    OpenaiChat(openai_chat::StreamWriter),
+    /// Anthropic Messages events.
+    AnthropicMessages(anthropic_messages::StreamWriter),
+}
+
+impl StreamWriter {
+    /// Writes `dialect`.
+    ///
+    /// # Errors
+    /// [`FaultKind::Unsupported`] without a codec.
+    pub fn new(dialect: Dialect, context: Context) -> Result<Self, Fault> {
+        match dialect {
+            Dialect::OpenaiChat => Ok(Self::OpenaiChat(openai_chat::StreamWriter::new(context))),
+            Dialect::AnthropicMessages => {
+                Ok(Self::AnthropicMessages(anthropic_messages::StreamWriter::new(context)))
+            }
+            Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
+                Err(untranslated(dialect))
+            }
+        }
+    }
+
+    /// Appends what the client is to receive for `event`, complete server-sent events or nothing.
+    pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::OpenaiChat(writer) => writer.write(event, out),
+            Self::AnthropicMessages(writer) => writer.write(event, out),
+        }
+    }
+}
+
+fn untranslated(dialect: Dialect) -> Fault {
+    Fault::new(
+        FaultKind::Unsupported,
+        format!(
+            "{dialect} cannot be translated in this build; use a worker that speaks it, or another endpoint"
+        ),
+    )
+    .code("dialect_not_supported")
+}

@@ -1,0 +1,432 @@
+//! Reading and writing JSON objects field by field, without building trees.
+//!
+//! [`Fields`] hands out an object's members once each, so that what is left over is exactly what we do
+//! not understand, verbatim. Every refusal names the JSON path at fault. [`Writer`] emits compact JSON.
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use trunkline_core::{Dialect, Extra, ExtraField, Fault, FaultKind, Json, Number};
+
+/// The members of one JSON object, in order, each taken at most once.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    path: String,
+    members: Vec<(Cow<'a, str>, Option<&'a RawValue>)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `raw`, which must be an object; `path` names it in errors (empty for the body itself).
+    ///
+    /// # Errors
+    /// [`FaultKind::InvalidRequest`] at `path` when it is anything else.
+    pub fn read(raw: &'a RawValue, path: impl Into<String>) -> Result<Self, Fault> {
+        Self::parse(raw.get(), path)
+    }
+
+    /// Reads a whole body, which must be one JSON object.
+    ///
+    /// # Errors
+    /// [`FaultKind::InvalidRequest`] with serde's position when it is not.
+    pub fn body(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(bytes).map_err(|e| {
+            Fault::new(FaultKind::InvalidRequest, format!("body is not UTF-8 at byte {}", e.valid_up_to()))
+        })?;
+        Self::parse(text, "")
+    }
+
+    fn parse(text: &'a str, path: impl Into<String>) -> Result<Self, Fault> {
+        let path = path.into();
+        if !text.trim_start().starts_with('{') {
+            return Err(invalid(&path, format!("must be an object, not {}", kind_of(text))));
+        }
+        match serde_json::from_str::<Members<'a>>(text) {
+            Ok(members) => Ok(Self { path, members: members.0 }),
+            Err(error) => Err(invalid(&path, format!("is not valid JSON: {error}"))),
+        }
+    }
+
+    /// The path of member `key`.
+    #[must_use]
+    pub fn path(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// The path of the object itself.
+    #[must_use]
+    pub fn here(&self) -> &str {
+        &self.path
+    }
+
+    /// Takes a member verbatim. `null` counts as absent. Of duplicates the last wins, as in most parsers.
+    pub fn raw(&mut self, key: &str) -> Option<&'a RawValue> {
+        let mut found = None;
+        for (name, value) in &mut self.members {
+            if name == key && value.is_some() {
+                found = value.take();
+            }
+        }
+        found.filter(|raw| raw.get() != "null")
+    }
+
+    /// Whether a member is there (and not yet taken), `null` or not.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.members.iter().any(|(name, value)| name == key && value.is_some())
+    }
+
+    /// Takes a member as carried JSON.
+    pub fn json(&mut self, key: &str) -> Option<Json> {
+        self.raw(key).map(Json::from_raw)
+    }
+
+    /// Takes a string.
+    ///
+    /// # Errors
+    /// When it is not a string.
+    pub fn string(&mut self, key: &str) -> Result<Option<Cow<'a, str>>, Fault> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        string(raw).map(Some).ok_or_else(|| self.wrong(key, "a string", raw))
+    }
+
+    /// Takes a string that must be there.
+    ///
+    /// # Errors
+    /// When it is absent or not a string.
+    pub fn need_string(&mut self, key: &str) -> Result<Cow<'a, str>, Fault> {
+        self.string(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// Takes a boolean.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn bool(&mut self, key: &str) -> Result<Option<bool>, Fault> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        match raw.get() {
+            "true" => Ok(Some(true)),
+            "false" => Ok(Some(false)),
+            _ => Err(self.wrong(key, "true or false", raw)),
+        }
+    }
+
+    /// Takes a number, spelling kept.
+    ///
+    /// # Errors
+    /// When it is not a number.
+    pub fn number(&mut self, key: &str) -> Result<Option<Number>, Fault> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        Number::parse(raw.get()).map(Some).ok_or_else(|| self.wrong(key, "a number", raw))
+    }
+
+    /// Takes a whole number from 0.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn u64(&mut self, key: &str) -> Result<Option<u64>, Fault> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        Number::parse(raw.get())
+            .and_then(|n| n.as_u64())
+            .map(Some)
+            .ok_or_else(|| self.wrong(key, "a whole number, 0 or more", raw))
+    }
+
+    /// Takes an array's elements.
+    ///
+    /// # Errors
+    /// When it is not an array.
+    pub fn array(&mut self, key: &str) -> Result<Option<Vec<&'a RawValue>>, Fault> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        array(raw).map(Some).ok_or_else(|| self.wrong(key, "an array", raw))
+    }
+
+    /// Takes an object.
+    ///
+    /// # Errors
+    /// When it is not an object.
+    pub fn object(&mut self, key: &str) -> Result<Option<Self>, Fault> {
+        let path = self.path(key);
+        self.raw(key).map(|raw| Self::read(raw, path)).transpose()
+    }
+
+    /// Everything not taken, for [`trunkline_core::Call::extra`] and its like.
+    #[must_use]
+    pub fn rest(self, dialect: Dialect) -> Extra {
+        let left = self.members.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        left.map(|(key, raw)| ExtraField { dialect, key: key.into(), value: Json::from_raw(raw) }).collect()
+    }
+
+    /// The fault for a member of the wrong type.
+    #[must_use]
+    pub fn wrong(&self, key: &str, wanted: &str, got: &RawValue) -> Fault {
+        invalid(&self.path(key), format!("must be {wanted}, not {}", kind_of(got.get())))
+    }
+
+    /// The fault for an absent member.
+    #[must_use]
+    pub fn missing(&self, key: &str) -> Fault {
+        invalid(&self.path(key), "is required".to_owned()).code("missing_required_parameter")
+    }
+}
+
+/// A fault at a path: the message starts with the path, so that it also reads well where a dialect
+/// has no field for it.
+#[must_use]
+pub fn invalid(path: &str, what: impl fmt::Display) -> Fault {
+    if path.is_empty() {
+        Fault::new(FaultKind::InvalidRequest, format!("request body {what}"))
+    } else {
+        Fault::new(FaultKind::InvalidRequest, format!("{path} {what}")).at(path)
+    }
+}
+
+/// The string in `raw`, borrowed when it has no escapes; `None` when it is not a string.
+#[must_use]
+pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    raw.get().starts_with('"').then(|| serde_json::from_str::<Text<'_>>(raw.get()).ok())?.map(|text| text.0)
+}
+
+/// The elements of `raw`; `None` when it is not an array.
+#[must_use]
+pub fn array(raw: &RawValue) -> Option<Vec<&RawValue>> {
+    raw.get().starts_with('[').then(|| serde_json::from_str(raw.get()).ok())?
+}
+
+/// What a value is, in words for an error message.
+#[must_use]
+pub fn kind_of(text: &str) -> &'static str {
+    match text.trim_start().as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(b'0'..=b'9' | b'-') => "a number",
+        Some(_) => "something that is not JSON",
+        None => "nothing",
+    }
+}
+
+struct Members<'a>(Vec<(Cow<'a, str>, Option<&'a RawValue>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Walk<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Walk<'a> {
+            type Value = Members<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                #[derive(Deserialize)]
+                struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
+                let mut members = Vec::with_capacity(16);
+                while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    members.push((key.0, Some(value)));
+                }
+                Ok(Members(members))
+            }
+        }
+        d.deserialize_map(Walk(std::marker::PhantomData))
+    }
+}
+
+/// Emits compact JSON into a byte buffer; commas are its business.
+#[derive(Debug)]
+pub struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    /// Whether the next member or element needs a comma before it.
+    comma: bool,
+}
+
+impl<'o> Writer<'o> {
+    /// Appends to `out`.
+    #[must_use]
+    pub fn new(out: &'o mut Vec<u8>) -> Self {
+        Self { out, comma: false }
+    }
+
+    /// Writes an object whose members `fill` writes.
+    pub fn object(&mut self, fill: impl FnOnce(&mut Self)) {
+        self.nest(b'{', b'}', fill);
+    }
+
+    /// Writes an array whose elements `fill` writes.
+    pub fn array(&mut self, fill: impl FnOnce(&mut Self)) {
+        self.nest(b'[', b']', fill);
+    }
+
+    /// Writes a member's key; its value must follow.
+    pub fn key(&mut self, key: &str) -> &mut Self {
+        self.separate();
+        escape(self.out, key);
+        self.out.push(b':');
+        self.comma = false;
+        self
+    }
+
+    /// Writes a string.
+    pub fn string(&mut self, text: &str) {
+        self.separate();
+        escape(self.out, text);
+    }
+
+    /// Writes JSON that is already valid.
+    pub fn raw(&mut self, json: &str) {
+        self.separate();
+        self.out.extend_from_slice(json.as_bytes());
+    }
+
+    /// Writes a whole number.
+    pub fn u64(&mut self, n: u64) {
+        self.raw(itoa::Buffer::new().format(n));
+    }
+
+    /// Writes `true` or `false`.
+    pub fn bool(&mut self, yes: bool) {
+        self.raw(if yes { "true" } else { "false" });
+    }
+
+    /// Writes `null`.
+    pub fn null(&mut self) {
+        self.raw("null");
+    }
+
+    /// Writes a string member, when there is one.
+    pub fn opt_string(&mut self, key: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.key(key).string(text);
+        }
+    }
+
+    /// Writes a number member, when there is one.
+    pub fn opt_number(&mut self, key: &str, n: Option<&Number>) {
+        if let Some(n) = n {
+            self.key(key).raw(n.as_str());
+        }
+    }
+
+    /// Writes a whole-number member, when there is one.
+    pub fn opt_u64(&mut self, key: &str, n: Option<u64>) {
+        if let Some(n) = n {
+            self.key(key).u64(n);
+        }
+    }
+
+    /// Writes a boolean member, when there is one.
+    pub fn opt_bool(&mut self, key: &str, yes: Option<bool>) {
+        if let Some(yes) = yes {
+            self.key(key).bool(yes);
+        }
+    }
+
+    /// Writes a carried member, when there is one.
+    pub fn opt_json(&mut self, key: &str, json: Option<&Json>) {
+        if let Some(json) = json {
+            self.key(key).raw(json.as_str());
+        }
+    }
+
+    /// Writes back what `dialect` itself sent and we did not understand.
+    pub fn extra(&mut self, extra: &Extra, dialect: Dialect) {
+        for field in extra.iter().filter(|field| field.dialect == dialect) {
+            self.key(&field.key).raw(field.value.as_str());
+        }
+    }
+
+    fn nest(&mut self, open: u8, close: u8, fill: impl FnOnce(&mut Self)) {
+        self.separate();
+        self.out.push(open);
+        self.comma = false;
+        fill(self);
+        self.out.push(close);
+        self.comma = true;
+    }
+
+    fn separate(&mut self) {
+        if self.comma {
+            self.out.push(b',');
+        }
+        self.comma = true;
+    }
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub fn escape(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            0x00..=0x1f => b'u',
+            _ => continue,
+        };
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        out.extend_from_slice(&[b'\\', short]);
+        if short == b'u' {
+            let hex = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
+            out.extend_from_slice(&[b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+        }
+        from = at + 1;
+    }
+    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn fields_are_taken_once_and_the_rest_is_kept() {
+        let mut fields =
+            Fields::body(br#"{"a":"x\ny","n":1.0,"z":{"k":12345678901234567890123},"b":null}"#).unwrap();
+        assert_eq!(fields.string("a").unwrap().as_deref(), Some("x\ny"));
+        assert_eq!(fields.number("n").unwrap().unwrap().as_str(), "1.0");
+        assert_eq!(fields.raw("b").map(RawValue::get), None);
+        let rest = fields.rest(Dialect::OpenaiChat);
+        assert_eq!(rest.len(), 1);
+        assert_eq!(rest[0].value.as_str(), r#"{"k":12345678901234567890123}"#);
+    }
+
+    #[test]
+    fn faults_name_the_path() {
+        for (body, path, message) in [
+            (r#"{"o":{"s":1}}"#, Some("o.s"), "o.s must be a string, not a number"),
+            (r#"{"o":{}}"#, Some("o.s"), "o.s is required"),
+            (r#"{"o":[]}"#, Some("o"), "o must be an object, not an array"),
+            ("[]", None, "request body must be an object, not an array"),
+        ] {
+            let read = || -> Result<_, Fault> {
+                let mut fields = Fields::body(body.as_bytes())?;
+                let mut object = fields.object("o")?.ok_or_else(|| fields.missing("o"))?;
+                object.need_string("s").map(Cow::into_owned)
+            };
+            let fault = read().unwrap_err();
+            assert_eq!((fault.param.as_deref(), fault.message.as_str()), (path, message), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_reads_back(text in any::<String>()) {
+            let mut out = Vec::new();
+            escape(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+}

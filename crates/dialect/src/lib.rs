@@ -1,0 +1,16 @@
+//! Bytes to meaning and back, without I/O, clock or runtime: codecs between each wire dialect and the
+//! neutral model of `trunkline-core`, the framers they stand on, and the scan and splice that let
+//! same-dialect traffic pass untouched.
+
+pub mod anthropic_messages;
+pub mod codec;
+pub mod json;
+pub mod names;
+pub mod openai_chat;
+pub mod restore;
+pub mod sse;
+
+pub use codec::{
+    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
+    speaks, write_call, write_error, write_reply,
+};

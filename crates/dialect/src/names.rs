@@ -1,0 +1,100 @@
+//! Tool names and call ids within a target's limits, and back again.
+//!
+//! A target may refuse names our client uses (`files.read`, 80 characters). They are rewritten the
+//! same way wherever they stand in one request, and restored in the answer, so the client never sees
+//! the rewritten form.
+
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+
+/// What a target accepts: ASCII letters and digits, the characters of `also`, up to `longest` of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alphabet {
+    /// Characters allowed besides letters and digits.
+    pub also: &'static str,
+    /// Most characters.
+    pub longest: usize,
+}
+
+impl Alphabet {
+    /// OpenAI function names: `[a-zA-Z0-9_-]{1,64}`.
+    pub const OPENAI_NAME: Self = Self { also: "_-", longest: 64 };
+    /// OpenAI call ids: up to 64 characters; engines take anything.
+    pub const OPENAI_ID: Self = Self { also: "_-.:|", longest: 64 };
+    /// Anthropic tool names: `[a-zA-Z0-9_-]{1,128}`.
+    pub const ANTHROPIC_NAME: Self = Self { also: "_-", longest: 128 };
+    /// Anthropic tool-use ids: `[a-zA-Z0-9_-]+`.
+    pub const ANTHROPIC_ID: Self = Self { also: "_-", longest: 128 };
+
+    fn accepts(self, text: &str) -> bool {
+        !text.is_empty() && text.len() <= self.longest && text.chars().all(|c| self.allows(c))
+    }
+
+    fn allows(self, c: char) -> bool {
+        c.is_ascii_alphanumeric() || self.also.contains(c)
+    }
+}
+
+/// The rewritten names of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    alphabet: Alphabet,
+    /// (rewritten, original), few enough that a scan beats a map.
+    changed: Vec<(String, String)>,
+}
+
+impl Names {
+    /// For a target with these limits.
+    #[must_use]
+    pub fn new(alphabet: Alphabet) -> Self {
+        Self { alphabet, changed: Vec::new() }
+    }
+
+    /// The name as the target will take it: itself, or illegal characters replaced by `_`, cut short,
+    /// and six hex digits of its hash appended so that two names never meet.
+    pub fn target<'n>(&mut self, name: &'n str) -> Cow<'n, str> {
+        if self.alphabet.accepts(name) {
+            return Cow::Borrowed(name);
+        }
+        let hash = Sha256::digest(name.as_bytes());
+        let tail: String = hash.iter().take(3).map(|b| format!("{b:02x}")).collect();
+        let keep = self.alphabet.longest.saturating_sub(tail.len() + 1);
+        let head: String =
+            name.chars().take(keep).map(|c| if self.alphabet.allows(c) { c } else { '_' }).collect();
+        let target = format!("{head}_{tail}");
+        if !self.changed.iter().any(|(t, _)| *t == target) {
+            self.changed.push((target.clone(), name.to_owned()));
+        }
+        Cow::Owned(target)
+    }
+
+    /// The client's own name for what the target calls `name`.
+    #[must_use]
+    pub fn original<'n>(&'n self, name: &'n str) -> &'n str {
+        self.changed.iter().find(|(target, _)| target == name).map_or(name, |(_, original)| original)
+    }
+
+    /// Whether every name passed as it was.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.changed.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn names_fit_and_come_back(list in proptest::collection::vec(".{0,90}", 1..8)) {
+            let mut names = Names::new(Alphabet::OPENAI_NAME);
+            let targets: Vec<_> = list.iter().map(|n| names.target(n).into_owned()).collect();
+            for (name, target) in list.iter().zip(&targets) {
+                prop_assert!(Alphabet::OPENAI_NAME.accepts(target), "{target}");
+                prop_assert_eq!(names.original(target), name.as_str());
+            }
+        }
+    }
+}
