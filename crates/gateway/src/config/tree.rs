@@ -1,0 +1,538 @@
+//! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
+//! [`super::load`] nothing reads a file, a variable or a flag again.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use trunkline_core::{OnUnsupported, Secret};
+use trunkline_dialect::UserIds;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where clients reach us.
+    pub listen: Listen,
+    /// Workers known at start.
+    pub workers: Vec<WorkerSpec>,
+    /// Start with any number of workers, also none, and take more over `/workers`.
+    pub igw: bool,
+    /// What the workers of `workers` and `--worker-urls` are, when their address does not tell.
+    pub backend: Option<Backend>,
+    /// How one of the workers that serve a model is picked.
+    pub policy: PolicyName,
+    /// Names clients may use, and the model each stands for.
+    pub aliases: BTreeMap<String, String>,
+    /// Show the alias as `model` in answers instead of the upstream's own name.
+    pub echo_alias: bool,
+    /// Who may call.
+    pub auth: Auth,
+    /// What one request may ask of us.
+    pub limits: Limits,
+    /// How long the steps of one attempt may take.
+    pub timeouts: Timeouts,
+    /// When and how a failed attempt is repeated.
+    pub retry: Retry,
+    /// How workers are watched.
+    pub health: HealthChecks,
+    /// What translation does where dialects differ.
+    pub translate: Translate,
+    /// How workers are reached.
+    pub upstream: Upstream,
+    /// Logs.
+    pub log: Log,
+    /// Prometheus.
+    pub metrics: Metrics,
+    /// Threads and sockets.
+    pub runtime: Runtime,
+}
+
+/// Where clients reach us.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Address to bind.
+    pub host: IpAddr,
+    /// Port to bind; 0 picks a free one.
+    pub port: u16,
+    /// PEM certificate chain; with `tls_key`, the listener speaks TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key.
+    pub tls_key: Option<PathBuf>,
+    /// How long requests in flight may go on after a stop signal.
+    #[serde(with = "super::units::duration")]
+    pub shutdown_grace: Duration,
+    /// Headers a client's request id is taken from; the first present wins.
+    pub request_id_headers: Vec<String>,
+    /// Origins allowed by CORS; empty allows any.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([0, 0, 0, 0]),
+            port: 30000,
+            tls_cert: None,
+            tls_key: None,
+            shutdown_grace: Duration::from_secs(180),
+            request_id_headers: ["x-request-id", "x-correlation-id", "x-trace-id", "request-id"]
+                .map(String::from)
+                .to_vec(),
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+/// One worker, as `workers:`, `--worker-urls` and `POST /workers` describe it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSpec {
+    /// `http://` or `https://`, with or without a trailing `/v1`.
+    pub url: String,
+    /// Sent to this worker and nowhere else; never shown.
+    #[serde(default)]
+    pub api_key: Option<Secret>,
+    /// What software it is; found out when not said.
+    #[serde(default, alias = "runtime_type")]
+    pub runtime: Option<RuntimeName>,
+    /// Whose API it is; found out from the address when not said.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// Its part in serving.
+    #[serde(default)]
+    pub worker_type: WorkerType,
+    /// 0 to 100; only the highest tier with a ready worker is used.
+    #[serde(default = "default_priority")]
+    pub priority: u8,
+    /// Multiplies its load in cost-aware scores; above 0.
+    #[serde(default = "default_cost")]
+    pub cost: f32,
+    /// Free labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Models it serves; found out when empty.
+    #[serde(default)]
+    pub models: Vec<ModelCard>,
+    /// Overrides of `health` for this worker.
+    #[serde(default)]
+    pub health: WorkerHealth,
+}
+
+const fn default_priority() -> u8 {
+    50
+}
+
+const fn default_cost() -> f32 {
+    1.0
+}
+
+/// A model a worker serves: its name, or its name and more.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum ModelCard {
+    /// Just the name.
+    Name(String),
+    /// With aliases.
+    Card {
+        /// The name.
+        id: String,
+        /// Other names for it.
+        #[serde(default)]
+        aliases: Vec<String>,
+        /// Other fields a card may carry; kept for listings.
+        #[serde(flatten)]
+        more: BTreeMap<String, serde_json::Value>,
+    },
+}
+
+/// What software a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeName {
+    /// SGLang.
+    Sglang,
+    /// vLLM.
+    Vllm,
+    /// TensorRT-LLM.
+    Trtllm,
+    /// MLX.
+    Mlx,
+    /// llama.cpp server.
+    Llamacpp,
+    /// Ollama.
+    Ollama,
+    /// Text Generation Inference.
+    Tgi,
+    /// Anything OpenAI-compatible.
+    Generic,
+    /// A cloud provider: never probed, judged by traffic.
+    External,
+}
+
+/// A worker's part in serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerType {
+    /// Whole requests.
+    #[default]
+    Regular,
+    /// The prefill leg of disaggregated serving.
+    Prefill,
+    /// The decode leg.
+    Decode,
+}
+
+/// Overrides of [`HealthChecks`] for one worker.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerHealth {
+    /// See [`HealthChecks::timeout`], in seconds.
+    pub timeout_secs: Option<u64>,
+    /// See [`HealthChecks::interval`], in seconds.
+    pub check_interval_secs: Option<u64>,
+    /// See [`HealthChecks::success_threshold`].
+    pub success_threshold: Option<u32>,
+    /// See [`HealthChecks::failure_threshold`].
+    pub failure_threshold: Option<u32>,
+    /// Never probe it.
+    pub disable_health_check: Option<bool>,
+    /// See [`HealthChecks::drain_settle`], in seconds.
+    pub drain_settle_secs: Option<u64>,
+}
+
+/// `--backend`: what the static workers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// SGLang engines.
+    Sglang,
+    /// vLLM engines.
+    Vllm,
+    /// TensorRT-LLM engines.
+    Trtllm,
+    /// Cloud providers, told apart by address and model name.
+    Openai,
+    /// Anthropic's API.
+    Anthropic,
+}
+
+/// `--policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyName {
+    /// In turn.
+    #[default]
+    RoundRobin,
+    /// By chance.
+    Random,
+    /// The less loaded of two drawn by chance.
+    PowerOfTwo,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// Callers must present it; it is never sent upstream. Open when not set.
+    pub api_key: Option<Secret>,
+}
+
+/// What one request may ask of us.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest request body; more is 413.
+    #[serde(with = "super::units::size")]
+    pub body_bytes: usize,
+    /// Largest request head; more is 431.
+    #[serde(with = "super::units::size")]
+    pub head_bytes: usize,
+    /// Most header fields in a request; more is 431.
+    pub headers: usize,
+    /// Largest single event of an upstream's stream.
+    #[serde(with = "super::units::size")]
+    pub event_bytes: usize,
+    /// Largest whole answer of an upstream that has to be translated.
+    #[serde(with = "super::units::size")]
+    pub reply_bytes: usize,
+    /// Deepest nesting of a request body.
+    pub json_depth: usize,
+    /// Most inference requests at once, streams until their end; 0 is no bound.
+    pub concurrent_requests: usize,
+    /// How many more may wait for a place.
+    pub queue: usize,
+    /// How long they may wait.
+    #[serde(with = "super::units::duration")]
+    pub queue_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 512 << 20,
+            head_bytes: 64 << 10,
+            headers: 128,
+            event_bytes: 16 << 20,
+            reply_bytes: 256 << 20,
+            json_depth: 128,
+            concurrent_requests: 0,
+            queue: 100,
+            queue_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How long the steps of one attempt may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Until a connection stands.
+    #[serde(with = "super::units::duration")]
+    pub connect: Duration,
+    /// From the request sent until the answer's head.
+    #[serde(with = "super::units::duration")]
+    pub first_byte: Duration,
+    /// Between two pieces of an answer.
+    #[serde(with = "super::units::duration")]
+    pub idle: Duration,
+    /// Of a client: between two pieces of its request.
+    #[serde(with = "super::units::duration")]
+    pub client_body: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(1800),
+            idle: Duration::from_secs(300),
+            client_body: Duration::from_secs(60),
+        }
+    }
+}
+
+/// When and how a failed attempt is repeated.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// Attempts in all, the first included; 1 never repeats.
+    pub attempts: u32,
+    /// Delay before the second attempt.
+    #[serde(with = "super::units::duration")]
+    pub initial_backoff: Duration,
+    /// Longest delay; a `Retry-After` beyond it ends the attempts.
+    #[serde(with = "super::units::duration")]
+    pub max_backoff: Duration,
+    /// Growth of the delay per attempt; 1 and up.
+    pub multiplier: f64,
+    /// Share of the delay that is random, 0 to 1.
+    pub jitter: f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            initial_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(30),
+            multiplier: 1.5,
+            jitter: 0.2,
+        }
+    }
+}
+
+/// How workers are watched.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthChecks {
+    /// Probe local workers; off makes them ready at once.
+    pub enabled: bool,
+    /// Path of the probe.
+    pub endpoint: String,
+    /// Time between two probes of a worker.
+    #[serde(with = "super::units::duration")]
+    pub interval: Duration,
+    /// How long a probe may take.
+    #[serde(with = "super::units::duration")]
+    pub timeout: Duration,
+    /// Failures in a row until a ready worker is unhealthy.
+    pub failure_threshold: u32,
+    /// Successes in a row until an unhealthy worker is ready.
+    pub success_threshold: u32,
+    /// Remove workers that reach `failed`.
+    pub remove_failed: bool,
+    /// How long a new worker may take to answer at all.
+    #[serde(with = "super::units::duration")]
+    pub startup_timeout: Duration,
+    /// Time between two first-contact probes.
+    #[serde(with = "super::units::duration")]
+    pub startup_interval: Duration,
+    /// How long a removed worker may finish what it has.
+    #[serde(with = "super::units::duration")]
+    pub drain_settle: Duration,
+}
+
+impl Default for HealthChecks {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            endpoint: "/health".into(),
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(5),
+            failure_threshold: 3,
+            success_threshold: 2,
+            remove_failed: false,
+            startup_timeout: Duration::from_secs(1800),
+            startup_interval: Duration::from_secs(30),
+            drain_settle: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What translation does where dialects differ.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Translate {
+    /// What becomes of parameters the target cannot take.
+    pub on_unsupported: OnUnsupported,
+    /// What becomes of user names where the target wants opaque ids.
+    pub user_ids: UserIds,
+    /// Refuse invalid tool arguments in the history instead of wrapping them.
+    pub strict_arguments: bool,
+    /// `max_tokens` for targets that demand it, when the client named none.
+    pub default_max_tokens: Option<u64>,
+    /// `anthropic-version` sent when a translated call goes to Anthropic.
+    pub anthropic_version: String,
+    /// Ask same-dialect OpenAI streams for usage, even where the client did not.
+    pub force_include_usage: bool,
+    /// Fetch `http:` images for targets that take only `https:` ones.
+    pub fetch_media: bool,
+    /// Largest such image.
+    #[serde(with = "super::units::size")]
+    pub fetch_bytes: usize,
+    /// Allow fetching from private and loopback addresses.
+    pub fetch_private: bool,
+}
+
+impl Default for Translate {
+    fn default() -> Self {
+        Self {
+            on_unsupported: OnUnsupported::Warn,
+            user_ids: UserIds::Opaque,
+            strict_arguments: false,
+            default_max_tokens: None,
+            anthropic_version: "2023-06-01".into(),
+            force_include_usage: false,
+            fetch_media: true,
+            fetch_bytes: 20 << 20,
+            fetch_private: false,
+        }
+    }
+}
+
+/// How workers are reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upstream {
+    /// Idle connections kept per worker and core.
+    pub idle_connections: usize,
+    /// How long a connection may be idle.
+    #[serde(with = "super::units::duration")]
+    pub idle_timeout: Duration,
+    /// Further root certificates (PEM files) besides the system's.
+    pub ca_certs: Vec<PathBuf>,
+    /// Speak HTTP/2 with prior knowledge to `http://` workers.
+    pub http2_prior_knowledge: bool,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            idle_connections: 1024,
+            idle_timeout: Duration::from_secs(50),
+            ca_certs: Vec::new(),
+            http2_prior_knowledge: false,
+        }
+    }
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `debug`, `info`, `warn` or `error`; `RUST_LOG` wins.
+    pub level: LogLevel,
+    /// One JSON object per line instead of text.
+    pub json: bool,
+    /// One line per request.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, json: false, access: true }
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// What happens.
+    Info,
+    /// What should not.
+    Warn,
+    /// What must not.
+    Error,
+}
+
+/// Prometheus.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Address of the extra listener.
+    pub host: IpAddr,
+    /// Its port; 0 leaves only `/metrics` on the main listener.
+    pub port: u16,
+    /// Bucket bounds of durations, seconds, ascending.
+    pub duration_buckets: Vec<f64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([0, 0, 0, 0]),
+            port: 29000,
+            duration_buckets: vec![
+                0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 45.0, 60.0, 90.0,
+                120.0, 180.0, 240.0, 300.0, 480.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0, 5400.0, 7200.0,
+            ],
+        }
+    }
+}
+
+/// Threads and sockets.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Runtime {
+    /// Serving threads; 0 is one per core the process may use.
+    pub threads: usize,
+    /// How threads share the work.
+    pub layout: Layout,
+}
+
+/// How serving threads share the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Each has its own listener, runtime and connections.
+    #[default]
+    PerCore,
+    /// One listener and a work-stealing runtime.
+    Shared,
+}
