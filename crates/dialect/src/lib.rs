@@ -7,8 +7,12 @@ pub mod codec;
 pub mod json;
 pub mod names;
 pub mod openai_chat;
+pub mod provider;
 pub mod restore;
+pub mod rope;
+pub mod scan;
 pub mod sse;
+pub mod tap;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,

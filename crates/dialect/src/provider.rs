@@ -1,0 +1,205 @@
+//! Cloud providers as data: what each is called, where it lives, which dialects it speaks, how it wants
+//! to be paid in credentials, and whose keys look like whose.
+
+use trunkline_core::Dialect;
+
+/// One provider.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// The id in configuration, headers and metrics.
+    pub id: &'static str,
+    /// Other spellings of it.
+    pub aliases: &'static [&'static str],
+    /// Domains its API lives under.
+    pub domains: &'static [&'static str],
+    /// Lower-case starts of the names of its models.
+    pub model_prefixes: &'static [&'static str],
+    /// Starts of its keys, where they tell.
+    pub key_prefixes: &'static [&'static str],
+    /// Environment variable of the stored key.
+    pub key_variable: &'static str,
+    /// Dialects its API speaks.
+    pub dialects: &'static [Dialect],
+    /// Header the key goes into.
+    pub auth: AuthStyle,
+}
+
+/// How a key is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthStyle {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// `x-api-key: KEY`; OAuth tokens (`sk-ant-oat…`) as bearer.
+    AnthropicKey,
+}
+
+/// Dialects of OpenAI and of whatever is compatible with it.
+pub const OPENAI_DIALECTS: &[Dialect] =
+    &[Dialect::OpenaiChat, Dialect::OpenaiCompletions, Dialect::OpenaiEmbeddings, Dialect::OpenaiResponses];
+
+/// Every provider known by name.
+pub static PROVIDERS: &[Provider] = &[
+    Provider {
+        id: "openai",
+        aliases: &[],
+        domains: &["openai.com"],
+        model_prefixes: &[
+            "gpt-",
+            "chatgpt-",
+            "o1",
+            "o3",
+            "o4",
+            "text-embedding-",
+            "text-moderation",
+            "omni-moderation",
+            "dall-e",
+            "whisper-1",
+            "tts-1",
+            "davinci-002",
+            "babbage-002",
+            "codex-",
+            "computer-use-",
+        ],
+        key_prefixes: &["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-"],
+        key_variable: "OPENAI_API_KEY",
+        dialects: OPENAI_DIALECTS,
+        auth: AuthStyle::Bearer,
+    },
+    Provider {
+        id: "anthropic",
+        aliases: &["claude"],
+        domains: &["anthropic.com"],
+        model_prefixes: &["claude-"],
+        key_prefixes: &["sk-ant-"],
+        key_variable: "ANTHROPIC_API_KEY",
+        dialects: &[Dialect::AnthropicMessages],
+        auth: AuthStyle::AnthropicKey,
+    },
+    Provider {
+        id: "xai",
+        aliases: &["grok"],
+        domains: &["x.ai"],
+        model_prefixes: &["grok-", "grok_"],
+        key_prefixes: &["xai-"],
+        key_variable: "XAI_API_KEY",
+        dialects: &[Dialect::OpenaiChat, Dialect::OpenaiResponses],
+        auth: AuthStyle::Bearer,
+    },
+    Provider {
+        id: "gemini",
+        aliases: &["google"],
+        domains: &["googleapis.com"],
+        model_prefixes: &["gemini-", "gemma-", "learnlm-", "models/gemini-"],
+        key_prefixes: &["AIza"],
+        key_variable: "GEMINI_API_KEY",
+        // Its own dialect is not in this build; what it has of OpenAI's needs a path of its own.
+        dialects: &[],
+        auth: AuthStyle::Bearer,
+    },
+];
+
+/// The provider called `name`, by id or alias.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Provider> {
+    PROVIDERS
+        .iter()
+        .find(|p| p.id.eq_ignore_ascii_case(name) || p.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
+}
+
+/// The provider whose API lives on `host`.
+#[must_use]
+pub fn of_host(host: &str) -> Option<&'static Provider> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let under =
+        |domain: &str| host == domain || host.strip_suffix(domain).is_some_and(|left| left.ends_with('.'));
+    PROVIDERS.iter().find(|p| p.domains.iter().any(|domain| under(domain)))
+}
+
+/// The provider a model's name points to. `gpt-oss-*` is open-weight and points nowhere.
+#[must_use]
+pub fn of_model(model: &str) -> Option<&'static Provider> {
+    let model = model.to_ascii_lowercase();
+    if model.starts_with("gpt-oss") {
+        return None;
+    }
+    let model = model.strip_prefix("ft:").unwrap_or(&model);
+    PROVIDERS.iter().find(|p| p.model_prefixes.iter().any(|prefix| model.starts_with(prefix)))
+}
+
+/// Whose key `key` looks like: the provider with the longest matching start.
+#[must_use]
+pub fn of_key(key: &str) -> Option<&'static Provider> {
+    let longest =
+        |p: &&Provider| p.key_prefixes.iter().filter(|start| key.starts_with(**start)).map(|s| s.len()).max();
+    PROVIDERS.iter().filter(|p| longest(p).is_some()).max_by_key(longest)
+}
+
+/// Whether a caller's key may be sent to `provider` (`None`: an engine of the operator's own). A key that
+/// looks like one provider's goes to that provider only; one that looks like nobody's goes where its
+/// caller sent the request.
+#[must_use]
+pub fn may_receive(provider: Option<&str>, key: &str) -> bool {
+    match (of_key(key), provider) {
+        (None, _) => true,
+        (Some(owner), Some(provider)) => {
+            owner.id == provider || (named(provider).is_none() && key.starts_with("sk-") && is_plain_sk(key))
+        }
+        (Some(_), None) => false,
+    }
+}
+
+/// Many compatible providers issue plain `sk-` keys; OpenAI's own newer ones say more.
+fn is_plain_sk(key: &str) -> bool {
+    !["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-ant-"].iter().any(|start| key.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detection() {
+        for (model, id) in [
+            ("gpt-4o", Some("openai")),
+            ("o3-mini", Some("openai")),
+            ("GPT-4o", Some("openai")),
+            ("ft:gpt-4o:acme", Some("openai")),
+            ("gpt-oss-120b", None),
+            ("claude-sonnet-4-20250514", Some("anthropic")),
+            ("grok-4", Some("xai")),
+            ("gemini-2.5-pro", Some("gemini")),
+            ("llama3", None),
+        ] {
+            assert_eq!(of_model(model).map(|p| p.id), id, "{model}");
+        }
+        for (host, id) in [
+            ("api.openai.com", Some("openai")),
+            ("openai.com.", Some("openai")),
+            ("notopenai.com", None),
+            ("api.anthropic.com", Some("anthropic")),
+            ("openai.com.evil.example", None),
+            ("127.0.0.1", None),
+        ] {
+            assert_eq!(of_host(host).map(|p| p.id), id, "{host}");
+        }
+    }
+
+    #[test]
+    fn keys_go_to_their_owner_only() {
+        for (key, provider, may) in [
+            ("sk-ant-api03-x", Some("anthropic"), true),
+            ("sk-ant-api03-x", Some("openai"), false),
+            ("sk-ant-api03-x", None, false),
+            ("sk-proj-x", Some("openai"), true),
+            ("sk-proj-x", Some("anthropic"), false),
+            ("sk-proj-x", Some("my-cloud"), false),
+            ("sk-12345", Some("my-cloud"), true),
+            ("sk-12345", None, false),
+            ("xai-1", Some("openai"), false),
+            ("local-token", None, true),
+            ("local-token", Some("openai"), true),
+        ] {
+            assert_eq!(may_receive(provider, key), may, "{key} to {provider:?}");
+        }
+    }
+}

@@ -1,0 +1,677 @@
+//! One pass over a request body that proves it is JSON and finds the few top-level fields routing
+//! needs, while the bytes still arrive and without building anything.
+//!
+//! A body is one JSON object (RFC 8259). Long strings, which is what prompts are, are skipped in blocks;
+//! everything else goes through a small automaton. Nothing is decided before [`Scan::finish`]: a field
+//! may come last. Duplicates of the fields the gateway owns are refused, because an upstream might read
+//! the other one.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Deepest nesting the automaton can remember.
+pub const DEEPEST: usize = 128;
+
+/// Longest model name accepted, bytes as written.
+const LONGEST_MODEL: usize = 512;
+/// Longest top-level key that can be one of ours, escapes included.
+const LONGEST_KEY: usize = 128;
+
+/// What routing learns from a body. Ranges are byte offsets into it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// `model`: its text, and where the value stands, quotes included.
+    pub model: Option<(String, Range<usize>)>,
+    /// `stream`.
+    pub stream: bool,
+    /// `stream_options`, verbatim range.
+    pub stream_options: Option<Range<usize>>,
+    /// The prompt (`messages`, `prompt` or `input`): its key and range.
+    pub prompt: Option<(&'static str, Range<usize>)>,
+    /// Whether the prompt is there but holds nothing (`[]` or `""`).
+    pub prompt_is_empty: bool,
+    /// Just behind the opening brace, where a field can be inserted.
+    pub inside: usize,
+    /// Whether the object has any member, so that an inserted one needs a comma.
+    pub has_members: bool,
+}
+
+/// Why a body was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScanError {
+    /// Not JSON.
+    #[error("body is not valid JSON: {what} at byte {at}")]
+    Syntax {
+        /// Offset of the byte at fault.
+        at: usize,
+        /// What was wrong there.
+        what: &'static str,
+    },
+    /// The body ended in the middle.
+    #[error("body is cut off after {at} bytes; send the whole JSON object")]
+    Truncated {
+        /// Bytes received.
+        at: usize,
+    },
+    /// Not an object.
+    #[error("body must be a JSON object")]
+    NotAnObject,
+    /// Bytes that are not UTF-8.
+    #[error("body is not valid UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// Offset of the first bad byte.
+        at: usize,
+    },
+    /// Nested too deep.
+    #[error("body is nested deeper than {limit} levels")]
+    TooDeep {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// A field the gateway owns stands twice.
+    #[error("`{key}` is given twice; send it once")]
+    Duplicate {
+        /// Which.
+        key: &'static str,
+    },
+    /// A field the gateway owns has the wrong type.
+    #[error("`{key}` must be {wanted}")]
+    WrongType {
+        /// Which.
+        key: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+    },
+}
+
+impl ScanError {
+    /// The field at fault, when one is.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Duplicate { key } | Self::WrongType { key, .. } => Some(key),
+            Self::Syntax { .. }
+            | Self::Truncated { .. }
+            | Self::NotAnObject
+            | Self::NotUtf8 { .. }
+            | Self::TooDeep { .. } => None,
+        }
+    }
+}
+
+/// The automaton. Feed it with [`Scan::push`], end with [`Scan::finish`].
+#[derive(Debug)]
+pub struct Scan {
+    state: State,
+    /// One bit per open container, lowest is the innermost: 1 for an object.
+    kinds: u128,
+    depth: usize,
+    limit: usize,
+    /// Offset of the first byte of the next chunk.
+    base: usize,
+    /// Unfinished UTF-8 sequence at the end of the last chunk.
+    utf8: ([u8; 4], usize),
+    /// Raw bytes of the top-level key or small value being read.
+    held: Vec<u8>,
+    field: Field,
+    value_at: usize,
+    found: Scanned,
+}
+
+/// A top-level field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Model,
+    Stream,
+    StreamOptions,
+    Prompt(&'static str),
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the body's opening brace.
+    Start,
+    /// A value must come.
+    Value,
+    /// Just behind `[`.
+    FirstElement,
+    /// Just behind `{`.
+    FirstKey,
+    /// Behind a comma in an object.
+    Key,
+    Colon,
+    /// Behind a value.
+    After,
+    Str {
+        key: bool,
+    },
+    Escape {
+        key: bool,
+    },
+    Hex {
+        key: bool,
+        left: u8,
+    },
+    Num(Num),
+    Word {
+        rest: &'static [u8],
+    },
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Num {
+    Minus,
+    Zero,
+    Int,
+    Dot,
+    Frac,
+    E,
+    ESign,
+    Exp,
+}
+
+impl Scan {
+    /// Refuses nesting over `depth` levels, at most [`DEEPEST`].
+    #[must_use]
+    pub fn new(depth: usize) -> Self {
+        Self {
+            state: State::Start,
+            kinds: 0,
+            depth: 0,
+            limit: depth.min(DEEPEST),
+            base: 0,
+            utf8: ([0; 4], 0),
+            held: Vec::new(),
+            field: Field::Other,
+            value_at: 0,
+            found: Scanned::default(),
+        }
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// As soon as the bytes cannot be the body of an acceptable request.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
+        self.check_utf8(chunk)?;
+        let mut at = 0;
+        while let Some(&byte) = chunk.get(at) {
+            if let State::Str { key } = self.state {
+                let rest = chunk.get(at..).unwrap_or_default();
+                let plain = plain_prefix(rest);
+                self.hold(rest.get(..plain).unwrap_or_default(), key);
+                at += plain;
+                let Some(&special) = chunk.get(at) else { break };
+                match special {
+                    b'"' => self.string_end(self.base + at + 1, key)?,
+                    b'\\' => self.state = State::Escape { key },
+                    _ => return Err(self.syntax(at, "control character in a string")),
+                }
+                if special == b'\\' {
+                    self.hold(b"\\", key);
+                }
+                at += 1;
+                continue;
+            }
+            self.step(byte, at)?;
+            at += 1;
+        }
+        self.base += chunk.len();
+        Ok(())
+    }
+
+    /// The body is complete.
+    ///
+    /// # Errors
+    /// When it is not one whole object.
+    pub fn finish(self) -> Result<Scanned, ScanError> {
+        if self.state == State::Done && self.utf8.1 == 0 {
+            Ok(self.found)
+        } else {
+            Err(ScanError::Truncated { at: self.base })
+        }
+    }
+
+    fn check_utf8(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
+        let (held, len) = &mut self.utf8;
+        let mut from = 0;
+        while *len > 0 {
+            let Some(&byte) = chunk.get(from) else { return Ok(()) };
+            from += 1;
+            if let Some(slot) = held.get_mut(*len) {
+                *slot = byte;
+            }
+            *len += 1;
+            match std::str::from_utf8(held.get(..*len).unwrap_or_default()) {
+                Ok(_) => *len = 0,
+                Err(e) if e.error_len().is_none() && *len < 4 => {}
+                Err(_) => return Err(ScanError::NotUtf8 { at: (self.base + from).saturating_sub(*len) }),
+            }
+        }
+        let rest = chunk.get(from..).unwrap_or_default();
+        if let Err(e) = std::str::from_utf8(rest) {
+            if e.error_len().is_some() {
+                return Err(ScanError::NotUtf8 { at: self.base + from + e.valid_up_to() });
+            }
+            let tail = rest.get(e.valid_up_to()..).unwrap_or_default();
+            for (slot, byte) in held.iter_mut().zip(tail) {
+                *slot = *byte;
+            }
+            *len = tail.len();
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
+        let white = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        match self.state {
+            State::Start
+            | State::Value
+            | State::FirstElement
+            | State::FirstKey
+            | State::Key
+            | State::Colon
+            | State::After
+                if white => {}
+            State::Start => {
+                if byte != b'{' {
+                    return Err(ScanError::NotAnObject);
+                }
+                self.found.inside = self.base + at + 1;
+                self.open(true)?;
+            }
+            State::FirstElement if byte == b']' => self.close(false, at)?,
+            State::Value | State::FirstElement => self.value(byte, at)?,
+            State::FirstKey if byte == b'}' => self.close(true, at)?,
+            State::FirstKey | State::Key => {
+                if byte != b'"' {
+                    return Err(self.syntax(at, "expected a key in quotes"));
+                }
+                self.held.clear();
+                self.state = State::Str { key: true };
+            }
+            State::Colon => {
+                if byte != b':' {
+                    return Err(self.syntax(at, "expected a colon"));
+                }
+                self.state = State::Value;
+            }
+            State::After => match (byte, self.kinds & 1 == 1) {
+                (b',', true) => self.state = State::Key,
+                (b',', false) => self.state = State::Value,
+                (b'}', true) => self.close(true, at)?,
+                (b']', false) => self.close(false, at)?,
+                _ => return Err(self.syntax(at, "expected a comma or the end of the object or array")),
+            },
+            State::Escape { key } => {
+                self.hold(&[byte], key);
+                self.state = match byte {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Str { key },
+                    b'u' => State::Hex { key, left: 4 },
+                    _ => return Err(self.syntax(at, "unknown escape in a string")),
+                };
+            }
+            State::Hex { key, left } => {
+                if !byte.is_ascii_hexdigit() {
+                    return Err(self.syntax(at, "expected four hex digits after \\u"));
+                }
+                self.hold(&[byte], key);
+                self.state = if left == 1 { State::Str { key } } else { State::Hex { key, left: left - 1 } };
+            }
+            State::Num(num) => match num.next(byte) {
+                Some(next) => self.state = State::Num(next),
+                None if num.may_end() => {
+                    self.value_end(self.base + at)?;
+                    return self.step(byte, at);
+                }
+                None => return Err(self.syntax(at, "malformed number")),
+            },
+            State::Word { rest } => {
+                let (Some(wanted), more) = (rest.first(), rest.get(1..).unwrap_or_default()) else {
+                    return Ok(());
+                };
+                if byte != *wanted {
+                    return Err(self.syntax(at, "expected true, false or null"));
+                }
+                self.hold(&[byte], false);
+                self.state = State::Word { rest: more };
+                if more.is_empty() {
+                    self.value_end(self.base + at + 1)?;
+                }
+            }
+            State::Done => {
+                if !white {
+                    return Err(self.syntax(at, "something after the end of the object"));
+                }
+            }
+            // `push` handles strings in blocks and never gets here with one.
+            State::Str { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
+        if self.depth == 1 {
+            self.value_at = self.base + at;
+            self.held.clear();
+            self.wants(byte)?;
+        } else if matches!(self.field, Field::Prompt(_)) && self.held.is_empty() {
+            // Any element makes the prompt more than empty.
+            self.held.push(byte);
+        }
+        self.state = match byte {
+            b'{' => return self.open(true),
+            b'[' => return self.open(false),
+            b'"' => State::Str { key: false },
+            b'-' => State::Num(Num::Minus),
+            b'0' => State::Num(Num::Zero),
+            b'1'..=b'9' => State::Num(Num::Int),
+            b't' => State::Word { rest: b"rue" },
+            b'f' => State::Word { rest: b"alse" },
+            b'n' => State::Word { rest: b"ull" },
+            _ => return Err(self.syntax(at, "expected a value")),
+        };
+        if !matches!(byte, b'"') {
+            self.hold(&[byte], false);
+        }
+        Ok(())
+    }
+
+    /// Refuses a value whose first byte cannot be of the type its field needs. `null` means "not said".
+    fn wants(&self, byte: u8) -> Result<(), ScanError> {
+        match self.field {
+            Field::Model if byte != b'"' && byte != b'n' => {
+                Err(ScanError::WrongType { key: "model", wanted: "a string" })
+            }
+            Field::Stream if !matches!(byte, b't' | b'f' | b'n') => {
+                Err(ScanError::WrongType { key: "stream", wanted: "true or false" })
+            }
+            Field::Prompt("messages") if byte != b'[' => {
+                Err(ScanError::WrongType { key: "messages", wanted: "an array" })
+            }
+            Field::Model | Field::Stream | Field::StreamOptions | Field::Prompt(_) | Field::Other => Ok(()),
+        }
+    }
+
+    fn open(&mut self, object: bool) -> Result<(), ScanError> {
+        if self.depth >= self.limit {
+            return Err(ScanError::TooDeep { limit: self.limit });
+        }
+        self.depth += 1;
+        self.kinds = self.kinds << 1 | u128::from(object);
+        self.state = if object { State::FirstKey } else { State::FirstElement };
+        Ok(())
+    }
+
+    fn close(&mut self, object: bool, at: usize) -> Result<(), ScanError> {
+        debug_assert_eq!(self.kinds & 1 == 1, object, "the states keep brackets matched");
+        self.kinds >>= 1;
+        self.depth -= 1;
+        if self.depth == 0 {
+            self.state = State::Done;
+            return Ok(());
+        }
+        self.value_end(self.base + at + 1)
+    }
+
+    fn string_end(&mut self, end: usize, key: bool) -> Result<(), ScanError> {
+        if !key {
+            return self.value_end(end);
+        }
+        self.state = State::Colon;
+        if self.depth == 1 {
+            self.found.has_members = true;
+            self.field = self.name_field()?;
+        }
+        Ok(())
+    }
+
+    fn name_field(&self) -> Result<Field, ScanError> {
+        let key = unescaped(&self.held);
+        let (field, taken, name) = match key.as_ref() {
+            "model" => (Field::Model, self.found.model.is_some(), "model"),
+            "stream" => (Field::Stream, self.found.stream, "stream"),
+            "stream_options" => (Field::StreamOptions, self.found.stream_options.is_some(), "stream_options"),
+            "messages" => (Field::Prompt("messages"), self.is_prompt("messages"), "messages"),
+            "prompt" => (Field::Prompt("prompt"), self.is_prompt("prompt"), "prompt"),
+            "input" => (Field::Prompt("input"), self.is_prompt("input"), "input"),
+            _ => return Ok(Field::Other),
+        };
+        if taken { Err(ScanError::Duplicate { key: name }) } else { Ok(field) }
+    }
+
+    fn is_prompt(&self, key: &str) -> bool {
+        self.found.prompt.as_ref().is_some_and(|(have, _)| *have == key)
+    }
+
+    fn value_end(&mut self, end: usize) -> Result<(), ScanError> {
+        self.state = State::After;
+        if self.depth != 1 {
+            return Ok(());
+        }
+        let range = self.value_at..end;
+        let null = self.held == b"null";
+        match self.field {
+            Field::Model if !null => {
+                if self.held.len() > LONGEST_MODEL {
+                    return Err(ScanError::WrongType { key: "model", wanted: "a name of at most 512 bytes" });
+                }
+                self.found.model = Some((unescaped(&self.held).into_owned(), range));
+            }
+            Field::Stream => self.found.stream = self.held == b"true",
+            Field::StreamOptions if !null => self.found.stream_options = Some(range),
+            Field::Prompt(key) if !null => {
+                self.found.prompt_is_empty = self.held.is_empty();
+                self.found.prompt = Some((key, range));
+            }
+            Field::Model | Field::StreamOptions | Field::Prompt(_) | Field::Other => {}
+        }
+        self.field = Field::Other;
+        Ok(())
+    }
+
+    /// Keeps what a later decision needs: keys and small values at the top level.
+    fn hold(&mut self, bytes: &[u8], key: bool) {
+        let limit = match (key, self.field) {
+            (true, _) if self.depth == 1 => LONGEST_KEY,
+            (true, _) | (false, Field::Other | Field::StreamOptions) => return,
+            (false, Field::Model | Field::Stream) if self.depth == 1 => LONGEST_MODEL + 1,
+            // Enough to tell `null` from an empty prompt from one with something in it.
+            (false, Field::Prompt(_)) if self.depth == 1 => 5,
+            (false, Field::Model | Field::Stream | Field::Prompt(_)) => return,
+        };
+        let room = limit.saturating_sub(self.held.len());
+        self.held.extend(bytes.iter().take(room));
+    }
+
+    const fn syntax(&self, at: usize, what: &'static str) -> ScanError {
+        ScanError::Syntax { at: self.base + at, what }
+    }
+}
+
+impl Num {
+    const fn next(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Minus, b'0') => Some(Self::Zero),
+            (Self::Minus, b'1'..=b'9') | (Self::Int, b'0'..=b'9') => Some(Self::Int),
+            (Self::Zero | Self::Int, b'.') => Some(Self::Dot),
+            (Self::Dot | Self::Frac, b'0'..=b'9') => Some(Self::Frac),
+            (Self::Zero | Self::Int | Self::Frac, b'e' | b'E') => Some(Self::E),
+            (Self::E, b'+' | b'-') => Some(Self::ESign),
+            (Self::E | Self::ESign | Self::Exp, b'0'..=b'9') => Some(Self::Exp),
+            _ => None,
+        }
+    }
+
+    const fn may_end(self) -> bool {
+        matches!(self, Self::Zero | Self::Int | Self::Frac | Self::Exp)
+    }
+}
+
+/// How many bytes at the start of `bytes` are plain string content: no quote, backslash or control
+/// character. Whole blocks are tested at once, which compiles to vector code.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    const fn special(byte: u8) -> bool {
+        byte == b'"' || byte == b'\\' || byte < 0x20
+    }
+    let mut at = 0;
+    for block in bytes.chunks_exact(64) {
+        if block.iter().fold(false, |any, byte| any | special(*byte)) {
+            break;
+        }
+        at += 64;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| special(*byte)).unwrap_or(rest.len())
+}
+
+/// The text of a raw JSON string body (without its quotes). It was checked on the way; one that was
+/// cut short at its length limit reads as nothing, which no field of ours is named.
+fn unescaped(raw: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(raw) {
+        Ok(text) if !raw.contains(&b'\\') => Cow::Borrowed(text),
+        Ok(text) => Cow::Owned(serde_json::from_str(&format!("\"{text}\"")).unwrap_or_default()),
+        Err(_) => Cow::Borrowed(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scan(chunks: &[&[u8]]) -> Result<Scanned, ScanError> {
+        let mut scan = Scan::new(64);
+        chunks.iter().try_for_each(|chunk| scan.push(chunk))?;
+        scan.finish()
+    }
+
+    #[test]
+    fn finds_what_routing_needs() {
+        let body = br#" {"a":[1,{"model":"no"}],"model":"m-1","stream":true,"messages":[{"role":"user"}],"stream_options":{}}"#;
+        let found = scan(&[body]).unwrap();
+        let (model, at) = found.model.clone().unwrap();
+        assert_eq!((model.as_str(), &body[at]), ("m-1", &br#""m-1""#[..]));
+        assert!(found.stream && !found.prompt_is_empty && found.has_members);
+        let (key, at) = found.prompt.clone().unwrap();
+        assert_eq!((key, &body[at]), ("messages", &br#"[{"role":"user"}]"#[..]));
+        assert_eq!(&body[found.stream_options.unwrap()], b"{}");
+        assert_eq!(found.inside, 2);
+    }
+
+    #[test]
+    fn odd_but_valid() {
+        for (body, model, empty) in [
+            (r#"{"mod\u0065l":"x"}"#, Some("x"), false),
+            (r#"{"model":"a\"b\u00e9"}"#, Some("a\"bé"), false),
+            (r#"{"model":null,"messages":[]}"#, None, true),
+            (r#"{"input":"","model":"m"}"#, Some("m"), true),
+            (r#"{"input":"x","model":"m"}"#, Some("m"), false),
+            (r#"{"input":[""],"model":"m"}"#, Some("m"), false),
+            (r#"{"messages":[[]]}"#, None, false),
+            (r#"{"prompt":[1]}"#, None, false),
+            ("{}", None, false),
+            ("{ \"x\" : -0.5e+7 , \"y\":[ ] }\n", None, false),
+        ] {
+            let found = scan(&[body.as_bytes()]).unwrap_or_else(|e| panic!("{body}: {e}"));
+            assert_eq!(found.model.as_ref().map(|(m, _)| m.as_str()), model, "{body}");
+            assert_eq!(found.prompt_is_empty, empty, "{body}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        for (body, message) in [
+            (&b"{\"a\":"[..], "body is cut off after 5 bytes; send the whole JSON object"),
+            (b"", "body is cut off after 0 bytes; send the whole JSON object"),
+            (b"[]", "body must be a JSON object"),
+            (b"{\"a\" 1}", "body is not valid JSON: expected a colon at byte 5"),
+            (
+                b"{\"a\":01}",
+                "body is not valid JSON: expected a comma or the end of the object or array at byte 6",
+            ),
+            (b"{\"a\":1,}", "body is not valid JSON: expected a key in quotes at byte 7"),
+            (
+                b"{\"a\":[1}",
+                "body is not valid JSON: expected a comma or the end of the object or array at byte 7",
+            ),
+            (b"{\"a\":nul}", "body is not valid JSON: expected true, false or null at byte 8"),
+            (b"{\"a\":\"\n\"}", "body is not valid JSON: control character in a string at byte 6"),
+            (b"{\"a\":\"\\x\"}", "body is not valid JSON: unknown escape in a string at byte 7"),
+            (b"{} x", "body is not valid JSON: something after the end of the object at byte 3"),
+            (b"{\"a\":\"\xff\"}", "body is not valid UTF-8 at byte 6"),
+            (b"{\"a\":\"\xe2\x82\"}", "body is not valid UTF-8 at byte 6"),
+            (b"{\"model\":1}", "`model` must be a string"),
+            (b"{\"stream\":\"yes\"}", "`stream` must be true or false"),
+            (b"{\"messages\":{}}", "`messages` must be an array"),
+            (b"{\"model\":\"a\",\"model\":\"b\"}", "`model` is given twice; send it once"),
+            (deep.as_bytes(), "body is nested deeper than 64 levels"),
+        ] {
+            let error = scan(&[body]).unwrap_err();
+            assert_eq!(error.to_string(), message, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    /// JSON-ish text: valid often enough to be interesting, broken often enough too.
+    fn bodies() -> impl Strategy<Value = Vec<u8>> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            "-?[0-9]{1,3}(\\.[0-9]{1,2})?(e[+-]?[0-9])?",
+            "\"[ -!#-\\[\\]-~é\u{2028}\u{1f600}]{0,80}\"",
+            Just("\"\\u00e9\\n\\\"\"".to_owned()),
+        ];
+        let value = leaf.prop_recursive(4, 24, 4, |inner| {
+            let key = prop_oneof![Just("model"), Just("stream"), Just("messages"), Just("a"), Just("b\\n")];
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(|v| format!("[{}]", v.join(","))),
+                proptest::collection::vec((key, inner), 0..5).prop_map(|m| {
+                    let members: Vec<_> = m.into_iter().map(|(k, v)| format!("\"{k}\" :{v}")).collect();
+                    format!("{{{}}}", members.join(", "))
+                }),
+            ]
+        });
+        (value, any::<Option<(prop::sample::Index, u8)>>()).prop_map(|(text, dirt)| {
+            let mut bytes = text.into_bytes();
+            if let Some((at, byte)) = dirt {
+                let at = at.index(bytes.len() + 1);
+                bytes.insert(at, byte);
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn chunking_never_matters(
+            body in bodies(),
+            at in proptest::collection::vec(any::<prop::sample::Index>(), 0..5),
+        ) {
+            let mut cuts: Vec<_> = at.iter().map(|i| i.index(body.len() + 1)).collect();
+            cuts.extend([0, body.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<_> = cuts.windows(2).map(|w| &body[w[0]..w[1]]).collect();
+            let (whole, cut) = (scan(&[&body]), scan(&chunks));
+            match (&whole, &cut) {
+                // Which of two faults is met first may depend on where UTF-8 is checked.
+                (Err(_), Err(_)) => {}
+                _ => prop_assert_eq!(whole, cut),
+            }
+        }
+
+        #[test]
+        fn accepts_what_serde_accepts(body in bodies()) {
+            let tree: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(&body);
+            match scan(&[&body]) {
+                Ok(_) => prop_assert!(tree.is_ok(), "{:?}", tree),
+                Err(ScanError::Duplicate { .. } | ScanError::WrongType { .. }) => {}
+                Err(_) => prop_assert!(tree.is_err()),
+            }
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Reads what the books need from an answer that passes through untouched: usage, finish reason,
+//! when content began, how many events there were, whether the end came.
+//!
+//! The tap never changes, delays or copies the stream. It looks at each line for a few quoted keys (a
+//! quote inside a JSON string is always escaped, so `"usage"` cannot be matched in text) and parses only
+//! the events that have one. A line cut by the network waits here, up to a limit; one longer than that
+//! is passed over.
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde::Deserialize;
+use std::borrow::Cow;
+use trunkline_core::{Dialect, Usage};
+
+/// What an answer turned out to be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tapped {
+    /// Token counts; boxed because most of a stream has none.
+    pub usage: Option<Box<Usage>>,
+    /// Why it ended, in the upstream's words.
+    pub finish: Option<String>,
+    /// Whether the dialect's last event was seen.
+    pub ended: bool,
+    /// Whether an error came inside the stream.
+    pub failed: bool,
+}
+
+/// What one piece of a stream held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Events completed in it.
+    pub events: u32,
+    /// Whether any of them carried content.
+    pub content: bool,
+}
+
+/// Longest line kept while it is incomplete; data of interest is far shorter.
+const LONGEST_LINE: usize = 256 << 10;
+/// How much of the end of a whole answer is searched for usage.
+const TAIL: usize = 32 << 10;
+
+/// A tap on a stream of server-sent events.
+#[derive(Debug)]
+pub struct StreamTap {
+    dialect: Dialect,
+    line: Vec<u8>,
+    skipping: bool,
+    has_content: bool,
+    /// What was found so far.
+    pub tapped: Tapped,
+}
+
+impl StreamTap {
+    /// Listens to a stream in `dialect`.
+    #[must_use]
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, line: Vec::new(), skipping: false, has_content: false, tapped: Tapped::default() }
+    }
+
+    /// Looks at the next bytes.
+    pub fn see(&mut self, bytes: &[u8]) -> Seen {
+        let mut seen = Seen::default();
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (head, tail) = rest.split_at(end);
+            rest = tail.get(1..).unwrap_or_default();
+            if std::mem::take(&mut self.skipping) {
+                self.line.clear();
+                seen.events += 1;
+            } else if self.line.is_empty() {
+                self.line_done(head, &mut seen);
+            } else {
+                self.line.extend_from_slice(head);
+                let line = std::mem::take(&mut self.line);
+                self.line_done(&line, &mut seen);
+                self.line = line;
+                self.line.clear();
+            }
+        }
+        if self.line.len() + rest.len() > LONGEST_LINE {
+            self.skipping = true;
+            self.line = Vec::new();
+        } else if !self.skipping {
+            self.line.extend_from_slice(rest);
+        }
+        seen
+    }
+
+    fn line_done(&mut self, line: &[u8], seen: &mut Seen) {
+        let Some(data) = line.strip_prefix(b"data:") else { return };
+        let data = data.trim_ascii();
+        if data.is_empty() {
+            return;
+        }
+        seen.events += 1;
+        if !self.has_content && carries_content(self.dialect, data) {
+            self.has_content = true;
+        }
+        seen.content |= self.has_content;
+        match self.dialect {
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => self.openai(data),
+            Dialect::OpenaiResponses => self.responses(data),
+            Dialect::AnthropicMessages => self.messages(data),
+        }
+    }
+
+    fn openai(&mut self, data: &[u8]) {
+        if data == b"[DONE]" {
+            self.tapped.ended = true;
+        } else if says(data, b"\"finish_reason\"") || says(data, b"\"usage\"") || says(data, b"\"error\"") {
+            let Ok(chunk) = serde_json::from_slice::<OpenaiChunk<'_>>(data) else { return };
+            self.tapped.failed |= chunk.error.is_some();
+            if let Some(reason) = chunk.choices.into_iter().find_map(|choice| choice.finish_reason) {
+                self.tapped.finish = Some(reason.into_owned());
+            }
+            let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
+            if let Some(usage) = usage {
+                self.tapped.usage = Some(Box::new(usage.neutral()));
+            }
+        }
+    }
+
+    fn responses(&mut self, data: &[u8]) {
+        if !(says(data, b"\"response\"") || says(data, b"\"error\"")) {
+            return;
+        }
+        let Ok(event) = serde_json::from_slice::<ResponsesEvent<'_>>(data) else { return };
+        match event.kind.as_ref() {
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                self.tapped.ended = true;
+                self.tapped.failed |= event.kind == "response.failed";
+                if let Some(response) = event.response {
+                    self.tapped.finish = response.status.map(Cow::into_owned);
+                    self.tapped.usage = response.usage.map(|usage| Box::new(usage.neutral()));
+                }
+            }
+            "error" => {
+                self.tapped.ended = true;
+                self.tapped.failed = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn messages(&mut self, data: &[u8]) {
+        if !(says(data, b"\"usage\"") || says(data, b"\"message_stop\"") || says(data, b"\"error\"")) {
+            return;
+        }
+        let Ok(event) = serde_json::from_slice::<MessagesEvent<'_>>(data) else { return };
+        match event.kind.as_ref() {
+            "message_stop" => self.tapped.ended = true,
+            "error" => {
+                self.tapped.ended = true;
+                self.tapped.failed = true;
+            }
+            "message_start" | "message_delta" => {
+                if let Some(reason) = event.delta.and_then(|delta| delta.stop_reason) {
+                    self.tapped.finish = Some(reason.into_owned());
+                }
+                if let Some(usage) = event.usage.or(event.message.and_then(|message| message.usage)) {
+                    let known = self.tapped.usage.get_or_insert_default();
+                    usage.add_to(known);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads usage and finish reason from the end of a whole answer; `pieces` are its last bytes.
+#[must_use]
+pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
+    let joined;
+    let tail: &[u8] = if let [only] = pieces {
+        only.get(only.len().saturating_sub(TAIL)..).unwrap_or_default()
+    } else {
+        joined = pieces.concat();
+        joined.get(joined.len().saturating_sub(TAIL)..).unwrap_or_default()
+    };
+    let mut tapped = Tapped { ended: true, ..Tapped::default() };
+    if let Some(object) = value_after(tail, b"\"usage\"") {
+        tapped.usage = match dialect {
+            Dialect::AnthropicMessages => first_value::<MessagesUsage>(object).map(|usage| {
+                let mut neutral = Box::default();
+                usage.add_to(&mut neutral);
+                neutral
+            }),
+            Dialect::OpenaiResponses => {
+                first_value::<ResponsesUsage>(object).map(|usage| Box::new(usage.neutral()))
+            }
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
+                first_value::<OpenaiUsage>(object).map(|usage| Box::new(usage.neutral()))
+            }
+        };
+    }
+    let key: &[u8] = match dialect {
+        Dialect::AnthropicMessages => b"\"stop_reason\"",
+        Dialect::OpenaiResponses => b"\"status\"",
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => b"\"finish_reason\"",
+    };
+    tapped.finish = value_after(tail, key).and_then(first_value::<String>);
+    tapped
+}
+
+/// The bytes behind the last `key` and its colon.
+fn value_after<'a>(tail: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let at = memmem::rfind(tail, key)?;
+    let rest = tail.get(at + key.len()..)?.trim_ascii_start();
+    rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
+}
+
+/// The value at the start of `bytes`, whatever follows it.
+fn first_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()
+}
+
+/// Whether `data` has the key with a value other than `null`.
+fn says(data: &[u8], key: &[u8]) -> bool {
+    let Some(at) = memmem::find(data, key) else { return false };
+    let rest = data.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+    let value = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
+    !value.starts_with(b"null")
+}
+
+/// Whether an event carries part of the answer rather than its frame.
+fn carries_content(dialect: Dialect, data: &[u8]) -> bool {
+    let keys: &[&[u8]] = match dialect {
+        Dialect::OpenaiChat => {
+            &[b"\"content\"", b"\"reasoning_content\"", b"\"reasoning\"", b"\"tool_calls\"", b"\"refusal\""]
+        }
+        Dialect::OpenaiCompletions => &[b"\"text\""],
+        Dialect::OpenaiResponses => return memmem::find(data, b".delta\"").is_some(),
+        Dialect::AnthropicMessages => return memmem::find(data, b"\"content_block_delta\"").is_some(),
+        Dialect::OpenaiEmbeddings => return true,
+    };
+    keys.iter().any(|key| {
+        let Some(at) = memmem::find(data, key) else { return false };
+        let rest = data.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+        let value = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
+        !(value.starts_with(b"null") || value.starts_with(b"\"\"") || value.starts_with(b"[]"))
+    })
+}
+
+#[derive(Deserialize)]
+struct OpenaiChunk<'a> {
+    #[serde(borrow, default)]
+    choices: Vec<OpenaiChoice<'a>>,
+    #[serde(default)]
+    usage: Option<OpenaiUsage>,
+    #[serde(default)]
+    x_groq: Option<Groq>,
+    #[serde(default)]
+    error: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct OpenaiChoice<'a> {
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Groq {
+    #[serde(default)]
+    usage: Option<OpenaiUsage>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct OpenaiUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+impl OpenaiUsage {
+    fn neutral(self) -> Usage {
+        let prompt = self.prompt_tokens_details.unwrap_or_default();
+        Usage {
+            input_total: self.prompt_tokens,
+            output_total: self.completion_tokens,
+            cache_read: prompt.cached_tokens,
+            cache_write_other: prompt.cache_write_tokens,
+            reasoning: self.completion_tokens_details.unwrap_or_default().reasoning_tokens,
+            ..Usage::default()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ResponsesEvent<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    response: Option<ResponsesBody<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ResponsesBody<'a> {
+    #[serde(borrow, default)]
+    status: Option<Cow<'a, str>>,
+    #[serde(default)]
+    usage: Option<ResponsesUsage>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ResponsesUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<PromptDetails>,
+    output_tokens_details: Option<CompletionDetails>,
+}
+
+impl ResponsesUsage {
+    fn neutral(self) -> Usage {
+        OpenaiUsage {
+            prompt_tokens: self.input_tokens,
+            completion_tokens: self.output_tokens,
+            prompt_tokens_details: self.input_tokens_details,
+            completion_tokens_details: self.output_tokens_details,
+        }
+        .neutral()
+    }
+}
+
+#[derive(Deserialize)]
+struct MessagesEvent<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    message: Option<MessagesStart>,
+    #[serde(borrow, default)]
+    delta: Option<MessagesDelta<'a>>,
+    #[serde(default)]
+    usage: Option<MessagesUsage>,
+}
+
+#[derive(Deserialize)]
+struct MessagesStart {
+    #[serde(default)]
+    usage: Option<MessagesUsage>,
+}
+
+#[derive(Deserialize)]
+struct MessagesDelta<'a> {
+    #[serde(borrow, default)]
+    stop_reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct MessagesUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+}
+
+impl MessagesUsage {
+    /// Anthropic's `input_tokens` leaves out cached tokens; ours include them. Counts are cumulative.
+    fn add_to(&self, usage: &mut Usage) {
+        usage.cache_read = self.cache_read_input_tokens.or(usage.cache_read);
+        usage.cache_write_other = self.cache_creation_input_tokens.or(usage.cache_write_other);
+        if let Some(fresh) = self.input_tokens {
+            let cached = usage.cache_read.unwrap_or(0) + usage.cache_write_other.unwrap_or(0);
+            usage.input_total = Some(fresh.saturating_add(cached));
+        }
+        usage.output_total = self.output_tokens.or(usage.output_total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CHAT: &str = concat!(
+        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+        ": keep-alive\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"say \\\"usage\\\":\"},\"finish_reason\":null}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\": \"stop\"}]}\r\n\r\n",
+        "data: {\"choices\":[],\"usage\": {\"prompt_tokens\":9,\"completion_tokens\":4,\"prompt_tokens_details\":{\"cached_tokens\":3}}}\n\n",
+        "data: [DONE]\n\n",
+    );
+    const MESSAGES: &str = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":7}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    );
+
+    fn tap(dialect: Dialect, chunks: &[&[u8]]) -> (Tapped, u32) {
+        let mut tap = StreamTap::new(dialect);
+        let events = chunks.iter().map(|chunk| tap.see(chunk).events).sum();
+        (tap.tapped, events)
+    }
+
+    #[test]
+    fn streams() {
+        let (chat, events) = tap(Dialect::OpenaiChat, &[CHAT.as_bytes()]);
+        let usage = chat.usage.unwrap();
+        assert_eq!((usage.input_total, usage.output_total, usage.cache_read), (Some(9), Some(4), Some(3)));
+        assert_eq!((chat.finish.as_deref(), chat.ended, chat.failed, events), (Some("stop"), true, false, 5));
+
+        let (messages, _) = tap(Dialect::AnthropicMessages, &[MESSAGES.as_bytes()]);
+        let usage = messages.usage.unwrap();
+        assert_eq!((usage.input_total, usage.output_total, usage.cache_read), (Some(9), Some(7), Some(4)));
+        assert_eq!((messages.finish.as_deref(), messages.ended), (Some("end_turn"), true));
+    }
+
+    #[test]
+    fn content_begins_with_the_first_words() {
+        let mut tap = StreamTap::new(Dialect::OpenaiChat);
+        let first = CHAT.find("\n\n").unwrap() + 2;
+        assert!(!tap.see(&CHAT.as_bytes()[..first]).content);
+        assert!(tap.see(&CHAT.as_bytes()[first..]).content);
+    }
+
+    #[test]
+    fn a_stream_that_fails_or_stops_early_has_no_end() {
+        let (cut, _) = tap(Dialect::OpenaiChat, &[&CHAT.as_bytes()[..200]]);
+        assert!(!cut.ended && !cut.failed);
+        let (failed, _) = tap(Dialect::OpenaiChat, &[b"data: {\"error\":{\"message\":\"x\"}}\n\n"]);
+        assert!(failed.failed);
+    }
+
+    #[test]
+    fn whole_answers() {
+        let body = Bytes::from_static(
+            b"{\"choices\":[{\"message\":{\"content\":\"\\\"usage\\\"\"},\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2},\"x\":1}",
+        );
+        let tapped = tap_reply(Dialect::OpenaiChat, &[body.slice(..30), body.slice(30..)]);
+        let usage = tapped.usage.unwrap();
+        assert_eq!((usage.input_total, usage.output_total), (Some(1), Some(2)));
+        assert_eq!(tapped.finish.as_deref(), Some("length"));
+        assert_eq!(tap_reply(Dialect::OpenaiChat, &[Bytes::from_static(b"<html>")]).usage, None);
+    }
+
+    #[test]
+    fn an_endless_line_is_passed_over_in_bounded_memory() {
+        let mut tap = StreamTap::new(Dialect::OpenaiChat);
+        for _ in 0..100 {
+            tap.see(&[b'x'; 64 << 10]);
+        }
+        assert!(tap.line.capacity() <= 2 * LONGEST_LINE);
+        tap.see(b"\n\ndata: [DONE]\n\n");
+        assert!(tap.tapped.ended);
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_never_matters(at in proptest::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+            for (dialect, text) in [(Dialect::OpenaiChat, CHAT), (Dialect::AnthropicMessages, MESSAGES)] {
+                let mut cuts: Vec<_> = at.iter().map(|i| i.index(text.len() + 1)).collect();
+                cuts.extend([0, text.len()]);
+                cuts.sort_unstable();
+                let chunks: Vec<_> = cuts.windows(2).map(|w| &text.as_bytes()[w[0]..w[1]]).collect();
+                prop_assert_eq!(tap(dialect, &chunks), tap(dialect, &[text.as_bytes()]));
+            }
+        }
+    }
+}
