@@ -1,1 +1,20 @@
-//! upstream
+//! Performs calls: dials, pools and drives connections, finds out what an engine is, fetches media.
+//!
+//! Nothing here chooses a worker, retries, or knows what the client will be told.
+
+mod connect;
+mod endpoint;
+pub mod engine;
+mod error;
+mod exchange;
+mod gate;
+pub mod media;
+mod payload;
+mod pool;
+
+pub use connect::{Connector, ConnectorSettings, TlsSetup};
+pub use endpoint::{BadUrl, Endpoint};
+pub use error::UpstreamError;
+pub use exchange::{Answer, AnswerBody};
+pub use payload::Payload;
+pub use pool::{ConnectionCounts, Pool, PoolSettings};
