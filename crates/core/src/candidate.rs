@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 pub struct Candidate {
     /// Which worker.
     pub id: WorkerId,
+    /// Its place in the list it was picked from.
+    pub slot: usize,
     /// 0 to 100; only the highest tier with a ready worker is used.
     pub priority: u8,
     /// Multiplies its load in cost-aware scores; 1.0 is neutral, above 0.

@@ -182,7 +182,7 @@ mod tests {
         let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
             let load = Arc::new(Load::default());
             load.set_health(*health);
-            Candidate { id: WorkerId::new(n.to_string()), priority: *priority, cost: 1.0, load }
+            Candidate { id: WorkerId::new(n.to_string()), slot: n, priority: *priority, cost: 1.0, load }
         };
         spec.iter().enumerate().map(candidate).collect()
     }
