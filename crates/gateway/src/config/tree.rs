@@ -1,6 +1,7 @@
 //! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use trunkline_core::{OnUnsupported, Secret};
 use trunkline_dialect::UserIds;
 
 /// Everything that can be set.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where clients reach us.
@@ -27,6 +28,10 @@ pub struct Config {
     pub aliases: BTreeMap<String, String>,
     /// Show the alias as `model` in answers instead of the upstream's own name.
     pub echo_alias: bool,
+    /// Keys of providers, by provider id (`openai`, `anthropic`, `xai`, `gemini`): sent to that provider
+    /// alone, by workers that have none of their own; never shown.
+    #[serde(skip_serializing)]
+    pub provider_keys: BTreeMap<String, Secret>,
     /// Who may call.
     pub auth: Auth,
     /// What one request may ask of us.
@@ -50,7 +55,7 @@ pub struct Config {
 }
 
 /// Where clients reach us.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
     /// Address to bind.
@@ -87,13 +92,13 @@ impl Default for Listen {
 }
 
 /// One worker, as `workers:`, `--worker-urls` and `POST /workers` describe it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerSpec {
     /// `http://` or `https://`, with or without a trailing `/v1`.
     pub url: String,
     /// Sent to this worker and nowhere else; never shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub api_key: Option<Secret>,
     /// What software it is; found out when not said.
     #[serde(default, alias = "runtime_type")]
@@ -121,6 +126,25 @@ pub struct WorkerSpec {
     pub health: WorkerHealth,
 }
 
+impl WorkerSpec {
+    /// A worker of which nothing is known but its address.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            api_key: None,
+            runtime: None,
+            provider: None,
+            worker_type: WorkerType::Regular,
+            priority: default_priority(),
+            cost: default_cost(),
+            labels: BTreeMap::new(),
+            models: Vec::new(),
+            health: WorkerHealth::default(),
+        }
+    }
+}
+
 const fn default_priority() -> u8 {
     50
 }
@@ -130,8 +154,8 @@ const fn default_cost() -> f32 {
 }
 
 /// A model a worker serves: its name, or its name and more.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(untagged, expecting = "expected a model's name or a map with its `id`")]
 pub enum ModelCard {
     /// Just the name.
     Name(String),
@@ -186,7 +210,7 @@ pub enum WorkerType {
 }
 
 /// Overrides of [`HealthChecks`] for one worker.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerHealth {
     /// See [`HealthChecks::timeout`], in seconds.
@@ -204,8 +228,9 @@ pub struct WorkerHealth {
 }
 
 /// `--backend`: what the static workers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
 pub enum Backend {
     /// SGLang engines.
     Sglang,
@@ -220,8 +245,9 @@ pub enum Backend {
 }
 
 /// `--policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum PolicyName {
     /// In turn.
     #[default]
@@ -233,15 +259,16 @@ pub enum PolicyName {
 }
 
 /// Who may call.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// Callers must present it; it is never sent upstream. Open when not set.
+    #[serde(skip_serializing)]
     pub api_key: Option<Secret>,
 }
 
 /// What one request may ask of us.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Largest request body; more is 413.
@@ -286,7 +313,7 @@ impl Default for Limits {
 }
 
 /// How long the steps of one attempt may take.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// Until a connection stands.
@@ -315,7 +342,7 @@ impl Default for Timeouts {
 }
 
 /// When and how a failed attempt is repeated.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Attempts in all, the first included; 1 never repeats.
@@ -345,7 +372,7 @@ impl Default for Retry {
 }
 
 /// How workers are watched.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthChecks {
     /// Probe local workers; off makes them ready at once.
@@ -393,7 +420,7 @@ impl Default for HealthChecks {
 }
 
 /// What translation does where dialects differ.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Translate {
     /// What becomes of parameters the target cannot take.
@@ -434,7 +461,7 @@ impl Default for Translate {
 }
 
 /// How workers are reached.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Upstream {
     /// Idle connections kept per worker and core.
@@ -460,7 +487,7 @@ impl Default for Upstream {
 }
 
 /// Logs.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `debug`, `info`, `warn` or `error`; `RUST_LOG` wins.
@@ -478,8 +505,9 @@ impl Default for Log {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
 pub enum LogLevel {
     /// Everything.
     Debug,
@@ -492,7 +520,7 @@ pub enum LogLevel {
 }
 
 /// Prometheus.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
     /// Address of the extra listener.
@@ -509,15 +537,16 @@ impl Default for Metrics {
             host: IpAddr::from([0, 0, 0, 0]),
             port: 29000,
             duration_buckets: vec![
-                0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 45.0, 60.0, 90.0,
-                120.0, 180.0, 240.0, 300.0, 480.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0, 5400.0, 7200.0,
+                0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 45.0, 60.0,
+                90.0, 120.0, 180.0, 240.0, 300.0, 480.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0, 5400.0,
+                7200.0,
             ],
         }
     }
 }
 
 /// Threads and sockets.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Runtime {
     /// Serving threads; 0 is one per core the process may use.

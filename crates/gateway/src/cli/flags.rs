@@ -1,0 +1,217 @@
+//! The flags that exist. Each overrides one setting of the configuration tree; none has a default of its
+//! own, so that an absent flag leaves what the file and the environment said.
+
+use crate::config::{Backend, LogLevel, PolicyName, later};
+use clap::{Args, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use trunkline_core::Secret;
+
+/// Settings given on the command line.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// Configuration file (YAML); also named by TRUNKLINE_CONFIG.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address to bind, such as 0.0.0.0 or [::].
+    #[arg(long, value_name = "IP", value_parser = ip, help_heading = "Listener")]
+    pub host: Option<IpAddr>,
+    /// Port to bind; 0 picks a free one [default: 30000].
+    #[arg(long, help_heading = "Listener")]
+    pub port: Option<u16>,
+    /// PEM certificate chain of the listener; needs --tls-key-path.
+    #[arg(long, value_name = "FILE", help_heading = "Listener")]
+    pub tls_cert_path: Option<PathBuf>,
+    /// PEM private key of the listener.
+    #[arg(long, value_name = "FILE", help_heading = "Listener")]
+    pub tls_key_path: Option<PathBuf>,
+    /// How long requests in flight may go on after a stop signal [default: 180].
+    #[arg(long, value_name = "SECONDS", help_heading = "Listener")]
+    pub shutdown_grace_period_secs: Option<u64>,
+    /// Headers a client's request id is taken from; the first present wins.
+    #[arg(long, value_name = "HEADER", num_args = 1.., help_heading = "Listener")]
+    pub request_id_headers: Vec<String>,
+    /// Origins allowed by CORS [default: any].
+    #[arg(long, value_name = "ORIGIN", num_args = 1.., help_heading = "Listener")]
+    pub cors_allowed_origins: Vec<String>,
+
+    /// Workers: http:// or https:// addresses, with or without /v1. Replaces `workers` of the file.
+    #[arg(long, value_name = "URL", num_args = 1.., help_heading = "Workers")]
+    pub worker_urls: Vec<String>,
+    /// What the workers are: sglang, vllm, trtllm, openai or anthropic [default: found out].
+    #[arg(long, alias = "runtime", value_parser = backend, help_heading = "Workers")]
+    pub backend: Option<Backend>,
+    /// Start with any number of workers, also none, and take more over /workers.
+    #[arg(long, help_heading = "Workers")]
+    pub enable_igw: bool,
+    /// How a worker is picked: round_robin, random or power_of_two [default: round_robin].
+    #[arg(long, value_parser = policy, help_heading = "Workers")]
+    pub policy: Option<PolicyName>,
+    /// Names clients may use, and the model each stands for.
+    #[arg(long, value_name = "ALIAS=MODEL", num_args = 1.., value_parser = alias, help_heading = "Workers")]
+    pub model_alias: Vec<(String, String)>,
+    /// How long a new worker may take to answer at all [default: 1800].
+    #[arg(long, value_name = "SECONDS", help_heading = "Workers")]
+    pub worker_startup_timeout_secs: Option<u64>,
+    /// Time between two probes of a worker that has not answered yet [default: 30].
+    #[arg(long, value_name = "SECONDS", help_heading = "Workers")]
+    pub worker_startup_check_interval: Option<u64>,
+    /// Further root certificates (PEM) for workers, besides the system's.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Workers")]
+    pub ca_cert_paths: Vec<PathBuf>,
+
+    /// Key that callers must present; TRUNKLINE_API_KEY keeps it out of the process list.
+    #[arg(long, value_name = "KEY", value_parser = secret, help_heading = "Requests and limits")]
+    pub api_key: Option<Secret>,
+    /// How long an upstream may take until its answer begins [default: 1800]. What follows is bounded by
+    /// `timeouts.idle` instead: a stream may run for any time while it does not stall.
+    #[arg(long, value_name = "SECONDS", help_heading = "Requests and limits")]
+    pub request_timeout_secs: Option<u64>,
+    /// Largest request body [default: 536870912].
+    #[arg(long, value_name = "BYTES", help_heading = "Requests and limits")]
+    pub max_payload_size: Option<usize>,
+    /// Most inference requests at once, streams until their end; 0 and below is no bound [default: -1].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Requests and limits")]
+    pub max_concurrent_requests: Option<i64>,
+    /// How many more may wait for a place; 0 refuses at once [default: 100].
+    #[arg(long, value_name = "N", help_heading = "Requests and limits")]
+    pub queue_size: Option<usize>,
+    /// How long they may wait [default: 60].
+    #[arg(long, value_name = "SECONDS", help_heading = "Requests and limits")]
+    pub queue_timeout_secs: Option<u64>,
+
+    /// Attempts in all, the first included [default: 5].
+    #[arg(long, value_name = "N", help_heading = "Retries")]
+    pub retry_max_retries: Option<u32>,
+    /// Delay before the second attempt [default: 50].
+    #[arg(long, value_name = "MS", help_heading = "Retries")]
+    pub retry_initial_backoff_ms: Option<u64>,
+    /// Longest delay; a Retry-After beyond it ends the attempts [default: 30000].
+    #[arg(long, value_name = "MS", help_heading = "Retries")]
+    pub retry_max_backoff_ms: Option<u64>,
+    /// Growth of the delay per attempt, 1 and up [default: 1.5].
+    #[arg(long, value_name = "FACTOR", help_heading = "Retries")]
+    pub retry_backoff_multiplier: Option<f64>,
+    /// Share of the delay that is random, 0 to 1 [default: 0.2].
+    #[arg(long, value_name = "SHARE", help_heading = "Retries")]
+    pub retry_jitter_factor: Option<f64>,
+    /// Never repeat an attempt; wins over --retry-max-retries.
+    #[arg(long, help_heading = "Retries")]
+    pub disable_retries: bool,
+
+    /// Failures in a row until a ready worker is unhealthy [default: 3].
+    #[arg(long, value_name = "N", help_heading = "Health")]
+    pub health_failure_threshold: Option<u32>,
+    /// Successes in a row until an unhealthy worker is ready [default: 2].
+    #[arg(long, value_name = "N", help_heading = "Health")]
+    pub health_success_threshold: Option<u32>,
+    /// How long a probe may take [default: 5].
+    #[arg(long, value_name = "SECONDS", help_heading = "Health")]
+    pub health_check_timeout_secs: Option<u64>,
+    /// Time between two probes of a worker [default: 60].
+    #[arg(long, value_name = "SECONDS", help_heading = "Health")]
+    pub health_check_interval_secs: Option<u64>,
+    /// Path of the probe [default: /health].
+    #[arg(long, value_name = "PATH", help_heading = "Health")]
+    pub health_check_endpoint: Option<String>,
+    /// Do not probe; workers are ready at once.
+    #[arg(long, help_heading = "Health")]
+    pub disable_health_check: bool,
+    /// Remove workers that have failed.
+    #[arg(long, help_heading = "Health")]
+    pub remove_unhealthy_workers: bool,
+    /// How long a removed worker may finish what it has; 0 removes at once [default: 5].
+    #[arg(long, value_name = "SECONDS", help_heading = "Health")]
+    pub drain_settle_secs: Option<u64>,
+
+    /// How much is logged; RUST_LOG wins [default: info].
+    #[arg(long, value_name = "LEVEL", help_heading = "Logs and metrics")]
+    pub log_level: Option<LogLevel>,
+    /// One JSON object per line instead of text.
+    #[arg(long, help_heading = "Logs and metrics")]
+    pub log_json: bool,
+    /// Address of the metrics listener [default: 0.0.0.0].
+    #[arg(long, value_name = "IP", value_parser = ip, help_heading = "Logs and metrics")]
+    pub prometheus_host: Option<IpAddr>,
+    /// Its port; 0 leaves only /metrics on the main listener [default: 29000].
+    #[arg(long, value_name = "PORT", help_heading = "Logs and metrics")]
+    pub prometheus_port: Option<u16>,
+    /// Bucket bounds of durations, ascending seconds.
+    #[arg(long, value_name = "SECONDS", num_args = 1.., help_heading = "Logs and metrics")]
+    pub prometheus_duration_buckets: Vec<f64>,
+
+    /// Serving threads; 0 is one per core the process may use [default: 0].
+    #[arg(long, value_name = "N", help_heading = "Threads")]
+    pub runtime_worker_threads: Option<usize>,
+}
+
+/// What `trunkline demo` takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DemoFlags {
+    /// Send one request of each kind, print the answers, and stop.
+    #[arg(long)]
+    pub once: bool,
+    /// Port to bind; 0 picks a free one [default: 30000].
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+/// What `trunkline explain` takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ExplainFlags {
+    /// The model a client would ask for.
+    #[arg(long)]
+    pub model: String,
+    /// As a stream.
+    #[arg(long)]
+    pub stream: bool,
+    /// File with a request body to take the rest from.
+    #[arg(long, value_name = "FILE")]
+    pub body: Option<PathBuf>,
+    /// The configuration to explain.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Takes IPv6 addresses in the brackets that other gateways want, too.
+fn ip(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(text)
+        .parse()
+        .map_err(|_| "not an IP address; write one such as 0.0.0.0 or [::]".to_owned())
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+fn alias(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((alias, model)) if !alias.is_empty() && !model.is_empty() => {
+            Ok((alias.to_owned(), model.to_owned()))
+        }
+        Some(_) | None => Err("write ALIAS=MODEL".to_owned()),
+    }
+}
+
+fn policy(text: &str) -> Result<PolicyName, String> {
+    named("policy", text)
+}
+
+fn backend(text: &str) -> Result<Backend, String> {
+    named("backend", text)
+}
+
+/// A name of a setting's enum, or why not, known names that come later included.
+fn named<T: ValueEnum>(setting: &str, text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let known: Vec<_> = T::value_variants()
+            .iter()
+            .filter_map(ValueEnum::to_possible_value)
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        let why = later::value(setting, text).unwrap_or_else(|| "no such name".into());
+        format!("{why}; known here: {}", known.join(", "))
+    })
+}

@@ -1,0 +1,430 @@
+//! The located tree as a serde deserializer.
+//!
+//! Unknown keys are all collected, not only the first, since a struct's known keys come with the call.
+//! Every other error gets the path and place of the innermost value it concerns.
+
+use super::mask::{HIDDEN, looks_secret, scalars};
+use super::node::{Document, Entry, Node, Scalar, Value};
+use super::path::Path;
+use crate::config::later;
+use crate::config::problem::{Problem, nearest};
+use crate::config::tree::Config;
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
+};
+use std::cell::RefCell;
+use std::fmt;
+use std::str::FromStr;
+
+/// Lowers a document over the defaults.
+pub(super) fn lower(document: &Document, problems: &mut Vec<Problem>) -> Option<Config> {
+    let found = RefCell::new(Vec::new());
+    let context = Context { document, found: &found };
+    let root = Lower { node: &document.root, path: &Path::Root, context: &context };
+    let lowered = Config::deserialize(root);
+    problems.append(&mut found.into_inner());
+    match lowered {
+        Ok(config) => Some(config),
+        Err(Fail::Placed(problem)) => {
+            problems.push(*problem);
+            None
+        }
+        Err(Fail::Bare(why)) => {
+            problems.push(Problem::new("", why.message(None)));
+            None
+        }
+    }
+}
+
+struct Context<'a> {
+    document: &'a Document,
+    found: &'a RefCell<Vec<Problem>>,
+}
+
+/// An error on its way up: bare where serde raised it, placed once it has passed its value.
+#[derive(Debug)]
+enum Fail {
+    Bare(Why),
+    Placed(Box<Problem>),
+}
+
+#[derive(Debug)]
+enum Why {
+    /// What should stand here.
+    Expected(String),
+    /// None of the names that may stand here.
+    UnknownName(&'static [&'static str]),
+    /// A key that must be there.
+    Missing(&'static str),
+    /// In a type's own words.
+    Other(String),
+}
+
+impl Why {
+    fn message(&self, found: Option<&str>) -> String {
+        let found = found.unwrap_or("something else");
+        match self {
+            Self::Expected(expected) => format!("expected {expected}; found {found}"),
+            Self::UnknownName(known) => format!("expected one of {}; found {found}", list(known)),
+            Self::Missing(key) => format!("the key `{key}` is missing; add it"),
+            Self::Other(message) => format!("{message}; found {found}"),
+        }
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bare(why) => f.write_str(&why.message(None)),
+            Self::Placed(problem) => f.write_str(&problem.message),
+        }
+    }
+}
+
+impl std::error::Error for Fail {}
+
+/// What serde found is left out on purpose: it may be a secret, and the place shows what can be shown.
+impl Error for Fail {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Bare(Why::Other(message.to_string()))
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::Bare(Why::Expected(expected.to_string()))
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::Bare(Why::Expected(expected.to_string()))
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Self::Bare(Why::UnknownName(known))
+    }
+
+    fn missing_field(key: &'static str) -> Self {
+        Self::Bare(Why::Missing(key))
+    }
+}
+
+/// One value of the tree, about to be read as some type.
+#[derive(Clone, Copy)]
+struct Lower<'a> {
+    node: &'a Node,
+    path: &'a Path<'a>,
+    context: &'a Context<'a>,
+}
+
+impl Lower<'_> {
+    fn place(self, fail: Fail) -> Fail {
+        let why = match fail {
+            Fail::Placed(problem) => return Fail::Placed(problem),
+            Fail::Bare(why) => why,
+        };
+        let path = self.path.to_string();
+        let message = match (&why, self.scalar()) {
+            (Why::UnknownName(known), Some(scalar)) => match later::value(&path, &scalar.text) {
+                Some(later) => format!("{later}; known here: {}", list(known)),
+                None => self.unknown_name(scalar, known),
+            },
+            _ => why.message(Some(&self.found())),
+        };
+        let place = Some(self.context.document.place(&self.node.mark, &[]));
+        Fail::Placed(Box::new(Problem { path, message, place }))
+    }
+
+    fn unknown_name(self, scalar: &Scalar, known: &[&'static str]) -> String {
+        let found = self.found();
+        match nearest(&scalar.text, known) {
+            Some(name) if scalar.reference.is_none() => {
+                format!("unknown name {found}; did you mean `{name}`?")
+            }
+            Some(_) | None => format!("unknown name {found}; use one of {}", list(known)),
+        }
+    }
+
+    /// The value, as far as it may be told.
+    fn found(self) -> String {
+        match &self.node.value {
+            Value::Null => "nothing".into(),
+            Value::List(_) => "a list".into(),
+            Value::Map(_) => "a map".into(),
+            Value::Scalar(Scalar { reference: Some(reference), .. }) => match self.path.is_secret() {
+                true => HIDDEN.into(),
+                false => format!("the value of `{reference}`"),
+            },
+            Value::Scalar(scalar) if self.path.is_secret() || looks_secret(&scalar.text) => HIDDEN.into(),
+            Value::Scalar(scalar) => format!("`{}`", scalar.text.lines().next().unwrap_or_default()),
+        }
+    }
+
+    fn scalar(&self) -> Option<&Scalar> {
+        match &self.node.value {
+            Value::Scalar(scalar) => Some(scalar),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    fn parsed<T: FromStr>(self, expected: &str) -> Result<T, Fail> {
+        let parsed = self.scalar().and_then(|scalar| scalar.text.trim().parse().ok());
+        parsed.ok_or_else(|| self.place(Fail::Bare(Why::Expected(expected.to_owned()))))
+    }
+
+    fn map<'de, V: Visitor<'de>>(
+        self,
+        entries: &[Entry],
+        known: Option<&[&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        let mut fields = Fields { entries: Vec::new().into_iter(), value: None, of: self };
+        let mut kept = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match known {
+                Some(known) if !known.contains(&entry.key.as_str()) => self.unknown_key(entry, known),
+                Some(_) | None => kept.push(entry),
+            }
+        }
+        fields.entries = kept.into_iter();
+        visitor.visit_map(fields).map_err(|fail| self.place(fail))
+    }
+
+    fn unknown_key(self, entry: &Entry, known: &[&'static str]) {
+        let path = Path::Key(self.path, &entry.key).to_string();
+        let message = match (later::key(&path), nearest(&entry.key, known)) {
+            (Some(later), _) => later,
+            (None, Some(name)) => format!("unknown key; did you mean `{name}`?"),
+            (None, None) => format!("unknown key; known here: {}", list(known)),
+        };
+        // A misspelt `api_key` holds a secret all the same.
+        let place = Some(self.context.document.place(&entry.mark, &scalars(&entry.value)));
+        self.context.found.borrow_mut().push(Problem { path, message, place });
+    }
+}
+
+impl<'de> Deserializer<'de> for Lower<'_> {
+    type Error = Fail;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        let done = match &self.node.value {
+            Value::Null => visitor.visit_unit(),
+            Value::List(items) => return self.list(items, visitor),
+            Value::Map(entries) => return self.map(entries, None, visitor),
+            Value::Scalar(Scalar { text, typed: false, .. }) => visitor.visit_str(text),
+            Value::Scalar(Scalar { text, .. }) => {
+                match (text.parse::<u64>(), text.parse::<i64>(), text.parse::<f64>()) {
+                    (Ok(number), _, _) => visitor.visit_u64(number),
+                    (_, Ok(number), _) => visitor.visit_i64(number),
+                    (_, _, Ok(number)) => visitor.visit_f64(number),
+                    _ => match boolean(text) {
+                        Some(value) => visitor.visit_bool(value),
+                        None => visitor.visit_str(text),
+                    },
+                }
+            }
+        };
+        done.map_err(|fail: Fail| self.place(fail))
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        match self.scalar().and_then(|scalar| boolean(scalar.text.trim())) {
+            Some(value) => visitor.visit_bool(value),
+            None => Err(self.place(Fail::Bare(Why::Expected("true or false".into())))),
+        }
+    }
+
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_u8(self.parsed("a whole number from 0 to 255")?)
+    }
+
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_u16(self.parsed("a whole number from 0 to 65535")?)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_u32(self.parsed("a whole number from 0 to 4294967295")?)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_u64(self.parsed("a whole number, 0 or more")?)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_f32(self.parsed("a number")?)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_f64(self.parsed("a number")?)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        let text = match self.scalar() {
+            Some(scalar) => visitor.visit_str(&scalar.text),
+            None => Err(Fail::Bare(Why::Expected("a text".into()))),
+        };
+        text.map_err(|fail| self.place(fail))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        match &self.node.value {
+            Value::Null => visitor.visit_none(),
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        match &self.node.value {
+            Value::Null => self.list(&[], visitor),
+            Value::List(items) => self.list(items, visitor),
+            Value::Scalar(_) | Value::Map(_) => Err(self.place(Fail::Bare(Why::Expected("a list".into())))),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        match &self.node.value {
+            Value::Null => self.map(&[], None, visitor),
+            Value::Map(entries) => self.map(entries, None, visitor),
+            Value::Scalar(_) | Value::List(_) => Err(self.place(Fail::Bare(Why::Expected("a map".into())))),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        match &self.node.value {
+            Value::Null => self.map(&[], Some(known), visitor),
+            Value::Map(entries) => self.map(entries, Some(known), visitor),
+            Value::Scalar(_) | Value::List(_) => {
+                let expected = format!("a map with the keys {}", list(known));
+                Err(self.place(Fail::Bare(Why::Expected(expected))))
+            }
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        let named = match self.scalar() {
+            Some(scalar) => visitor.visit_enum(Name(scalar.text.trim())),
+            None => Err(Fail::Bare(Why::UnknownName(known))),
+        };
+        named.map_err(|fail| self.place(fail))
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" => Some(true),
+        "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+impl<'a> Lower<'a> {
+    fn list<'de, V: Visitor<'de>>(self, items: &'a [Node], visitor: V) -> Result<V::Value, Fail> {
+        let items = Items { items: items.iter().enumerate(), of: self };
+        visitor.visit_seq(items).map_err(|fail| self.place(fail))
+    }
+}
+
+struct Items<'a> {
+    items: std::iter::Enumerate<std::slice::Iter<'a, Node>>,
+    of: Lower<'a>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Fail;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fail> {
+        let Some((index, node)) = self.items.next() else { return Ok(None) };
+        let path = Path::Index(self.of.path, index);
+        let item = Lower { node, path: &path, context: self.of.context };
+        seed.deserialize(item).map(Some).map_err(|fail| item.place(fail))
+    }
+}
+
+struct Fields<'a> {
+    entries: std::vec::IntoIter<&'a Entry>,
+    value: Option<&'a Entry>,
+    of: Lower<'a>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'_> {
+    type Error = Fail;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fail> {
+        let Some(entry) = self.entries.next() else { return Ok(None) };
+        self.value = Some(entry);
+        let key: StrDeserializer<'_, Fail> = entry.key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fail> {
+        let entry = self.value.take().ok_or_else(|| Fail::custom("a value was read before its key"))?;
+        let path = Path::Key(self.of.path, &entry.key);
+        let value = Lower { node: &entry.value, path: &path, context: self.of.context };
+        seed.deserialize(value).map_err(|fail| value.place(fail))
+    }
+}
+
+/// A variant's name; all enums of the tree are names only.
+struct Name<'a>(&'a str);
+
+impl<'de, 'a> EnumAccess<'de> for Name<'a> {
+    type Error = Fail;
+    type Variant = NameOnly;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, NameOnly), Fail> {
+        let name: StrDeserializer<'a, Fail> = self.0.into_deserializer();
+        seed.deserialize(name).map(|variant| (variant, NameOnly))
+    }
+}
+
+struct NameOnly;
+
+impl<'de> VariantAccess<'de> for NameOnly {
+    type Error = Fail;
+
+    fn unit_variant(self) -> Result<(), Fail> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Fail> {
+        Err(Fail::Bare(Why::Expected("a name with a value".into())))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Fail> {
+        Err(Fail::Bare(Why::Expected("a name with a list".into())))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Fail> {
+        Err(Fail::Bare(Why::Expected("a name with a map".into())))
+    }
+}

@@ -1,0 +1,43 @@
+//! A configuration file: YAML (and so JSON), every value with the place it stands at.
+//!
+//! The text becomes a tree of located [`Node`]s, `${...}` is filled in, and the tree is lowered into
+//! [`Config`] by a deserializer of our own. A serde library's own errors name neither the key's path
+//! nor the nearest known key, and would quote the very line a credential stands on.
+
+mod interpolate;
+mod lower;
+mod mask;
+mod node;
+mod path;
+
+pub(crate) use node::Document;
+
+use super::problem::Problem;
+use super::tree::Config;
+use std::collections::BTreeMap;
+
+/// Reads a file's text over the defaults. What could be lowered is returned beside the problems, so
+/// that validation can add its own to the same report.
+pub(crate) fn read(
+    text: &str,
+    env: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<(Config, Document)> {
+    let mut document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(problem) => {
+            problems.push(problem);
+            return None;
+        }
+    };
+    let before = problems.len();
+    interpolate::fill(&mut document, env, problems);
+    if problems.len() > before {
+        return None;
+    }
+    let config = lower::lower(&document, problems)?;
+    Some((config, document))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! The located tree of one YAML document.
+
+use super::mask::{self, Mask};
+use super::path::Path;
+use crate::config::problem::{Place, Problem};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
+use std::fmt;
+use std::ops::Range;
+
+/// A file's text and what it says.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(super) root: Node,
+    pub(super) source: String,
+}
+
+/// One value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) mark: Mark,
+    pub(super) value: Value,
+}
+
+/// A place in the source. Aliased values are marked where they are written, not where they are used.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Mark {
+    /// From 1.
+    pub(super) line: usize,
+    /// In characters, from 1.
+    pub(super) column: usize,
+    /// In the source.
+    pub(super) bytes: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+#[derive(Debug)]
+pub(super) struct Scalar {
+    /// As written for plain numbers and booleans (so that `1.10` stays `1.10` where a text is wanted),
+    /// as read otherwise; after `fill`, with `${...}` replaced.
+    pub(super) text: String,
+    /// The reference it came from, which is what errors show instead of the value.
+    pub(super) reference: Option<String>,
+    /// YAML takes it for a number or a boolean.
+    pub(super) typed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) mark: Mark,
+    pub(super) value: Node,
+}
+
+impl Document {
+    pub(super) fn parse(source: &str) -> Result<Self, Problem> {
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        let mut root = match serde_saphyr::from_str_with_options::<Option<Node>>(source, options) {
+            Ok(root) => root.unwrap_or_else(Node::nothing),
+            Err(error)
+                if matches!(error.without_snippet(), serde_saphyr::Error::Eof { .. }) && blank(source) =>
+            {
+                Node::nothing()
+            }
+            Err(error) => return Err(syntax_problem(source, &error)),
+        };
+        root.recover_spelling(source);
+        Ok(Self { root, source: source.to_owned() })
+    }
+
+    /// Gives a problem found later, by its path alone, the place its value stands at.
+    pub(crate) fn locate(&self, problem: Problem) -> Problem {
+        match find(&self.root, &Path::Root, &problem.path) {
+            Some(mark) => Problem { place: Some(self.place(&mark, &[])), ..problem },
+            None => problem,
+        }
+    }
+
+    /// What to show for a mark; `more` is hidden besides what always is.
+    pub(super) fn place(&self, mark: &Mark, more: &[Range<usize>]) -> Place {
+        let mut hidden = Mask::of(&self.root);
+        hidden.add(more);
+        mask::show(&self.source, mark, &hidden)
+    }
+}
+
+fn blank(source: &str) -> bool {
+    source.lines().all(|line| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
+    })
+}
+
+/// The mark of the value at a path spelled as [`Path`] prints it.
+fn find(node: &Node, path: &Path<'_>, wanted: &str) -> Option<Mark> {
+    let here = path.to_string();
+    if here == wanted {
+        return Some(node.mark.clone());
+    }
+    if !wanted.starts_with(&here) {
+        return None;
+    }
+    match &node.value {
+        Value::Null | Value::Scalar(_) => None,
+        Value::List(items) => {
+            items.iter().enumerate().find_map(|(index, item)| find(item, &Path::Index(path, index), wanted))
+        }
+        Value::Map(entries) => {
+            entries.iter().find_map(|entry| find(&entry.value, &Path::Key(path, &entry.key), wanted))
+        }
+    }
+}
+
+/// Only the shape of the line is shown: without a tree nobody knows which part of it is a secret.
+fn syntax_problem(source: &str, error: &serde_saphyr::Error) -> Problem {
+    let error = error.without_snippet();
+    let message = DefaultMessageFormatter.format_message(error);
+    let place = error.location().map(|at| mask::show_shape(source, &Mark::from(at)));
+    Problem { path: String::new(), message: format!("not valid YAML: {message}"), place }
+}
+
+impl From<Location> for Mark {
+    fn from(at: Location) -> Self {
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let start = number(at.span().byte_offset().unwrap_or(0));
+        let length = number(at.span().byte_len().unwrap_or(0));
+        Self {
+            line: number(at.line()),
+            column: number(at.column()),
+            bytes: start..start.saturating_add(length),
+        }
+    }
+}
+
+impl Node {
+    fn nothing() -> Self {
+        Self { mark: Mark { line: 1, column: 1, bytes: 0..0 }, value: Value::Null }
+    }
+
+    /// Puts back how plain numbers and booleans were spelled, which the YAML reader does not pass on.
+    fn recover_spelling(&mut self, source: &str) {
+        match &mut self.value {
+            Value::Null => {}
+            Value::Scalar(scalar) => {
+                if let Some(spelled) = source.get(self.mark.bytes.clone())
+                    && scalar.typed
+                    && !spelled.trim().is_empty()
+                {
+                    spelled.trim().clone_into(&mut scalar.text);
+                }
+            }
+            Value::List(items) => items.iter_mut().for_each(|item| item.recover_spelling(source)),
+            Value::Map(entries) => {
+                entries.iter_mut().for_each(|entry| entry.value.recover_spelling(source));
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Spanned { value, defined, .. } = Spanned::<Value>::deserialize(from)?;
+        Ok(Self { mark: defined.into(), value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl AnyValue {
+    fn scalar(text: impl Into<String>, typed: bool) -> Value {
+        Value::Scalar(Scalar { text: text.into(), reference: None, typed })
+    }
+}
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Self::scalar(value.to_string(), true))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Self::scalar(value.to_string(), true))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Self::scalar(value.to_string(), true))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Self::scalar(value.to_string(), true))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Self::scalar(value, false))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(Spanned { value: key, defined, .. }) = map.next_key::<Spanned<String>>()? {
+            entries.push(Entry { key, mark: defined.into(), value: map.next_value()? });
+        }
+        Ok(Value::Map(entries))
+    }
+}

@@ -1,0 +1,104 @@
+//! Configuration: defaults, then a YAML file, then the environment, then flags; strict all the way.
+//!
+//! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
+//! is wrong in one go, and never lets a credential into a message.
+
+mod file;
+pub(crate) mod later;
+mod problem;
+mod tree;
+pub mod units;
+mod validate;
+mod worker_url;
+
+pub use problem::{ConfigError, Place, Problem};
+pub use tree::*;
+pub use validate::PROVIDERS;
+pub use worker_url::{WorkerUrl, WorkerUrlError};
+
+use crate::cli::{Flags, apply, flag_of};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use trunkline_core::Secret;
+
+/// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The file; when absent, `--config` of `flags` and then `TRUNKLINE_CONFIG` name it.
+    pub file: Option<PathBuf>,
+    /// The process environment.
+    pub env: BTreeMap<String, String>,
+    /// The command line.
+    pub flags: Flags,
+}
+
+/// Environment variables that hold a provider's key, and the provider.
+pub(crate) const KEY_VARIABLES: [(&str, &str); 4] = [
+    ("OPENAI_API_KEY", "openai"),
+    ("ANTHROPIC_API_KEY", "anthropic"),
+    ("XAI_API_KEY", "xai"),
+    ("GEMINI_API_KEY", "gemini"),
+];
+
+/// Reads, merges and checks the configuration.
+///
+/// # Errors
+/// The file cannot be read, or anything in it, the environment or the flags is wrong; then all that is
+/// wrong is listed.
+pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+    let named = sources.env.get("TRUNKLINE_CONFIG").filter(|name| !name.is_empty());
+    let file =
+        sources.file.clone().or_else(|| sources.flags.config.clone()).or_else(|| named.map(PathBuf::from));
+    let mut problems = Vec::new();
+    let (mut config, document) = match &file {
+        None => (Config::default(), None),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|why| ConfigError::Unreadable { file: path.clone(), why })?;
+            match file::read(&text, &sources.env, &mut problems) {
+                Some((config, document)) => (config, Some(document)),
+                None => return Err(ConfigError::Invalid { file, problems }),
+            }
+        }
+    };
+    // What is already wrong with the file alone is the file's fault and gets its place there.
+    let of_file = if document.is_some() { config.validate() } else { Vec::new() };
+    environment(&sources.env, &mut config);
+    apply(&sources.flags, &mut config);
+    for problem in config.validate() {
+        problems.push(match &document {
+            Some(document) if of_file.contains(&problem) => document.locate(problem),
+            Some(_) | None => name_flag(problem),
+        });
+    }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { file, problems }) }
+}
+
+/// Variables that are set but empty count as not set, as is usual in container manifests.
+fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
+    let secret = |name: &str| {
+        let value = env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        value.map(Secret::new)
+    };
+    for (variable, provider) in KEY_VARIABLES {
+        if let Some(key) = secret(variable) {
+            config.provider_keys.insert(provider.to_owned(), key);
+        }
+    }
+    if let Some(key) = secret("TRUNKLINE_API_KEY") {
+        config.auth.api_key = Some(key);
+    }
+}
+
+fn name_flag(problem: Problem) -> Problem {
+    let setting = problem.path.split('[').next().unwrap_or_default();
+    match flag_of(setting) {
+        Some(flag) => Problem { path: format!("{} (`--{flag}`)", problem.path), ..problem },
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;

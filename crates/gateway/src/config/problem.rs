@@ -1,0 +1,141 @@
+//! What can be wrong with a configuration, and how it is told: where, what, and what to do.
+//!
+//! A message never quotes a credential. Values that came out of `${...}`, that stand under a secret key
+//! or that look like a credential are shown as `***`, also in the source line above the caret.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The configuration path, such as `workers[0].url`; empty for the whole file.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// Where in the file it stands, when it stands there.
+    pub place: Option<Place>,
+}
+
+/// A place in a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The line as it may be shown, secrets already masked.
+    pub shown: String,
+    /// Characters of `shown` before the caret.
+    pub before: usize,
+    /// Length of the caret line.
+    pub width: usize,
+}
+
+/// Why a configuration was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("{}: cannot be read: {why}", file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// Everything that is wrong with what was read.
+    #[error("{}", Report { file: file.as_ref(), problems })]
+    Invalid {
+        /// The file, when one was read.
+        file: Option<PathBuf>,
+        /// At least one.
+        problems: Vec<Problem>,
+    },
+}
+
+impl Problem {
+    /// A problem with the value at a path, its place not known.
+    #[must_use]
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), place: None }
+    }
+}
+
+struct Report<'a> {
+    file: Option<&'a PathBuf>,
+    problems: &'a [Problem],
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            if let (Some(file), Some(place)) = (self.file, &problem.place) {
+                write!(f, "{}:{}:{}: ", file.display(), place.line, place.column)?;
+            }
+            if !problem.path.is_empty() {
+                write!(f, "{}: ", problem.path)?;
+            }
+            f.write_str(&problem.message)?;
+            if let Some(place) = &problem.place {
+                place.draw(f)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    fn draw(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        let indent = " ".repeat(self.before);
+        let caret = "^".repeat(self.width.max(1));
+        write!(f, "\n  {number} | {}\n  {margin} | {indent}{caret}", self.shown)
+    }
+}
+
+/// The known word a user most likely meant.
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let near = known.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate));
+    let (distance, best) = near.min_by_key(|(distance, _)| *distance)?;
+    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    (distance <= allowed).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_near() {
+        let known = ["first_byte", "idle", "connect"];
+        for (word, want) in [
+            ("first_byt", Some("first_byte")),
+            ("firstbyte", Some("first_byte")),
+            ("idel", Some("idle")),
+            ("port", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, &known), want, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_report_lists_every_problem() {
+        let place = Place { line: 12, column: 3, shown: "  prot: 1".into(), before: 2, width: 4 };
+        let error = ConfigError::Invalid {
+            file: Some("gw.yaml".into()),
+            problems: vec![
+                Problem { place: Some(place), ..Problem::new("listen.prot", "unknown key") },
+                Problem::new("retry.jitter", "2 is over 1"),
+            ],
+        };
+        assert_eq!(
+            error.to_string(),
+            "gw.yaml:12:3: listen.prot: unknown key\n  12 |   prot: 1\n     |   ^^^^\nretry.jitter: 2 is over 1"
+        );
+    }
+}

@@ -1,0 +1,325 @@
+//! Everything a well-typed configuration can still have wrong, all of it found before a port is bound.
+
+use super::problem::Problem;
+use super::tree::{
+    Config, HealthChecks, Limits, Listen, Metrics, ModelCard, Retry, Timeouts, Translate, Upstream,
+    WorkerSpec, WorkerType,
+};
+use super::worker_url::WorkerUrl;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Providers whose keys can be kept.
+pub const PROVIDERS: [&str; 4] = ["openai", "anthropic", "xai", "gemini"];
+
+/// More threads than this are a typing error, not a machine.
+const MOST_THREADS: usize = 1024;
+
+impl Config {
+    /// All problems, in the order of the tree; none means that it can be served.
+    #[must_use]
+    pub fn validate(&self) -> Vec<Problem> {
+        let mut check = Check::default();
+        check.listen(&self.listen);
+        check.workers(self);
+        check.aliases(&self.aliases);
+        check.keys(self);
+        check.limits(&self.limits);
+        check.timeouts(&self.timeouts);
+        check.retry(&self.retry);
+        check.health(&self.health);
+        check.translate(&self.translate);
+        check.upstream(&self.upstream);
+        check.metrics(&self.metrics, &self.listen);
+        if self.runtime.threads > MOST_THREADS {
+            check.fail(
+                "runtime.threads",
+                format!("{} is over {MOST_THREADS}; use 0 for one per core", self.runtime.threads),
+            );
+        }
+        check.problems
+    }
+}
+
+impl WorkerSpec {
+    /// All problems of one worker, their paths relative to it.
+    #[must_use]
+    pub fn validate(&self) -> Vec<Problem> {
+        let mut check = Check::default();
+        if let Err(why) = WorkerUrl::parse(&self.url) {
+            check.fail("url", why.to_string());
+        }
+        if self.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
+            check.fail("api_key", "is empty; set it or leave it out");
+        }
+        match self.worker_type {
+            WorkerType::Regular => {}
+            WorkerType::Prefill => check.fail(
+                "worker_type",
+                "`prefill` is not in this build: disaggregated serving comes later; use `regular`",
+            ),
+            WorkerType::Decode => check.fail(
+                "worker_type",
+                "`decode` is not in this build: disaggregated serving comes later; use `regular`",
+            ),
+        }
+        if self.priority > 100 {
+            check.fail("priority", format!("{} is over 100; use 0 to 100", self.priority));
+        }
+        if !(self.cost.is_finite() && self.cost > 0.0) {
+            check.fail("cost", format!("{} is not above 0; use 1 for the usual cost", self.cost));
+        }
+        for (index, model) in self.models.iter().enumerate() {
+            let (ModelCard::Name(id) | ModelCard::Card { id, .. }) = model;
+            if id.is_empty() {
+                check.fail(format!("models[{index}]"), "has an empty name; write the model's name");
+            }
+        }
+        let health = &self.health;
+        for (key, seconds) in [
+            ("health.timeout_secs", health.timeout_secs),
+            ("health.check_interval_secs", health.check_interval_secs),
+            ("health.success_threshold", health.success_threshold.map(u64::from)),
+            ("health.failure_threshold", health.failure_threshold.map(u64::from)),
+        ] {
+            if seconds == Some(0) {
+                check.fail(key, "is 0; use 1 or more, or leave it out");
+            }
+        }
+        check.problems
+    }
+}
+
+#[derive(Default)]
+struct Check {
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn fail(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::new(path, message));
+    }
+
+    fn above_zero(&mut self, durations: &[(&str, Duration)]) {
+        for (path, duration) in durations {
+            if duration.is_zero() {
+                self.fail(*path, "is 0; use a duration above 0, such as 30s");
+            }
+        }
+    }
+
+    fn at_least_one(&mut self, numbers: &[(&str, usize)]) {
+        for (path, number) in numbers {
+            if *number == 0 {
+                self.fail(*path, "is 0; use 1 or more");
+            }
+        }
+    }
+
+    fn readable(&mut self, path: impl Into<String>, file: &Path) {
+        if let Err(why) = File::open(file) {
+            self.fail(path, format!("cannot read {}: {why}", file.display()));
+        }
+    }
+
+    fn listen(&mut self, listen: &Listen) {
+        match (&listen.tls_cert, &listen.tls_key) {
+            (None, None) => {}
+            (Some(_), None) => {
+                self.fail("listen.tls_key", "is missing while `listen.tls_cert` is set; set both or neither")
+            }
+            (None, Some(_)) => {
+                self.fail("listen.tls_cert", "is missing while `listen.tls_key` is set; set both or neither")
+            }
+            (Some(cert), Some(key)) => {
+                self.readable("listen.tls_cert", cert);
+                self.readable("listen.tls_key", key);
+            }
+        }
+        for (index, name) in listen.request_id_headers.iter().enumerate() {
+            if !is_header_name(name) {
+                self.fail(
+                    format!("listen.request_id_headers[{index}]"),
+                    format!("`{name}` is not a header name"),
+                );
+            }
+        }
+        for (index, origin) in listen.cors_origins.iter().enumerate() {
+            if !is_origin(origin) {
+                let message = format!(
+                    "`{origin}` is not an origin; write https://HOST or https://HOST:PORT, or leave the list empty for any"
+                );
+                self.fail(format!("listen.cors_origins[{index}]"), message);
+            }
+        }
+    }
+
+    fn workers(&mut self, config: &Config) {
+        if config.workers.is_empty() && !config.igw && config.provider_keys.is_empty() {
+            let message = "there are none; pass --worker-urls, list them in the file, set a provider's key such as OPENAI_API_KEY, or start empty with --enable-igw";
+            self.fail("workers", message);
+        }
+        let mut seen = BTreeMap::new();
+        for (index, worker) in config.workers.iter().enumerate() {
+            for problem in worker.validate() {
+                self.fail(format!("workers[{index}].{}", problem.path), problem.message);
+            }
+            let Ok(url) = WorkerUrl::parse(&worker.url) else { continue };
+            match seen.get(url.base()) {
+                Some(first) => self.fail(
+                    format!("workers[{index}].url"),
+                    format!("is the same worker as workers[{first}]; list it once"),
+                ),
+                None => {
+                    seen.insert(url.base().to_owned(), index);
+                }
+            }
+        }
+    }
+
+    fn aliases(&mut self, aliases: &BTreeMap<String, String>) {
+        for (alias, model) in aliases {
+            let path = format!("aliases.{alias}");
+            if alias.is_empty() || model.is_empty() {
+                self.fail(path, "has an empty name; write ALIAS: MODEL");
+            } else if alias == model {
+                self.fail(path, "stands for itself; name the model it stands for, or remove it");
+            }
+        }
+    }
+
+    fn keys(&mut self, config: &Config) {
+        for (provider, key) in &config.provider_keys {
+            let path = format!("provider_keys.{provider}");
+            if !PROVIDERS.contains(&provider.as_str()) {
+                self.fail(path, format!("no such provider; known are {}", PROVIDERS.join(", ")));
+            } else if key.reveal().trim().is_empty() {
+                self.fail(path, "is empty; set it or leave it out");
+            }
+        }
+        if config.auth.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
+            self.fail("auth.api_key", "is empty; set it, or leave it out to let anyone call");
+        }
+    }
+
+    fn limits(&mut self, limits: &Limits) {
+        self.at_least_one(&[
+            ("limits.body_bytes", limits.body_bytes),
+            ("limits.head_bytes", limits.head_bytes),
+            ("limits.headers", limits.headers),
+            ("limits.event_bytes", limits.event_bytes),
+            ("limits.reply_bytes", limits.reply_bytes),
+            ("limits.json_depth", limits.json_depth),
+        ]);
+        if limits.queue > 0 && limits.queue_timeout.is_zero() {
+            self.fail(
+                "limits.queue_timeout",
+                "is 0 while `limits.queue` is not; use a duration above 0, or a queue of 0",
+            );
+        }
+    }
+
+    fn timeouts(&mut self, timeouts: &Timeouts) {
+        self.above_zero(&[
+            ("timeouts.connect", timeouts.connect),
+            ("timeouts.first_byte", timeouts.first_byte),
+            ("timeouts.idle", timeouts.idle),
+            ("timeouts.client_body", timeouts.client_body),
+        ]);
+    }
+
+    fn retry(&mut self, retry: &Retry) {
+        if retry.attempts == 0 {
+            self.fail("retry.attempts", "is 0; use 1 to never repeat");
+        }
+        self.above_zero(&[("retry.initial_backoff", retry.initial_backoff)]);
+        if retry.max_backoff < retry.initial_backoff {
+            self.fail(
+                "retry.max_backoff",
+                "is shorter than `retry.initial_backoff`; make it at least as long",
+            );
+        }
+        if !(retry.multiplier.is_finite() && retry.multiplier >= 1.0) {
+            self.fail(
+                "retry.multiplier",
+                format!("{} is not 1 or more; use 1 for a constant delay", retry.multiplier),
+            );
+        }
+        if !(0.0..=1.0).contains(&retry.jitter) {
+            self.fail("retry.jitter", format!("{} is not between 0 and 1; use 0 for none", retry.jitter));
+        }
+    }
+
+    fn health(&mut self, health: &HealthChecks) {
+        if !health.endpoint.starts_with('/') {
+            self.fail("health.endpoint", format!("`{}` is not a path; begin it with `/`", health.endpoint));
+        }
+        self.above_zero(&[
+            ("health.interval", health.interval),
+            ("health.timeout", health.timeout),
+            ("health.startup_timeout", health.startup_timeout),
+            ("health.startup_interval", health.startup_interval),
+        ]);
+        for (path, threshold) in [
+            ("health.failure_threshold", health.failure_threshold),
+            ("health.success_threshold", health.success_threshold),
+        ] {
+            if threshold == 0 {
+                self.fail(path, "is 0; use 1 or more");
+            }
+        }
+    }
+
+    fn translate(&mut self, translate: &Translate) {
+        if translate.default_max_tokens == Some(0) {
+            self.fail("translate.default_max_tokens", "is 0; use 1 or more, or leave it out");
+        }
+        let version = &translate.anthropic_version;
+        if version.is_empty() || !version.chars().all(|c| c.is_ascii_graphic()) {
+            self.fail("translate.anthropic_version", "is not a version; write one such as 2023-06-01");
+        }
+        self.at_least_one(&[("translate.fetch_bytes", translate.fetch_bytes)]);
+    }
+
+    fn upstream(&mut self, upstream: &Upstream) {
+        self.above_zero(&[("upstream.idle_timeout", upstream.idle_timeout)]);
+        for (index, file) in upstream.ca_certs.iter().enumerate() {
+            self.readable(format!("upstream.ca_certs[{index}]"), file);
+        }
+    }
+
+    fn metrics(&mut self, metrics: &Metrics, listen: &Listen) {
+        let same_host =
+            metrics.host == listen.host || [metrics.host, listen.host].iter().any(IpAddr::is_unspecified);
+        if metrics.port != 0 && metrics.port == listen.port && same_host {
+            let message = format!(
+                "{} is also `listen.port`; use another, or 0 to serve /metrics there alone",
+                metrics.port
+            );
+            self.fail("metrics.port", message);
+        }
+        let buckets = &metrics.duration_buckets;
+        let ascending = buckets.windows(2).all(|pair| matches!(pair, [low, high] if low < high));
+        if buckets.is_empty() || !ascending || !buckets.iter().all(|bound| bound.is_finite() && *bound > 0.0)
+        {
+            self.fail(
+                "metrics.duration_buckets",
+                "are not ascending seconds above 0; write for instance [0.1, 1, 10]",
+            );
+        }
+    }
+}
+
+/// A token of RFC 9110, section 5.6.2.
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Scheme, host and perhaps a port, as browsers send it (RFC 6454, section 6.2).
+fn is_origin(origin: &str) -> bool {
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*'])
+}
