@@ -172,6 +172,34 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
     }
 }
 
+/// What a client in the middle of a stream that passed untouched is sent when the stream fails: one
+/// complete event in its dialect, after which nothing comes.
+#[must_use]
+pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
+    let body = write_error(dialect, fault, request_id);
+    let name: &[u8] = match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => b"",
+        Dialect::OpenaiResponses => return responses_error(fault),
+        Dialect::AnthropicMessages => b"event: error\n",
+    };
+    [name, b"data: ", &body, b"\n\n"].concat()
+}
+
+/// The Responses dialect's error event is flat.
+fn responses_error(fault: &Fault) -> Vec<u8> {
+    let mut body = Vec::new();
+    crate::json::Writer::new(&mut body).object(|w| {
+        w.key("type").string("error");
+        w.key("code").string(fault.code.as_deref().unwrap_or("server_error"));
+        w.key("message").string(&fault.message);
+        match &fault.param {
+            Some(param) => w.key("param").string(param),
+            None => w.key("param").null(),
+        }
+    });
+    [b"event: error\ndata: ", body.as_slice(), b"\n\n"].concat()
+}
+
 /// Upstream to neutral, streaming: bytes in, events out.
 #[derive(Debug)]
 pub enum StreamReader {

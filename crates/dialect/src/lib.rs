@@ -16,5 +16,5 @@ pub mod tap;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    speaks, write_call, write_error, write_reply,
+    speaks, write_call, write_error, write_reply, write_stream_error,
 };

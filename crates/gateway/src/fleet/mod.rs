@@ -1,0 +1,315 @@
+//! The workers: registered at start or over `/workers`, found out about, watched, changed, removed.
+//!
+//! All changes go through one short critical section that ends in publishing a new [`Snapshot`]; nothing
+//! is held while a worker is spoken to. Every worker has one task that gets to know it and then watches
+//! it; the task belongs to the worker's entry and ends with it.
+
+mod watch;
+pub mod worker;
+
+use crate::config::{Config, Problem, WorkerSpec};
+use crate::metrics::Metrics;
+use crate::snapshot::{Heirlooms, Snapshot};
+use crate::walk::admit::Admission;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use trunkline_core::{Health, Load, WorkerId};
+use trunkline_upstream::Pool;
+use worker::Worker;
+
+/// All workers, and the snapshot made of them.
+#[derive(Debug)]
+pub struct Fleet {
+    snapshot: ArcSwap<Snapshot>,
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+    /// Where watching tasks run.
+    control: Handle,
+    /// Connections for probes.
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    workers: Vec<Arc<Worker>>,
+    tasks: HashMap<WorkerId, AbortHandle>,
+    /// What went wrong with a worker that is not ready.
+    troubles: HashMap<WorkerId, String>,
+    heirlooms: Heirlooms,
+    revision: u64,
+}
+
+/// Why a change was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// No such worker.
+    #[error("worker `{0}` does not exist; see GET /workers")]
+    NotFound(String),
+    /// Another worker has this address.
+    #[error("a worker with this URL exists already: `{0}`")]
+    Exists(WorkerId),
+    /// The description is wrong.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Where a worker comes from, which decides what a reload does with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Configuration or command line.
+    Config,
+    /// `/workers`.
+    Api,
+}
+
+impl Fleet {
+    /// A fleet without workers.
+    #[must_use]
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, control: Handle, pool: Arc<Pool>) -> Arc<Self> {
+        let mut state = State::default();
+        let admission = Arc::new(Admission::new(&config.limits));
+        let snapshot = Snapshot::build(config, 0, Vec::new(), admission, &mut state.heirlooms, &metrics);
+        Arc::new(Self { snapshot: ArcSwap::from_pointee(snapshot), state: Mutex::new(state), metrics, control, pool })
+    }
+
+    /// What a request is decided by now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Registers a worker and begins to get to know it.
+    ///
+    /// # Errors
+    /// When the description is wrong or its URL is taken.
+    pub fn add(self: &Arc<Self>, spec: WorkerSpec) -> Result<Arc<Worker>, FleetError> {
+        let config = Arc::clone(&self.snapshot.load().config);
+        check(&spec)?;
+        let mut state = self.lock();
+        if let Some(same) = state.workers.iter().find(|w| same_place(&w.spec.url, &spec.url)) {
+            return Err(FleetError::Exists(same.id.clone()));
+        }
+        let id = loop {
+            let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
+            if state.workers.iter().all(|w| w.id != id) {
+                break id;
+            }
+        };
+        let worker = Worker::new(id, spec, &config, Arc::new(Load::default()));
+        let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
+        state.workers.push(Arc::clone(&worker));
+        self.watch(&mut state, &worker.id);
+        self.publish(&mut state, config);
+        tracing::info!(worker = %worker.id, url = %worker.spec.url, "worker registered");
+        Ok(worker)
+    }
+
+    /// Replaces a worker's description; id, live figures and what is in flight stay. A worker whose nature
+    /// changed (engine, provider, models, key) is got to know anew.
+    ///
+    /// # Errors
+    /// When there is no such worker, the description is wrong, or it names another URL.
+    pub fn change(self: &Arc<Self>, id: &str, spec: WorkerSpec) -> Result<Arc<Worker>, FleetError> {
+        let config = Arc::clone(&self.snapshot.load().config);
+        check(&spec)?;
+        let mut state = self.lock();
+        let before = state.find(id)?;
+        if !same_place(&before.spec.url, &spec.url) {
+            return Err(FleetError::Invalid("url cannot be changed; remove the worker and add the other one".into()));
+        }
+        let mut after = Worker::new(before.id.clone(), spec, &config, Arc::clone(&before.load))
+            .map_err(|e| FleetError::Invalid(format!("url {e}")))?;
+        // Connections stay on the shelf of their endpoint.
+        after.endpoint = Arc::clone(&before.endpoint);
+        let same_nature = after.provider == before.provider
+            && after.key == before.key
+            && after.spec.models.is_empty() == before.spec.models.is_empty()
+            && after.spec.runtime == before.spec.runtime;
+        if same_nature {
+            after.engine = before.engine;
+            if after.models.is_empty() {
+                after.models.clone_from(&before.models);
+            }
+            for (key, value) in &before.labels {
+                if !before.spec.labels.contains_key(key) {
+                    after.labels.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        let after = Arc::new(after);
+        state.replace(&after);
+        self.watch(&mut state, &after.id);
+        self.publish(&mut state, config);
+        tracing::info!(worker = %after.id, "worker changed");
+        Ok(after)
+    }
+
+    /// Takes a worker out: no new calls at once, gone when what it has is finished or its time is up.
+    ///
+    /// # Errors
+    /// When there is no such worker.
+    pub fn remove(self: &Arc<Self>, id: &str) -> Result<Arc<Worker>, FleetError> {
+        let config = Arc::clone(&self.snapshot.load().config);
+        let mut state = self.lock();
+        let worker = state.find(id)?;
+        worker.load.set_health(Health::Draining);
+        state.stop_watching(&worker.id);
+        self.publish(&mut state, config);
+        let task = self.control.spawn(watch::drain(Arc::clone(self), Arc::clone(&worker)));
+        state.tasks.insert(worker.id.clone(), task.abort_handle());
+        tracing::info!(worker = %worker.id, "worker draining");
+        Ok(worker)
+    }
+
+    /// Brings the fleet in line with another configuration. Workers of the old one that the new one does
+    /// not name are drained; those added over `/workers` stay.
+    pub fn reconfigure(self: &Arc<Self>, config: Arc<Config>) {
+        let before = self.snapshot();
+        {
+            let mut state = self.lock();
+            let workers = std::mem::take(&mut state.workers);
+            state.workers = workers
+                .into_iter()
+                .map(|worker| {
+                    // Keys of providers and the like come from the configuration.
+                    let fresh = Worker::new(worker.id.clone(), worker.spec.clone(), &config, Arc::clone(&worker.load));
+                    match fresh {
+                        Ok(fresh) => Arc::new(Worker {
+                            endpoint: Arc::clone(&worker.endpoint),
+                            engine: worker.engine,
+                            models: worker.models.clone(),
+                            labels: worker.labels.clone(),
+                            ..fresh
+                        }),
+                        Err(_) => worker,
+                    }
+                })
+                .collect();
+            self.publish(&mut state, Arc::clone(&config));
+        }
+        let named = |config: &Config, url: &str| config.workers.iter().any(|spec| same_place(&spec.url, url));
+        for worker in &before.workers {
+            if named(&before.config, &worker.spec.url) && !named(&config, &worker.spec.url) {
+                // It may have been removed by hand meanwhile.
+                let _ = self.remove(worker.id.as_str());
+            }
+        }
+        for spec in &config.workers {
+            let existing = before.workers.iter().find(|worker| same_place(&worker.spec.url, &spec.url));
+            let result = match existing {
+                Some(worker) if same_spec(&worker.spec, spec) => Ok(()),
+                Some(worker) => self.change(worker.id.as_str(), spec.clone()).map(drop),
+                None => self.add(spec.clone()).map(drop),
+            };
+            if let Err(error) = result {
+                tracing::warn!(%error, "a worker of the new configuration was not taken");
+            }
+        }
+    }
+
+    /// What went wrong with a worker last, if anything.
+    #[must_use]
+    pub fn trouble(&self, id: &WorkerId) -> Option<String> {
+        self.lock().troubles.get(id).cloned()
+    }
+
+    /// Stops all watching.
+    pub fn close(&self) {
+        self.lock().tasks.drain().for_each(|(_, task)| task.abort());
+    }
+
+    fn watch(self: &Arc<Self>, state: &mut State, id: &WorkerId) {
+        state.stop_watching(id);
+        let task = self.control.spawn(watch::watch(Arc::clone(self), id.clone()));
+        state.tasks.insert(id.clone(), task.abort_handle());
+    }
+
+    /// The worker as it is now; `None` once it is gone.
+    fn current(&self, id: &WorkerId) -> Option<Arc<Worker>> {
+        self.snapshot.load().workers.iter().find(|worker| worker.id == *id).map(Arc::clone)
+    }
+
+    /// Records what was found out.
+    fn learned(&self, worker: Worker) {
+        let mut state = self.lock();
+        // It may have been removed while it was spoken to.
+        if state.find(worker.id.as_str()).is_ok() {
+            state.troubles.remove(&worker.id);
+            state.replace(&Arc::new(worker));
+            let config = Arc::clone(&self.snapshot.load().config);
+            self.publish(&mut state, config);
+        }
+    }
+
+    fn troubled(&self, id: &WorkerId, what: String) {
+        self.lock().troubles.insert(id.clone(), what);
+    }
+
+    fn forget(&self, id: &WorkerId) {
+        let mut state = self.lock();
+        state.workers.retain(|worker| worker.id != *id);
+        state.troubles.remove(id);
+        // Its task is the one that calls this; dropping the handle does not end it.
+        state.tasks.remove(id);
+        let config = Arc::clone(&self.snapshot.load().config);
+        self.publish(&mut state, config);
+    }
+
+    fn publish(&self, state: &mut State, config: Arc<Config>) {
+        state.revision += 1;
+        let before = self.snapshot.load();
+        let admission = if before.admission.is_like(&config.limits) {
+            Arc::clone(&before.admission)
+        } else {
+            Arc::new(Admission::new(&config.limits))
+        };
+        let workers = state.workers.clone();
+        let snapshot =
+            Snapshot::build(config, state.revision, workers, admission, &mut state.heirlooms, &self.metrics);
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn find(&self, id: &str) -> Result<Arc<Worker>, FleetError> {
+        let found = self.workers.iter().find(|w| w.id.as_str() == id && w.load.health() != Health::Draining);
+        found.map(Arc::clone).ok_or_else(|| FleetError::NotFound(id.chars().take(64).collect()))
+    }
+
+    fn replace(&mut self, worker: &Arc<Worker>) {
+        for slot in &mut self.workers {
+            if slot.id == worker.id {
+                *slot = Arc::clone(worker);
+            }
+        }
+    }
+
+    fn stop_watching(&mut self, id: &WorkerId) {
+        if let Some(task) = self.tasks.remove(id) {
+            task.abort();
+        }
+    }
+}
+
+/// Whether two URLs name the same worker: one with and one without `/v1` or a trailing slash do.
+fn same_place(a: &str, b: &str) -> bool {
+    let base = |url: &str| crate::config::WorkerUrl::parse(url).map(|url| url.base().to_owned());
+    matches!((base(a), base(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
+    let text = |spec: &WorkerSpec| serde_json::to_string(spec).unwrap_or_default();
+    a.api_key == b.api_key && text(a) == text(b)
+}
+
+fn check(spec: &WorkerSpec) -> Result<(), FleetError> {
+    let problems: Vec<String> = spec.validate().iter().map(Problem::to_string).collect();
+    if problems.is_empty() { Ok(()) } else { Err(FleetError::Invalid(problems.join("; "))) }
+}

@@ -1,0 +1,202 @@
+//! One worker: what it was registered as, what was found out about it, and its live figures.
+
+use crate::config::{Config, ModelCard, RuntimeName, WorkerSpec, WorkerUrl, WorkerUrlError};
+use crate::endpoint::upstream_path;
+use http::uri::PathAndQuery;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use trunkline_core::{Dialect, Load, Secret, WorkerId};
+use trunkline_dialect::Vendor;
+use trunkline_dialect::provider::{self, AuthStyle, OPENAI_DIALECTS};
+use trunkline_route::Thresholds;
+use trunkline_upstream::Endpoint;
+use trunkline_upstream::engine::Engine;
+
+/// One worker. A change makes a new one that shares id, address and live figures.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// Names it for as long as the process lives.
+    pub id: WorkerId,
+    /// What it was registered as.
+    pub spec: WorkerSpec,
+    /// Where it is.
+    pub endpoint: Arc<Endpoint>,
+    /// Whose API it is; `None` for an engine of the operator's own.
+    pub provider: Option<Box<str>>,
+    /// How keys are presented to it.
+    pub auth: AuthStyle,
+    /// The key sent when the caller has none for it.
+    pub key: Option<Secret>,
+    /// Dialects it speaks itself.
+    pub dialects: &'static [Dialect],
+    /// What engine it is, once known.
+    pub engine: Option<Engine>,
+    /// Models it serves.
+    pub models: Vec<Served>,
+    /// Labels found out, overridden by those registered.
+    pub labels: BTreeMap<String, String>,
+    /// Load and health.
+    pub load: Arc<Load>,
+    paths: [Option<PathAndQuery>; Dialect::ALL.len()],
+}
+
+/// A model a worker serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The name the worker knows it by.
+    pub id: String,
+    /// Other names clients may use.
+    pub aliases: Vec<String>,
+}
+
+/// What `GET /v1/models` calls the owner of an engine's models.
+pub const SELF_HOSTED: &str = "self_hosted";
+
+impl Worker {
+    /// A worker as registered, before anything was found out.
+    ///
+    /// # Errors
+    /// When its URL cannot be used.
+    pub fn new(id: WorkerId, spec: WorkerSpec, config: &Config, load: Arc<Load>) -> Result<Self, WorkerUrlError> {
+        let url = WorkerUrl::parse(&spec.url)?;
+        let endpoint = Endpoint::parse(url.base()).map_err(|_| WorkerUrlError::Character)?;
+        let provider = provider_of(&spec, &url, config);
+        let known = provider.as_deref().and_then(provider::named);
+        let key = spec.api_key.clone().or_else(|| config.provider_keys.get(provider.as_deref()?).cloned());
+        let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(upstream_path(*dialect))).ok();
+        Ok(Self {
+            id,
+            auth: known.map_or(AuthStyle::Bearer, |provider| provider.auth),
+            dialects: known.map_or(OPENAI_DIALECTS, |provider| provider.dialects),
+            engine: spec.runtime.and_then(engine_of),
+            models: spec.models.iter().map(Served::from).collect(),
+            labels: spec.labels.clone(),
+            paths: Dialect::ALL.each_ref().map(path),
+            endpoint: Arc::new(endpoint),
+            key,
+            provider,
+            load,
+            spec,
+        })
+    }
+
+    /// Whether it is a cloud account: never probed, judged by traffic.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        self.provider.is_some()
+    }
+
+    /// The path of `dialect`'s operation there.
+    #[must_use]
+    pub fn path(&self, dialect: Dialect) -> Option<&PathAndQuery> {
+        self.paths.get(dialect as usize)?.as_ref()
+    }
+
+    /// How it speaks its dialect.
+    #[must_use]
+    pub fn vendor(&self) -> Vendor {
+        match self.provider.as_deref() {
+            Some("openai" | "anthropic") => Vendor::Owner,
+            Some(_) | None => Vendor::Compatible,
+        }
+    }
+
+    /// The name it knows `asked` by: an engine wants its own name for a model, a provider the name the
+    /// client used, which may be a dated release.
+    #[must_use]
+    pub fn name_for<'a>(&'a self, asked: &'a str) -> &'a str {
+        if self.is_external() {
+            return asked;
+        }
+        let serves = |served: &&Served| served.id == asked || served.aliases.iter().any(|alias| alias == asked);
+        self.models.iter().find(serves).map_or(asked, |served| &served.id)
+    }
+
+    /// Whose its models are, in listings.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.provider.as_deref().unwrap_or(SELF_HOSTED)
+    }
+
+    /// When probe results decide.
+    #[must_use]
+    pub fn thresholds(&self, config: &Config) -> Thresholds {
+        Thresholds {
+            failure: self.spec.health.failure_threshold.unwrap_or(config.health.failure_threshold),
+            success: self.spec.health.success_threshold.unwrap_or(config.health.success_threshold),
+        }
+    }
+
+    /// Whether it is probed at all.
+    #[must_use]
+    pub fn is_probed(&self, config: &Config) -> bool {
+        match self.spec.health.disable_health_check {
+            Some(disabled) => !disabled,
+            None => config.health.enabled && !self.is_external(),
+        }
+    }
+
+    /// Time between two probes.
+    #[must_use]
+    pub fn probe_interval(&self, config: &Config) -> Duration {
+        self.spec.health.check_interval_secs.map_or(config.health.interval, Duration::from_secs).max(Duration::from_millis(100))
+    }
+
+    /// How long one probe may take.
+    #[must_use]
+    pub fn probe_timeout(&self, config: &Config) -> Duration {
+        self.spec.health.timeout_secs.map_or(config.health.timeout, Duration::from_secs)
+    }
+
+    /// How long it may finish what it has when removed.
+    #[must_use]
+    pub fn drain_settle(&self, config: &Config) -> Duration {
+        self.spec.health.drain_settle_secs.map_or(config.health.drain_settle, Duration::from_secs)
+    }
+}
+
+impl From<&ModelCard> for Served {
+    fn from(card: &ModelCard) -> Self {
+        match card {
+            ModelCard::Name(id) => Self { id: id.clone(), aliases: Vec::new() },
+            ModelCard::Card { id, aliases, .. } => Self { id: id.clone(), aliases: aliases.clone() },
+        }
+    }
+}
+
+/// Whose API a worker is: said, told by its address, or told by `--backend`.
+fn provider_of(spec: &WorkerSpec, url: &WorkerUrl, config: &Config) -> Option<Box<str>> {
+    use crate::config::Backend;
+    if let Some(said) = &spec.provider {
+        return Some(provider::named(said).map_or(said.as_str(), |p| p.id).into());
+    }
+    if let Some(runtime) = spec.runtime
+        && runtime != RuntimeName::External
+    {
+        return None;
+    }
+    if let Some(provider) = provider::of_host(url.host()) {
+        return Some(provider.id.into());
+    }
+    let external = spec.runtime == Some(RuntimeName::External);
+    match config.backend {
+        Some(Backend::Anthropic) => Some("anthropic".into()),
+        Some(Backend::Openai) => Some("openai".into()),
+        Some(Backend::Sglang | Backend::Vllm | Backend::Trtllm) | None => external.then(|| "openai".into()),
+    }
+}
+
+const fn engine_of(runtime: RuntimeName) -> Option<Engine> {
+    match runtime {
+        RuntimeName::Sglang => Some(Engine::Sglang),
+        RuntimeName::Vllm => Some(Engine::Vllm),
+        RuntimeName::Trtllm => Some(Engine::Trtllm),
+        RuntimeName::Mlx => Some(Engine::Mlx),
+        RuntimeName::Llamacpp => Some(Engine::Llamacpp),
+        RuntimeName::Ollama => Some(Engine::Ollama),
+        RuntimeName::Tgi => Some(Engine::Tgi),
+        RuntimeName::Generic => Some(Engine::Generic),
+        RuntimeName::External => None,
+    }
+}

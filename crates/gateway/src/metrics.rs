@@ -1,0 +1,237 @@
+//! What is measured, by name. Labels come from small closed sets: models and workers of the fleet,
+//! endpoints, classes of errors. A name a client made up never becomes a label.
+//!
+//! Handles of what every request touches are looked up once per model and kept in [`ModelMetrics`].
+
+use crate::endpoint::{ENDPOINTS, Endpoint};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use std::sync::OnceLock;
+
+/// Everything measured.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    ttft: HistogramVec,
+    itl: HistogramVec,
+    tokens: IntCounterVec,
+    retries: IntCounterVec,
+    /// Faults answered, by endpoint and class.
+    pub errors: IntCounterVec,
+    /// Attempts, by worker and outcome.
+    pub attempts: IntCounterVec,
+    /// Requests between their first byte in and their last byte out.
+    pub in_flight: IntGauge,
+    /// Requests waiting for admission.
+    pub queued: IntGauge,
+    /// Things lost in translation, by target dialect, parameter and action.
+    pub losses: IntCounterVec,
+    /// Configuration reloads, by result.
+    pub reloads: IntCounterVec,
+    /// Probes of workers, by result.
+    pub probes: IntCounterVec,
+    worker_health: IntGaugeVec,
+    worker_in_flight: IntGaugeVec,
+    upstream_open: IntGauge,
+    upstream_opened: IntGauge,
+    upstream_reused: IntGauge,
+    log_lost: IntGauge,
+}
+
+/// Handles of one model.
+#[derive(Debug)]
+pub struct ModelMetrics {
+    model: String,
+    /// Time from the request's arrival to its first content.
+    pub ttft: Histogram,
+    /// Time between two pieces of content.
+    pub itl: Histogram,
+    /// Attempts after the first.
+    pub retries: IntCounter,
+    /// Prompt tokens, cached ones included.
+    pub input: IntCounter,
+    /// Prompt tokens read from a cache.
+    pub cached: IntCounter,
+    /// Generated tokens, reasoning included.
+    pub output: IntCounter,
+    by_endpoint: [OnceLock<EndpointMetrics>; ENDPOINTS.len()],
+}
+
+/// Handles of one model at one endpoint.
+#[derive(Debug)]
+pub struct EndpointMetrics {
+    /// Time from the request's arrival to the answer's last byte.
+    pub duration: Histogram,
+    ok: IntCounter,
+}
+
+/// What the scrape reads off elsewhere.
+#[derive(Debug, Default)]
+pub struct Readings<'a> {
+    /// Id, state name and calls in flight of each worker.
+    pub workers: Vec<(&'a str, &'static str, u64)>,
+    /// Upstream connections open now, ever opened, and found standing.
+    pub upstream: (u64, u64, u64),
+    /// Log lines lost.
+    pub log_lost: u64,
+}
+
+impl Metrics {
+    /// Registers everything; `buckets` are the bounds of durations in seconds.
+    ///
+    /// # Errors
+    /// When `buckets` are not ascending.
+    pub fn new(buckets: &[f64]) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let counter = IntCounterVec::new(Opts::new(format!("trunkline_{name}"), help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let seconds = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
+            let opts = HistogramOpts::new(format!("trunkline_{name}"), help).buckets(buckets.to_vec());
+            let histogram = HistogramVec::new(opts, labels)?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(format!("trunkline_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let gauge = IntGaugeVec::new(Opts::new(format!("trunkline_{name}"), help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        // Tokens come every few milliseconds to a few hundred; the bounds of whole requests are too coarse.
+        let itl_bounds = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
+        Ok(Self {
+            requests: counter("requests_total", "Requests answered.", &["model", "endpoint", "status"])?,
+            duration: seconds(
+                "request_duration_seconds",
+                "From a request's arrival to the last byte of its answer.",
+                buckets,
+                &["model", "endpoint"],
+            )?,
+            ttft: seconds("ttft_seconds", "From a streamed request's arrival to its first content.", buckets, &["model"])?,
+            itl: seconds("itl_seconds", "Between two pieces of streamed content.", &itl_bounds, &["model"])?,
+            tokens: counter("tokens_total", "Tokens as upstreams count them.", &["model", "direction"])?,
+            retries: counter("retries_total", "Attempts after the first.", &["model"])?,
+            errors: counter("request_errors_total", "Requests answered with an error.", &["endpoint", "error"])?,
+            attempts: counter("attempts_total", "Attempts on workers.", &["worker", "outcome"])?,
+            in_flight: gauge("in_flight_requests", "Requests being served, streams until their last byte.")?,
+            queued: gauge("queued_requests", "Requests waiting for admission.")?,
+            losses: counter(
+                "translation_losses_total",
+                "Things a target dialect could not express.",
+                &["dialect", "parameter", "action"],
+            )?,
+            reloads: counter("config_reloads_total", "Configuration reloads.", &["result"])?,
+            probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,
+            worker_health: gauges("worker_state", "1 for the state a worker is in.", &["worker", "state"])?,
+            worker_in_flight: gauges("worker_in_flight_requests", "Calls in flight on a worker.", &["worker"])?,
+            upstream_open: gauge("upstream_connections", "Connections open to upstreams.")?,
+            upstream_opened: gauge("upstream_connections_opened", "Connections ever opened to upstreams.")?,
+            upstream_reused: gauge("upstream_connections_reused", "Calls that found a connection standing.")?,
+            log_lost: gauge("log_lines_lost", "Log lines lost because their reader was too slow.")?,
+            registry,
+        })
+    }
+
+    /// Handles for `model`, which must be a model of the fleet.
+    #[must_use]
+    pub fn model(&self, model: &str) -> ModelMetrics {
+        ModelMetrics {
+            model: model.to_owned(),
+            ttft: self.ttft.with_label_values(&[model]),
+            itl: self.itl.with_label_values(&[model]),
+            retries: self.retries.with_label_values(&[model]),
+            input: self.tokens.with_label_values(&[model, "input"]),
+            cached: self.tokens.with_label_values(&[model, "cache_read"]),
+            output: self.tokens.with_label_values(&[model, "output"]),
+            by_endpoint: Default::default(),
+        }
+    }
+
+    /// Counts one answer and its duration in seconds. `None` is a request whose model is not known.
+    pub fn answered(&self, model: Option<&ModelMetrics>, endpoint: &Endpoint, status: u16, seconds: f64) {
+        let name = model.map_or("", |model| model.model.as_str());
+        let handles = model.and_then(|model| model.by_endpoint.get(endpoint.index)).map(|slot| {
+            slot.get_or_init(|| EndpointMetrics {
+                duration: self.duration.with_label_values(&[name, endpoint.name]),
+                ok: self.requests.with_label_values(&[name, endpoint.name, "200"]),
+            })
+        });
+        match handles {
+            Some(handles) => {
+                handles.duration.observe(seconds);
+                if status == 200 {
+                    handles.ok.inc();
+                    return;
+                }
+            }
+            None => self.duration.with_label_values(&[name, endpoint.name]).observe(seconds),
+        }
+        self.requests.with_label_values(&[name, endpoint.name, itoa::Buffer::new().format(status)]).inc();
+    }
+
+    /// Everything, in Prometheus' text format 0.0.4.
+    #[must_use]
+    pub fn render(&self, readings: &Readings<'_>) -> Vec<u8> {
+        self.worker_health.reset();
+        self.worker_in_flight.reset();
+        for (worker, state, in_flight) in &readings.workers {
+            self.worker_health.with_label_values(&[worker, state]).set(1);
+            self.worker_in_flight.with_label_values(&[worker]).set(whole(*in_flight));
+        }
+        let (open, opened, reused) = readings.upstream;
+        self.upstream_open.set(whole(open));
+        self.upstream_opened.set(whole(opened));
+        self.upstream_reused.set(whole(reused));
+        self.log_lost.set(whole(readings.log_lost));
+        let mut out = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
+            tracing::error!(%error, "metrics could not be rendered");
+        }
+        out
+    }
+}
+
+fn whole(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rendered_text_has_every_family_that_was_touched() {
+        let metrics = Metrics::new(&[0.1, 1.0]).unwrap();
+        let model = metrics.model("m");
+        metrics.answered(Some(&model), &ENDPOINTS[0], 200, 0.5);
+        metrics.answered(Some(&model), &ENDPOINTS[0], 429, 0.5);
+        metrics.answered(None, &ENDPOINTS[4], 404, 0.01);
+        model.output.inc_by(7);
+        let readings = Readings { workers: vec![("w1", "ready", 2)], ..Readings::default() };
+        let text = String::from_utf8(metrics.render(&readings)).unwrap();
+        for line in [
+            r#"trunkline_requests_total{endpoint="chat",model="m",status="200"} 1"#,
+            r#"trunkline_requests_total{endpoint="chat",model="m",status="429"} 1"#,
+            r#"trunkline_requests_total{endpoint="messages",model="",status="404"} 1"#,
+            r#"trunkline_request_duration_seconds_bucket{endpoint="chat",model="m",le="1"} 2"#,
+            r#"trunkline_tokens_total{direction="output",model="m"} 7"#,
+            r#"trunkline_worker_state{state="ready",worker="w1"} 1"#,
+            r#"trunkline_worker_in_flight_requests{worker="w1"} 2"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        let gone = String::from_utf8(metrics.render(&Readings::default())).unwrap();
+        assert!(!gone.contains("w1"), "a removed worker leaves no series");
+    }
+}

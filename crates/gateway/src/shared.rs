@@ -1,0 +1,81 @@
+//! What the whole process shares, and what each serving thread has to itself.
+
+use crate::fleet::Fleet;
+use crate::log::LogSink;
+use crate::metrics::{Metrics, Readings};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use tokio::sync::watch;
+use trunkline_upstream::{ConnectionCounts, Connector, Pool};
+
+/// What the whole process shares.
+#[derive(Debug)]
+pub struct Shared {
+    /// Workers and configuration.
+    pub fleet: Arc<Fleet>,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// Dials upstreams.
+    pub connector: Arc<Connector>,
+    /// Connections to upstreams.
+    pub counts: Arc<ConnectionCounts>,
+    /// Where log lines go.
+    pub log: Arc<LogSink>,
+    /// Key for sealing reasoning state; lives as long as the process.
+    pub seal: [u8; 32],
+    /// Says when to stop.
+    pub stopping: watch::Sender<bool>,
+    draining: AtomicBool,
+}
+
+/// What one serving thread has to itself.
+#[derive(Debug)]
+pub struct Local {
+    /// Which thread.
+    pub thread: usize,
+    /// The rest.
+    pub shared: Arc<Shared>,
+    /// Its connections to upstreams.
+    pub pool: Arc<Pool>,
+}
+
+impl Shared {
+    /// Puts it together.
+    #[must_use]
+    pub fn new(
+        fleet: Arc<Fleet>,
+        metrics: Arc<Metrics>,
+        connector: Arc<Connector>,
+        counts: Arc<ConnectionCounts>,
+        log: Arc<LogSink>,
+    ) -> Arc<Self> {
+        let mut seal = [0; 32];
+        seal.iter_mut().for_each(|byte| *byte = fastrand::u8(..));
+        let stopping = watch::Sender::new(false);
+        Arc::new(Self { fleet, metrics, connector, counts, log, seal, stopping, draining: AtomicBool::new(false) })
+    }
+
+    /// Whether a stop was asked for: readiness says no from here on.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// A stop was asked for.
+    pub fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// All metrics, as text.
+    #[must_use]
+    pub fn render_metrics(&self) -> Vec<u8> {
+        let snapshot = self.fleet.snapshot();
+        let worker = |w: &Arc<crate::fleet::worker::Worker>| (Arc::clone(w), w.load.health().name(), w.load.in_flight());
+        let workers: Vec<_> = snapshot.workers.iter().map(worker).collect();
+        self.metrics.render(&Readings {
+            workers: workers.iter().map(|(worker, state, load)| (worker.id.as_str(), *state, *load)).collect(),
+            upstream: (self.counts.open(), self.counts.opened(), self.counts.reused()),
+            log_lost: self.log.lost(),
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! Everything a request is decided by, immutable, loaded once per request.
+//!
+//! Rebuilt whole whenever configuration or fleet change; requests in flight finish on the one they
+//! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
+//! request.
+
+use crate::config::Config;
+use crate::fleet::worker::Worker;
+use crate::metrics::{Metrics, ModelMetrics};
+use crate::walk::admit::Admission;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind};
+use trunkline_dialect::{provider, speaks};
+use trunkline_route::Policy;
+
+/// What one request sees of configuration and fleet.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Counts up with every change.
+    pub revision: u64,
+    /// All workers, whatever their state, in order of registration.
+    pub workers: Vec<Arc<Worker>>,
+    /// Bounds how many requests run.
+    pub admission: Arc<Admission>,
+    models: HashMap<String, Arc<ModelEntry>>,
+    /// Workers that serve whatever their provider has; engines without a list under the empty name.
+    wild: HashMap<Box<str>, Arc<ModelEntry>>,
+}
+
+/// One model, and who serves it.
+#[derive(Debug)]
+pub struct ModelEntry {
+    /// Its name.
+    pub name: String,
+    /// Who serves it, highest priority first.
+    pub workers: Vec<Arc<Worker>>,
+    /// Who of them can serve a client of each dialect.
+    lanes: [Option<Arc<Lane>>; Dialect::ALL.len()],
+}
+
+/// The workers one request may go to.
+#[derive(Debug)]
+pub struct Lane {
+    /// As routing sees them, highest priority first.
+    pub candidates: Vec<Candidate>,
+    /// The same workers in the same order.
+    pub workers: Vec<Arc<Worker>>,
+    /// How one is picked.
+    pub policy: Arc<Policy>,
+    /// What is measured per model.
+    pub metrics: Arc<ModelMetrics>,
+}
+
+/// What lives longer than a snapshot: positions of policies and metric handles, by model.
+#[derive(Debug, Default)]
+pub struct Heirlooms {
+    by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
+}
+
+/// How a worker can serve a client of a dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// The worker speaks it: bytes pass.
+    Splice,
+    /// It is translated into this one.
+    Translate(Dialect),
+    /// There is no way.
+    Closed,
+}
+
+/// How `worker` can serve a client that speaks `client`.
+#[must_use]
+pub fn passage(client: Dialect, worker: &Worker) -> Passage {
+    if worker.dialects.contains(&client) {
+        return Passage::Splice;
+    }
+    let target = worker.dialects.iter().copied().find(|d| speaks(*d) && d.kind() == client.kind());
+    match target {
+        Some(target) if speaks(client) => Passage::Translate(target),
+        Some(_) | None => Passage::Closed,
+    }
+}
+
+impl Snapshot {
+    /// Works out who serves what.
+    #[must_use]
+    pub fn build(
+        config: Arc<Config>,
+        revision: u64,
+        workers: Vec<Arc<Worker>>,
+        admission: Arc<Admission>,
+        heirlooms: &mut Heirlooms,
+        metrics: &Metrics,
+    ) -> Self {
+        let mut servers: BTreeMap<&str, Vec<Arc<Worker>>> = BTreeMap::new();
+        let mut wild: BTreeMap<&str, Vec<Arc<Worker>>> = BTreeMap::new();
+        for worker in &workers {
+            for served in &worker.models {
+                for name in std::iter::once(&served.id).chain(&served.aliases) {
+                    let list = servers.entry(name).or_default();
+                    if !list.iter().any(|have| have.id == worker.id) {
+                        list.push(Arc::clone(worker));
+                    }
+                }
+            }
+            if worker.models.is_empty() {
+                wild.entry(worker.provider.as_deref().unwrap_or_default()).or_default().push(Arc::clone(worker));
+            }
+        }
+        heirlooms.by_model.retain(|name, _| {
+            servers.contains_key(name.as_str()) || name.strip_prefix('*').is_some_and(|p| wild.contains_key(p))
+        });
+        let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
+            let (policy, model) = heirlooms
+                .by_model
+                .entry(name.clone())
+                .and_modify(|(policy, _)| {
+                    if policy.name() != policy_of(&config).name() {
+                        *policy = Arc::new(policy_of(&config));
+                    }
+                })
+                .or_insert_with(|| (Arc::new(policy_of(&config)), Arc::new(metrics.model(&name))));
+            Arc::new(ModelEntry::new(name, workers, policy, model))
+        };
+        let models = servers.into_iter().map(|(name, list)| (name.to_owned(), entry(name.to_owned(), list))).collect();
+        let wild = wild.into_iter().map(|(provider, list)| (provider.into(), entry(format!("*{provider}"), list))).collect();
+        Self { config, revision, workers, admission, models, wild }
+    }
+
+    /// The model a client means by `asked`: an alias's model, or itself.
+    #[must_use]
+    pub fn resolve<'a>(&'a self, asked: &'a str) -> &'a str {
+        self.config.aliases.get(asked).map_or(asked, String::as_str)
+    }
+
+    /// Who serves `model` (resolved already).
+    ///
+    /// # Errors
+    /// 404 naming models that are spelled alike.
+    pub fn model(&self, model: &str) -> Result<&Arc<ModelEntry>, Fault> {
+        if let Some(entry) = self.models.get(model) {
+            return Ok(entry);
+        }
+        let provider = provider::of_model(model).and_then(|provider| self.wild.get(provider.id));
+        // An engine that lists nothing may serve anything, but not what is plainly some provider's.
+        let engine = || self.wild.get("").filter(|_| provider::of_model(model).is_none());
+        provider.or_else(engine).ok_or_else(|| self.unknown(model))
+    }
+
+    /// Names of all models that can be asked for, sorted, each with its owner.
+    #[must_use]
+    pub fn listing(&self) -> Vec<(&str, &str)> {
+        let owner = |entry: &ModelEntry| entry.workers.first().map_or("", |worker| worker.owner()).to_owned();
+        let mut list: Vec<(&str, &str)> = self
+            .models
+            .values()
+            .filter_map(|entry| Some((entry.name.as_str(), entry.workers.first()?.owner())))
+            .collect();
+        list.extend(self.config.aliases.iter().filter_map(|(alias, model)| {
+            let entry = self.models.get(model)?;
+            debug_assert!(!owner(entry).is_empty());
+            Some((alias.as_str(), entry.workers.first()?.owner()))
+        }));
+        list.sort_unstable();
+        list.dedup();
+        list
+    }
+
+    fn unknown(&self, model: &str) -> Fault {
+        let names = self.models.keys().map(String::as_str).chain(self.config.aliases.keys().map(String::as_str));
+        let mut close: Vec<(f64, &str)> = names
+            .map(|name| (strsim::jaro_winkler(&model.to_lowercase(), &name.to_lowercase()), name))
+            .filter(|(likeness, _)| *likeness > 0.7)
+            .collect();
+        close.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        close.truncate(3);
+        let hint = if close.is_empty() {
+            "see GET /v1/models for those that are".to_owned()
+        } else {
+            let names: Vec<_> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
+            format!("did you mean {}?", names.join(", "))
+        };
+        let shown: String = model.chars().take(128).collect();
+        Fault::new(FaultKind::NotFound, format!("model `{shown}` is not served here; {hint}"))
+            .at("model")
+            .code("model_not_found")
+    }
+}
+
+impl ModelEntry {
+    fn new(name: String, mut workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
+        // Stable, so that workers of one tier keep their order of registration.
+        workers.sort_by_key(|worker| std::cmp::Reverse(worker.spec.priority));
+        let lane = |dialect: &Dialect| {
+            let able: Vec<_> =
+                workers.iter().filter(|w| passage(*dialect, w) != Passage::Closed).map(Arc::clone).collect();
+            let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
+                id: worker.id.clone(),
+                slot,
+                priority: worker.spec.priority,
+                cost: worker.spec.cost,
+                load: Arc::clone(&worker.load),
+            };
+            (!able.is_empty()).then(|| {
+                Arc::new(Lane {
+                    candidates: able.iter().enumerate().map(candidate).collect(),
+                    workers: able,
+                    policy: Arc::clone(policy),
+                    metrics: Arc::clone(metrics),
+                })
+            })
+        };
+        Self { lanes: Dialect::ALL.each_ref().map(lane), name, workers }
+    }
+
+    /// The workers a client of `dialect` may go to.
+    ///
+    /// # Errors
+    /// 400 when none of them speaks it or anything it can be translated into.
+    pub fn lane(&self, dialect: Dialect) -> Result<&Arc<Lane>, Fault> {
+        self.lanes.get(dialect as usize).and_then(Option::as_ref).ok_or_else(|| {
+            let spoken: Vec<_> = self.workers.iter().flat_map(|w| w.dialects).map(|d| d.name()).collect();
+            let mut spoken = spoken;
+            spoken.sort_unstable();
+            spoken.dedup();
+            let message = format!(
+                "model `{}` cannot be reached in {dialect} in this build: its workers speak {}",
+                self.name,
+                if spoken.is_empty() { "no dialect of this build".to_owned() } else { spoken.join(", ") }
+            );
+            Fault::new(FaultKind::Unsupported, message).at("model").code("dialect_not_supported")
+        })
+    }
+}
+
+fn policy_of(config: &Config) -> Policy {
+    use crate::config::PolicyName;
+    match config.policy {
+        PolicyName::RoundRobin => Policy::round_robin(),
+        PolicyName::Random => Policy::Random,
+        PolicyName::PowerOfTwo => Policy::PowerOfTwo,
+    }
+}

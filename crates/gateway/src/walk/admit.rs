@@ -1,0 +1,192 @@
+//! Stage 2: who is calling, and is there room?
+
+use super::accept::Arrival;
+use super::settle::Ledger;
+use crate::config::Limits;
+use crate::shared::Shared;
+use http::{HeaderMap, header, request};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use trunkline_core::{Fault, FaultKind, Secret, TenantId};
+
+/// A request that may go on.
+pub(crate) struct Admitted {
+    pub(crate) arrival_snapshot: Arc<crate::snapshot::Snapshot>,
+    pub(crate) head: request::Parts,
+    pub(crate) body: Incoming,
+    /// The caller's own key for an upstream, if it sent one.
+    pub(crate) caller_key: Option<Secret>,
+}
+
+/// Checks the caller's key and waits for a place.
+///
+/// # Errors
+/// 401, 429.
+pub(crate) async fn admit(ledger: &mut Ledger, arrival: Arrival) -> Result<Admitted, Fault> {
+    let Arrival { snapshot, head, body } = arrival;
+    let caller = identify(&head.headers, snapshot.config.auth.api_key.as_ref())?;
+    ledger.tenant = caller.tenant;
+    let shared = Arc::clone(&ledger.local.shared);
+    ledger.permit = snapshot.admission.enter(&shared).await?;
+    Ok(Admitted { arrival_snapshot: snapshot, head, body, caller_key: caller.key })
+}
+
+/// Who is calling.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Caller {
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) key: Option<Secret>,
+}
+
+/// Tells the gateway's own key from keys meant for an upstream. Whatever equals the gateway's key is
+/// never a caller key, so it can never go upstream.
+///
+/// # Errors
+/// 401 when the gateway has a key and the caller did not present it.
+pub(crate) fn identify(headers: &HeaderMap, gateway: Option<&Secret>) -> Result<Caller, Fault> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = |value: &str| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    };
+    let presented: [Option<String>; 3] = [
+        text("x-upstream-authorization").map(|value| bearer(value).unwrap_or_else(|| value.to_owned())),
+        // Anthropic's API prefers it over `authorization`, so its clients expect the same of us.
+        text("x-api-key").map(str::to_owned),
+        text(header::AUTHORIZATION.as_str()).and_then(bearer),
+    ];
+    let is_gateway = |token: &String| gateway.is_some_and(|key| same(token, key.reveal()));
+    let (own, others): (Vec<_>, Vec<_>) =
+        presented.into_iter().flatten().filter(|token| !token.is_empty()).partition(is_gateway);
+    if gateway.is_some() && own.is_empty() {
+        let message = if others.is_empty() {
+            "no API key given; send it as `authorization: Bearer KEY` or `x-api-key: KEY`"
+        } else {
+            "the API key is not valid for this gateway"
+        };
+        return Err(Fault::new(FaultKind::Authentication, message).code("invalid_api_key"));
+    }
+    Ok(Caller {
+        tenant: gateway.map(|_| TenantId::new("default")),
+        key: others.into_iter().next().map(Secret::new),
+    })
+}
+
+/// Compares without telling by the time it takes how much was right.
+fn same(a: &str, b: &str) -> bool {
+    use sha2::{Digest, Sha256};
+    // Hashes have one length and nothing to learn from; their comparison may stop early.
+    Sha256::digest(a.as_bytes()) == Sha256::digest(b.as_bytes())
+}
+
+/// Bounds how many inference requests run at once. Those over the bound wait in order of arrival, for a
+/// while and up to a number.
+#[derive(Debug)]
+pub struct Admission {
+    places: Option<Arc<Semaphore>>,
+    bound: usize,
+    waiting: AtomicUsize,
+    queue: usize,
+    timeout: Duration,
+}
+
+impl Admission {
+    /// As `limits` say.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let bound = limits.concurrent_requests;
+        Self {
+            places: (bound > 0).then(|| Arc::new(Semaphore::new(bound.min(Semaphore::MAX_PERMITS)))),
+            bound,
+            waiting: AtomicUsize::new(0),
+            queue: limits.queue,
+            timeout: limits.queue_timeout,
+        }
+    }
+
+    /// Whether `limits` would make the same; then the one with requests in it stays.
+    #[must_use]
+    pub fn is_like(&self, limits: &Limits) -> bool {
+        (self.bound, self.queue, self.timeout) == (limits.concurrent_requests, limits.queue, limits.queue_timeout)
+    }
+
+    /// A place, held until it is dropped; `None` where there is no bound.
+    async fn enter(&self, shared: &Shared) -> Result<Option<OwnedSemaphorePermit>, Fault> {
+        let Some(places) = &self.places else { return Ok(None) };
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Ok(Some(place));
+        }
+        if self.waiting.fetch_add(1, Relaxed) >= self.queue {
+            self.waiting.fetch_sub(1, Relaxed);
+            return Err(self.full("and the queue is full"));
+        }
+        let _waits = Waits::new(&self.waiting, shared);
+        match tokio::time::timeout(self.timeout, Arc::clone(places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            Ok(Err(_)) => Err(Fault::new(FaultKind::Unavailable, "the gateway is stopping")),
+            Err(_) => Err(self.full("and no place came free in time")),
+        }
+    }
+
+    fn full(&self, why: &str) -> Fault {
+        let message = format!("{} requests are running, {why}; try again shortly", self.bound);
+        let mut fault = Fault::new(FaultKind::RateLimit, message).code("concurrency_limit_exceeded");
+        fault.retry_after = Some(Duration::from_secs(1));
+        fault
+    }
+}
+
+/// Counts one waiting request while it waits, also when its client gives up.
+struct Waits<'a>(&'a AtomicUsize, &'a Shared);
+
+impl<'a> Waits<'a> {
+    fn new(waiting: &'a AtomicUsize, shared: &'a Shared) -> Self {
+        shared.metrics.queued.inc();
+        Self(waiting, shared)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+        self.1.metrics.queued.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart() {
+        let gateway = Secret::new("gw");
+        for (what, headers, gateway, want) in [
+            ("open, none", &[][..], None, Ok(None)),
+            ("open, bearer", &[("authorization", "Bearer sk-1")], None, Ok(Some("sk-1"))),
+            ("open, lower case", &[("authorization", "bearer sk-1")], None, Ok(Some("sk-1"))),
+            ("open, both: x-api-key wins", &[("authorization", "Bearer a"), ("x-api-key", "b")], None, Ok(Some("b"))),
+            ("gateway key as bearer", &[("authorization", "Bearer gw")], Some(&gateway), Ok(None)),
+            ("gateway key as x-api-key", &[("x-api-key", "gw")], Some(&gateway), Ok(None)),
+            ("both keys", &[("x-api-key", "gw"), ("authorization", "Bearer sk-1")], Some(&gateway), Ok(Some("sk-1"))),
+            (
+                "explicit upstream key",
+                &[("authorization", "Bearer gw"), ("x-upstream-authorization", "Bearer sk-2")],
+                Some(&gateway),
+                Ok(Some("sk-2")),
+            ),
+            ("wrong", &[("authorization", "Bearer nope")], Some(&gateway), Err(())),
+            ("missing", &[], Some(&gateway), Err(())),
+            ("basic is no key", &[("authorization", "Basic gw")], Some(&gateway), Err(())),
+        ] {
+            let headers = HeaderMap::from_iter(headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())));
+            let got = identify(&headers, gateway).map(|caller| caller.key).map_err(|fault| {
+                assert_eq!(fault.kind, FaultKind::Authentication, "{what}");
+                assert!(!fault.message.contains("nope"), "{what}");
+            });
+            assert_eq!(got, want.map(|key: Option<&str>| key.map(Secret::new)), "{what}");
+        }
+    }
+}

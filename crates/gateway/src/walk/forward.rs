@@ -1,0 +1,187 @@
+//! Which headers go through, in both directions, and which key goes where.
+
+use super::settle::REQUEST_ID;
+use crate::fleet::worker::Worker;
+use crate::ids;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use trunkline_core::{Dialect, RequestId, Secret};
+use trunkline_dialect::provider::may_receive;
+use trunkline_upstream::engine::present;
+
+/// Client headers every upstream gets. Everything not listed stays here: cookies, addresses and
+/// credentials of a client are not the upstream's business.
+const ALWAYS: [HeaderName; 5] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-correlation-id"),
+    HeaderName::from_static("idempotency-key"),
+    header::ACCEPT,
+];
+
+/// Client headers the owner of a dialect understands.
+fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses => &["openai-organization", "openai-project", "openai-beta"],
+        Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
+    }
+}
+
+/// The key a call to `worker` carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credential<'a> {
+    pub(crate) key: Option<&'a Secret>,
+    /// Whether it is the operator's rather than the caller's.
+    pub(crate) is_ours: bool,
+}
+
+/// Chooses the key. At a provider the caller's own beats the stored one; at an engine of the operator's
+/// the stored one counts. A key only goes where it can belong.
+pub(crate) fn credential<'a>(worker: &'a Worker, caller: Option<&'a Secret>) -> Credential<'a> {
+    let fits = |key: &&Secret| may_receive(worker.provider.as_deref(), key.reveal());
+    let caller = caller.filter(fits);
+    let stored = worker.key.as_ref();
+    let key = if worker.is_external() { caller.or(stored) } else { stored.or(caller) };
+    let is_ours = match (key, caller) {
+        (Some(key), Some(caller)) => !std::ptr::eq(key, caller),
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    Credential { key, is_ours }
+}
+
+/// Headers of a request to `worker`.
+pub(crate) fn request_headers(
+    client: &HeaderMap,
+    worker: &Worker,
+    dialects: (Dialect, Dialect),
+    credential: Credential<'_>,
+    id: &RequestId,
+    extra: &[(&'static str, String)],
+) -> HeaderMap {
+    let (from, to) = dialects;
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(REQUEST_ID, ids::header(id));
+    for name in &ALWAYS {
+        if let Some(value) = client.get(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    if from == to {
+        for name in of_dialect(to) {
+            for value in client.get_all(*name) {
+                headers.append(*name, value.clone());
+            }
+        }
+    }
+    for (name, value) in extra {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(*name, value);
+        }
+    }
+    if let Some(key) = credential.key {
+        present(&mut headers, worker.auth, key);
+    }
+    if to == Dialect::AnthropicMessages && !headers.contains_key("anthropic-version") {
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+    }
+    headers
+}
+
+/// Headers of an upstream's answer that must not reach the client: they speak of the connection.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::HOST,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Takes out of an upstream's headers what must not reach the client.
+pub(crate) fn response_headers(mut headers: HeaderMap) -> HeaderMap {
+    // The connection may name further headers that are its own.
+    if let Some(named) = headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).map(str::to_owned) {
+        for name in named.split(',') {
+            headers.remove(name.trim());
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// Headers of an upstream's answer that stay true when its body is translated.
+pub(crate) fn translated_headers(headers: &HeaderMap) -> HeaderMap {
+    let keeps = |name: &HeaderName| {
+        let name = name.as_str();
+        name == "retry-after"
+            || name == "retry-after-ms"
+            || name.starts_with("x-ratelimit-")
+            || name.starts_with("anthropic-ratelimit-")
+    };
+    headers.iter().filter(|(name, _)| keeps(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, WorkerSpec};
+    use std::sync::Arc;
+    use trunkline_core::{Load, WorkerId};
+
+    fn worker(url: &str, provider: Option<&str>, key: Option<&str>) -> Worker {
+        let mut spec = WorkerSpec::new(url);
+        spec.provider = provider.map(str::to_owned);
+        spec.api_key = key.map(Secret::new);
+        Worker::new(WorkerId::new("w"), spec, &Config::default(), Arc::new(Load::default())).unwrap()
+    }
+
+    #[test]
+    fn keys_go_where_they_belong() {
+        for (what, worker, caller, want, ours) in [
+            ("caller beats stored", worker("https://api.openai.com", None, Some("sk-stored")), Some("sk-mine"), Some("sk-mine"), false),
+            ("foreign caller key stays", worker("https://api.openai.com", None, Some("sk-stored")), Some("sk-ant-mine"), Some("sk-stored"), true),
+            ("no caller", worker("https://api.anthropic.com", None, Some("sk-ant-s")), None, Some("sk-ant-s"), true),
+            ("nothing to send", worker("https://api.anthropic.com", None, None), Some("sk-proj-x"), None, false),
+            ("engine: stored counts", worker("http://w1:8000", None, Some("local")), Some("mine"), Some("local"), true),
+            ("engine: nobody's key", worker("http://w1:8000", None, None), Some("mine"), Some("mine"), false),
+            ("engine: a provider's key", worker("http://w1:8000", None, None), Some("sk-ant-x"), None, false),
+        ] {
+            let caller = caller.map(Secret::new);
+            let chosen = credential(&worker, caller.as_ref());
+            assert_eq!(chosen.key.map(Secret::reveal), want, "{what}");
+            assert_eq!(chosen.is_ours, ours, "{what}");
+        }
+    }
+
+    #[test]
+    fn only_listed_headers_go_upstream() {
+        let client = HeaderMap::from_iter(
+            [
+                ("cookie", "a=b"),
+                ("authorization", "Bearer secret"),
+                ("x-api-key", "secret"),
+                ("traceparent", "00-1-2-01"),
+                ("anthropic-beta", "x"),
+                ("openai-organization", "org"),
+                ("x-forwarded-for", "1.2.3.4"),
+            ]
+            .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))),
+        );
+        let worker = worker("http://w1:8000", None, None);
+        let none = Credential { key: None, is_ours: false };
+        let chat = (Dialect::OpenaiChat, Dialect::OpenaiChat);
+        let headers = request_headers(&client, &worker, chat, none, &RequestId::new("r1"), &[]);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-type", "openai-organization", "traceparent", "x-request-id"]);
+    }
+}

@@ -1,0 +1,55 @@
+//! The one walk: every inference request, whatever its endpoint, dialect or upstream, goes through the
+//! same stages, each a file of this folder.
+//!
+//! | stage | does |
+//! | --- | --- |
+//! | [`accept`] | limits on the head, the snapshot |
+//! | [`admit`] | who is calling, and whether there is room |
+//! | [`read`] | the body, scanned while it arrives |
+//! | [`plan`] | the model, and the workers that may serve it |
+//! | [`dispatch`] | picks a worker, sends, waits for the answer to begin; tries again elsewhere |
+//! | [`relay`] | upstream bytes to the client, as they come |
+//! | [`settle`] | the books, closed exactly once |
+
+pub(crate) mod accept;
+pub mod admit;
+pub(crate) mod dispatch;
+mod fan;
+pub(crate) mod forward;
+pub mod plan;
+pub(crate) mod read;
+pub mod relay;
+pub(crate) mod settle;
+mod translate;
+
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::shared::Local;
+use crate::snapshot::Snapshot;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use settle::Ledger;
+use std::sync::Arc;
+use trunkline_core::Fault;
+
+/// Answers one inference request.
+pub async fn serve(local: Arc<Local>, endpoint: &'static Endpoint, request: Request<Incoming>) -> Response<Body> {
+    let snapshot = local.shared.fleet.snapshot();
+    let mut ledger = Ledger::open(local, endpoint, &snapshot.config, request.headers());
+    match steps(&mut ledger, snapshot, request).await {
+        Ok(answer) => relay::respond(ledger, answer),
+        Err(fault) => settle::refuse(ledger, &fault),
+    }
+}
+
+async fn steps(
+    ledger: &mut Ledger,
+    snapshot: Arc<Snapshot>,
+    request: Request<Incoming>,
+) -> Result<dispatch::Answered, Fault> {
+    let arrival = accept::accept(snapshot, request)?;
+    let admitted = admit::admit(ledger, arrival).await?;
+    let question = read::read(ledger, admitted).await?;
+    let plan = plan::plan(ledger, question)?;
+    dispatch::dispatch(ledger, plan).await
+}

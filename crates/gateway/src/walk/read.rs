@@ -1,0 +1,104 @@
+//! Stage 3: the body, scanned while it arrives and kept as it came.
+
+use super::accept::{content_length, too_large};
+use super::admit::Admitted;
+use super::settle::Ledger;
+use crate::snapshot::Snapshot;
+use bytes::Bytes;
+use http::request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::Duration;
+use trunkline_core::{Dialect, Fault, FaultKind, Secret};
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::scan::{Scan, ScanError, Scanned};
+
+/// A request whose body is whole and sound.
+pub(crate) struct Question {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) head: request::Parts,
+    pub(crate) caller_key: Option<Secret>,
+    /// The body as it came.
+    pub(crate) body: Rope,
+    /// What routing needs of it.
+    pub(crate) scanned: Scanned,
+}
+
+/// Reads the body to its end.
+///
+/// # Errors
+/// 400, also for a client that stopped sending; 413.
+pub(crate) async fn read(ledger: &mut Ledger, admitted: Admitted) -> Result<Question, Fault> {
+    let Admitted { arrival_snapshot: snapshot, head, mut body, caller_key } = admitted;
+    let limits = &snapshot.config.limits;
+    let promised = content_length(&head.headers);
+    let mut scan = Scan::new(limits.json_depth);
+    let mut rope = Rope::default();
+    while let Some(piece) = next_piece(&mut body, snapshot.config.timeouts.client_body).await? {
+        if rope.len() + piece.len() > limits.body_bytes {
+            return Err(too_large(limits.body_bytes));
+        }
+        scan.push(&piece).map_err(|error| malformed(&error))?;
+        rope.push(piece);
+    }
+    if let Some(promised) = promised.filter(|promised| *promised != rope.len() as u64) {
+        let message = format!("body is cut off after {} of {promised} bytes", rope.len());
+        return Err(Fault::new(FaultKind::InvalidRequest, message));
+    }
+    ledger.bytes_in = rope.len() as u64;
+    let scanned = scan.finish().map_err(|error| malformed(&error))?;
+    ledger.stream = scanned.stream;
+    check_prompt(ledger.endpoint.dialect, &scanned)?;
+    Ok(Question { snapshot, head, caller_key, body: rope, scanned })
+}
+
+async fn next_piece(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Fault> {
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| {
+            let message = format!("no part of the body arrived for {} s; send it faster", patience.as_secs());
+            Fault::new(FaultKind::InvalidRequest, message).code("request_timeout")
+        })?;
+        match frame {
+            None => return Ok(None),
+            // Trailers mean nothing to us.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Some(Err(_)) => return Err(Fault::new(FaultKind::InvalidRequest, "body broke off before its end")),
+        }
+    }
+}
+
+fn malformed(error: &ScanError) -> Fault {
+    let fault = Fault::new(FaultKind::InvalidRequest, error.to_string());
+    match error.field() {
+        Some(field) => fault.at(field),
+        None => fault.code("json_parse_error"),
+    }
+}
+
+/// Refuses a request without a prompt: no upstream could do anything with it.
+fn check_prompt(dialect: Dialect, scanned: &Scanned) -> Result<(), Fault> {
+    let wanted = match dialect {
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => "messages",
+        Dialect::OpenaiEmbeddings => "input",
+        // `prompt` may be left out (a model's own beginning), `input` may be a stored prompt's.
+        Dialect::OpenaiCompletions | Dialect::OpenaiResponses => return Ok(()),
+    };
+    match &scanned.prompt {
+        Some((key, _)) if *key == wanted && !scanned.prompt_is_empty => Ok(()),
+        Some((key, _)) if *key == wanted && wanted == "messages" => {
+            let message = "`messages` is empty; give at least one message with role and content";
+            Err(Fault::new(FaultKind::InvalidRequest, message).at("messages"))
+        }
+        // An empty text may be embedded.
+        Some((key, _)) if *key == wanted => Ok(()),
+        Some(_) | None => {
+            let message = format!("`{wanted}` is missing; it is required");
+            Err(Fault::new(FaultKind::InvalidRequest, message).at(wanted).code("missing_required_parameter"))
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Stage 6: the answer to the client, as it comes. The client's reads drive the upstream's: nothing here
+//! runs by itself, and dropping the relay aborts the upstream.
+
+use super::dispatch::{Answered, Content};
+use super::fan::Merge;
+use super::settle::{Ledger, stamp};
+use crate::body::{Body, BrokenOff};
+use bytes::{Bytes, BytesMut};
+use http::Response;
+use smallvec::SmallVec;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+use trunkline_core::{Event, Fault, FaultKind};
+use trunkline_dialect::restore::Restore;
+use trunkline_dialect::tap::{StreamTap, tap_reply};
+use trunkline_dialect::{StreamReader, StreamWriter, write_stream_error};
+use trunkline_upstream::{AnswerBody, UpstreamError};
+
+/// Makes the client's answer.
+pub(crate) fn respond(mut ledger: Ledger, answered: Answered) -> Response<Body> {
+    let Answered { status, headers, content } = answered;
+    ledger.answers(status.as_u16());
+    let mut response = match content {
+        Content::Whole(bytes) => {
+            ledger.sent(bytes.len());
+            ledger.done();
+            let mut response = Response::new(Body::from(bytes));
+            *response.headers_mut() = headers;
+            stamp(response.headers_mut(), &ledger);
+            response
+        }
+        Content::Flow { flow, primed, idle } => {
+            let mut headers = headers;
+            stamp(&mut headers, &ledger);
+            let relay = Relay { primed, flow, idle, timer: None, last: Instant::now(), ledger: Some(ledger) };
+            let mut response = Response::new(Body::Relay(Box::new(relay)));
+            *response.headers_mut() = headers;
+            response
+        }
+    };
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub struct Relay {
+    /// What was read before the answer was committed to.
+    primed: Option<Bytes>,
+    flow: Flow,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    last: Instant,
+    /// Taken when the answer is over, which closes the books.
+    ledger: Option<Ledger>,
+}
+
+/// Where an answer's bytes come from, and what is done with them.
+#[derive(Debug)]
+pub(crate) enum Flow {
+    /// A stream that passes untouched.
+    Splice(Box<Splice>),
+    /// A whole answer that passes untouched, too large to be held.
+    Copy { body: AnswerBody, tail: Vec<Bytes> },
+    /// A stream that is translated.
+    Translate(Box<Translate>),
+}
+
+/// What a flow gave.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Bytes for the client.
+    Data(Bytes),
+    /// The upstream failed.
+    Failed(Fault),
+    /// All is said.
+    End,
+}
+
+impl Relay {
+    /// The next bytes for the client.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        let Some(ledger) = &mut self.ledger else { return Poll::Ready(None) };
+        if let Some(primed) = self.primed.take() {
+            ledger.sent(primed.len());
+            return Poll::Ready(Some(Ok(primed)));
+        }
+        let step = match self.flow.poll(cx, ledger) {
+            Poll::Ready(step) => step,
+            Poll::Pending => {
+                // One timer for the whole answer: it is only set anew when it fires too early.
+                let end = self.last + self.idle;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+                loop {
+                    if timer.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    if end <= Instant::now() {
+                        break Step::Failed(silent(self.idle));
+                    }
+                    timer.as_mut().reset(end);
+                }
+            }
+        };
+        match step {
+            Step::Data(bytes) => {
+                self.last = Instant::now();
+                ledger.sent(bytes.len());
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Step::End => {
+                ledger.done();
+                self.ledger = None;
+                Poll::Ready(None)
+            }
+            Step::Failed(fault) => {
+                ledger.cut(&fault);
+                tracing::warn!(request_id = %ledger.id, reason = %fault.message, "an answer broke off");
+                let told = self.flow.tell(&fault, ledger);
+                if let Some(told) = &told {
+                    ledger.sent(told.len());
+                }
+                self.ledger = None;
+                // A whole answer has no place for an error; closing the connection is all that is left.
+                Poll::Ready(Some(told.ok_or(BrokenOff)))
+            }
+        }
+    }
+}
+
+fn silent(idle: Duration) -> Fault {
+    let message = format!("the upstream went silent for {} s in the middle of its answer", idle.as_secs());
+    Fault::new(FaultKind::Timeout, message).code("upstream_idle_timeout")
+}
+
+/// The fault when an answer breaks off.
+pub(crate) fn broke_off(error: Option<&UpstreamError>) -> Fault {
+    let message = match error {
+        Some(UpstreamError::TooLarge(_)) => "the upstream's answer is larger than this gateway accepts",
+        Some(_) => "the upstream's answer broke off in the middle",
+        None => "the upstream closed the stream before its end",
+    };
+    Fault::new(FaultKind::Upstream, message).code("upstream_cut")
+}
+
+impl Flow {
+    /// What comes next.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
+        match self {
+            Self::Splice(splice) => splice.poll(cx, ledger),
+            Self::Translate(translate) => translate.poll(cx, ledger),
+            Self::Copy { body, tail } => Poll::Ready(match std::task::ready!(body.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Usage stands at the end; the last pieces are kept until there is no more.
+                    if tail.len() >= 2 {
+                        tail.remove(0);
+                    }
+                    tail.push(data.clone());
+                    Step::Data(data)
+                }
+                Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
+                None => {
+                    let tapped = tap_reply(ledger.endpoint.dialect, tail);
+                    ledger.usage = tapped.usage;
+                    ledger.finish = tapped.finish.map(Into::into);
+                    Step::End
+                }
+            }),
+        }
+    }
+
+    /// Whether part of the answer itself has come, so that it can no longer be asked for elsewhere.
+    pub(crate) fn has_content(&self) -> bool {
+        match self {
+            Self::Splice(_) | Self::Copy { .. } => true,
+            Self::Translate(translate) => translate.has_content,
+        }
+    }
+
+    /// How a client in the middle of the answer is told that it failed.
+    fn tell(&mut self, fault: &Fault, ledger: &Ledger) -> Option<Bytes> {
+        match self {
+            Self::Splice(_) => Some(write_stream_error(ledger.endpoint.dialect, fault, ledger.id.as_str()).into()),
+            Self::Copy { .. } => None,
+            Self::Translate(translate) => {
+                let mut out = Vec::new();
+                translate.writer.write(Event::Error(fault.clone()), &mut out);
+                Some(out.into())
+            }
+        }
+    }
+}
+
+/// A stream that passes untouched. Only whole events are handed on, so that an upstream that breaks off
+/// in the middle of one leaves a stream to which an error can still be added.
+#[derive(Debug)]
+pub(crate) struct Splice {
+    body: AnswerBody,
+    tap: StreamTap,
+    /// The beginning of an event whose end has not come.
+    held: BytesMut,
+}
+
+/// Most bytes held back for the end of an event; a longer one is handed on as it comes.
+const LONGEST_HELD: usize = 1 << 20;
+
+impl Splice {
+    pub(crate) fn new(body: AnswerBody, tap: StreamTap) -> Self {
+        Self { body, tap, held: BytesMut::new() }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
+        loop {
+            let step = match std::task::ready!(self.body.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    let seen = self.tap.see(&data);
+                    if seen.content {
+                        ledger.content(Instant::now());
+                    }
+                    match whole_events(&mut self.held, data) {
+                        Some(events) => Step::Data(events),
+                        None => continue,
+                    }
+                }
+                Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
+                None if !self.held.is_empty() => Step::Data(self.held.split().freeze()),
+                None => {
+                    let tapped = &mut self.tap.tapped;
+                    let is_whole = tapped.ended || tapped.failed || tapped.finish.is_some();
+                    ledger.usage = tapped.usage.take();
+                    ledger.finish = tapped.finish.take().map(Into::into);
+                    if is_whole { Step::End } else { Step::Failed(broke_off(None)) }
+                }
+            };
+            return Poll::Ready(step);
+        }
+    }
+
+    /// Whether the upstream reported a failure inside its stream.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.tap.tapped.failed
+    }
+}
+
+/// Of what is held and `data`, everything up to the last blank line; the rest is held.
+fn whole_events(held: &mut BytesMut, data: Bytes) -> Option<Bytes> {
+    if held.is_empty() && (data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n")) {
+        return Some(data);
+    }
+    held.extend_from_slice(&data);
+    let ends = [b"\n\n".as_slice(), b"\r\n\r\n", b"\r\r"];
+    let end = ends.iter().filter_map(|end| Some(memchr::memmem::rfind(held, end)? + end.len())).max();
+    match end {
+        Some(end) => Some(held.split_to(end).freeze()),
+        None if held.len() > LONGEST_HELD => Some(held.split().freeze()),
+        None => None,
+    }
+}
+
+/// A stream that is translated.
+#[derive(Debug)]
+pub(crate) struct Translate {
+    legs: SmallVec<[Leg; 1]>,
+    merge: Merge,
+    writer: StreamWriter,
+    out: Vec<u8>,
+    has_content: bool,
+    failed: Option<Fault>,
+}
+
+/// One upstream stream of a translated answer.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) body: Option<AnswerBody>,
+    pub(crate) reader: StreamReader,
+    pub(crate) restore: Restore,
+}
+
+impl Translate {
+    pub(crate) fn new(legs: SmallVec<[Leg; 1]>, writer: StreamWriter) -> Self {
+        let merge = Merge::new(legs.len());
+        Self { legs, merge, writer, out: Vec::new(), has_content: false, failed: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
+        loop {
+            if !self.out.is_empty() {
+                let data = Bytes::copy_from_slice(&self.out);
+                self.out.clear();
+                return Poll::Ready(Step::Data(data));
+            }
+            if let Some(fault) = self.failed.take() {
+                return Poll::Ready(Step::Failed(fault));
+            }
+            if self.merge.is_over() {
+                return Poll::Ready(Step::End);
+            }
+            let mut progressed = false;
+            for at in 0..self.legs.len() {
+                progressed |= self.poll_leg(at, cx, ledger);
+                if self.failed.is_some() {
+                    break;
+                }
+            }
+            if !progressed {
+                if self.legs.iter().all(|leg| leg.body.is_none()) && !self.merge.is_over() {
+                    // Readers end every stream with `End` or `Error`; this guards against one that does not.
+                    return Poll::Ready(Step::Failed(broke_off(None)));
+                }
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Reads what one leg has; whether it had anything.
+    fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
+        let Self { legs, merge, writer, out, has_content, failed } = self;
+        let Some(Leg { body: slot, reader, restore }) = legs.get_mut(at) else { return false };
+        let Some(body) = slot else { return false };
+        let Poll::Ready(next) = body.poll_data(cx) else { return false };
+        let mut ended = false;
+        let mut content = false;
+        let mut each = |event: Event<'_>| {
+            let event = restore.event(event);
+            content |= event.is_content();
+            match &event {
+                Event::Usage(usage) if at == 0 => ledger.usage = Some(usage.clone()),
+                Event::Finish { finish, .. } => {
+                    let native = finish.native.as_ref().map(|(_, native)| native.as_str());
+                    ledger.finish = Some(native.unwrap_or("done").into());
+                }
+                Event::End => ended = true,
+                Event::Usage(_)
+                | Event::Start { .. }
+                | Event::Open { .. }
+                | Event::Delta { .. }
+                | Event::Close { .. }
+                | Event::Logprobs { .. }
+                | Event::Ping
+                | Event::Error(_) => {}
+            }
+            if let Event::Error(fault) = event {
+                failed.get_or_insert(fault);
+            } else if failed.is_none() {
+                merge.event(at, event, |event| writer.write(event, out));
+            }
+        };
+        match next {
+            Some(Ok(data)) => reader.push(&data, &mut each),
+            Some(Err(error)) => each(Event::Error(broke_off(Some(&error)))),
+            None => reader.close(&mut each),
+        }
+        if content {
+            *has_content = true;
+            ledger.content(Instant::now());
+        }
+        // After the last event the rest of the body only matters for using its connection again.
+        if ended && let Poll::Ready(None) = body.poll_data(cx) {
+            *slot = None;
+        } else if ended || failed.is_some() {
+            *slot = None;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn held_back_or_not_every_byte_passes_in_order(
+            pieces in proptest::collection::vec("(data: [a-z]{0,5}|\n|\r\n|\n\n|\r){0,4}", 0..8),
+        ) {
+            let mut held = BytesMut::new();
+            let mut out = Vec::new();
+            for piece in &pieces {
+                if let Some(events) = whole_events(&mut held, Bytes::copy_from_slice(piece.as_bytes())) {
+                    out.extend_from_slice(&events);
+                    let ends = ["\n\n", "\r\r"].iter().any(|end| out.ends_with(end.as_bytes()));
+                    prop_assert!(ends || out.ends_with(b"\r\n\r\n"));
+                }
+            }
+            out.extend_from_slice(&held);
+            prop_assert_eq!(out, pieces.concat().into_bytes());
+        }
+    }
+}

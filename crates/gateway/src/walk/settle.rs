@@ -1,0 +1,449 @@
+//! Stage 7: the books of one request, closed exactly once: when its answer is over, or when it is
+//! dropped on the way because the client hung up.
+
+use crate::body::Body;
+use crate::config::{Config, LogLevel};
+use crate::endpoint::Endpoint;
+use crate::fault;
+use crate::ids;
+use crate::shared::Local;
+use crate::snapshot::Lane;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use prometheus::local::LocalHistogram;
+use serde::Serialize;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use trunkline_core::{Fault, LoadGuard, Losses, Model, RequestId, TenantId, Usage, WorkerId};
+
+/// Status in the log when the client went away before there was one.
+const CLIENT_GONE: u16 = 499;
+
+/// The request's id, on every answer.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The books of one request.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) local: Arc<Local>,
+    pub(crate) endpoint: &'static Endpoint,
+    pub(crate) id: RequestId,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) stream: bool,
+    pub(crate) bytes_in: u64,
+    pub(crate) usage: Option<Box<Usage>>,
+    pub(crate) finish: Option<Box<str>>,
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// One per upstream answer being read.
+    pub(crate) guards: SmallVec<[LoadGuard; 1]>,
+    began: Instant,
+    model: Option<Model>,
+    lane: Option<Arc<Lane>>,
+    attempts: SmallVec<[(WorkerId, Outcome); 1]>,
+    status: u16,
+    end: End,
+    /// Whether to write a line, and whether as JSON.
+    log: Option<bool>,
+    bytes_out: u64,
+    losses: u32,
+    ttft: Option<Duration>,
+    last_content: Option<Instant>,
+    itl: Option<Box<LocalHistogram>>,
+}
+
+/// What became of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The upstream answered this status.
+    Status(u16),
+    /// It did not answer, or its answer broke off; the class of the error.
+    Failed(&'static str),
+}
+
+/// How the answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It has not: dropped now, the client is gone.
+    Open,
+    /// All of it was handed out.
+    Done,
+    /// The upstream failed in the middle and the client was told.
+    Cut(&'static str),
+}
+
+impl Ledger {
+    /// Opens the books when the head has arrived.
+    pub(crate) fn open(
+        local: Arc<Local>,
+        endpoint: &'static Endpoint,
+        config: &Config,
+        headers: &HeaderMap,
+    ) -> Self {
+        let id = ids::of_request(headers, &config.listen.request_id_headers, endpoint.id_prefix);
+        let logged = config.log.access && config.log.level <= LogLevel::Info;
+        local.shared.metrics.in_flight.inc();
+        Self {
+            local,
+            endpoint,
+            id,
+            tenant: None,
+            stream: false,
+            bytes_in: 0,
+            usage: None,
+            finish: None,
+            permit: None,
+            guards: SmallVec::new(),
+            began: Instant::now(),
+            model: None,
+            lane: None,
+            attempts: SmallVec::new(),
+            status: CLIENT_GONE,
+            end: End::Open,
+            log: logged.then_some(config.log.json),
+            bytes_out: 0,
+            losses: 0,
+            ttft: None,
+            last_content: None,
+            itl: None,
+        }
+    }
+
+    /// The model and who may serve it are known.
+    pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
+        self.model = Some(model.clone());
+        self.lane = Some(Arc::clone(lane));
+    }
+
+    /// An attempt is over, or its answer has begun.
+    pub(crate) fn attempted(&mut self, worker: &WorkerId, outcome: Outcome) {
+        let mut digits = itoa::Buffer::new();
+        let label = match outcome {
+            Outcome::Status(status) => digits.format(status),
+            Outcome::Failed(class) => class,
+        };
+        self.local.shared.metrics.attempts.with_label_values(&[worker.as_str(), label]).inc();
+        if !self.attempts.is_empty()
+            && let Some(lane) = &self.lane
+        {
+            lane.metrics.retries.inc();
+        }
+        self.attempts.push((worker.clone(), outcome));
+    }
+
+    /// Things were lost in translation.
+    pub(crate) fn lost(&mut self, losses: &Losses, target: &'static str) {
+        self.losses = u32::try_from(losses.len()).unwrap_or(u32::MAX);
+        for loss in losses.iter() {
+            let parameter = known_parameter(&loss.path);
+            let counter = &self.local.shared.metrics.losses;
+            counter.with_label_values(&[target, parameter, loss.action.name()]).inc();
+            tracing::debug!(request_id = %self.id, path = %loss.path, action = loss.action.name(), reason = %loss.reason, "lost in translation");
+        }
+    }
+
+    /// Content of a stream has arrived.
+    pub(crate) fn content(&mut self, now: Instant) {
+        match self.last_content.replace(now) {
+            None => self.ttft = Some(now.duration_since(self.began)),
+            Some(before) => {
+                if self.itl.is_none() {
+                    self.itl = self.lane.as_ref().map(|lane| Box::new(lane.metrics.itl.local()));
+                }
+                if let Some(itl) = &self.itl {
+                    itl.observe(now.duration_since(before).as_secs_f64());
+                }
+            }
+        }
+    }
+
+    /// The answer has this status.
+    pub(crate) fn answers(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// Bytes were handed out.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    /// The answer is complete.
+    pub(crate) fn done(&mut self) {
+        self.end = End::Done;
+    }
+
+    /// The upstream failed in the middle.
+    pub(crate) fn cut(&mut self, fault: &Fault) {
+        let class = fault::class(fault.kind);
+        self.end = End::Cut(class);
+        self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
+    }
+
+    fn close(&mut self) {
+        let shared = &self.local.shared;
+        let took = self.began.elapsed();
+        let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
+        let metrics = self.lane.as_ref().map(|lane| &*lane.metrics);
+        shared.metrics.in_flight.dec();
+        shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
+        if let Some(metrics) = metrics {
+            if let Some(ttft) = self.ttft {
+                metrics.ttft.observe(ttft.as_secs_f64());
+            }
+            if let Some(usage) = &self.usage {
+                metrics.input.inc_by(usage.input_total.unwrap_or(0));
+                metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
+                metrics.output.inc_by(usage.output_total.unwrap_or(0));
+            }
+        }
+        if let Some(itl) = &self.itl {
+            itl.flush();
+        }
+        if let Some(json) = self.log {
+            shared.log.append(self.local.thread, |out| self.write_line(out, status, took, json));
+        }
+    }
+
+    fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, json: bool) {
+        let line = Line {
+            timestamp: timestamp(SystemTime::now()),
+            level: if status >= 500 { "ERROR" } else if status >= 400 { "WARN" } else { "INFO" },
+            target: "trunkline::access",
+            request_id: self.id.as_str(),
+            tenant: self.tenant.as_ref().map_or("anonymous", TenantId::as_str),
+            endpoint: self.endpoint.name,
+            model: self.model.as_ref().map_or("", Model::as_str),
+            worker: self.attempts.last().map_or("", |(worker, _)| worker.as_str()),
+            attempts: Attempts(&self.attempts),
+            status,
+            end: match self.end {
+                End::Open => "client_gone",
+                End::Done => "done",
+                End::Cut(class) => class,
+            },
+            stream: self.stream,
+            finish: self.finish.as_deref().unwrap_or_default(),
+            input_tokens: self.usage.as_ref().and_then(|usage| usage.input_total),
+            output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
+            cached_tokens: self.usage.as_ref().and_then(|usage| usage.cache_read),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            losses: self.losses,
+            ttft_us: self.ttft.map(micros),
+            duration_us: micros(took),
+        };
+        if json {
+            // Writing into memory cannot fail, and the line holds nothing that is not JSON.
+            let _ = serde_json::to_writer(&mut *out, &line);
+            out.push(b'\n');
+        } else {
+            line.write_text(out);
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The answer for a request that was refused.
+pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
+    let dialect = ledger.endpoint.dialect;
+    let (mut head, body) = fault::answer(fault, dialect, ledger.id.as_str()).into_parts();
+    stamp(&mut head.headers, &ledger);
+    ledger.answers(head.status.as_u16());
+    ledger.sent(body.len());
+    ledger.done();
+    ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, fault::class(fault.kind)]).inc();
+    Response::from_parts(head, body.into())
+}
+
+/// Puts the request's id on an answer.
+pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
+    let id = ids::header(&ledger.id);
+    if ledger.endpoint.dialect == trunkline_core::Dialect::AnthropicMessages {
+        // Anthropic's clients look for it under this name; an upstream's own is what they would report.
+        headers.entry("request-id").or_insert_with(|| id.clone());
+    }
+    headers.insert(REQUEST_ID, id);
+}
+
+/// One line of the access log.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'static str,
+    target: &'static str,
+    request_id: &'a str,
+    tenant: &'a str,
+    endpoint: &'static str,
+    model: &'a str,
+    worker: &'a str,
+    attempts: Attempts<'a>,
+    status: u16,
+    end: &'static str,
+    stream: bool,
+    finish: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_tokens: Option<u64>,
+    bytes_in: u64,
+    bytes_out: u64,
+    losses: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttft_us: Option<u64>,
+    duration_us: u64,
+}
+
+/// `worker:outcome` of each attempt, separated by commas.
+struct Attempts<'a>(&'a [(WorkerId, Outcome)]);
+
+impl Line<'_> {
+    /// `key=value` pairs; what a client named (model, request id) holds no spaces or is quoted.
+    fn write_text(&self, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(self.timestamp.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.level.as_bytes());
+        out.extend_from_slice(b" access");
+        let mut text = |out: &mut Vec<u8>, key: &str, value: &str| {
+            out.push(b' ');
+            out.extend_from_slice(key.as_bytes());
+            out.push(b'=');
+            if value.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
+                out.extend_from_slice(value.as_bytes());
+            } else {
+                trunkline_dialect::json::escape(out, value);
+            }
+        };
+        text(out, "request_id", self.request_id);
+        text(out, "tenant", self.tenant);
+        text(out, "endpoint", self.endpoint);
+        text(out, "model", self.model);
+        text(out, "worker", self.worker);
+        out.extend_from_slice(b" attempts=");
+        self.attempts.write(out);
+        text(out, "status", digits.format(self.status));
+        text(out, "end", self.end);
+        text(out, "stream", if self.stream { "true" } else { "false" });
+        if !self.finish.is_empty() {
+            text(out, "finish", self.finish);
+        }
+        for (key, value) in [
+            ("input_tokens", self.input_tokens),
+            ("output_tokens", self.output_tokens),
+            ("cached_tokens", self.cached_tokens),
+            ("bytes_in", Some(self.bytes_in)),
+            ("bytes_out", Some(self.bytes_out)),
+            ("losses", (self.losses > 0).then_some(u64::from(self.losses))),
+            ("ttft_us", self.ttft_us),
+            ("duration_us", Some(self.duration_us)),
+        ] {
+            if let Some(value) = value {
+                text(out, key, digits.format(value));
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
+impl Attempts<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        for (n, (worker, outcome)) in self.0.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(worker.as_str().as_bytes());
+            out.push(b':');
+            match outcome {
+                Outcome::Status(status) => out.extend_from_slice(digits.format(*status).as_bytes()),
+                Outcome::Failed(class) => out.extend_from_slice(class.as_bytes()),
+            }
+        }
+    }
+}
+
+impl Serialize for Attempts<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = Vec::new();
+        self.write(&mut text);
+        serializer.serialize_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// RFC 3339 in UTC with milliseconds. Days to dates by Howard Hinnant's `civil_from_days`.
+fn timestamp(now: SystemTime) -> String {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+}
+
+/// The parameter a loss is about as a label: from a closed set, because a path may hold names a client
+/// made up.
+fn known_parameter(path: &str) -> &'static str {
+    const KNOWN: [&str; 41] = [
+        "messages", "system", "tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature",
+        "top_p", "top_k", "min_p", "typical_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
+        "seed", "logit_bias", "stop", "stop_sequences", "n", "logprobs", "top_logprobs", "max_tokens",
+        "max_completion_tokens", "reasoning_effort", "reasoning", "thinking", "output_config", "cache_control",
+        "prompt_cache_key", "user", "metadata", "service_tier", "prediction", "modalities", "audio", "verbosity",
+        "web_search_options", "store", "container", "context_management", "safety_identifier",
+    ];
+    let first = path.split(['.', '[']).next().unwrap_or_default();
+    KNOWN.iter().find(|known| **known == first).copied().unwrap_or("other")
+}
+
+/// The header that lists losses.
+pub(crate) const WARNINGS: HeaderName = HeaderName::from_static("x-trunkline-warnings");
+
+/// The value of [`WARNINGS`].
+pub(crate) fn warnings(losses: &Losses) -> Option<HeaderValue> {
+    const LONGEST: usize = 4096;
+    (!losses.is_empty()).then(|| HeaderValue::from_str(&losses.header(LONGEST)).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_790_000_000, "2026-09-21T14:13:20.000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn labels_are_from_a_closed_set() {
+        for (path, label) in [("seed", "seed"), ("messages[3].name", "messages"), ("made_up_by_a_client", "other")] {
+            assert_eq!(known_parameter(path), label);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The part of dispatch that changes dialects: the call read once, written for each target it is tried
+//! on, and pictures brought along where a target cannot fetch them itself.
+
+use super::plan::Plan;
+use super::settle::Ledger;
+use crate::config::Config;
+use crate::fleet::worker::Worker;
+use std::time::Duration;
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Losses};
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::{Context, Target, Written, anthropic_messages, read_call, write_call};
+use trunkline_upstream::media;
+
+/// How long fetching one picture may take.
+const FETCH: Duration = Duration::from_secs(10);
+/// Most pictures fetched for one call.
+const MOST: usize = 20;
+
+/// The call as read, with what reading it lost.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    call: Call,
+    losses: Losses,
+    /// Whether pictures were brought along already.
+    inlined: bool,
+}
+
+impl Parsed {
+    /// Reads the client's body.
+    ///
+    /// # Errors
+    /// 400 naming the field.
+    pub(crate) fn read(dialect: Dialect, body: &Rope) -> Result<Self, Fault> {
+        let mut losses = Losses::default();
+        let call = read_call(dialect, &body.joined(), &mut losses)?;
+        Ok(Self { call, losses, inlined: false })
+    }
+
+    /// Whether the client wants usage in its stream.
+    pub(crate) fn include_usage(&self) -> bool {
+        self.call.stream.include_usage.unwrap_or(false)
+    }
+
+    /// Writes it for `worker`.
+    ///
+    /// # Errors
+    /// 400 naming what the target cannot see or what the operator's setting refuses.
+    pub(crate) async fn write(
+        &mut self,
+        ledger: &Ledger,
+        plan: &Plan,
+        worker: &Worker,
+        to: Dialect,
+    ) -> Result<(Written, Losses), Fault> {
+        let config = &plan.question.snapshot.config;
+        if to == Dialect::AnthropicMessages && !self.inlined {
+            self.bring_pictures(ledger, config).await?;
+            self.inlined = true;
+        }
+        let settings = &config.translate;
+        let target = Target {
+            model: worker.name_for(plan.model.as_str()),
+            vendor: worker.vendor(),
+            default_max_tokens: settings.default_max_tokens,
+            user_ids: settings.user_ids,
+            strict_arguments: settings.strict_arguments,
+            anthropic_version: &settings.anthropic_version,
+        };
+        let mut losses = self.losses.clone();
+        let written = write_call(to, &self.call, &target, &mut losses)?;
+        if let Some(loss) = losses.refused(settings.on_unsupported) {
+            let message = format!("{} cannot be sent to this model's provider: {}", loss.path, loss.reason);
+            return Err(Fault::new(FaultKind::InvalidRequest, message)
+                .at(loss.path.to_string())
+                .code("unsupported_parameter"));
+        }
+        Ok((written, losses))
+    }
+
+    async fn bring_pictures(&mut self, ledger: &Ledger, config: &Config) -> Result<(), Fault> {
+        let settings = &config.translate;
+        let urls = anthropic_messages::needs_inlining(&self.call);
+        if urls.is_empty() {
+            return Ok(());
+        }
+        let refuse = |why: &str| {
+            let message = format!("an image is given by an http: address, which its provider does not take; {why}");
+            Fault::new(FaultKind::Unsupported, message).code("unsupported_content")
+        };
+        if !settings.fetch_media {
+            return Err(refuse("send it inline or by https:"));
+        }
+        if urls.len() > MOST {
+            return Err(refuse("and these are too many to fetch; send them inline"));
+        }
+        let limits = media::Limits { bytes: settings.fetch_bytes, timeout: FETCH, private: settings.fetch_private };
+        for url in urls {
+            let local = &ledger.local;
+            let media = media::fetch(&local.shared.connector, &local.pool, &url, limits)
+                .await
+                .map_err(|error| refuse(&error.to_string()))?;
+            anthropic_messages::inline(&mut self.call, &url, &media.mime, media.base64);
+        }
+        Ok(())
+    }
+}
+
+/// What the outer fields of the answer say.
+pub(crate) fn context(ledger: &Ledger, plan: &Plan, include_usage: bool) -> Context {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Context {
+        id: ledger.id.as_str().to_owned(),
+        created: now.map_or(0, |now| now.as_secs()),
+        model: plan.question.snapshot.config.echo_alias.then(|| plan.asked.as_str().to_owned()),
+        include_usage,
+        seal: ledger.local.shared.seal,
+    }
+}
