@@ -7,6 +7,8 @@ mod apply;
 mod flags;
 mod later;
 
+#[cfg(test)]
+pub(crate) use apply::SETTINGS;
 pub use apply::apply;
 pub(crate) use apply::flag_of;
 pub use flags::{DemoFlags, ExplainFlags, Flags};

@@ -9,11 +9,13 @@ mod problem;
 mod tree;
 pub mod units;
 mod validate;
+mod worker;
 mod worker_url;
 
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
 pub use validate::PROVIDERS;
+pub use worker::{ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
@@ -87,6 +89,9 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     }
     if let Some(key) = secret("TRUNKLINE_API_KEY") {
         config.auth.api_key = Some(key);
+    }
+    if let Some(filter) = env.get("RUST_LOG").filter(|filter| !filter.is_empty()) {
+        config.log.filter = Some(filter.clone());
     }
 }
 

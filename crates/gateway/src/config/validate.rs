@@ -1,10 +1,8 @@
 //! Everything a well-typed configuration can still have wrong, all of it found before a port is bound.
 
 use super::problem::Problem;
-use super::tree::{
-    Config, HealthChecks, Limits, Listen, Metrics, ModelCard, Retry, Timeouts, Translate, Upstream,
-    WorkerSpec, WorkerType,
-};
+use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
+use super::worker::{ModelCard, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
 use std::collections::BTreeMap;
 use std::fs::File;

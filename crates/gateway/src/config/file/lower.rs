@@ -3,6 +3,7 @@
 //! Unknown keys are all collected, not only the first, since a struct's known keys come with the call.
 //! Every other error gets the path and place of the innermost value it concerns.
 
+use super::fail::{Fail, Why, list};
 use super::mask::{HIDDEN, looks_secret, scalars};
 use super::node::{Document, Entry, Node, Scalar, Value};
 use super::path::Path;
@@ -12,11 +13,10 @@ use crate::config::tree::Config;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
 };
 use std::cell::RefCell;
-use std::fmt;
 use std::str::FromStr;
 
 /// Lowers a document over the defaults.
@@ -44,75 +44,6 @@ struct Context<'a> {
     found: &'a RefCell<Vec<Problem>>,
 }
 
-/// An error on its way up: bare where serde raised it, placed once it has passed its value.
-#[derive(Debug)]
-enum Fail {
-    Bare(Why),
-    Placed(Box<Problem>),
-}
-
-#[derive(Debug)]
-enum Why {
-    /// What should stand here.
-    Expected(String),
-    /// None of the names that may stand here.
-    UnknownName(&'static [&'static str]),
-    /// A key that must be there.
-    Missing(&'static str),
-    /// In a type's own words.
-    Other(String),
-}
-
-impl Why {
-    fn message(&self, found: Option<&str>) -> String {
-        let found = found.unwrap_or("something else");
-        match self {
-            Self::Expected(expected) => format!("expected {expected}; found {found}"),
-            Self::UnknownName(known) => format!("expected one of {}; found {found}", list(known)),
-            Self::Missing(key) => format!("the key `{key}` is missing; add it"),
-            Self::Other(message) => format!("{message}; found {found}"),
-        }
-    }
-}
-
-fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-impl fmt::Display for Fail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bare(why) => f.write_str(&why.message(None)),
-            Self::Placed(problem) => f.write_str(&problem.message),
-        }
-    }
-}
-
-impl std::error::Error for Fail {}
-
-/// What serde found is left out on purpose: it may be a secret, and the place shows what can be shown.
-impl Error for Fail {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Bare(Why::Other(message.to_string()))
-    }
-
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::Bare(Why::Expected(expected.to_string()))
-    }
-
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::Bare(Why::Expected(expected.to_string()))
-    }
-
-    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-        Self::Bare(Why::UnknownName(known))
-    }
-
-    fn missing_field(key: &'static str) -> Self {
-        Self::Bare(Why::Missing(key))
-    }
-}
-
 /// One value of the tree, about to be read as some type.
 #[derive(Clone, Copy)]
 struct Lower<'a> {
@@ -135,7 +66,9 @@ impl Lower<'_> {
             },
             _ => why.message(Some(&self.found())),
         };
-        let place = Some(self.context.document.place(&self.node.mark, &[]));
+        // A file that is no map at all may be a key file named by mistake.
+        let more = if matches!(self.path, Path::Root) { scalars(self.node) } else { Vec::new() };
+        let place = Some(self.context.document.place(&self.node.mark, &more));
         Fail::Placed(Box::new(Problem { path, message, place }))
     }
 
@@ -159,6 +92,7 @@ impl Lower<'_> {
                 true => HIDDEN.into(),
                 false => format!("the value of `{reference}`"),
             },
+            Value::Scalar(_) if matches!(self.path, Path::Root) => HIDDEN.into(),
             Value::Scalar(scalar) if self.path.is_secret() || looks_secret(&scalar.text) => HIDDEN.into(),
             Value::Scalar(scalar) => format!("`{}`", scalar.text.lines().next().unwrap_or_default()),
         }

@@ -4,7 +4,7 @@ use super::mask::{self, Mask};
 use super::path::Path;
 use crate::config::problem::{Place, Problem};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
+use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 use std::fmt;
 use std::ops::Range;
 
@@ -75,12 +75,17 @@ impl Document {
         Ok(Self { root, source: source.to_owned() })
     }
 
-    /// Gives a problem found later, by its path alone, the place its value stands at.
+    /// Gives a problem found later, by its path alone, the place its value stands at, or the map that
+    /// lacks it.
     pub(crate) fn locate(&self, problem: Problem) -> Problem {
-        match find(&self.root, &Path::Root, &problem.path) {
-            Some(mark) => Problem { place: Some(self.place(&mark, &[])), ..problem },
-            None => problem,
+        let mut path = problem.path.as_str();
+        while !path.is_empty() {
+            if let Some(mark) = find(&self.root, &Path::Root, path) {
+                return Problem { place: Some(self.place(&mark, &[])), ..problem };
+            }
+            path = path.rfind(['.', '[']).and_then(|end| path.get(..end)).unwrap_or_default();
         }
+        problem
     }
 
     /// What to show for a mark; `more` is hidden besides what always is.
@@ -121,21 +126,25 @@ fn find(node: &Node, path: &Path<'_>, wanted: &str) -> Option<Mark> {
 /// Only the shape of the line is shown: without a tree nobody knows which part of it is a secret.
 fn syntax_problem(source: &str, error: &serde_saphyr::Error) -> Problem {
     let error = error.without_snippet();
-    let message = DefaultMessageFormatter.format_message(error);
+    let message = if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error {
+        format!("the key `{key}` stands twice in one map; keep one")
+    } else {
+        format!("not valid YAML: {}", UserMessageFormatter.format_message(error))
+    };
     let place = error.location().map(|at| mask::show_shape(source, &Mark::from(at)));
-    Problem { path: String::new(), message: format!("not valid YAML: {message}"), place }
+    Problem { path: String::new(), message, place }
 }
 
 impl From<Location> for Mark {
     fn from(at: Location) -> Self {
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let start = number(at.span().byte_offset().unwrap_or(0));
-        let length = number(at.span().byte_len().unwrap_or(0));
-        Self {
-            line: number(at.line()),
-            column: number(at.column()),
-            bytes: start..start.saturating_add(length),
-        }
+        let span = at.span();
+        // Without a span a secret could not be masked; then everything counts as part of it.
+        let bytes = match (span.byte_offset(), span.byte_len()) {
+            (Some(start), Some(length)) => number(start)..number(start.saturating_add(length)),
+            _ => 0..usize::MAX,
+        };
+        Self { line: number(at.line()), column: number(at.column()), bytes }
     }
 }
 
