@@ -95,12 +95,10 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     }
 }
 
+/// The flag of the setting a path leads to: that of `workers` for `workers[0].url`.
 fn name_flag(problem: Problem) -> Problem {
     let setting = problem.path.split('[').next().unwrap_or_default();
-    match flag_of(setting) {
-        Some(flag) => Problem { path: format!("{} (`--{flag}`)", problem.path), ..problem },
-        None => problem,
-    }
+    Problem { flag: flag_of(setting), ..problem }
 }
 
 #[cfg(test)]

@@ -176,17 +176,14 @@ fn everything_out_of_range_is_found() {
             "listen: {tls_key: k.pem}",
             "listen.tls_cert: is missing while `listen.tls_key` is set; set both or neither",
         ),
-        (
-            &with_both,
-            "listen.tls_key: cannot read /nonexistent/key.pem: No such file or directory (os error 2)",
-        ),
+        (&with_both, "listen.tls_key: cannot be read: No such file or directory (os error 2)"),
         (
             "listen: {request_id_headers: [x-a, 'x b']}",
-            "listen.request_id_headers[1]: `x b` is not a header name",
+            "listen.request_id_headers[1]: is not a header name; use letters, digits and dashes",
         ),
         (
             "listen: {cors_origins: [example.com]}",
-            "listen.cors_origins[0]: `example.com` is not an origin; write https://HOST or https://HOST:PORT, or leave \
+            "listen.cors_origins[0]: is not an origin; write https://HOST or https://HOST:PORT, or leave \
              the list empty for any",
         ),
         ("workers: [{url: ftp://a}]", "workers[0].url: has an unknown scheme; use http:// or https://"),
@@ -251,7 +248,7 @@ fn everything_out_of_range_is_found() {
         ("retry: {multiplier: 0.9}", "retry.multiplier: 0.9 is not 1 or more; use 1 for a constant delay"),
         ("retry: {multiplier: nan}", "retry.multiplier: NaN is not 1 or more; use 1 for a constant delay"),
         ("retry: {jitter: -0.1}", "retry.jitter: -0.1 is not between 0 and 1; use 0 for none"),
-        ("health: {endpoint: health}", "health.endpoint: `health` is not a path; begin it with `/`"),
+        ("health: {endpoint: health}", "health.endpoint: is not a path; begin it with `/`"),
         ("health: {interval: 0}", "health.interval: is 0; use a duration above 0, such as 30s"),
         ("health: {timeout: 0}", "health.timeout: is 0; use a duration above 0, such as 30s"),
         ("health: {startup_timeout: 0}", "health.startup_timeout: is 0; use a duration above 0, such as 30s"),
@@ -273,7 +270,7 @@ fn everything_out_of_range_is_found() {
         ("upstream: {idle_timeout: 0}", "upstream.idle_timeout: is 0; use a duration above 0, such as 30s"),
         (
             "upstream: {ca_certs: [/nonexistent/ca.pem]}",
-            "upstream.ca_certs[0]: cannot read /nonexistent/ca.pem: No such file or directory (os error 2)",
+            "upstream.ca_certs[0]: cannot be read: No such file or directory (os error 2)",
         ),
         (
             "metrics: {port: 30000}",
@@ -314,6 +311,24 @@ fn what_is_unusual_but_right_is_taken() {
         if let Err(why) = load(&sources) {
             panic!("{yaml}: {why}");
         }
+    }
+}
+
+/// A variable may hold something else than the setting expects, such as a key where a file is named.
+#[test]
+fn problems_never_show_what_a_variable_holds() {
+    let pairs = [("KEY", "hunter2 hunter2")];
+    for yaml in [
+        "listen: {tls_cert: '${KEY}', tls_key: '${KEY}'}",
+        "listen: {request_id_headers: ['${KEY}'], cors_origins: ['${KEY}']}",
+        "workers: [{url: '${KEY}', models: ['${KEY}']}]",
+        "workers: [{url: 'http://${KEY}@a'}]",
+        "health: {endpoint: '${KEY}'}",
+        "translate: {anthropic_version: '${KEY}'}",
+        "upstream: {ca_certs: ['${KEY}']}",
+    ] {
+        let said = refusal(&format!("igw: true\n{yaml}\n"), &pairs, "");
+        assert!(!said.contains("hunter2"), "{yaml}: {said}");
     }
 }
 

@@ -119,7 +119,8 @@ impl Check {
 
     fn readable(&mut self, path: impl Into<String>, file: &Path) {
         if let Err(why) = File::open(file) {
-            self.fail(path, format!("cannot read {}: {why}", file.display()));
+            // Not the file's name: a key itself may have been put in its place.
+            self.fail(path, format!("cannot be read: {why}"));
         }
     }
 
@@ -141,15 +142,13 @@ impl Check {
             if !is_header_name(name) {
                 self.fail(
                     format!("listen.request_id_headers[{index}]"),
-                    format!("`{name}` is not a header name"),
+                    "is not a header name; use letters, digits and dashes",
                 );
             }
         }
         for (index, origin) in listen.cors_origins.iter().enumerate() {
             if !is_origin(origin) {
-                let message = format!(
-                    "`{origin}` is not an origin; write https://HOST or https://HOST:PORT, or leave the list empty for any"
-                );
+                let message = "is not an origin; write https://HOST or https://HOST:PORT, or leave the list empty for any";
                 self.fail(format!("listen.cors_origins[{index}]"), message);
             }
         }
@@ -253,7 +252,7 @@ impl Check {
 
     fn health(&mut self, health: &HealthChecks) {
         if !health.endpoint.starts_with('/') {
-            self.fail("health.endpoint", format!("`{}` is not a path; begin it with `/`", health.endpoint));
+            self.fail("health.endpoint", "is not a path; begin it with `/`");
         }
         self.above_zero(&[
             ("health.interval", health.interval),

@@ -18,7 +18,7 @@ pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, prob
     walk(&mut document.root, &Path::Root, env, &mut missing);
     for (mark, path, message) in missing {
         let place = Some(document.place(&mark, &[]));
-        problems.push(Problem { path, message, place });
+        problems.push(Problem { place, ..Problem::new(path, message) });
     }
 }
 

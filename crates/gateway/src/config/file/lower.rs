@@ -21,11 +21,11 @@ use std::str::FromStr;
 
 /// Lowers a document over the defaults.
 pub(super) fn lower(document: &Document, problems: &mut Vec<Problem>) -> Option<Config> {
-    let found = RefCell::new(Vec::new());
-    let context = Context { document, found: &found };
+    let unknown = RefCell::new(Vec::new());
+    let context = Context { document, unknown: &unknown };
     let root = Lower { node: &document.root, path: &Path::Root, context: &context };
     let lowered = Config::deserialize(root);
-    problems.append(&mut found.into_inner());
+    problems.append(&mut unknown.into_inner());
     match lowered {
         Ok(config) => Some(config),
         Err(Fail::Placed(problem)) => {
@@ -41,7 +41,8 @@ pub(super) fn lower(document: &Document, problems: &mut Vec<Problem>) -> Option<
 
 struct Context<'a> {
     document: &'a Document,
-    found: &'a RefCell<Vec<Problem>>,
+    /// Problems with keys, which do not stop the reading.
+    unknown: &'a RefCell<Vec<Problem>>,
 }
 
 /// One value of the tree, about to be read as some type.
@@ -69,7 +70,7 @@ impl Lower<'_> {
         // A file that is no map at all may be a key file named by mistake.
         let more = if matches!(self.path, Path::Root) { scalars(self.node) } else { Vec::new() };
         let place = Some(self.context.document.place(&self.node.mark, &more));
-        Fail::Placed(Box::new(Problem { path, message, place }))
+        Fail::Placed(Box::new(Problem { place, ..Problem::new(path, message) }))
     }
 
     fn unknown_name(self, scalar: &Scalar, known: &[&'static str]) -> String {
@@ -88,12 +89,9 @@ impl Lower<'_> {
             Value::Null => "nothing".into(),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
-            Value::Scalar(Scalar { reference: Some(reference), .. }) => match self.path.is_secret() {
-                true => HIDDEN.into(),
-                false => format!("the value of `{reference}`"),
-            },
-            Value::Scalar(_) if matches!(self.path, Path::Root) => HIDDEN.into(),
-            Value::Scalar(scalar) if self.path.is_secret() || looks_secret(&scalar.text) => HIDDEN.into(),
+            Value::Scalar(_) if self.path.is_secret() || matches!(self.path, Path::Root) => HIDDEN.into(),
+            Value::Scalar(Scalar { reference: Some(reference), .. }) => format!("the value of `{reference}`"),
+            Value::Scalar(scalar) if looks_secret(&scalar.text) => HIDDEN.into(),
             Value::Scalar(scalar) => format!("`{}`", scalar.text.lines().next().unwrap_or_default()),
         }
     }
@@ -116,7 +114,6 @@ impl Lower<'_> {
         known: Option<&[&'static str]>,
         visitor: V,
     ) -> Result<V::Value, Fail> {
-        let mut fields = Fields { entries: Vec::new().into_iter(), value: None, of: self };
         let mut kept = Vec::with_capacity(entries.len());
         for entry in entries {
             match known {
@@ -124,7 +121,7 @@ impl Lower<'_> {
                 Some(_) | None => kept.push(entry),
             }
         }
-        fields.entries = kept.into_iter();
+        let fields = Fields { entries: kept.into_iter(), value: None, of: self };
         visitor.visit_map(fields).map_err(|fail| self.place(fail))
     }
 
@@ -137,7 +134,7 @@ impl Lower<'_> {
         };
         // A misspelt `api_key` holds a secret all the same.
         let place = Some(self.context.document.place(&entry.mark, &scalars(&entry.value)));
-        self.context.found.borrow_mut().push(Problem { path, message, place });
+        self.context.unknown.borrow_mut().push(Problem { place, ..Problem::new(path, message) });
     }
 }
 

@@ -132,7 +132,7 @@ fn syntax_problem(source: &str, error: &serde_saphyr::Error) -> Problem {
         format!("not valid YAML: {}", UserMessageFormatter.format_message(error))
     };
     let place = error.location().map(|at| mask::show_shape(source, &Mark::from(at)));
-    Problem { path: String::new(), message, place }
+    Problem { place, ..Problem::new("", message) }
 }
 
 impl From<Location> for Mark {
@@ -188,9 +188,14 @@ impl<'de> Deserialize<'de> for Value {
 
 struct AnyValue;
 
-impl AnyValue {
-    fn scalar(text: impl Into<String>, typed: bool) -> Value {
-        Value::Scalar(Scalar { text: text.into(), reference: None, typed })
+impl Value {
+    fn text(text: &str) -> Self {
+        Self::Scalar(Scalar { text: text.to_owned(), reference: None, typed: false })
+    }
+
+    /// A number or a boolean; its spelling is recovered from the source afterwards.
+    fn typed(value: impl fmt::Display) -> Self {
+        Self::Scalar(Scalar { text: value.to_string(), reference: None, typed: true })
     }
 }
 
@@ -206,23 +211,23 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Self::scalar(value, false))
+        Ok(Value::text(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
