@@ -6,7 +6,7 @@
 use super::fail::{Fail, Why, list};
 use super::mask::{HIDDEN, looks_secret, scalars};
 use super::node::{Document, Entry, Node, Scalar, Value};
-use super::path::Path;
+use super::path::{Path, is_within};
 use crate::config::later;
 use crate::config::problem::{Problem, nearest};
 use crate::config::tree::Config;
@@ -19,24 +19,42 @@ use serde::de::{
 use std::cell::RefCell;
 use std::str::FromStr;
 
-/// Lowers a document over the defaults.
-pub(super) fn lower(document: &Document, problems: &mut Vec<Problem>) -> Option<Config> {
-    let unknown = RefCell::new(Vec::new());
-    let context = Context { document, unknown: &unknown };
-    let root = Lower { node: &document.root, path: &Path::Root, context: &context };
-    let lowered = Config::deserialize(root);
-    problems.append(&mut unknown.into_inner());
-    match lowered {
-        Ok(config) => Some(config),
-        Err(Fail::Placed(problem)) => {
-            problems.push(*problem);
-            None
+/// Lowers a document over the defaults; nothing when any value is not what it should be.
+///
+/// Serde stops at the first such value. It is then set aside and the rest read again, so that one report
+/// holds them all.
+pub(super) fn lower(document: &mut Document, problems: &mut Vec<Problem>) -> Option<Config> {
+    let mut found: Vec<Problem> = Vec::new();
+    let mut whole = true;
+    let config = loop {
+        let unknown = RefCell::new(Vec::new());
+        let lowered = {
+            let context = Context { document, unknown: &unknown };
+            Config::deserialize(Lower { node: &document.root, path: &Path::Root, context: &context })
+        };
+        for problem in unknown.into_inner() {
+            if !found.contains(&problem) {
+                found.push(problem);
+            }
         }
-        Err(Fail::Bare(why)) => {
-            problems.push(Problem::new("", why.message(None)));
-            None
+        let problem = match lowered {
+            Ok(config) => break whole.then_some(config),
+            Err(Fail::Placed(problem)) => *problem,
+            Err(Fail::Bare(why)) => Problem::new("", why.message(None)),
+        };
+        whole = false;
+        let more = document.set_aside(&problem.path);
+        // A map may only lack a key because that key's value was set aside.
+        if !found.iter().any(|earlier| is_within(&earlier.path, &problem.path)) {
+            found.push(problem);
         }
-    }
+        if !more {
+            break None;
+        }
+    };
+    found.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
+    problems.append(&mut found);
+    config
 }
 
 struct Context<'a> {
@@ -115,7 +133,7 @@ impl Lower<'_> {
         visitor: V,
     ) -> Result<V::Value, Fail> {
         let mut kept = Vec::with_capacity(entries.len());
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| !entry.value.set_aside) {
             match known {
                 Some(known) if !known.contains(&entry.key.as_str()) => self.unknown_key(entry, known),
                 Some(_) | None => kept.push(entry),
@@ -294,7 +312,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Fail;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fail> {
-        let Some((index, node)) = self.items.next() else { return Ok(None) };
+        let Some((index, node)) = self.items.find(|(_, node)| !node.set_aside) else { return Ok(None) };
         let path = Path::Index(self.of.path, index);
         let item = Lower { node, path: &path, context: self.of.context };
         seed.deserialize(item).map(Some).map_err(|fail| item.place(fail))

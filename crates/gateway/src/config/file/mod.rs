@@ -38,7 +38,7 @@ pub(crate) fn read(
     if problems.len() > before {
         return None;
     }
-    let config = lower::lower(&document, problems)?;
+    let config = lower::lower(&mut document, problems)?;
     Some((config, document))
 }
 

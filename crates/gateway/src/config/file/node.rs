@@ -1,7 +1,7 @@
 //! The located tree of one YAML document.
 
 use super::mask::{self, Mask};
-use super::path::Path;
+use super::path::{Path, is_within};
 use crate::config::problem::{Place, Problem};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
@@ -20,6 +20,8 @@ pub(crate) struct Document {
 pub(super) struct Node {
     pub(super) mark: Mark,
     pub(super) value: Value,
+    /// Left out of further readings; still masked.
+    pub(super) set_aside: bool,
 }
 
 /// A place in the source. Aliased values are marked where they are written, not where they are used.
@@ -88,6 +90,11 @@ impl Document {
         problem
     }
 
+    /// Leaves the value at a path out of further readings; false when that would leave nothing to read.
+    pub(super) fn set_aside(&mut self, path: &str) -> bool {
+        !path.is_empty() && set_aside(&mut self.root, &Path::Root, path)
+    }
+
     /// What to show for a mark; `more` is hidden besides what always is.
     pub(super) fn place(&self, mark: &Mark, more: &[Range<usize>]) -> Place {
         let mut hidden = Mask::of(&self.root);
@@ -109,7 +116,7 @@ fn find(node: &Node, path: &Path<'_>, wanted: &str) -> Option<Mark> {
     if here == wanted {
         return Some(node.mark.clone());
     }
-    if !wanted.starts_with(&here) {
+    if !is_within(wanted, &here) {
         return None;
     }
     match &node.value {
@@ -119,6 +126,26 @@ fn find(node: &Node, path: &Path<'_>, wanted: &str) -> Option<Mark> {
         }
         Value::Map(entries) => {
             entries.iter().find_map(|entry| find(&entry.value, &Path::Key(path, &entry.key), wanted))
+        }
+    }
+}
+
+fn set_aside(node: &mut Node, path: &Path<'_>, wanted: &str) -> bool {
+    let here = path.to_string();
+    if here == wanted {
+        return !std::mem::replace(&mut node.set_aside, true);
+    }
+    if !is_within(wanted, &here) {
+        return false;
+    }
+    match &mut node.value {
+        Value::Null | Value::Scalar(_) => false,
+        Value::List(items) => items
+            .iter_mut()
+            .enumerate()
+            .any(|(index, item)| set_aside(item, &Path::Index(path, index), wanted)),
+        Value::Map(entries) => {
+            entries.iter_mut().any(|entry| set_aside(&mut entry.value, &Path::Key(path, &entry.key), wanted))
         }
     }
 }
@@ -150,7 +177,7 @@ impl From<Location> for Mark {
 
 impl Node {
     fn nothing() -> Self {
-        Self { mark: Mark { line: 1, column: 1, bytes: 0..0 }, value: Value::Null }
+        Self { mark: Mark { line: 1, column: 1, bytes: 0..0 }, value: Value::Null, set_aside: false }
     }
 
     /// Puts back how plain numbers and booleans were spelled, which the YAML reader does not pass on.
@@ -176,7 +203,7 @@ impl Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let Spanned { value, defined, .. } = Spanned::<Value>::deserialize(from)?;
-        Ok(Self { mark: defined.into(), value })
+        Ok(Self { mark: defined.into(), value, set_aside: false })
     }
 }
 
