@@ -5,7 +5,6 @@ use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts
 use super::worker::{ModelCard, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -118,7 +117,7 @@ impl Check {
     }
 
     fn readable(&mut self, path: impl Into<String>, file: &Path) {
-        if let Err(why) = File::open(file) {
+        if let Err(why) = std::fs::read(file) {
             // Not the file's name: a key itself may have been put in its place.
             self.fail(path, format!("cannot be read: {why}"));
         }
@@ -148,7 +147,8 @@ impl Check {
         }
         for (index, origin) in listen.cors_origins.iter().enumerate() {
             if !is_origin(origin) {
-                let message = "is not an origin; write https://HOST or https://HOST:PORT, or leave the list empty for any";
+                let message = "is not an origin; write https://HOST or https://HOST:PORT, or leave \
+                               the list empty for any";
                 self.fail(format!("listen.cors_origins[{index}]"), message);
             }
         }
@@ -156,7 +156,8 @@ impl Check {
 
     fn workers(&mut self, config: &Config) {
         if config.workers.is_empty() && !config.igw && config.provider_keys.is_empty() {
-            let message = "there are none; pass --worker-urls, list them in the file, set a provider's key such as OPENAI_API_KEY, or start empty with --enable-igw";
+            let message = "there are none; pass --worker-urls, list them in the file, set a provider's key such as \
+                           OPENAI_API_KEY, or start empty with --enable-igw";
             self.fail("workers", message);
         }
         let mut seen = BTreeMap::new();
