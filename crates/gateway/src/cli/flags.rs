@@ -1,6 +1,7 @@
 //! The flags that exist. Each overrides one setting of the configuration tree; none has a default of its
 //! own, so that an absent flag leaves what the file and the environment said.
 
+use crate::config::units::parse_size;
 use crate::config::{Backend, LogLevel, PolicyName, later};
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Address to bind, such as 0.0.0.0 or [::].
+    /// Address to bind, such as `0.0.0.0` or `[::]`.
     #[arg(long, value_name = "IP", value_parser = ip, help_heading = "Listener")]
     pub host: Option<IpAddr>,
     /// Port to bind; 0 picks a free one [default: 30000].
@@ -68,8 +69,8 @@ pub struct Flags {
     /// `timeouts.idle` instead: a stream may run for any time while it does not stall.
     #[arg(long, value_name = "SECONDS", help_heading = "Requests and limits")]
     pub request_timeout_secs: Option<u64>,
-    /// Largest request body [default: 536870912].
-    #[arg(long, value_name = "BYTES", help_heading = "Requests and limits")]
+    /// Largest request body, in bytes or such as 64MiB [default: 512MiB].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Requests and limits")]
     pub max_payload_size: Option<usize>,
     /// Most inference requests at once, streams until their end; 0 and below is no bound [default: -1].
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Requests and limits")]
@@ -125,7 +126,7 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", help_heading = "Health")]
     pub drain_settle_secs: Option<u64>,
 
-    /// How much is logged; RUST_LOG wins [default: info].
+    /// How much is logged; the variable RUST_LOG wins [default: info].
     #[arg(long, value_name = "LEVEL", help_heading = "Logs and metrics")]
     pub log_level: Option<LogLevel>,
     /// One JSON object per line instead of text.

@@ -7,12 +7,15 @@ mod apply;
 mod flags;
 mod later;
 
+#[cfg(test)]
+pub(crate) use apply::SETTINGS;
 pub use apply::apply;
 pub(crate) use apply::flag_of;
 pub use flags::{DemoFlags, ExplainFlags, Flags};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// What the process is asked to do.
@@ -55,22 +58,24 @@ pub enum UsageError {
 }
 
 impl UsageError {
-    /// Tells the user, help on standard output and errors on standard error, and gives the exit code:
     /// 0 for help, 2 for errors.
     #[must_use]
-    pub fn report(&self) -> ExitCode {
+    pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Clap(error) => {
-                // Nobody is left to tell when the terminal is gone.
-                let _ = error.print();
-                u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
-            }
-            Self::Later(_) | Self::AliasTwice { .. } => {
-                use std::io::Write;
-                let _ = writeln!(std::io::stderr(), "error: {self}");
-                ExitCode::from(2)
-            }
+            Self::Clap(error) => u8::try_from(error.exit_code()).unwrap_or(2),
+            Self::Later(_) | Self::AliasTwice { .. } => 2,
         }
+    }
+
+    /// Tells the user, help on standard output and errors on standard error, and gives the exit code.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        // When the terminal is gone nobody is left to tell, so failures to write are not looked at.
+        match self {
+            Self::Clap(error) => drop(error.print()),
+            Self::Later(_) | Self::AliasTwice { .. } => drop(writeln!(std::io::stderr(), "error: {self}")),
+        }
+        ExitCode::from(self.exit_code())
     }
 }
 
@@ -81,8 +86,8 @@ impl UsageError {
     args_conflicts_with_subcommands = true,
     disable_version_flag = true,
     max_term_width = 100,
-    after_help = "Without a subcommand, flags mean `trunkline launch`. Every setting, also those without a flag, is \
-                  described in docs/configuration.md."
+    after_help = "Without a subcommand, flags mean `trunkline launch`. Every setting, also those without a \
+                  flag, is described in docs/configuration.md."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -116,6 +116,7 @@ fn documented_command_lines_of_later_features_say_so() {
         let error = read(line).unwrap_err();
         assert!(matches!(error, UsageError::Later(_)), "{line}: {error}");
         assert_eq!(error.to_string(), said, "{line}");
+        assert_eq!(error.exit_code(), 2, "{line}");
     }
 }
 
@@ -159,9 +160,7 @@ fn wrong_values_say_what_is_right() {
     ] {
         let error = read(line).unwrap_err();
         assert_eq!(error.to_string().lines().next(), Some(first), "{line}");
-        if let UsageError::Clap(error) = &error {
-            assert_eq!(error.exit_code(), 2, "{line}");
-        }
+        assert_eq!(error.exit_code(), 2, "{line}");
     }
     let error = read("trunkline --worker-url http://a").unwrap_err().to_string();
     assert!(error.contains("a similar argument exists: '--worker-urls'"), "{error}");
@@ -277,6 +276,9 @@ fn the_version_is_asked_for_anywhere() {
 
 #[test]
 fn help_shows_what_is_served_and_no_more() {
+    for line in ["trunkline --help", "trunkline help", "trunkline explain -h"] {
+        assert_eq!(read(line).map_err(|help| help.exit_code()).unwrap_err(), 0, "{line}");
+    }
     let help = command().render_long_help().to_string();
     for shown in
         ["--worker-urls", "Requests and limits:", "timeouts.idle", "launch", "explain", "--version-verbose"]

@@ -9,11 +9,13 @@ mod problem;
 mod tree;
 pub mod units;
 mod validate;
+mod worker;
 mod worker_url;
 
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
 pub use validate::PROVIDERS;
+pub use worker::{ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
@@ -88,14 +90,15 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     if let Some(key) = secret("TRUNKLINE_API_KEY") {
         config.auth.api_key = Some(key);
     }
+    if let Some(filter) = env.get("RUST_LOG").filter(|filter| !filter.is_empty()) {
+        config.log.filter = Some(filter.clone());
+    }
 }
 
+/// The flag of the setting a path leads to: that of `workers` for `workers[0].url`.
 fn name_flag(problem: Problem) -> Problem {
     let setting = problem.path.split('[').next().unwrap_or_default();
-    match flag_of(setting) {
-        Some(flag) => Problem { path: format!("{} (`--{flag}`)", problem.path), ..problem },
-        None => problem,
-    }
+    Problem { flag: flag_of(setting), ..problem }
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub struct Problem {
     /// The configuration path, such as `workers[0].url`; empty for the whole file.
     pub path: String,
+    /// The flag that sets it, when it may have come from there.
+    pub flag: Option<&'static str>,
     /// What is wrong and what to do.
     pub message: String,
     /// Where in the file it stands, when it stands there.
@@ -57,7 +59,7 @@ impl Problem {
     /// A problem with the value at a path, its place not known.
     #[must_use]
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), place: None }
+        Self { path: path.into(), flag: None, message: message.into(), place: None }
     }
 }
 
@@ -75,8 +77,10 @@ impl fmt::Display for Report<'_> {
             if let (Some(file), Some(place)) = (self.file, &problem.place) {
                 write!(f, "{}:{}:{}: ", file.display(), place.line, place.column)?;
             }
-            if !problem.path.is_empty() {
-                write!(f, "{}: ", problem.path)?;
+            match (problem.path.as_str(), problem.flag) {
+                ("", _) => {}
+                (path, None) => write!(f, "{path}: ")?,
+                (path, Some(flag)) => write!(f, "{path} (`--{flag}`): ")?,
             }
             f.write_str(&problem.message)?;
             if let Some(place) = &problem.place {

@@ -1,1 +1,223 @@
+//! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
+//! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
+use super::tree::{Backend, Config, Layout, LogLevel, PolicyName};
+use super::worker::{RuntimeName, WorkerSpec, WorkerType};
+use crate::cli::SETTINGS;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use trunkline_core::OnUnsupported;
+use trunkline_dialect::UserIds;
+
+const INTRODUCTION: &str = include_str!("reference.md");
+
+#[derive(Debug, Default)]
+struct Struct {
+    doc: String,
+    fields: Vec<Field>,
+}
+
+#[derive(Debug)]
+struct Field {
+    name: String,
+    kind: String,
+    doc: String,
+    attributes: String,
+}
+
+/// The structs of the tree by name. Relies on rustfmt's layout: one field, attribute or comment a line.
+fn structs(source: &str) -> BTreeMap<String, Struct> {
+    let mut found: BTreeMap<String, Struct> = BTreeMap::new();
+    let mut open: Option<String> = None;
+    let (mut doc, mut attributes) = (String::new(), String::new());
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("///") {
+            doc = format!("{doc} {}", text.trim()).trim().to_owned();
+        } else if line.starts_with("#[") {
+            attributes.push_str(line);
+        } else {
+            let declared = line.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {"));
+            let field = line.strip_prefix("pub ").and_then(|rest| rest.strip_suffix(',')?.split_once(": "));
+            match (declared, field, &open) {
+                (Some(name), _, _) => {
+                    open = Some(name.to_owned());
+                    found.insert(name.to_owned(), Struct { doc: doc.clone(), fields: Vec::new() });
+                }
+                (None, Some((name, kind)), Some(of)) => {
+                    let (doc, attributes) = (doc.clone(), attributes.clone());
+                    let field = Field { name: name.to_owned(), kind: kind.to_owned(), doc, attributes };
+                    found.get_mut(of).expect("it was opened").fields.push(field);
+                }
+                _ if line == "}" => open = None,
+                _ => {}
+            }
+            doc.clear();
+            attributes.clear();
+        }
+    }
+    found
+}
+
+/// The names an enum knows, as its own error lists them.
+fn names<T: DeserializeOwned + std::fmt::Debug>() -> String {
+    let unknown: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = "?".into_deserializer();
+    let error = T::deserialize(unknown).expect_err("`?` names nothing").to_string();
+    error.split('`').skip(3).step_by(2).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ")
+}
+
+fn type_words(field: &Field) -> String {
+    let kind =
+        field.kind.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(&field.kind);
+    match kind {
+        "bool" => "`true` `false`".into(),
+        "usize" if field.attributes.contains("units::size") => "size".into(),
+        "Duration" => "duration".into(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "whole number".into(),
+        "f32" | "f64" => "number".into(),
+        "String" => "text".into(),
+        "PathBuf" => "file".into(),
+        "IpAddr" => "IP address".into(),
+        "Secret" => "secret".into(),
+        "Vec<String>" => "list of texts".into(),
+        "Vec<PathBuf>" => "list of files".into(),
+        "Vec<f64>" => "list of numbers".into(),
+        "Vec<ModelCard>" => "list of names, or of maps with `id` and `aliases`".into(),
+        "BTreeMap<String, String>" => "map of texts".into(),
+        "BTreeMap<String, Secret>" => "map of secrets".into(),
+        "RuntimeName" => names::<RuntimeName>(),
+        "WorkerType" => names::<WorkerType>(),
+        "Backend" => names::<Backend>(),
+        "PolicyName" => names::<PolicyName>(),
+        "LogLevel" => names::<LogLevel>(),
+        "Layout" => names::<Layout>(),
+        "OnUnsupported" => names::<OnUnsupported>(),
+        "UserIds" => names::<UserIds>(),
+        other => panic!("`{}` has the type `{other}`, for which the reference has no words", field.name),
+    }
+}
+
+fn default_words(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "none".into(),
+        Some(Value::Array(items)) if items.is_empty() => "none".into(),
+        Some(Value::Object(map)) if map.is_empty() => "none".into(),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| default_words(Some(item))).collect::<Vec<_>>().join(" ")
+        }
+        Some(Value::String(text)) => format!("`{text}`"),
+        Some(other) => format!("`{other}`"),
+    }
+}
+
+struct Page {
+    structs: BTreeMap<String, Struct>,
+    text: String,
+    known: Vec<String>,
+}
+
+impl Page {
+    /// One table for a struct's leaves, then one section for each struct it holds.
+    fn section(&mut self, title: &str, of: &str, prefix: &str, defaults: &Value) {
+        let part = self.structs.remove(of).unwrap_or_else(|| panic!("the tree has no struct {of}"));
+        let keys = defaults.as_object().expect("a struct serialises as a map");
+        let unwritten: Vec<_> =
+            keys.keys().filter(|key| !part.fields.iter().any(|field| field.name == **key)).collect();
+        assert!(unwritten.is_empty(), "serde knows {unwritten:?} of {of}, the page does not");
+        writeln!(self.text, "\n## {title}\n\n{}\n", part.doc).expect("a text takes writes");
+        self.text
+            .push_str("| key | values | default | meaning | flag or variable |\n|---|---|---|---|---|\n");
+        let mut inner = Vec::new();
+        for field in &part.fields {
+            let path = format!("{prefix}{}", field.name);
+            let listed = field.kind.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>'));
+            let held = listed.unwrap_or(&field.kind);
+            let default = defaults.get(&field.name);
+            let hidden = field.attributes.contains("skip_serializing");
+            assert!(default.is_some() || hidden, "serde does not know {path}, the page does");
+            let words = if self.structs.contains_key(held) {
+                let many = if listed.is_some() { "[]" } else { "" };
+                inner.push((format!("{path}{many}"), held.to_owned(), listed.is_some(), field.name.clone()));
+                if listed.is_none() {
+                    continue;
+                }
+                format!("list of maps, see `{path}[]`")
+            } else {
+                type_words(field)
+            };
+            let required = field.name == "url" && of == "WorkerSpec";
+            let default = if required { "required".into() } else { default_words(default) };
+            let doc = field.doc.replace('|', "\\|");
+            let sources = sources(&path);
+            writeln!(self.text, "| `{path}` | {words} | {default} | {doc} | {sources} |")
+                .expect("a text takes writes");
+            self.known.push(path);
+        }
+        for (path, held, listed, name) in inner {
+            let title = format!("`{path}`");
+            let defaults = if listed {
+                serde_json::to_value(WorkerSpec::new("")).expect("a worker serialises")
+            } else {
+                defaults.get(&name).cloned().expect("a part serialises")
+            };
+            self.section(&title, &held, &format!("{path}."), &defaults);
+        }
+    }
+}
+
+fn sources(path: &str) -> String {
+    let flags =
+        SETTINGS.iter().filter(|(_, setting)| *setting == path).map(|(flag, _)| format!("`--{flag}`"));
+    let variables: Vec<&str> = match path {
+        "log.filter" => vec!["RUST_LOG"],
+        "auth.api_key" => vec!["TRUNKLINE_API_KEY"],
+        "provider_keys" => super::KEY_VARIABLES.iter().map(|(variable, _)| *variable).collect(),
+        _ => Vec::new(),
+    };
+    flags.chain(variables.iter().map(|variable| format!("`{variable}`"))).collect::<Vec<_>>().join(" ")
+}
+
+fn page() -> Page {
+    let structs = structs(concat!(include_str!("tree.rs"), include_str!("worker.rs")));
+    let mut page = Page { structs, text: INTRODUCTION.to_owned(), known: Vec::new() };
+    let defaults = serde_json::to_value(Config::default()).expect("the tree serialises");
+    page.section("Top level", "Config", "", &defaults);
+    page
+}
+
+#[test]
+fn config_reference_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("it lies in a directory")).expect("docs/ can be made");
+        std::fs::write(&path, &page.text).expect("docs/configuration.md can be written");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page.text,
+        "docs/configuration.md is stale; run UPDATE_DOCS=1 cargo test -p trunkline-gateway config_reference"
+    );
+}
+
+#[test]
+fn config_reference_covers_everything() {
+    let page = page();
+    assert!(page.structs.is_empty(), "structs nothing in the tree holds: {:?}", page.structs.keys());
+    for (flag, setting) in SETTINGS {
+        assert!(
+            page.known.iter().any(|known| known == setting),
+            "--{flag} sets {setting}, which is no setting"
+        );
+    }
+    // The example of the page is a configuration.
+    let yaml = INTRODUCTION.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let env = BTreeMap::from([("GATEWAY_KEY".to_owned(), "k".to_owned())]);
+    let mut problems = Vec::new();
+    let config =
+        super::file::read(yaml.expect("there is an example"), &env, &mut problems).map(|(config, _)| config);
+    assert_eq!(problems, []);
+    assert_eq!(config.expect("it is read").validate(), []);
+}

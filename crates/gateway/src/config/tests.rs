@@ -1,1 +1,357 @@
+use super::*;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+/// A file that is gone when the test is.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(text: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("trunkline-config-{}-{count}.yaml", std::process::id()));
+        std::fs::write(&path, text).expect("the temporary directory can be written");
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn flags(line: &str) -> Flags {
+    let argv = ["trunkline"].into_iter().chain(line.split_whitespace()).map(std::ffi::OsString::from);
+    match crate::cli::parse(argv) {
+        Ok(crate::cli::Command::Launch(flags)) => flags,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+/// The report, with the file's name made the same on every machine.
+fn refusal(yaml: &str, pairs: &[(&str, &str)], line: &str) -> String {
+    let file = Temporary::new(yaml);
+    let sources = Sources { file: Some(file.0.clone()), env: env(pairs), flags: flags(line) };
+    let report = load(&sources).expect_err("it is refused").to_string();
+    report.replace(&file.0.display().to_string(), "gw.yaml")
+}
+
+#[test]
+fn later_sources_win() {
+    let yaml = "igw: true\nlisten: {port: 1111}\nauth: {api_key: of-file}\nprovider_keys: {openai: of-file, xai: x}\n\
+                workers: [{url: http://file:1}]\naliases: {a: file, b: file}\nretry: {attempts: 2}\n";
+    let file = Temporary::new(yaml);
+    let name = file.0.display().to_string();
+    let reveal = |key: Option<&Secret>| key.map_or(String::new(), |key| key.reveal().to_owned());
+    for (pairs, line, port, key, openai, worker, alias, attempts) in [
+        (&[][..], "", 1111, "of-file", "of-file", "http://file:1", "file", 2),
+        (
+            &[("TRUNKLINE_API_KEY", " of-env\n"), ("RUST_LOG", "debug"), ("OPENAI_API_KEY", "of-env")][..],
+            "",
+            1111,
+            "of-env",
+            "of-env",
+            "http://file:1",
+            "file",
+            2,
+        ),
+        (
+            &[("TRUNKLINE_API_KEY", "of-env"), ("OPENAI_API_KEY", "")][..],
+            "--port 2222 --api-key of-flag --worker-urls http://flag:1 --model-alias a=flag --disable-retries",
+            2222,
+            "of-flag",
+            "of-file",
+            "http://flag:1",
+            "flag",
+            1,
+        ),
+    ] {
+        let mut variables = env(pairs);
+        variables.insert("TRUNKLINE_CONFIG".into(), name.clone());
+        let sources = Sources { file: None, env: variables, flags: flags(line) };
+        let config = load(&sources).unwrap_or_else(|why| panic!("{line}: {why}"));
+        assert_eq!(config.listen.port, port, "{line}");
+        assert_eq!(reveal(config.auth.api_key.as_ref()), key, "{line}");
+        assert_eq!(reveal(config.provider_keys.get("openai")), openai, "{line}");
+        assert_eq!(reveal(config.provider_keys.get("xai")), "x", "{line}");
+        assert_eq!(config.workers[0].url, worker, "{line}");
+        assert_eq!(config.aliases.get("a").map(String::as_str), Some(alias), "{line}");
+        assert_eq!(config.aliases.get("b").map(String::as_str), Some("file"), "{line}");
+        assert_eq!(config.retry.attempts, attempts, "{line}");
+        assert_eq!(config.log.filter.is_some(), sources.env.contains_key("RUST_LOG"), "{line}");
+    }
+}
+
+#[test]
+fn the_file_is_named_by_caller_then_flag_then_environment() {
+    let [one, two, three] =
+        [1, 2, 3].map(|port| Temporary::new(&format!("igw: true\nlisten: {{port: {port}}}\n")));
+    let name = |file: &Temporary| file.0.display().to_string();
+    for (given, line, variable, port) in [
+        (Some(one.0.clone()), format!("--config {}", name(&two)), name(&three), 1),
+        (None, format!("--config {}", name(&two)), name(&three), 2),
+        (None, String::new(), name(&three), 3),
+        (None, "--enable-igw".to_owned(), String::new(), 30000),
+    ] {
+        let sources =
+            Sources { file: given, env: env(&[("TRUNKLINE_CONFIG", &variable)]), flags: flags(&line) };
+        assert_eq!(load(&sources).expect("it loads").listen.port, port, "{line}");
+    }
+}
+
+#[test]
+fn keys_of_providers_are_enough_to_start() {
+    for (variable, provider) in KEY_VARIABLES {
+        let sources = Sources { env: env(&[(variable, "k")]), ..Sources::default() };
+        let config = load(&sources).unwrap_or_else(|why| panic!("{variable}: {why}"));
+        assert_eq!(config.provider_keys.keys().collect::<Vec<_>>(), [provider]);
+    }
+    let said = load(&Sources::default()).expect_err("there is nothing to serve").to_string();
+    assert_eq!(
+        said,
+        "workers (`--worker-urls`): there are none; pass --worker-urls, list them in the file, set a provider's key \
+         such as OPENAI_API_KEY, or start empty with --enable-igw"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let sources = Sources { file: Some("/nonexistent/gw.yaml".into()), ..Sources::default() };
+    let said = load(&sources).expect_err("there is none").to_string();
+    assert_eq!(said, "/nonexistent/gw.yaml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn problems_are_placed_where_they_come_from() {
+    // Of the file: with its line. Of a flag: with its flag. An unknown key does not hide the rest.
+    assert_eq!(
+        refusal(
+            "igw: true\nretry:\n  jiter: 1\n  multiplier: 0.5\n",
+            &[],
+            "--retry-jitter-factor 2 --queue-timeout-secs 0"
+        ),
+        "gw.yaml:3:3: retry.jiter: unknown key; did you mean `jitter`?\n\
+         \x20 3 |   jiter: ***\n\
+         \x20   |   ^^^^^\n\
+         limits.queue_timeout (`--queue-timeout-secs`): is 0 while `limits.queue` is not; use a duration above 0, or a \
+         queue of 0\n\
+         gw.yaml:4:15: retry.multiplier: 0.5 is not 1 or more; use 1 for a constant delay\n\
+         \x20 4 |   multiplier: 0.5\n\
+         \x20   |               ^^^\n\
+         retry.jitter (`--retry-jitter-factor`): 2 is not between 0 and 1; use 0 for none"
+    );
+    assert_eq!(
+        refusal("workers:\n  - url: http://me:hunter2@a\n  - url: http://b/v1\n  - url: http://b\n", &[], ""),
+        "gw.yaml:2:10: workers[0].url: holds a user name or password; take it out and set `api_key` instead\n\
+         \x20 2 |   - url: ***\n\
+         \x20   |          ^^^\n\
+         gw.yaml:4:10: workers[2].url: is the same worker as workers[1]; list it once\n\
+         \x20 4 |   - url: http://b\n\
+         \x20   |          ^^^^^^^^"
+    );
+    assert_eq!(
+        refusal("igw: true\n", &[], "--worker-urls grpc://worker1:50051"),
+        "workers[0].url (`--worker-urls`): starts with `grpc://`: gRPC workers are not in this build; use the \
+         engine's HTTP port"
+    );
+}
+
+#[test]
+fn everything_out_of_range_is_found() {
+    let readable = Temporary::new("certificate");
+    let readable = readable.0.display().to_string();
+    let with_cert = format!("listen: {{tls_cert: '{readable}'}}");
+    let with_both = format!("listen: {{tls_cert: '{readable}', tls_key: /nonexistent/key.pem}}");
+    for (yaml, said) in [
+        (
+            with_cert.as_str(),
+            "listen.tls_key: is missing while `listen.tls_cert` is set; set both or neither",
+        ),
+        (
+            "listen: {tls_key: k.pem}",
+            "listen.tls_cert: is missing while `listen.tls_key` is set; set both or neither",
+        ),
+        (&with_both, "listen.tls_key: cannot be read: No such file or directory (os error 2)"),
+        (
+            "listen: {request_id_headers: [x-a, 'x b']}",
+            "listen.request_id_headers[1]: is not a header name; use letters, digits and dashes",
+        ),
+        (
+            "listen: {cors_origins: [example.com]}",
+            "listen.cors_origins[0]: is not an origin; write https://HOST or https://HOST:PORT, or leave \
+             the list empty for any",
+        ),
+        ("workers: [{url: ftp://a}]", "workers[0].url: has an unknown scheme; use http:// or https://"),
+        ("workers: [{url: http://a, priority: 101}]", "workers[0].priority: 101 is over 100; use 0 to 100"),
+        (
+            "workers: [{url: http://a, cost: 0}]",
+            "workers[0].cost: 0 is not above 0; use 1 for the usual cost",
+        ),
+        (
+            "workers: [{url: http://a, cost: inf}]",
+            "workers[0].cost: inf is not above 0; use 1 for the usual cost",
+        ),
+        ("workers: [{url: http://a, api_key: ''}]", "workers[0].api_key: is empty; set it or leave it out"),
+        (
+            "workers: [{url: http://a, worker_type: prefill}]",
+            "workers[0].worker_type: `prefill` is not in this build: disaggregated serving comes later; use `regular`",
+        ),
+        (
+            "workers: [{url: http://a, worker_type: decode}]",
+            "workers[0].worker_type: `decode` is not in this build: disaggregated serving comes later; use `regular`",
+        ),
+        (
+            "workers: [{url: http://a, models: ['']}]",
+            "workers[0].models[0]: has an empty name; write the model's name",
+        ),
+        (
+            "workers: [{url: http://a, health: {timeout_secs: 0}}]",
+            "workers[0].health.timeout_secs: is 0; use 1 or more, or leave it out",
+        ),
+        (
+            "workers: [{url: http://a}, {url: http://A/v1/}]",
+            "workers[1].url: is the same worker as workers[0]; list it once",
+        ),
+        ("aliases: {gpt: gpt}", "aliases.gpt: stands for itself; name the model it stands for, or remove it"),
+        ("aliases: {gpt: ''}", "aliases.gpt: has an empty name; write ALIAS: MODEL"),
+        (
+            "provider_keys: {opnai: k}",
+            "provider_keys.opnai: no such provider; known are openai, anthropic, xai, gemini",
+        ),
+        ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it or leave it out"),
+        ("auth: {api_key: ''}", "auth.api_key: is empty; set it, or leave it out to let anyone call"),
+        ("limits: {body_bytes: 0}", "limits.body_bytes: is 0; use 1 or more"),
+        ("limits: {head_bytes: 0}", "limits.head_bytes: is 0; use 1 or more"),
+        ("limits: {headers: 0}", "limits.headers: is 0; use 1 or more"),
+        ("limits: {event_bytes: 0}", "limits.event_bytes: is 0; use 1 or more"),
+        ("limits: {reply_bytes: 0}", "limits.reply_bytes: is 0; use 1 or more"),
+        ("limits: {json_depth: 0}", "limits.json_depth: is 0; use 1 or more"),
+        (
+            "limits: {queue_timeout: 0}",
+            "limits.queue_timeout: is 0 while `limits.queue` is not; use a duration above 0, or a queue of 0",
+        ),
+        ("timeouts: {connect: 0}", "timeouts.connect: is 0; use a duration above 0, such as 30s"),
+        ("timeouts: {first_byte: 0s}", "timeouts.first_byte: is 0; use a duration above 0, such as 30s"),
+        ("timeouts: {idle: 0}", "timeouts.idle: is 0; use a duration above 0, such as 30s"),
+        ("timeouts: {client_body: 0}", "timeouts.client_body: is 0; use a duration above 0, such as 30s"),
+        ("retry: {attempts: 0}", "retry.attempts: is 0; use 1 to never repeat"),
+        ("retry: {initial_backoff: 0}", "retry.initial_backoff: is 0; use a duration above 0, such as 30s"),
+        (
+            "retry: {max_backoff: 1ms}",
+            "retry.max_backoff: is shorter than `retry.initial_backoff`; make it at least as long",
+        ),
+        ("retry: {multiplier: 0.9}", "retry.multiplier: 0.9 is not 1 or more; use 1 for a constant delay"),
+        ("retry: {multiplier: nan}", "retry.multiplier: NaN is not 1 or more; use 1 for a constant delay"),
+        ("retry: {jitter: -0.1}", "retry.jitter: -0.1 is not between 0 and 1; use 0 for none"),
+        ("health: {endpoint: health}", "health.endpoint: is not a path; begin it with `/`"),
+        ("health: {interval: 0}", "health.interval: is 0; use a duration above 0, such as 30s"),
+        ("health: {timeout: 0}", "health.timeout: is 0; use a duration above 0, such as 30s"),
+        ("health: {startup_timeout: 0}", "health.startup_timeout: is 0; use a duration above 0, such as 30s"),
+        (
+            "health: {startup_interval: 0}",
+            "health.startup_interval: is 0; use a duration above 0, such as 30s",
+        ),
+        ("health: {failure_threshold: 0}", "health.failure_threshold: is 0; use 1 or more"),
+        ("health: {success_threshold: 0}", "health.success_threshold: is 0; use 1 or more"),
+        (
+            "translate: {default_max_tokens: 0}",
+            "translate.default_max_tokens: is 0; use 1 or more, or leave it out",
+        ),
+        (
+            "translate: {anthropic_version: ''}",
+            "translate.anthropic_version: is not a version; write one such as 2023-06-01",
+        ),
+        ("translate: {fetch_bytes: 0}", "translate.fetch_bytes: is 0; use 1 or more"),
+        ("upstream: {idle_timeout: 0}", "upstream.idle_timeout: is 0; use a duration above 0, such as 30s"),
+        (
+            "upstream: {ca_certs: [/nonexistent/ca.pem]}",
+            "upstream.ca_certs[0]: cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "metrics: {port: 30000}",
+            "metrics.port: 30000 is also `listen.port`; use another, or 0 to serve /metrics there alone",
+        ),
+        (
+            "metrics: {duration_buckets: [1, 1]}",
+            "metrics.duration_buckets: are not ascending seconds above 0; write for instance [0.1, 1, 10]",
+        ),
+        (
+            "metrics: {duration_buckets: []}",
+            "metrics.duration_buckets: are not ascending seconds above 0; write for instance [0.1, 1, 10]",
+        ),
+        ("runtime: {threads: 4096}", "runtime.threads: 4096 is over 1024; use 0 for one per core"),
+    ] {
+        let text = format!("igw: true\n{yaml}\n");
+        let report = refusal(&text, &[], "");
+        let first = report.lines().next().unwrap_or_default();
+        let (place, message) = first.split_once(": ").expect("it begins with a place");
+        assert_eq!(message, said, "{yaml}");
+        assert!(place.starts_with("gw.yaml:2:"), "{yaml}: {place}");
+    }
+}
+
+#[test]
+fn what_is_unusual_but_right_is_taken() {
+    for (yaml, line) in [
+        ("igw: true\nlimits: {queue: 0, queue_timeout: 0}\n", ""),
+        ("igw: true\nmetrics: {port: 0}\n", ""),
+        ("igw: true\nlisten: {host: 127.0.0.1, port: 9000}\nmetrics: {host: 127.0.0.2, port: 9000}\n", ""),
+        ("igw: true\nlisten: {port: 0, cors_origins: ['https://a:1', 'http://b']}\n", ""),
+        ("igw: true\nretry: {attempts: 1, multiplier: 1, jitter: 1, max_backoff: 50ms}\n", ""),
+        ("workers: [{url: http://a, priority: 100}, {url: https://a}]\n", ""),
+        ("retry: {jitter: 7}\n", "--retry-jitter-factor 0.5 --enable-igw"),
+    ] {
+        let file = Temporary::new(yaml);
+        let sources = Sources { file: Some(file.0.clone()), env: BTreeMap::new(), flags: flags(line) };
+        if let Err(why) = load(&sources) {
+            panic!("{yaml}: {why}");
+        }
+    }
+}
+
+/// A variable may hold something else than the setting expects, such as a key where a file is named.
+#[test]
+fn problems_never_show_what_a_variable_holds() {
+    let pairs = [("KEY", "hunter2 hunter2")];
+    for yaml in [
+        "listen: {tls_cert: '${KEY}', tls_key: '${KEY}'}",
+        "listen: {request_id_headers: ['${KEY}'], cors_origins: ['${KEY}']}",
+        "workers: [{url: '${KEY}', models: ['${KEY}']}]",
+        "workers: [{url: 'http://${KEY}@a'}]",
+        "health: {endpoint: '${KEY}'}",
+        "translate: {anthropic_version: '${KEY}'}",
+        "upstream: {ca_certs: ['${KEY}']}",
+    ] {
+        let said = refusal(&format!("igw: true\n{yaml}\n"), &pairs, "");
+        assert!(!said.contains("hunter2"), "{yaml}: {said}");
+    }
+}
+
+#[test]
+fn the_tree_never_shows_a_secret() {
+    let file = Temporary::new(
+        "workers: [{url: http://a, api_key: hush}]\nauth: {api_key: hush}\nprovider_keys: {xai: hush}\n",
+    );
+    let pairs = [("OPENAI_API_KEY", "hush")];
+    let sources = Sources { file: Some(file.0.clone()), env: env(&pairs), flags: flags("") };
+    let config = load(&sources).expect("it loads");
+    let shown = format!("{config:?}{}", serde_json::to_string(&config).expect("it serialises"));
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+/// Workers also come as JSON over the network; the same types read both.
+#[test]
+fn a_worker_is_read_from_json() {
+    let body = r#"{"url":"http://worker:8000","api_key":"optional-key","runtime":"sglang","worker_type":"regular",
+        "priority":50,"cost":1.0,"labels":{"region":"us-east"}}"#;
+    let worker: WorkerSpec = serde_json::from_str(body).expect("it is read");
+    assert_eq!(worker.validate(), []);
+    assert_eq!((worker.runtime, worker.priority), (Some(RuntimeName::Sglang), 50));
+    let timeouts: Timeouts = serde_json::from_str(r#"{"idle":"5s","connect":2}"#).expect("they are read");
+    assert_eq!((timeouts.idle, timeouts.connect), (Duration::from_secs(5), Duration::from_secs(2)));
+}

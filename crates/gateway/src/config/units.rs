@@ -70,7 +70,7 @@ pub fn duration_text(value: Duration) -> String {
     let Ok(millis) = u64::try_from(value.as_millis()) else {
         return format!("{}s", value.as_secs());
     };
-    if value.subsec_nanos() % 1_000_000 != 0 {
+    if !value.subsec_nanos().is_multiple_of(1_000_000) {
         return format!("{}s", value.as_secs_f64());
     }
     let unit = DURATIONS.iter().find(|(_, unit)| millis >= *unit && millis.is_multiple_of(*unit));

@@ -38,8 +38,8 @@ pub enum WorkerUrlError {
     /// A port that is none.
     #[error("has a port that is not a number from 1 to 65535")]
     Port,
-    /// A space, a control character, or a host with characters no host has.
-    #[error("has a character that cannot stand in an address")]
+    /// A space, a letter beyond ASCII, or a host with characters no host has.
+    #[error("has a character that cannot stand in an address; use ASCII, and %XX for others in the path")]
     Character,
 }
 
@@ -59,7 +59,8 @@ impl WorkerUrl {
             return Err(WorkerUrlError::Userinfo);
         }
         let host = host_of(authority)?;
-        if path.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        // RFC 3986, section 3.3.
+        if !path.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~!$&'()*+,;=:@%".contains(c)) {
             return Err(WorkerUrlError::Character);
         }
         let path = path.trim_end_matches('/');
@@ -114,7 +115,7 @@ fn host_of(authority: &str) -> Result<&str, WorkerUrlError> {
     let inside = host.strip_prefix('[').and_then(|open| open.strip_suffix(']'));
     let fine = match inside {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_')),
+        None => host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')),
     };
     if !fine {
         return Err(WorkerUrlError::Character);
@@ -182,9 +183,22 @@ mod tests {
             ("http://worker1:65536", "has a port that is not a number from 1 to 65535"),
             ("http://worker1:", "has a port that is not a number from 1 to 65535"),
             ("http://worker1:+80", "has a port that is not a number from 1 to 65535"),
-            ("http://wor ker", "has a character that cannot stand in an address"),
-            ("http://[::x]", "has a character that cannot stand in an address"),
-            ("http://worker1/a b", "has a character that cannot stand in an address"),
+            (
+                "http://wor ker",
+                "has a character that cannot stand in an address; use ASCII, and %XX for others in the path",
+            ),
+            (
+                "http://[::x]",
+                "has a character that cannot stand in an address; use ASCII, and %XX for others in the path",
+            ),
+            (
+                "http://b\u{fc}cher",
+                "has a character that cannot stand in an address; use ASCII, and %XX for others in the path",
+            ),
+            (
+                "http://worker1/a b",
+                "has a character that cannot stand in an address; use ASCII, and %XX for others in the path",
+            ),
         ] {
             assert_eq!(row(given), Err(why.to_owned()), "{given}");
         }

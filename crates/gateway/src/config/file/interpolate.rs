@@ -9,8 +9,8 @@ use crate::config::problem::Problem;
 use std::collections::BTreeMap;
 
 /// Does not repeat what stands there: it may be part of a password.
-const MALFORMED: &str = "`${` begins no reference; write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$${` for \
-     the characters themselves";
+const MALFORMED: &str = "`${` begins no reference; write `${NAME}`, `${NAME:-default}`, `${file:/path}`, \
+                         or `$${` for the characters themselves";
 
 /// Fills in every reference of a document; each that cannot be is a problem naming it.
 pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
@@ -18,7 +18,7 @@ pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, prob
     walk(&mut document.root, &Path::Root, env, &mut missing);
     for (mark, path, message) in missing {
         let place = Some(document.place(&mark, &[]));
-        problems.push(Problem { path, message, place });
+        problems.push(Problem { place, ..Problem::new(path, message) });
     }
 }
 

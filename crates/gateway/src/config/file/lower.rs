@@ -3,114 +3,64 @@
 //! Unknown keys are all collected, not only the first, since a struct's known keys come with the call.
 //! Every other error gets the path and place of the innermost value it concerns.
 
+use super::fail::{Fail, Why, list};
 use super::mask::{HIDDEN, looks_secret, scalars};
 use super::node::{Document, Entry, Node, Scalar, Value};
-use super::path::Path;
+use super::path::{Path, is_within};
 use crate::config::later;
 use crate::config::problem::{Problem, nearest};
 use crate::config::tree::Config;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
 };
 use std::cell::RefCell;
-use std::fmt;
 use std::str::FromStr;
 
-/// Lowers a document over the defaults.
-pub(super) fn lower(document: &Document, problems: &mut Vec<Problem>) -> Option<Config> {
-    let found = RefCell::new(Vec::new());
-    let context = Context { document, found: &found };
-    let root = Lower { node: &document.root, path: &Path::Root, context: &context };
-    let lowered = Config::deserialize(root);
-    problems.append(&mut found.into_inner());
-    match lowered {
-        Ok(config) => Some(config),
-        Err(Fail::Placed(problem)) => {
-            problems.push(*problem);
-            None
+/// Lowers a document over the defaults; nothing when any value is not what it should be.
+///
+/// Serde stops at the first such value. It is then set aside and the rest read again, so that one report
+/// holds them all.
+pub(super) fn lower(document: &mut Document, problems: &mut Vec<Problem>) -> Option<Config> {
+    let mut found: Vec<Problem> = Vec::new();
+    let mut whole = true;
+    let config = loop {
+        let unknown = RefCell::new(Vec::new());
+        let lowered = {
+            let context = Context { document, unknown: &unknown };
+            Config::deserialize(Lower { node: &document.root, path: &Path::Root, context: &context })
+        };
+        for problem in unknown.into_inner() {
+            if !found.contains(&problem) {
+                found.push(problem);
+            }
         }
-        Err(Fail::Bare(why)) => {
-            problems.push(Problem::new("", why.message(None)));
-            None
+        let problem = match lowered {
+            Ok(config) => break whole.then_some(config),
+            Err(Fail::Placed(problem)) => *problem,
+            Err(Fail::Bare(why)) => Problem::new("", why.message(None)),
+        };
+        whole = false;
+        let more = document.set_aside(&problem.path);
+        // A map may only lack a key because that key's value was set aside.
+        if !found.iter().any(|earlier| is_within(&earlier.path, &problem.path)) {
+            found.push(problem);
         }
-    }
+        if !more {
+            break None;
+        }
+    };
+    found.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
+    problems.append(&mut found);
+    config
 }
 
 struct Context<'a> {
     document: &'a Document,
-    found: &'a RefCell<Vec<Problem>>,
-}
-
-/// An error on its way up: bare where serde raised it, placed once it has passed its value.
-#[derive(Debug)]
-enum Fail {
-    Bare(Why),
-    Placed(Box<Problem>),
-}
-
-#[derive(Debug)]
-enum Why {
-    /// What should stand here.
-    Expected(String),
-    /// None of the names that may stand here.
-    UnknownName(&'static [&'static str]),
-    /// A key that must be there.
-    Missing(&'static str),
-    /// In a type's own words.
-    Other(String),
-}
-
-impl Why {
-    fn message(&self, found: Option<&str>) -> String {
-        let found = found.unwrap_or("something else");
-        match self {
-            Self::Expected(expected) => format!("expected {expected}; found {found}"),
-            Self::UnknownName(known) => format!("expected one of {}; found {found}", list(known)),
-            Self::Missing(key) => format!("the key `{key}` is missing; add it"),
-            Self::Other(message) => format!("{message}; found {found}"),
-        }
-    }
-}
-
-fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-impl fmt::Display for Fail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bare(why) => f.write_str(&why.message(None)),
-            Self::Placed(problem) => f.write_str(&problem.message),
-        }
-    }
-}
-
-impl std::error::Error for Fail {}
-
-/// What serde found is left out on purpose: it may be a secret, and the place shows what can be shown.
-impl Error for Fail {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Bare(Why::Other(message.to_string()))
-    }
-
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::Bare(Why::Expected(expected.to_string()))
-    }
-
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::Bare(Why::Expected(expected.to_string()))
-    }
-
-    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-        Self::Bare(Why::UnknownName(known))
-    }
-
-    fn missing_field(key: &'static str) -> Self {
-        Self::Bare(Why::Missing(key))
-    }
+    /// Problems with keys, which do not stop the reading.
+    unknown: &'a RefCell<Vec<Problem>>,
 }
 
 /// One value of the tree, about to be read as some type.
@@ -135,8 +85,10 @@ impl Lower<'_> {
             },
             _ => why.message(Some(&self.found())),
         };
-        let place = Some(self.context.document.place(&self.node.mark, &[]));
-        Fail::Placed(Box::new(Problem { path, message, place }))
+        // A file that is no map at all may be a key file named by mistake.
+        let more = if matches!(self.path, Path::Root) { scalars(self.node) } else { Vec::new() };
+        let place = Some(self.context.document.place(&self.node.mark, &more));
+        Fail::Placed(Box::new(Problem { place, ..Problem::new(path, message) }))
     }
 
     fn unknown_name(self, scalar: &Scalar, known: &[&'static str]) -> String {
@@ -155,11 +107,9 @@ impl Lower<'_> {
             Value::Null => "nothing".into(),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
-            Value::Scalar(Scalar { reference: Some(reference), .. }) => match self.path.is_secret() {
-                true => HIDDEN.into(),
-                false => format!("the value of `{reference}`"),
-            },
-            Value::Scalar(scalar) if self.path.is_secret() || looks_secret(&scalar.text) => HIDDEN.into(),
+            Value::Scalar(_) if self.path.is_secret() || matches!(self.path, Path::Root) => HIDDEN.into(),
+            Value::Scalar(Scalar { reference: Some(reference), .. }) => format!("the value of `{reference}`"),
+            Value::Scalar(scalar) if looks_secret(&scalar.text) => HIDDEN.into(),
             Value::Scalar(scalar) => format!("`{}`", scalar.text.lines().next().unwrap_or_default()),
         }
     }
@@ -182,15 +132,14 @@ impl Lower<'_> {
         known: Option<&[&'static str]>,
         visitor: V,
     ) -> Result<V::Value, Fail> {
-        let mut fields = Fields { entries: Vec::new().into_iter(), value: None, of: self };
         let mut kept = Vec::with_capacity(entries.len());
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| !entry.value.set_aside) {
             match known {
                 Some(known) if !known.contains(&entry.key.as_str()) => self.unknown_key(entry, known),
                 Some(_) | None => kept.push(entry),
             }
         }
-        fields.entries = kept.into_iter();
+        let fields = Fields { entries: kept.into_iter(), value: None, of: self };
         visitor.visit_map(fields).map_err(|fail| self.place(fail))
     }
 
@@ -203,7 +152,7 @@ impl Lower<'_> {
         };
         // A misspelt `api_key` holds a secret all the same.
         let place = Some(self.context.document.place(&entry.mark, &scalars(&entry.value)));
-        self.context.found.borrow_mut().push(Problem { path, message, place });
+        self.context.unknown.borrow_mut().push(Problem { place, ..Problem::new(path, message) });
     }
 }
 
@@ -363,7 +312,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Fail;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fail> {
-        let Some((index, node)) = self.items.next() else { return Ok(None) };
+        let Some((index, node)) = self.items.find(|(_, node)| !node.set_aside) else { return Ok(None) };
         let path = Path::Index(self.of.path, index);
         let item = Lower { node, path: &path, context: self.of.context };
         seed.deserialize(item).map(Some).map_err(|fail| item.place(fail))

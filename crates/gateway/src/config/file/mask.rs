@@ -97,15 +97,24 @@ pub(super) fn show(source: &str, mark: &Mark, mask: &Mask) -> Place {
 /// The line of a mark with nothing but its indentation, its key and its punctuation.
 pub(super) fn show_shape(source: &str, mark: &Mark) -> Place {
     let (_, line) = line_of(source, mark.line);
-    let key_end = line.find(": ").map_or(0, |colon| colon + 1);
-    let bare = line.trim_end().ends_with(':') && !line.contains(['"', '\'', '{', '[']);
-    let (key, rest) = line.split_at(if bare { line.len() } else { key_end });
+    let (key, rest) = line.split_at(key_length(line));
     let indent = rest.len() - rest.trim_start().len();
     let (space, value) = rest.split_at(indent);
     let value = if value.chars().any(char::is_alphanumeric) { HIDDEN } else { value };
     let shown = format!("{key}{space}{value}").replace('\t', " ");
     let before = mark.column.saturating_sub(1).min(shown.chars().count());
     Place { line: mark.line, column: mark.column, shown, before, width: 1 }
+}
+
+/// The bytes of a line up to the colon behind its key. Our keys are lower-case words; what looks
+/// different may be the rest of a broken value.
+fn key_length(line: &str) -> usize {
+    let word = line.trim_start_matches([' ', '\t', '-']);
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_');
+    match rest.strip_prefix(':') {
+        Some(value) if value.is_empty() || value.starts_with([' ', '\t']) => line.len() - value.len(),
+        Some(_) | None => 0,
+    }
 }
 
 /// Where a line (from 1) starts, in bytes, and the line without its end.

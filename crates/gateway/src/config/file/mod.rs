@@ -4,6 +4,7 @@
 //! [`Config`] by a deserializer of our own. A serde library's own errors name neither the key's path
 //! nor the nearest known key, and would quote the very line a credential stands on.
 
+mod fail;
 mod interpolate;
 mod lower;
 mod mask;
@@ -23,6 +24,8 @@ pub(crate) fn read(
     env: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<(Config, Document)> {
+    // A byte order mark would shift every column of the first line.
+    let text = text.trim_start_matches('\u{feff}');
     let mut document = match Document::parse(text) {
         Ok(document) => document,
         Err(problem) => {
@@ -35,7 +38,7 @@ pub(crate) fn read(
     if problems.len() > before {
         return None;
     }
-    let config = lower::lower(&document, problems)?;
+    let config = lower::lower(&mut document, problems)?;
     Some((config, document))
 }
 

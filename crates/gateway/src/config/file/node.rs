@@ -1,10 +1,10 @@
 //! The located tree of one YAML document.
 
 use super::mask::{self, Mask};
-use super::path::Path;
+use super::path::{Path, is_within};
 use crate::config::problem::{Place, Problem};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
+use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 use std::fmt;
 use std::ops::Range;
 
@@ -20,6 +20,8 @@ pub(crate) struct Document {
 pub(super) struct Node {
     pub(super) mark: Mark,
     pub(super) value: Value,
+    /// Left out of further readings; still masked.
+    pub(super) set_aside: bool,
 }
 
 /// A place in the source. Aliased values are marked where they are written, not where they are used.
@@ -75,12 +77,22 @@ impl Document {
         Ok(Self { root, source: source.to_owned() })
     }
 
-    /// Gives a problem found later, by its path alone, the place its value stands at.
+    /// Gives a problem found later, by its path alone, the place its value stands at, or the map that
+    /// lacks it.
     pub(crate) fn locate(&self, problem: Problem) -> Problem {
-        match find(&self.root, &Path::Root, &problem.path) {
-            Some(mark) => Problem { place: Some(self.place(&mark, &[])), ..problem },
-            None => problem,
+        let mut path = problem.path.as_str();
+        while !path.is_empty() {
+            if let Some(mark) = find(&self.root, &Path::Root, path) {
+                return Problem { place: Some(self.place(&mark, &[])), ..problem };
+            }
+            path = path.rfind(['.', '[']).and_then(|end| path.get(..end)).unwrap_or_default();
         }
+        problem
+    }
+
+    /// Leaves the value at a path out of further readings; false when that would leave nothing to read.
+    pub(super) fn set_aside(&mut self, path: &str) -> bool {
+        !path.is_empty() && set_aside(&mut self.root, &Path::Root, path)
     }
 
     /// What to show for a mark; `more` is hidden besides what always is.
@@ -104,7 +116,7 @@ fn find(node: &Node, path: &Path<'_>, wanted: &str) -> Option<Mark> {
     if here == wanted {
         return Some(node.mark.clone());
     }
-    if !wanted.starts_with(&here) {
+    if !is_within(wanted, &here) {
         return None;
     }
     match &node.value {
@@ -118,30 +130,54 @@ fn find(node: &Node, path: &Path<'_>, wanted: &str) -> Option<Mark> {
     }
 }
 
+fn set_aside(node: &mut Node, path: &Path<'_>, wanted: &str) -> bool {
+    let here = path.to_string();
+    if here == wanted {
+        return !std::mem::replace(&mut node.set_aside, true);
+    }
+    if !is_within(wanted, &here) {
+        return false;
+    }
+    match &mut node.value {
+        Value::Null | Value::Scalar(_) => false,
+        Value::List(items) => items
+            .iter_mut()
+            .enumerate()
+            .any(|(index, item)| set_aside(item, &Path::Index(path, index), wanted)),
+        Value::Map(entries) => {
+            entries.iter_mut().any(|entry| set_aside(&mut entry.value, &Path::Key(path, &entry.key), wanted))
+        }
+    }
+}
+
 /// Only the shape of the line is shown: without a tree nobody knows which part of it is a secret.
 fn syntax_problem(source: &str, error: &serde_saphyr::Error) -> Problem {
     let error = error.without_snippet();
-    let message = DefaultMessageFormatter.format_message(error);
+    let message = if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error {
+        format!("the key `{key}` stands twice in one map; keep one")
+    } else {
+        format!("not valid YAML: {}", UserMessageFormatter.format_message(error))
+    };
     let place = error.location().map(|at| mask::show_shape(source, &Mark::from(at)));
-    Problem { path: String::new(), message: format!("not valid YAML: {message}"), place }
+    Problem { place, ..Problem::new("", message) }
 }
 
 impl From<Location> for Mark {
     fn from(at: Location) -> Self {
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let start = number(at.span().byte_offset().unwrap_or(0));
-        let length = number(at.span().byte_len().unwrap_or(0));
-        Self {
-            line: number(at.line()),
-            column: number(at.column()),
-            bytes: start..start.saturating_add(length),
-        }
+        let span = at.span();
+        // Without a span a secret could not be masked; then everything counts as part of it.
+        let bytes = match (span.byte_offset(), span.byte_len()) {
+            (Some(start), Some(length)) => number(start)..number(start.saturating_add(length)),
+            _ => 0..usize::MAX,
+        };
+        Self { line: number(at.line()), column: number(at.column()), bytes }
     }
 }
 
 impl Node {
     fn nothing() -> Self {
-        Self { mark: Mark { line: 1, column: 1, bytes: 0..0 }, value: Value::Null }
+        Self { mark: Mark { line: 1, column: 1, bytes: 0..0 }, value: Value::Null, set_aside: false }
     }
 
     /// Puts back how plain numbers and booleans were spelled, which the YAML reader does not pass on.
@@ -167,7 +203,7 @@ impl Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let Spanned { value, defined, .. } = Spanned::<Value>::deserialize(from)?;
-        Ok(Self { mark: defined.into(), value })
+        Ok(Self { mark: defined.into(), value, set_aside: false })
     }
 }
 
@@ -179,9 +215,14 @@ impl<'de> Deserialize<'de> for Value {
 
 struct AnyValue;
 
-impl AnyValue {
-    fn scalar(text: impl Into<String>, typed: bool) -> Value {
-        Value::Scalar(Scalar { text: text.into(), reference: None, typed })
+impl Value {
+    fn text(text: &str) -> Self {
+        Self::Scalar(Scalar { text: text.to_owned(), reference: None, typed: false })
+    }
+
+    /// A number or a boolean; its spelling is recovered from the source afterwards.
+    fn typed(value: impl fmt::Display) -> Self {
+        Self::Scalar(Scalar { text: value.to_string(), reference: None, typed: true })
     }
 }
 
@@ -197,23 +238,23 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Self::scalar(value.to_string(), true))
+        Ok(Value::typed(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Self::scalar(value, false))
+        Ok(Value::text(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {

@@ -24,6 +24,11 @@ impl Path<'_> {
     }
 }
 
+/// Whether a path leads to something inside another, both as printed.
+pub(super) fn is_within(path: &str, outer: &str) -> bool {
+    outer.is_empty() || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,0 +1,141 @@
+//! What is said of a worker: in the file, by `--worker-urls`, and over the network in `POST /workers`.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use trunkline_core::Secret;
+
+/// One worker, as `workers:`, `--worker-urls` and `POST /workers` describe it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSpec {
+    /// `http://` or `https://`, with or without a trailing `/v1`.
+    pub url: String,
+    /// Sent to this worker and nowhere else; never shown.
+    #[serde(default, skip_serializing)]
+    pub api_key: Option<Secret>,
+    /// What software it is; found out when not said.
+    #[serde(default, alias = "runtime_type")]
+    pub runtime: Option<RuntimeName>,
+    /// Whose API it is; found out from the address when not said.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// Its part in serving.
+    #[serde(default)]
+    pub worker_type: WorkerType,
+    /// 0 to 100; only the highest tier with a ready worker is used.
+    #[serde(default = "default_priority")]
+    pub priority: u8,
+    /// Multiplies its load in cost-aware scores; above 0.
+    #[serde(default = "default_cost")]
+    pub cost: f32,
+    /// Free labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Models it serves; found out when empty.
+    #[serde(default)]
+    pub models: Vec<ModelCard>,
+    /// Overrides of `health` for this worker.
+    #[serde(default)]
+    pub health: WorkerHealth,
+}
+
+impl WorkerSpec {
+    /// A worker of which nothing is known but its address.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            api_key: None,
+            runtime: None,
+            provider: None,
+            worker_type: WorkerType::Regular,
+            priority: default_priority(),
+            cost: default_cost(),
+            labels: BTreeMap::new(),
+            models: Vec::new(),
+            health: WorkerHealth::default(),
+        }
+    }
+}
+
+const fn default_priority() -> u8 {
+    50
+}
+
+const fn default_cost() -> f32 {
+    1.0
+}
+
+/// A model a worker serves: its name, or its name and more.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(untagged, expecting = "expected a model's name or a map with its `id`")]
+pub enum ModelCard {
+    /// Just the name.
+    Name(String),
+    /// With aliases.
+    Card {
+        /// The name.
+        id: String,
+        /// Other names for it.
+        #[serde(default)]
+        aliases: Vec<String>,
+        /// Other fields a card may carry; kept for listings.
+        #[serde(flatten)]
+        more: BTreeMap<String, serde_json::Value>,
+    },
+}
+
+/// What software a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeName {
+    /// SGLang.
+    Sglang,
+    /// vLLM.
+    Vllm,
+    /// TensorRT-LLM.
+    Trtllm,
+    /// MLX.
+    Mlx,
+    /// llama.cpp server.
+    Llamacpp,
+    /// Ollama.
+    Ollama,
+    /// Text Generation Inference.
+    Tgi,
+    /// Anything OpenAI-compatible.
+    Generic,
+    /// A cloud provider: never probed, judged by traffic.
+    External,
+}
+
+/// A worker's part in serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerType {
+    /// Whole requests.
+    #[default]
+    Regular,
+    /// The prefill leg of disaggregated serving.
+    Prefill,
+    /// The decode leg.
+    Decode,
+}
+
+/// Overrides of `health` for one worker.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerHealth {
+    /// See `health.timeout`, in seconds.
+    pub timeout_secs: Option<u64>,
+    /// See `health.interval`, in seconds.
+    pub check_interval_secs: Option<u64>,
+    /// See `health.success_threshold`.
+    pub success_threshold: Option<u32>,
+    /// See `health.failure_threshold`.
+    pub failure_threshold: Option<u32>,
+    /// Never probe it.
+    pub disable_health_check: Option<bool>,
+    /// See `health.drain_settle`, in seconds.
+    pub drain_settle_secs: Option<u64>,
+}
