@@ -16,7 +16,7 @@ mod brain;
 pub mod clock;
 pub mod cloud;
 pub mod engine;
-//pub mod load;
+pub mod load;
 pub mod loopback;
 pub mod mock;
 pub mod script;
