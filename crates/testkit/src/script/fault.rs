@@ -61,7 +61,7 @@ impl Reply {
         Self::events(pieces, Duration::ZERO)
     }
 
-    /// An event stream with one `data:` line of `bytes` bytes; ten million is more than any sane limit.
+    /// An event stream of one `data:` line, `bytes` bytes in all; ten million is over any sane limit.
     #[must_use]
     pub fn long_line(bytes: usize) -> Self {
         let mut line = Vec::with_capacity(bytes + 16);
