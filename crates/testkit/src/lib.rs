@@ -1,1 +1,26 @@
-//! testkit
+//! Simulated upstreams, fault injection and load: everything needed to run, test and measure a gateway
+//! on one machine without keys, accelerators or a network.
+//!
+//! | module | is |
+//! | --- | --- |
+//! | [`engine`] | an inference engine with scheduling, prefix cache and the HTTP surface of a real one |
+//! | [`cloud`] | OpenAI's and Anthropic's APIs, refusals included |
+//! | [`script`] | an upstream that says and breaks exactly what a test tells it to |
+//! | [`mock`] | static bytes as fast as possible, for benchmarks |
+//! | [`load`] | a load generator |
+//!
+//! Nothing here shares code with the gateway, so agreement between the two proves something. All of it
+//! listens on and calls loopback addresses only, and nothing prints.
+
+mod brain;
+pub mod clock;
+pub mod cloud;
+pub mod engine;
+pub mod load;
+pub mod loopback;
+pub mod mock;
+pub mod script;
+mod serve;
+mod wire;
+
+pub use serve::Received;

@@ -1,0 +1,210 @@
+//! Simulated cloud providers: OpenAI's API and Anthropic's, with their authentication, their headers,
+//! their error shapes and, for what gateways get wrong, their refusals. Every request is recorded.
+
+mod anthropic;
+mod openai;
+mod refuse;
+
+pub use refuse::Turns;
+
+use crate::brain::answer::{self, Counts};
+use crate::brain::ask::Ask;
+use crate::brain::words;
+use crate::loopback;
+use crate::serve::{self, Body, Received, Recorder, Server};
+use crate::wire::{Habits, Meta, Wire};
+use futures_util::stream;
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Requests kept for assertions; the oldest leave first.
+const RECORDED: usize = 10_000;
+
+/// Which provider to simulate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`, `/v1/models`.
+    OpenAi,
+    /// `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`.
+    Anthropic,
+}
+
+/// A simulated account with a provider.
+#[derive(Debug, Clone)]
+pub struct CloudConfig {
+    /// Where to listen; loopback only.
+    pub address: SocketAddr,
+    /// The one key that is accepted.
+    pub api_key: String,
+    /// Models served; every other is refused with 404.
+    pub models: Vec<String>,
+    /// Decides the answers together with the prompt.
+    pub seed: u64,
+    /// Time to the first token.
+    pub first_delay: Duration,
+    /// Time between tokens.
+    pub token_delay: Duration,
+    /// How Anthropic treats turns of one role in a row.
+    pub turns: Turns,
+}
+
+impl CloudConfig {
+    /// An account with `provider` whose key is `sk-test`, answering at once.
+    #[must_use]
+    pub fn new(provider: Provider) -> Self {
+        let models: &[&str] = match provider {
+            Provider::OpenAi => &["gpt-4o-mini", "gpt-5-mini", "text-embedding-3-small"],
+            Provider::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
+        };
+        Self {
+            address: loopback::ANY_PORT,
+            api_key: "sk-test".to_owned(),
+            models: models.iter().map(|id| (*id).to_owned()).collect(),
+            seed: 0,
+            first_delay: Duration::ZERO,
+            token_delay: Duration::ZERO,
+            turns: Turns::Merged,
+        }
+    }
+}
+
+/// A running simulated provider; stops when dropped.
+#[derive(Debug)]
+pub struct Cloud {
+    server: Server,
+    recorder: Recorder,
+}
+
+impl Cloud {
+    /// Starts one; must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address is not loopback or is taken.
+    #[expect(
+        clippy::unused_async,
+        reason = "says that a runtime is needed, and leaves room to await readiness"
+    )]
+    pub async fn start(provider: Provider, config: CloudConfig) -> io::Result<Self> {
+        let recorder = Recorder::new(RECORDED);
+        let address = config.address;
+        let account = Arc::new(Account { config, recorder: recorder.clone(), serial: AtomicU64::new(0) });
+        let server = Server::start(address, move |request| {
+            let account = Arc::clone(&account);
+            async move {
+                account.recorder.note(&request);
+                match provider {
+                    Provider::OpenAi => openai::answer(&account, &request).await,
+                    Provider::Anthropic => anthropic::answer(&account, &request).await,
+                }
+            }
+        })?;
+        Ok(Self { server, recorder })
+    }
+
+    /// `http://127.0.0.1:port`, without `/v1`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Every request so far, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Received> {
+        self.recorder.requests()
+    }
+
+    /// Stops listening and cuts what is open.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+#[derive(Debug)]
+struct Account {
+    config: CloudConfig,
+    recorder: Recorder,
+    serial: AtomicU64,
+}
+
+impl Account {
+    fn serves(&self, model: &str) -> bool {
+        self.config.models.iter().any(|known| known == model)
+    }
+
+    /// The unique part of ids; also what `request-id` headers carry.
+    fn next_id(&self) -> String {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}{serial:08x}", words::mix(words::HASH_START, serial ^ self.config.seed))
+    }
+
+    /// Answers a request that passed every check.
+    async fn generate(&self, wire: Wire, ask: &Ask, id: String) -> Response<Body> {
+        let choices = answer::answers(ask, self.config.seed);
+        let counts = answer::count(&choices, answer::prompt(ask).len(), 0);
+        let habits = Habits { reasoning_key: None, null_usage: true };
+        let meta = Meta { id, model: ask.model.clone(), created: crate::engine::now_s(), habits };
+        if !ask.streams {
+            tokio::time::sleep(self.config.first_delay).await;
+            return serve::json(StatusCode::OK, &wire.whole(&meta, &choices, counts));
+        }
+        let mut writer = wire.stream(meta, ask);
+        let mut pieces = vec![(Duration::ZERO, writer.begin(Counts { output: 0, reasoning: 0, ..counts }))];
+        let mut delay = self.config.first_delay;
+        for (nth, choice) in choices.iter().enumerate() {
+            for piece in &choice.pieces {
+                pieces.push((delay, writer.piece(nth, piece)));
+                delay = self.config.token_delay;
+            }
+            pieces.push((Duration::ZERO, writer.close(nth, &choice.finish)));
+        }
+        pieces.push((Duration::ZERO, writer.end(counts)));
+        let pieces = pieces.into_iter().filter(|(_, text)| !text.is_empty());
+        serve::events(stream::unfold(pieces, |mut pieces| async move {
+            let (delay, text) = pieces.next()?;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            Some((text, pieces))
+        }))
+    }
+}
+
+/// Sets `name` on `response`; values that are no header values are left out.
+fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// An error in Anthropic's shape, type chosen by status.
+pub(crate) fn anthropic_error(status: StatusCode, message: &str, request_id: &str) -> Value {
+    let kind = match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        code if code < 500 => "invalid_request_error",
+        _ => "api_error",
+    };
+    let error = json!({"type": "error", "error": {"type": kind, "message": message}});
+    match error {
+        Value::Object(mut error) if !request_id.is_empty() => {
+            error.insert("request_id".to_owned(), request_id.into());
+            Value::Object(error)
+        }
+        error => error,
+    }
+}

@@ -1,0 +1,164 @@
+//! Writes answers in the four dialects the simulated servers speak, whole and streamed. Shapes follow
+//! the vendors' published API references; nothing here is shared with the gateway's codecs.
+
+pub(crate) mod chat;
+pub(crate) mod completion;
+pub(crate) mod embedding;
+pub(crate) mod messages;
+pub(crate) mod responses;
+
+use crate::brain::answer::{Choice, Counts, Finish, Piece};
+use crate::brain::ask::{self, Ask, BadAsk};
+use serde_json::Value;
+
+/// What the head of an answer says.
+#[derive(Debug, Clone)]
+pub(crate) struct Meta {
+    /// Unique part of every id in the answer.
+    pub(crate) id: String,
+    pub(crate) model: String,
+    /// Seconds since the Unix epoch.
+    pub(crate) created: u64,
+    pub(crate) habits: Habits,
+}
+
+/// Where speakers of one dialect differ.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habits {
+    /// The chat field for reasoning text; `None` when only its token count is shown.
+    pub(crate) reasoning_key: Option<&'static str>,
+    /// Whether chunks before the last carry `"usage": null` when usage was asked for.
+    pub(crate) null_usage: bool,
+}
+
+/// A generation endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Chat,
+    Completion,
+    Responses,
+    Messages,
+}
+
+impl Wire {
+    /// The dialect spoken at `path`.
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/v1/chat/completions" => Some(Self::Chat),
+            "/v1/completions" => Some(Self::Completion),
+            "/v1/responses" => Some(Self::Responses),
+            "/v1/messages" => Some(Self::Messages),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn read(self, body: &Value) -> Result<Ask, BadAsk> {
+        match self {
+            Self::Chat => ask::chat(body),
+            Self::Completion => ask::completion(body),
+            Self::Responses => ask::responses(body),
+            Self::Messages => ask::messages(body),
+        }
+    }
+
+    /// The whole answer.
+    pub(crate) fn whole(self, meta: &Meta, choices: &[Choice], counts: Counts) -> Value {
+        match self {
+            Self::Chat => chat::whole(meta, choices, counts),
+            Self::Completion => completion::whole(meta, choices, counts),
+            Self::Responses => responses::whole(meta, choices, counts),
+            Self::Messages => messages::whole(meta, choices, counts),
+        }
+    }
+
+    /// A writer for the streamed answer.
+    pub(crate) fn stream(self, meta: Meta, ask: &Ask) -> Stream {
+        match self {
+            Self::Chat => Stream::Chat(chat::Stream::new(meta, ask)),
+            Self::Completion => Stream::Completion(completion::Stream::new(meta, ask)),
+            Self::Responses => Stream::Responses(Box::new(responses::Stream::new(meta))),
+            Self::Messages => Stream::Messages(messages::Stream::new(meta)),
+        }
+    }
+}
+
+/// A streamed answer being written: `begin`, then pieces, `close` for each choice, `end`.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Chat(chat::Stream),
+    Completion(completion::Stream),
+    Responses(Box<responses::Stream>),
+    Messages(messages::Stream),
+}
+
+impl Stream {
+    /// What comes before the first token; `counts` has no output yet.
+    pub(crate) fn begin(&mut self, counts: Counts) -> String {
+        match self {
+            Self::Chat(stream) => stream.begin(),
+            Self::Completion(_) => String::new(),
+            Self::Responses(stream) => stream.begin(),
+            Self::Messages(stream) => stream.begin(counts),
+        }
+    }
+
+    /// One token of answer number `choice`.
+    pub(crate) fn piece(&mut self, choice: usize, piece: &Piece) -> String {
+        match self {
+            Self::Chat(stream) => stream.piece(choice, piece),
+            Self::Completion(stream) => stream.piece(choice, piece),
+            Self::Responses(stream) => stream.piece(piece),
+            Self::Messages(stream) => stream.piece(piece),
+        }
+    }
+
+    /// Answer number `choice` is complete.
+    pub(crate) fn close(&mut self, choice: usize, finish: &Finish) -> String {
+        match self {
+            Self::Chat(stream) => stream.close(choice, finish),
+            Self::Completion(stream) => stream.close(choice, finish),
+            Self::Responses(stream) => stream.close(finish),
+            Self::Messages(stream) => stream.close(finish),
+        }
+    }
+
+    /// The end of the stream.
+    pub(crate) fn end(&mut self, counts: Counts) -> String {
+        match self {
+            Self::Chat(stream) => stream.end(counts),
+            Self::Completion(stream) => stream.end(counts),
+            Self::Responses(stream) => stream.end(counts),
+            Self::Messages(stream) => stream.end(counts),
+        }
+    }
+}
+
+/// An event without a name, as OpenAI's older endpoints send them.
+fn data(value: &Value) -> String {
+    format!("data: {value}\n\n")
+}
+
+/// An event named after its `type`, as Responses and Messages send them.
+fn named(value: &Value) -> String {
+    format!("event: {}\ndata: {value}\n\n", ask::text(value, "type"))
+}
+
+/// Usage in the form of chat and completions.
+fn openai_usage(counts: Counts) -> Value {
+    serde_json::json!({
+        "prompt_tokens": counts.prompt,
+        "completion_tokens": counts.output,
+        "total_tokens": counts.prompt + counts.output,
+        "prompt_tokens_details": {"cached_tokens": counts.cached},
+        "completion_tokens_details": {"reasoning_tokens": counts.reasoning},
+    })
+}
+
+/// `finish_reason` of chat and completions.
+fn openai_finish(finish: &Finish) -> &'static str {
+    match finish {
+        Finish::Stop | Finish::StopString(_) => "stop",
+        Finish::Length => "length",
+        Finish::Calls => "tool_calls",
+    }
+}
