@@ -93,7 +93,10 @@ mod tests {
         for (n, endpoint) in ENDPOINTS.iter().enumerate() {
             assert_eq!(endpoint.index, n, "{}", endpoint.path);
             assert_eq!(upstream_path(endpoint.dialect), endpoint.path);
-            assert_eq!(dialect_of_path(endpoint.path) == Dialect::AnthropicMessages, endpoint.name == "messages");
+            assert_eq!(
+                dialect_of_path(endpoint.path) == Dialect::AnthropicMessages,
+                endpoint.name == "messages"
+            );
         }
     }
 }

@@ -19,7 +19,8 @@ pub fn fresh(prefix: &str) -> String {
 #[must_use]
 pub fn of_request(headers: &HeaderMap, names: &[String], prefix: &str) -> RequestId {
     let given = names.iter().find_map(|name| headers.get(name.as_str())?.to_str().ok());
-    let harmless = |id: &&str| !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic());
+    let harmless =
+        |id: &&str| !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic());
     RequestId::new(given.filter(harmless).map_or_else(|| fresh(prefix), str::to_owned))
 }
 

@@ -1,4 +1,19 @@
-//! Trunkline's server: configuration, command line, and everything that answers a request.
+//! Trunkline's server: configuration, command line, the walk every inference request takes, the fleet of
+//! workers, and the administrative surface around them.
 
+pub mod admin;
+pub mod app;
+pub mod body;
 pub mod cli;
 pub mod config;
+mod cors;
+pub mod endpoint;
+pub mod fault;
+pub mod fleet;
+pub mod ids;
+pub mod log;
+pub mod metrics;
+pub mod server;
+pub mod shared;
+pub mod snapshot;
+pub mod walk;

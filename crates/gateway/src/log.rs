@@ -107,8 +107,10 @@ pub fn install(settings: &Log, filter: Option<&str>, sink: &Arc<LogSink>) {
     let own = format!("warn,trunkline={level},trunkline_gateway={level},trunkline_upstream={level}");
     let filter = tracing_subscriber::EnvFilter::try_new(filter.unwrap_or(&own))
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(&own));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(SinkWriter(Arc::clone(sink))).with_ansi(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(SinkWriter(Arc::clone(sink)))
+        .with_ansi(false);
     // A second installation in one process (tests) keeps the first.
     let _ = if settings.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
 }
@@ -142,7 +144,12 @@ mod tests {
 
     #[test]
     fn a_full_buffer_loses_lines_and_counts_them() {
-        let sink = LogSink { buffers: vec![Mutex::default()], lost: AtomicU64::new(0), stop: AtomicBool::new(false), writer: Mutex::new(None) };
+        let sink = LogSink {
+            buffers: vec![Mutex::default()],
+            lost: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            writer: Mutex::new(None),
+        };
         for _ in 0..9 {
             sink.append(0, |buffer| buffer.extend_from_slice(&[b'x'; 1 << 20]));
         }

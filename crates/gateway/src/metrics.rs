@@ -5,8 +5,8 @@
 
 use crate::endpoint::{ENDPOINTS, Endpoint};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use std::sync::OnceLock;
 
@@ -118,11 +118,20 @@ impl Metrics {
                 buckets,
                 &["model", "endpoint"],
             )?,
-            ttft: seconds("ttft_seconds", "From a streamed request's arrival to its first content.", buckets, &["model"])?,
+            ttft: seconds(
+                "ttft_seconds",
+                "From a streamed request's arrival to its first content.",
+                buckets,
+                &["model"],
+            )?,
             itl: seconds("itl_seconds", "Between two pieces of streamed content.", &itl_bounds, &["model"])?,
             tokens: counter("tokens_total", "Tokens as upstreams count them.", &["model", "direction"])?,
             retries: counter("retries_total", "Attempts after the first.", &["model"])?,
-            errors: counter("request_errors_total", "Requests answered with an error.", &["endpoint", "error"])?,
+            errors: counter(
+                "request_errors_total",
+                "Requests answered with an error.",
+                &["endpoint", "error"],
+            )?,
             attempts: counter("attempts_total", "Attempts on workers.", &["worker", "outcome"])?,
             in_flight: gauge("in_flight_requests", "Requests being served, streams until their last byte.")?,
             queued: gauge("queued_requests", "Requests waiting for admission.")?,
@@ -134,7 +143,11 @@ impl Metrics {
             reloads: counter("config_reloads_total", "Configuration reloads.", &["result"])?,
             probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,
             worker_health: gauges("worker_state", "1 for the state a worker is in.", &["worker", "state"])?,
-            worker_in_flight: gauges("worker_in_flight_requests", "Calls in flight on a worker.", &["worker"])?,
+            worker_in_flight: gauges(
+                "worker_in_flight_requests",
+                "Calls in flight on a worker.",
+                &["worker"],
+            )?,
             upstream_open: gauge("upstream_connections", "Connections open to upstreams.")?,
             upstream_opened: gauge("upstream_connections_opened", "Connections ever opened to upstreams.")?,
             upstream_reused: gauge("upstream_connections_reused", "Calls that found a connection standing.")?,

@@ -52,7 +52,16 @@ impl Shared {
         let mut seal = [0; 32];
         seal.iter_mut().for_each(|byte| *byte = fastrand::u8(..));
         let stopping = watch::Sender::new(false);
-        Arc::new(Self { fleet, metrics, connector, counts, log, seal, stopping, draining: AtomicBool::new(false) })
+        Arc::new(Self {
+            fleet,
+            metrics,
+            connector,
+            counts,
+            log,
+            seal,
+            stopping,
+            draining: AtomicBool::new(false),
+        })
     }
 
     /// Whether a stop was asked for: readiness says no from here on.
@@ -70,10 +79,15 @@ impl Shared {
     #[must_use]
     pub fn render_metrics(&self) -> Vec<u8> {
         let snapshot = self.fleet.snapshot();
-        let worker = |w: &Arc<crate::fleet::worker::Worker>| (Arc::clone(w), w.load.health().name(), w.load.in_flight());
+        let worker = |w: &Arc<crate::fleet::worker::Worker>| {
+            (Arc::clone(w), w.load.health().name(), w.load.in_flight())
+        };
         let workers: Vec<_> = snapshot.workers.iter().map(worker).collect();
         self.metrics.render(&Readings {
-            workers: workers.iter().map(|(worker, state, load)| (worker.id.as_str(), *state, *load)).collect(),
+            workers: workers
+                .iter()
+                .map(|(worker, state, load)| (worker.id.as_str(), *state, *load))
+                .collect(),
             upstream: (self.counts.open(), self.counts.opened(), self.counts.reused()),
             log_lost: self.log.lost(),
         })

@@ -107,11 +107,14 @@ impl Snapshot {
                 }
             }
             if worker.models.is_empty() {
-                wild.entry(worker.provider.as_deref().unwrap_or_default()).or_default().push(Arc::clone(worker));
+                wild.entry(worker.provider.as_deref().unwrap_or_default())
+                    .or_default()
+                    .push(Arc::clone(worker));
             }
         }
         heirlooms.by_model.retain(|name, _| {
-            servers.contains_key(name.as_str()) || name.strip_prefix('*').is_some_and(|p| wild.contains_key(p))
+            servers.contains_key(name.as_str())
+                || name.strip_prefix('*').is_some_and(|p| wild.contains_key(p))
         });
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
             let (policy, model) = heirlooms
@@ -125,8 +128,12 @@ impl Snapshot {
                 .or_insert_with(|| (Arc::new(policy_of(&config)), Arc::new(metrics.model(&name))));
             Arc::new(ModelEntry::new(name, workers, policy, model))
         };
-        let models = servers.into_iter().map(|(name, list)| (name.to_owned(), entry(name.to_owned(), list))).collect();
-        let wild = wild.into_iter().map(|(provider, list)| (provider.into(), entry(format!("*{provider}"), list))).collect();
+        let models =
+            servers.into_iter().map(|(name, list)| (name.to_owned(), entry(name.to_owned(), list))).collect();
+        let wild = wild
+            .into_iter()
+            .map(|(provider, list)| (provider.into(), entry(format!("*{provider}"), list)))
+            .collect();
         Self { config, revision, workers, admission, models, wild }
     }
 
@@ -170,7 +177,8 @@ impl Snapshot {
     }
 
     fn unknown(&self, model: &str) -> Fault {
-        let names = self.models.keys().map(String::as_str).chain(self.config.aliases.keys().map(String::as_str));
+        let names =
+            self.models.keys().map(String::as_str).chain(self.config.aliases.keys().map(String::as_str));
         let mut close: Vec<(f64, &str)> = names
             .map(|name| (strsim::jaro_winkler(&model.to_lowercase(), &name.to_lowercase()), name))
             .filter(|(likeness, _)| *likeness > 0.7)
@@ -191,7 +199,12 @@ impl Snapshot {
 }
 
 impl ModelEntry {
-    fn new(name: String, mut workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
+    fn new(
+        name: String,
+        mut workers: Vec<Arc<Worker>>,
+        policy: &Arc<Policy>,
+        metrics: &Arc<ModelMetrics>,
+    ) -> Self {
         // Stable, so that workers of one tier keep their order of registration.
         workers.sort_by_key(|worker| std::cmp::Reverse(worker.spec.priority));
         let lane = |dialect: &Dialect| {

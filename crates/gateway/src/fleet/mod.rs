@@ -7,7 +7,7 @@
 mod watch;
 pub mod worker;
 
-use crate::config::{Config, Problem, WorkerSpec};
+use crate::config::{Config, WorkerSpec};
 use crate::metrics::Metrics;
 use crate::snapshot::{Heirlooms, Snapshot};
 use crate::walk::admit::Admission;
@@ -72,7 +72,13 @@ impl Fleet {
         let mut state = State::default();
         let admission = Arc::new(Admission::new(&config.limits));
         let snapshot = Snapshot::build(config, 0, Vec::new(), admission, &mut state.heirlooms, &metrics);
-        Arc::new(Self { snapshot: ArcSwap::from_pointee(snapshot), state: Mutex::new(state), metrics, control, pool })
+        Arc::new(Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            state: Mutex::new(state),
+            metrics,
+            control,
+            pool,
+        })
     }
 
     /// What a request is decided by now.
@@ -118,7 +124,9 @@ impl Fleet {
         let mut state = self.lock();
         let before = state.find(id)?;
         if !same_place(&before.spec.url, &spec.url) {
-            return Err(FleetError::Invalid("url cannot be changed; remove the worker and add the other one".into()));
+            return Err(FleetError::Invalid(
+                "url cannot be changed; remove the worker and add the other one".into(),
+            ));
         }
         let mut after = Worker::new(before.id.clone(), spec, &config, Arc::clone(&before.load))
             .map_err(|e| FleetError::Invalid(format!("url {e}")))?;
@@ -175,15 +183,20 @@ impl Fleet {
                 .into_iter()
                 .map(|worker| {
                     // Keys of providers and the like come from the configuration.
-                    let fresh = Worker::new(worker.id.clone(), worker.spec.clone(), &config, Arc::clone(&worker.load));
+                    let fresh = Worker::new(
+                        worker.id.clone(),
+                        worker.spec.clone(),
+                        &config,
+                        Arc::clone(&worker.load),
+                    );
                     match fresh {
-                        Ok(fresh) => Arc::new(Worker {
-                            endpoint: Arc::clone(&worker.endpoint),
-                            engine: worker.engine,
-                            models: worker.models.clone(),
-                            labels: worker.labels.clone(),
-                            ..fresh
-                        }),
+                        Ok(mut fresh) => {
+                            fresh.endpoint = Arc::clone(&worker.endpoint);
+                            fresh.engine = worker.engine;
+                            fresh.models.clone_from(&worker.models);
+                            fresh.labels.clone_from(&worker.labels);
+                            Arc::new(fresh)
+                        }
                         Err(_) => worker,
                     }
                 })
@@ -310,6 +323,6 @@ fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
 }
 
 fn check(spec: &WorkerSpec) -> Result<(), FleetError> {
-    let problems: Vec<String> = spec.validate().iter().map(Problem::to_string).collect();
+    let problems: Vec<String> = spec.validate().iter().map(|p| format!("{} {}", p.path, p.message)).collect();
     if problems.is_empty() { Ok(()) } else { Err(FleetError::Invalid(problems.join("; "))) }
 }

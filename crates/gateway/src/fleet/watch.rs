@@ -28,7 +28,9 @@ pub(super) async fn watch(fleet: Arc<Fleet>, id: WorkerId) {
     let mut machine = HealthMachine::new(worker.load.health());
     drop(worker);
     for round in 1u32.. {
-        let Some((worker, config)) = fleet.current(&id).zip(Some(fleet.snapshot().config.clone())) else { return };
+        let Some((worker, config)) = fleet.current(&id).zip(Some(fleet.snapshot().config.clone())) else {
+            return;
+        };
         if !worker.is_probed(&config) || machine.health() == Health::Failed {
             // Settings may change by a reload.
             sleep(worker.probe_interval(&config)).await;

@@ -58,7 +58,12 @@ impl Worker {
     ///
     /// # Errors
     /// When its URL cannot be used.
-    pub fn new(id: WorkerId, spec: WorkerSpec, config: &Config, load: Arc<Load>) -> Result<Self, WorkerUrlError> {
+    pub fn new(
+        id: WorkerId,
+        spec: WorkerSpec,
+        config: &Config,
+        load: Arc<Load>,
+    ) -> Result<Self, WorkerUrlError> {
         let url = WorkerUrl::parse(&spec.url)?;
         let endpoint = Endpoint::parse(url.base()).map_err(|_| WorkerUrlError::Character)?;
         let provider = provider_of(&spec, &url, config);
@@ -109,7 +114,8 @@ impl Worker {
         if self.is_external() {
             return asked;
         }
-        let serves = |served: &&Served| served.id == asked || served.aliases.iter().any(|alias| alias == asked);
+        let serves =
+            |served: &&Served| served.id == asked || served.aliases.iter().any(|alias| alias == asked);
         self.models.iter().find(serves).map_or(asked, |served| &served.id)
     }
 
@@ -140,7 +146,11 @@ impl Worker {
     /// Time between two probes.
     #[must_use]
     pub fn probe_interval(&self, config: &Config) -> Duration {
-        self.spec.health.check_interval_secs.map_or(config.health.interval, Duration::from_secs).max(Duration::from_millis(100))
+        self.spec
+            .health
+            .check_interval_secs
+            .map_or(config.health.interval, Duration::from_secs)
+            .max(Duration::from_millis(100))
     }
 
     /// How long one probe may take.

@@ -26,7 +26,8 @@ pub(crate) fn accept(snapshot: Arc<Snapshot>, request: Request<Incoming>) -> Res
     }
     let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size > limits.head_bytes {
-        let message = format!("request head is over {} bytes; send fewer or shorter headers", limits.head_bytes);
+        let message =
+            format!("request head is over {} bytes; send fewer or shorter headers", limits.head_bytes);
         return Err(Fault::new(FaultKind::HeadTooLarge, message));
     }
     if let Some(length) = content_length(&head.headers)

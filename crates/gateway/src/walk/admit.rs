@@ -110,7 +110,8 @@ impl Admission {
     /// Whether `limits` would make the same; then the one with requests in it stays.
     #[must_use]
     pub fn is_like(&self, limits: &Limits) -> bool {
-        (self.bound, self.queue, self.timeout) == (limits.concurrent_requests, limits.queue, limits.queue_timeout)
+        (self.bound, self.queue, self.timeout)
+            == (limits.concurrent_requests, limits.queue, limits.queue_timeout)
     }
 
     /// A place, held until it is dropped; `None` where there is no bound.
@@ -167,10 +168,20 @@ mod tests {
             ("open, none", &[][..], None, Ok(None)),
             ("open, bearer", &[("authorization", "Bearer sk-1")], None, Ok(Some("sk-1"))),
             ("open, lower case", &[("authorization", "bearer sk-1")], None, Ok(Some("sk-1"))),
-            ("open, both: x-api-key wins", &[("authorization", "Bearer a"), ("x-api-key", "b")], None, Ok(Some("b"))),
+            (
+                "open, both: x-api-key wins",
+                &[("authorization", "Bearer a"), ("x-api-key", "b")],
+                None,
+                Ok(Some("b")),
+            ),
             ("gateway key as bearer", &[("authorization", "Bearer gw")], Some(&gateway), Ok(None)),
             ("gateway key as x-api-key", &[("x-api-key", "gw")], Some(&gateway), Ok(None)),
-            ("both keys", &[("x-api-key", "gw"), ("authorization", "Bearer sk-1")], Some(&gateway), Ok(Some("sk-1"))),
+            (
+                "both keys",
+                &[("x-api-key", "gw"), ("authorization", "Bearer sk-1")],
+                Some(&gateway),
+                Ok(Some("sk-1")),
+            ),
             (
                 "explicit upstream key",
                 &[("authorization", "Bearer gw"), ("x-upstream-authorization", "Bearer sk-2")],
@@ -181,7 +192,8 @@ mod tests {
             ("missing", &[], Some(&gateway), Err(())),
             ("basic is no key", &[("authorization", "Basic gw")], Some(&gateway), Err(())),
         ] {
-            let headers = HeaderMap::from_iter(headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())));
+            let headers =
+                HeaderMap::from_iter(headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())));
             let got = identify(&headers, gateway).map(|caller| caller.key).map_err(|fault| {
                 assert_eq!(fault.kind, FaultKind::Authentication, "{what}");
                 assert!(!fault.message.contains("nope"), "{what}");

@@ -39,7 +39,9 @@ impl Merge {
                     each(event);
                 }
             }
-            Event::Open { part: number, open, .. } => each(Event::Open { part: part(number), choice: nth, open }),
+            Event::Open { part: number, open, .. } => {
+                each(Event::Open { part: part(number), choice: nth, open })
+            }
             Event::Delta { part: number, delta } => each(Event::Delta { part: part(number), delta }),
             Event::Close { part: number } => each(Event::Close { part: part(number) }),
             Event::Logprobs { dialect, raw, .. } => each(Event::Logprobs { choice: nth, dialect, raw }),
@@ -82,7 +84,9 @@ pub(crate) fn merge(replies: Vec<Reply>) -> Option<Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline_core::{Choice, Delta, Finish, FinishReason, Fold, Item, ItemKind, Message, Part, Role, unfold};
+    use trunkline_core::{
+        Choice, Delta, Finish, FinishReason, Fold, Item, ItemKind, Message, Part, Role, unfold,
+    };
 
     fn reply(text: &str) -> Reply {
         let message = Message { role: Role::Assistant, name: None, id: None, parts: vec![Part::text(text)] };

@@ -107,7 +107,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 /// Takes out of an upstream's headers what must not reach the client.
 pub(crate) fn response_headers(mut headers: HeaderMap) -> HeaderMap {
     // The connection may name further headers that are its own.
-    if let Some(named) = headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).map(str::to_owned) {
+    if let Some(named) =
+        headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    {
         for name in named.split(',') {
             headers.remove(name.trim());
         }
@@ -127,7 +129,11 @@ pub(crate) fn translated_headers(headers: &HeaderMap) -> HeaderMap {
             || name.starts_with("x-ratelimit-")
             || name.starts_with("anthropic-ratelimit-")
     };
-    headers.iter().filter(|(name, _)| keeps(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    headers
+        .iter()
+        .filter(|(name, _)| keeps(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -147,11 +153,41 @@ mod tests {
     #[test]
     fn keys_go_where_they_belong() {
         for (what, worker, caller, want, ours) in [
-            ("caller beats stored", worker("https://api.openai.com", None, Some("sk-stored")), Some("sk-mine"), Some("sk-mine"), false),
-            ("foreign caller key stays", worker("https://api.openai.com", None, Some("sk-stored")), Some("sk-ant-mine"), Some("sk-stored"), true),
-            ("no caller", worker("https://api.anthropic.com", None, Some("sk-ant-s")), None, Some("sk-ant-s"), true),
-            ("nothing to send", worker("https://api.anthropic.com", None, None), Some("sk-proj-x"), None, false),
-            ("engine: stored counts", worker("http://w1:8000", None, Some("local")), Some("mine"), Some("local"), true),
+            (
+                "caller beats stored",
+                worker("https://api.openai.com", None, Some("sk-stored")),
+                Some("sk-mine"),
+                Some("sk-mine"),
+                false,
+            ),
+            (
+                "foreign caller key stays",
+                worker("https://api.openai.com", None, Some("sk-stored")),
+                Some("sk-ant-mine"),
+                Some("sk-stored"),
+                true,
+            ),
+            (
+                "no caller",
+                worker("https://api.anthropic.com", None, Some("sk-ant-s")),
+                None,
+                Some("sk-ant-s"),
+                true,
+            ),
+            (
+                "nothing to send",
+                worker("https://api.anthropic.com", None, None),
+                Some("sk-proj-x"),
+                None,
+                false,
+            ),
+            (
+                "engine: stored counts",
+                worker("http://w1:8000", None, Some("local")),
+                Some("mine"),
+                Some("local"),
+                true,
+            ),
             ("engine: nobody's key", worker("http://w1:8000", None, None), Some("mine"), Some("mine"), false),
             ("engine: a provider's key", worker("http://w1:8000", None, None), Some("sk-ant-x"), None, false),
         ] {

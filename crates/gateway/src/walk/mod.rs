@@ -33,7 +33,11 @@ use std::sync::Arc;
 use trunkline_core::Fault;
 
 /// Answers one inference request.
-pub async fn serve(local: Arc<Local>, endpoint: &'static Endpoint, request: Request<Incoming>) -> Response<Body> {
+pub async fn serve(
+    local: Arc<Local>,
+    endpoint: &'static Endpoint,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let snapshot = local.shared.fleet.snapshot();
     let mut ledger = Ledger::open(local, endpoint, &snapshot.config, request.headers());
     match steps(&mut ledger, snapshot, request).await {

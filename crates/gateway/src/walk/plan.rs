@@ -26,7 +26,9 @@ pub(crate) struct Plan {
 pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Fault> {
     let Some((asked, _)) = question.scanned.model.as_ref().filter(|(name, _)| !name.trim().is_empty()) else {
         let message = "`model` is missing; name the model that should answer (GET /v1/models lists them)";
-        return Err(Fault::new(FaultKind::InvalidRequest, message).at("model").code("missing_required_parameter"));
+        return Err(Fault::new(FaultKind::InvalidRequest, message)
+            .at("model")
+            .code("missing_required_parameter"));
     };
     let asked = Model::new(asked.as_str());
     let resolved = question.snapshot.resolve(asked.as_str());

@@ -67,7 +67,9 @@ async fn next_piece(body: &mut Incoming, patience: Duration) -> Result<Option<By
                     return Ok(Some(data));
                 }
             }
-            Some(Err(_)) => return Err(Fault::new(FaultKind::InvalidRequest, "body broke off before its end")),
+            Some(Err(_)) => {
+                return Err(Fault::new(FaultKind::InvalidRequest, "body broke off before its end"));
+            }
         }
     }
 }

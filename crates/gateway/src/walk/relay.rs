@@ -182,7 +182,9 @@ impl Flow {
     /// How a client in the middle of the answer is told that it failed.
     fn tell(&mut self, fault: &Fault, ledger: &Ledger) -> Option<Bytes> {
         match self {
-            Self::Splice(_) => Some(write_stream_error(ledger.endpoint.dialect, fault, ledger.id.as_str()).into()),
+            Self::Splice(_) => {
+                Some(write_stream_error(ledger.endpoint.dialect, fault, ledger.id.as_str()).into())
+            }
             Self::Copy { .. } => None,
             Self::Translate(translate) => {
                 let mut out = Vec::new();

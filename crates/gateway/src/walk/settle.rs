@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use prometheus::local::LocalHistogram;
 use serde::Serialize;
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -50,7 +50,8 @@ pub(crate) struct Ledger {
     losses: u32,
     ttft: Option<Duration>,
     last_content: Option<Instant>,
-    itl: Option<Box<LocalHistogram>>,
+    /// Gaps seen so far; in a mutex only to be shareable, it is never locked.
+    itl: Option<Box<Mutex<LocalHistogram>>>,
 }
 
 /// What became of one attempt.
@@ -149,9 +150,9 @@ impl Ledger {
             None => self.ttft = Some(now.duration_since(self.began)),
             Some(before) => {
                 if self.itl.is_none() {
-                    self.itl = self.lane.as_ref().map(|lane| Box::new(lane.metrics.itl.local()));
+                    self.itl = self.lane.as_ref().map(|lane| Box::new(Mutex::new(lane.metrics.itl.local())));
                 }
-                if let Some(itl) = &self.itl {
+                if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
                     itl.observe(now.duration_since(before).as_secs_f64());
                 }
             }
@@ -197,7 +198,7 @@ impl Ledger {
                 metrics.output.inc_by(usage.output_total.unwrap_or(0));
             }
         }
-        if let Some(itl) = &self.itl {
+        if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
             itl.flush();
         }
         if let Some(json) = self.log {
@@ -208,7 +209,13 @@ impl Ledger {
     fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, json: bool) {
         let line = Line {
             timestamp: timestamp(SystemTime::now()),
-            level: if status >= 500 { "ERROR" } else if status >= 400 { "WARN" } else { "INFO" },
+            level: if status >= 500 {
+                "ERROR"
+            } else if status >= 400 {
+                "WARN"
+            } else {
+                "INFO"
+            },
             target: "trunkline::access",
             request_id: self.id.as_str(),
             tenant: self.tenant.as_ref().map_or("anonymous", TenantId::as_str),
@@ -257,7 +264,13 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     ledger.answers(head.status.as_u16());
     ledger.sent(body.len());
     ledger.done();
-    ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, fault::class(fault.kind)]).inc();
+    ledger
+        .local
+        .shared
+        .metrics
+        .errors
+        .with_label_values(&[ledger.endpoint.name, fault::class(fault.kind)])
+        .inc();
     Response::from_parts(head, body.into())
 }
 
@@ -312,7 +325,7 @@ impl Line<'_> {
         out.push(b' ');
         out.extend_from_slice(self.level.as_bytes());
         out.extend_from_slice(b" access");
-        let mut text = |out: &mut Vec<u8>, key: &str, value: &str| {
+        let text = |out: &mut Vec<u8>, key: &str, value: &str| {
             out.push(b' ');
             out.extend_from_slice(key.as_bytes());
             out.push(b'=');
@@ -402,12 +415,47 @@ fn timestamp(now: SystemTime) -> String {
 /// made up.
 fn known_parameter(path: &str) -> &'static str {
     const KNOWN: [&str; 41] = [
-        "messages", "system", "tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature",
-        "top_p", "top_k", "min_p", "typical_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
-        "seed", "logit_bias", "stop", "stop_sequences", "n", "logprobs", "top_logprobs", "max_tokens",
-        "max_completion_tokens", "reasoning_effort", "reasoning", "thinking", "output_config", "cache_control",
-        "prompt_cache_key", "user", "metadata", "service_tier", "prediction", "modalities", "audio", "verbosity",
-        "web_search_options", "store", "container", "context_management", "safety_identifier",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "typical_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+        "seed",
+        "logit_bias",
+        "stop",
+        "stop_sequences",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "max_tokens",
+        "max_completion_tokens",
+        "reasoning_effort",
+        "reasoning",
+        "thinking",
+        "output_config",
+        "cache_control",
+        "prompt_cache_key",
+        "user",
+        "metadata",
+        "service_tier",
+        "prediction",
+        "modalities",
+        "audio",
+        "verbosity",
+        "web_search_options",
+        "store",
+        "container",
+        "context_management",
+        "safety_identifier",
     ];
     let first = path.split(['.', '[']).next().unwrap_or_default();
     KNOWN.iter().find(|known| **known == first).copied().unwrap_or("other")
@@ -442,7 +490,9 @@ mod tests {
 
     #[test]
     fn labels_are_from_a_closed_set() {
-        for (path, label) in [("seed", "seed"), ("messages[3].name", "messages"), ("made_up_by_a_client", "other")] {
+        for (path, label) in
+            [("seed", "seed"), ("messages[3].name", "messages"), ("made_up_by_a_client", "other")]
+        {
             assert_eq!(known_parameter(path), label);
         }
     }

@@ -84,7 +84,8 @@ impl Parsed {
             return Ok(());
         }
         let refuse = |why: &str| {
-            let message = format!("an image is given by an http: address, which its provider does not take; {why}");
+            let message =
+                format!("an image is given by an http: address, which its provider does not take; {why}");
             Fault::new(FaultKind::Unsupported, message).code("unsupported_content")
         };
         if !settings.fetch_media {
@@ -93,7 +94,8 @@ impl Parsed {
         if urls.len() > MOST {
             return Err(refuse("and these are too many to fetch; send them inline"));
         }
-        let limits = media::Limits { bytes: settings.fetch_bytes, timeout: FETCH, private: settings.fetch_private };
+        let limits =
+            media::Limits { bytes: settings.fetch_bytes, timeout: FETCH, private: settings.fetch_private };
         for url in urls {
             let local = &ledger.local;
             let media = media::fetch(&local.shared.connector, &local.pool, &url, limits)

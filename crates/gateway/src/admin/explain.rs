@@ -1,0 +1,61 @@
+//! `POST /admin/v1/explain`: where a request would go, and why, without sending it.
+
+use super::{json, refuse};
+use crate::endpoint::{ENDPOINTS, dialect_of_path};
+use crate::shared::Shared;
+use crate::walk::plan::explain as explain_plan;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use std::sync::Arc;
+use trunkline_core::{Dialect, Fault, FaultKind};
+use trunkline_dialect::scan::Scan;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    /// The endpoint the body would be sent to; chat when not said.
+    endpoint: Option<String>,
+}
+
+/// Takes a request body as it would be sent to `?endpoint=` and explains it.
+pub(super) async fn explain(
+    State(shared): State<Arc<Shared>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = asked.endpoint.unwrap_or_else(|| {
+        let anthropic = headers.contains_key("anthropic-version");
+        if anthropic { "/v1/messages" } else { "/v1/chat/completions" }.to_owned()
+    });
+    match explained(&shared, &path, &body) {
+        Ok(explanation) => json(StatusCode::OK, &explanation),
+        Err(fault) => refuse(&fault, dialect_of_path(&path)),
+    }
+}
+
+fn explained(shared: &Shared, path: &str, body: &[u8]) -> Result<crate::walk::plan::Explanation, Fault> {
+    let dialect = dialect_named(path)?;
+    let snapshot = shared.fleet.snapshot();
+    let mut scan = Scan::new(snapshot.config.limits.json_depth);
+    let invalid =
+        |error: trunkline_dialect::scan::ScanError| Fault::new(FaultKind::InvalidRequest, error.to_string());
+    scan.push(body).map_err(invalid)?;
+    let scanned = scan.finish().map_err(invalid)?;
+    let Some((model, _)) = scanned.model else {
+        return Err(Fault::new(FaultKind::InvalidRequest, "`model` is missing").at("model"));
+    };
+    explain_plan(&snapshot, &model, dialect)
+}
+
+/// The dialect of an endpoint, by path or name.
+pub(crate) fn dialect_named(endpoint: &str) -> Result<Dialect, Fault> {
+    let matches = |e: &&crate::endpoint::Endpoint| e.path == endpoint || e.name == endpoint;
+    ENDPOINTS.iter().find(matches).map(|e| e.dialect).ok_or_else(|| {
+        let known: Vec<_> = ENDPOINTS.iter().map(|e| e.name).collect();
+        let message = format!("endpoint is unknown; it may be {} or their paths", known.join(", "));
+        Fault::new(FaultKind::InvalidRequest, message).at("endpoint")
+    })
+}

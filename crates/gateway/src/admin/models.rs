@@ -1,0 +1,88 @@
+//! Which models can be asked for, in the shape the caller's dialect lists them.
+
+use super::{dialect_of, json, refuse};
+use crate::endpoint::ENDPOINTS;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json as object};
+use std::sync::Arc;
+use trunkline_core::{Dialect, Fault};
+use trunkline_dialect::speaks;
+
+/// `GET /v1/models`.
+pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let snapshot = shared.fleet.snapshot();
+    let models = snapshot.listing();
+    let data: Vec<Value> = models.iter().map(|(id, owner)| entry(&headers, id, owner)).collect();
+    let body = if is_anthropic(&headers) {
+        let (first, last) = (models.first().map(|m| m.0), models.last().map(|m| m.0));
+        object!({"data": data, "first_id": first, "last_id": last, "has_more": false})
+    } else {
+        object!({"object": "list", "data": data})
+    };
+    json(StatusCode::OK, &body)
+}
+
+/// `GET /v1/models/{id}`; ids may hold slashes.
+pub(super) async fn one(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Response {
+    let snapshot = shared.fleet.snapshot();
+    match find(&snapshot, &id) {
+        Ok(owner) => json(StatusCode::OK, &entry(&headers, &id, &owner)),
+        Err(fault) => refuse(&fault, dialect_of("/v1/models", &headers)),
+    }
+}
+
+fn find(snapshot: &Snapshot, id: &str) -> Result<String, Fault> {
+    let entry = snapshot.model(snapshot.resolve(id))?;
+    Ok(entry.workers.first().map_or("", |worker| worker.owner()).to_owned())
+}
+
+fn entry(headers: &HeaderMap, id: &str, owner: &str) -> Value {
+    if is_anthropic(headers) {
+        // When a model was made is not known here; the field may not be left out.
+        object!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"})
+    } else {
+        object!({"id": id, "object": "model", "created": 0, "owned_by": owner})
+    }
+}
+
+fn is_anthropic(headers: &HeaderMap) -> bool {
+    headers.contains_key("anthropic-version")
+}
+
+/// `GET /v1/capabilities`: what this build can do, endpoint by upstream dialect.
+pub(super) async fn capabilities() -> Response {
+    let cell = |client: Dialect, upstream: Dialect| {
+        if client == upstream {
+            "splice"
+        } else if client.kind() == upstream.kind() && speaks(client) && speaks(upstream) {
+            "translate"
+        } else {
+            "unsupported"
+        }
+    };
+    let endpoints: Vec<Value> = ENDPOINTS
+        .iter()
+        .map(|endpoint| {
+            let upstreams: serde_json::Map<String, Value> = Dialect::ALL
+                .iter()
+                .map(|upstream| (upstream.name().to_owned(), Value::from(cell(endpoint.dialect, *upstream))))
+                .collect();
+            object!({"method": "POST", "path": endpoint.path, "dialect": endpoint.dialect.name(), "upstreams": upstreams})
+        })
+        .collect();
+    let body = object!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "endpoints": endpoints,
+        "policies": ["round_robin", "random", "power_of_two"],
+        "worker_schemes": ["http", "https"],
+    });
+    json(StatusCode::OK, &body)
+}

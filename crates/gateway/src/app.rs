@@ -1,0 +1,191 @@
+//! The process: puts everything together, serves until told to stop, reloads when told to.
+
+use crate::config::{self, Config, Sources, WorkerSpec};
+use crate::fleet::Fleet;
+use crate::log::LogSink;
+use crate::metrics::Metrics;
+use crate::server::{self, Serving};
+use crate::shared::Shared;
+use crate::{admin, log};
+use anyhow::Context as _;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::AbortHandle;
+use tower_service::Service as _;
+use trunkline_dialect::provider::PROVIDERS;
+use trunkline_upstream::{ConnectionCounts, Connector, ConnectorSettings, Pool, PoolSettings};
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Everything it shares.
+    pub shared: Arc<Shared>,
+    serving: Serving,
+    metrics: Option<AbortHandle>,
+}
+
+/// Starts a gateway on the runtime of the caller, which watches workers; serving has threads of its own.
+///
+/// # Errors
+/// When an address or a certificate cannot be used.
+pub async fn start(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Running> {
+    add_providers_with_keys(&mut config);
+    let connector = Arc::new(Connector::new(ConnectorSettings {
+        timeout: config.timeouts.connect,
+        ca_certs: config.upstream.ca_certs.clone(),
+        http2_prior_knowledge: config.upstream.http2_prior_knowledge,
+    }));
+    if config.workers.iter().any(|worker| worker.url.starts_with("https:")) {
+        connector.prepare_tls()?;
+    }
+    let counts = Arc::new(ConnectionCounts::default());
+    let settings = PoolSettings { idle: 8, idle_timeout: config.upstream.idle_timeout };
+    let pool = Pool::new(Arc::clone(&connector), settings, Arc::clone(&counts));
+    let metrics =
+        Arc::new(Metrics::new(&config.metrics.duration_buckets).context("metrics.duration_buckets")?);
+    let config = Arc::new(config);
+    let fleet = Fleet::new(Arc::clone(&config), Arc::clone(&metrics), Handle::current(), pool);
+    let shared = Shared::new(Arc::clone(&fleet), metrics, connector, counts, sink);
+    for spec in &config.workers {
+        fleet.add(spec.clone()).with_context(|| format!("worker {}", spec.url))?;
+    }
+    let extra = match config.metrics.port {
+        0 => None,
+        port => Some(metrics_listener(SocketAddr::new(config.metrics.host, port), &shared).await?),
+    };
+    let serving = server::start(&shared, &config)?;
+    tracing::info!(address = %serving.address, workers = config.workers.len(), "serving");
+    Ok(Running { shared, serving, metrics: extra })
+}
+
+impl Running {
+    /// Where clients reach it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.serving.address
+    }
+
+    /// Stops: nobody new is let in, what is under way may finish within the grace period.
+    pub async fn stop(self) {
+        let Self { shared, serving, metrics } = self;
+        shared.drain();
+        shared.stopping.send_replace(true);
+        // Threads end when their connections have; waiting for them must not keep the fleet from working.
+        let ended = tokio::task::spawn_blocking(|| serving.join()).await;
+        if ended.is_err() {
+            tracing::error!("serving threads could not be waited for");
+        }
+        shared.fleet.close();
+        if let Some(metrics) = metrics {
+            metrics.abort();
+        }
+    }
+}
+
+/// Serves until SIGINT or SIGTERM; SIGHUP reads `sources` again.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: Config, sources: &Sources) -> anyhow::Result<()> {
+    let sink = LogSink::start(server::threads(&config));
+    log::install(&config.log, config.log.filter.as_deref(), &sink);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(config, sources, Arc::clone(&sink)));
+    sink.close();
+    result
+}
+
+async fn serve(config: Config, sources: &Sources, sink: Arc<LogSink>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = start(config, sink).await?;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&running.shared, sources),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("stopping: finishing what is under way");
+    running.stop().await;
+    Ok(())
+}
+
+/// Reads the configuration again. A bad one changes nothing and is told in the log.
+fn reload(shared: &Shared, sources: &Sources) {
+    match config::load(sources) {
+        Ok(mut config) => {
+            add_providers_with_keys(&mut config);
+            warn_of_fixed(&shared.fleet.snapshot().config, &config);
+            shared.fleet.reconfigure(Arc::new(config));
+            shared.metrics.reloads.with_label_values(&["taken"]).inc();
+            tracing::info!("configuration reloaded");
+        }
+        Err(error) => {
+            shared.metrics.reloads.with_label_values(&["refused"]).inc();
+            tracing::error!("configuration not reloaded, the old one stays in force:\n{error}");
+        }
+    }
+}
+
+/// Tells of changes that only a restart brings into force.
+fn warn_of_fixed(old: &Config, new: &Config) {
+    let fixed = [
+        ("listen.host", old.listen.host != new.listen.host),
+        ("listen.port", old.listen.port != new.listen.port),
+        ("listen.tls_cert", old.listen.tls_cert != new.listen.tls_cert),
+        ("listen.tls_key", old.listen.tls_key != new.listen.tls_key),
+        ("metrics.host", old.metrics.host != new.metrics.host),
+        ("metrics.port", old.metrics.port != new.metrics.port),
+        ("metrics.duration_buckets", old.metrics.duration_buckets != new.metrics.duration_buckets),
+        ("runtime", old.runtime.threads != new.runtime.threads || old.runtime.layout != new.runtime.layout),
+        ("timeouts.connect", old.timeouts.connect != new.timeouts.connect),
+        ("upstream", old.upstream.ca_certs != new.upstream.ca_certs),
+        ("log.level", old.log.level != new.log.level),
+    ];
+    for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
+        tracing::warn!(key, "changed, but only a restart brings it into force");
+    }
+}
+
+/// With keys of providers and nothing else, their public addresses are the workers.
+fn add_providers_with_keys(config: &mut Config) {
+    if config.igw || !config.workers.is_empty() {
+        return;
+    }
+    for provider in PROVIDERS.iter().filter(|provider| !provider.dialects.is_empty()) {
+        if let Some(domain) =
+            provider.domains.first().filter(|_| config.provider_keys.contains_key(provider.id))
+        {
+            config.workers.push(WorkerSpec::new(format!("https://api.{domain}")));
+        }
+    }
+}
+
+async fn metrics_listener(address: SocketAddr, shared: &Arc<Shared>) -> anyhow::Result<AbortHandle> {
+    let why = || format!("cannot listen on {address} for metrics; set --prometheus-port, 0 for none");
+    let listener = TcpListener::bind(address).await.with_context(why)?;
+    let router = admin::metrics_router(Arc::clone(shared));
+    let task = tokio::spawn(async move {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else { continue };
+            let router = router.clone();
+            tokio::spawn(async move {
+                let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                    router.clone().call(request.map(axum::body::Body::new))
+                });
+                // A scraper that went away is its own concern.
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    Ok(task.abort_handle())
+}

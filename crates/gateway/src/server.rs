@@ -1,0 +1,302 @@
+//! Sockets to requests: one listener and one runtime per serving thread, or one of each for all.
+//!
+//! Each request goes to the walk when its path is an inference endpoint, else to the administrative
+//! surface. A connection is one task; it ends with its last answer once a stop was asked for.
+
+use crate::body::Body;
+use crate::config::{Config, Layout};
+use crate::shared::{Local, Shared};
+use crate::{admin, cors, endpoint, fault, ids, walk};
+use axum::Router;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use trunkline_core::{Fault, FaultKind};
+use trunkline_upstream::{Pool, PoolSettings};
+
+/// How long a connection may be idle or take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How often pools are swept.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Serving threads, and where they listen.
+#[derive(Debug)]
+pub struct Serving {
+    /// The address clients reach.
+    pub address: SocketAddr,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// Binds and starts serving.
+///
+/// # Errors
+/// When the address or the certificate cannot be used.
+pub fn start(shared: &Arc<Shared>, config: &Config) -> anyhow::Result<Serving> {
+    use anyhow::Context as _;
+    let count = threads(config);
+    let wanted = SocketAddr::new(config.listen.host, config.listen.port);
+    let context = || format!("cannot listen on {wanted}; is another process there?");
+    let tls = match (&config.listen.tls_cert, &config.listen.tls_key) {
+        (Some(cert), Some(key)) => Some(acceptor(cert, key).context("cannot set up TLS for the listener")?),
+        (_, _) => None,
+    };
+    let share = config.runtime.layout == Layout::PerCore && count > 1;
+    let first = bind(wanted, share).with_context(context)?;
+    let address = first.local_addr().with_context(context)?;
+    let mut sockets = vec![first];
+    if share {
+        for _ in 1..count {
+            sockets.push(bind(address, true).with_context(context)?);
+        }
+    }
+    let mut handles = Vec::new();
+    for (thread, socket) in sockets.into_iter().enumerate() {
+        let mut builder = match config.runtime.layout {
+            Layout::PerCore => tokio::runtime::Builder::new_current_thread(),
+            Layout::Shared => {
+                let mut builder = tokio::runtime::Builder::new_multi_thread();
+                builder.worker_threads(count);
+                builder
+            }
+        };
+        let runtime = builder.enable_all().thread_name("serve").build()?;
+        let listener = Listener { thread, socket, tls: tls.clone(), shared: Arc::clone(shared) };
+        let settings = PoolSettings {
+            idle: config.upstream.idle_connections,
+            idle_timeout: config.upstream.idle_timeout,
+        };
+        let serve = move || runtime.block_on(listener.serve(settings));
+        handles.push(std::thread::Builder::new().name(format!("serve-{thread}")).spawn(serve)?);
+    }
+    Ok(Serving { address, threads: handles })
+}
+
+/// How many threads serve.
+#[must_use]
+pub fn threads(config: &Config) -> usize {
+    if config.runtime.threads > 0 {
+        return config.runtime.threads;
+    }
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+impl Serving {
+    /// Waits until every connection has ended.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a serving thread panicked");
+            }
+        }
+    }
+}
+
+fn bind(address: SocketAddr, share: bool) -> std::io::Result<TcpListenerSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if share {
+        // Each thread has its own queue of new connections; the kernel spreads them by address.
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+type TcpListenerSocket = std::net::TcpListener;
+
+fn acceptor(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
+    let certs = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certs, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// One thread's listener.
+struct Listener {
+    thread: usize,
+    socket: TcpListenerSocket,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+}
+
+impl Listener {
+    async fn serve(self, settings: PoolSettings) {
+        let listener = match TcpListener::from_std(self.socket) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "listener could not be used");
+                return;
+            }
+        };
+        let pool = Pool::new(Arc::clone(&self.shared.connector), settings, Arc::clone(&self.shared.counts));
+        let local = Arc::new(Local {
+            thread: self.thread,
+            shared: Arc::clone(&self.shared),
+            pool: Arc::clone(&pool),
+        });
+        let server = Arc::new(Server { admin: admin::router(Arc::clone(&self.shared)), local });
+        let mut stopping = self.shared.stopping.subscribe();
+        let for_connections = stopping.clone();
+        let mut sweep = tokio::time::interval(SWEEP);
+        // Every connection holds a clone; when all are gone, so is the work.
+        let (alive, mut done) = tokio::sync::mpsc::channel::<Infallible>(1);
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let connection = Connection { server: Arc::clone(&server), stopping: for_connections.clone(), _alive: alive.clone() };
+                        tokio::spawn(connection.serve(stream, self.tls.clone()));
+                    }
+                    Err(error) => {
+                        // Out of descriptors, most likely: give those in use a moment to come back.
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                _ = sweep.tick() => pool.sweep(),
+                _ = stopping.wait_for(|stop| *stop) => break,
+            }
+        }
+        drop((listener, alive));
+        let grace = self.shared.fleet.snapshot().config.listen.shutdown_grace;
+        if tokio::time::timeout(grace, done.recv()).await.is_err() {
+            tracing::warn!(?grace, "connections were still open when the grace period ended");
+        }
+    }
+}
+
+/// What answers the requests of one thread's connections.
+struct Server {
+    local: Arc<Local>,
+    admin: Router,
+}
+
+struct Connection {
+    server: Arc<Server>,
+    stopping: watch::Receiver<bool>,
+    _alive: tokio::sync::mpsc::Sender<Infallible>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        // Without it, an answer's last packet would wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        match tls {
+            None => {
+                let http2 = begins_http2(&stream).await;
+                self.drive(stream, http2).await;
+            }
+            Some(tls) => match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    self.drive(Box::new(stream), http2).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => {}
+            },
+        }
+    }
+
+    async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, http2: bool) {
+        let Self { server, mut stopping, _alive } = self;
+        let service = service_fn(move |request| {
+            // Boxed so that its memory is given back as soon as the answer begins: a stream may be held
+            // for minutes, and the walk is no longer needed then.
+            let answer: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
+                Box::pin(Arc::clone(&server).answer(request));
+            answer
+        });
+        let stop = async move {
+            // The sender lives as long as the process.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        let result = if http2 {
+            let mut connection = pin!(
+                http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .serve_connection(TokioIo::new(stream), service)
+            );
+            tokio::select! {
+                biased;
+                result = &mut connection => result,
+                () = stop => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        } else {
+            let mut connection = pin!(
+                http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_TIMEOUT)
+                    .serve_connection(TokioIo::new(stream), service)
+            );
+            tokio::select! {
+                biased;
+                result = &mut connection => result,
+                () = stop => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a client connection ended");
+        }
+    }
+}
+
+/// Whether a plain connection begins with HTTP/2's preface.
+async fn begins_http2(stream: &TcpStream) -> bool {
+    let mut start = [0; 3];
+    // A first packet shorter than that only comes from a slow typist; HTTP/1 will do.
+    let peeked = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut start)).await;
+    matches!(peeked, Ok(Ok(3))) && start == *b"PRI"
+}
+
+impl Server {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let origin = cors::origin(request.headers());
+        let mut response = match endpoint::at(request.uri().path()) {
+            Some(endpoint) if *request.method() == endpoint::METHOD => {
+                walk::serve(Arc::clone(&self.local), endpoint, request).await
+            }
+            Some(endpoint) if *request.method() != http::Method::OPTIONS => {
+                let message = format!("{} takes POST only", endpoint.path);
+                let fault = Fault::new(FaultKind::MethodNotAllowed, message);
+                let mut response =
+                    fault::answer(&fault, endpoint.dialect, &ids::fresh("req-")).map(Body::from);
+                response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static("POST"));
+                response
+            }
+            Some(_) | None => admin::answer(&self.admin, request).await,
+        };
+        if let Some(origin) = origin {
+            let snapshot = self.local.shared.fleet.snapshot();
+            cors::allow(response.headers_mut(), &origin, &snapshot.config.listen.cors_origins);
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,584 @@
+//! Stage 5: picks a worker, sends, waits for the answer to begin; tries again elsewhere while nothing has
+//! reached the client. Retries, credentials and the choice between splicing and translating are here and
+//! nowhere else.
+
+use super::fan;
+use super::forward::{self, Credential};
+use super::plan::Plan;
+use super::relay::{Flow, Leg, Splice, Step, Translate, broke_off};
+use super::settle::{Ledger, Outcome, WARNINGS, warnings};
+use super::translate::{Parsed, context};
+use crate::fleet::worker::Worker;
+use crate::snapshot::{Passage, passage};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response};
+use smallvec::SmallVec;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+use trunkline_core::{
+    Dialect, Fault, FaultKind, Fold, Health, LoadGuard, Losses, Origin, Prompt, WorkerId, unfold,
+};
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::tap::{StreamTap, tap_reply};
+use trunkline_dialect::{StreamReader, StreamWriter, Written, read_error, read_reply, speaks, write_reply};
+use trunkline_route::Backoff;
+use trunkline_upstream::{Answer, AnswerBody, UpstreamError};
+
+/// An answer that is ready to be relayed.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) content: Content,
+}
+
+/// The body of an answer.
+pub(crate) enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// Its beginning, and where the rest comes from.
+    Flow { flow: Flow, primed: Option<Bytes>, idle: Duration },
+}
+
+/// Why an attempt gave the client nothing.
+struct Failure {
+    outcome: Outcome,
+    /// Whether another attempt may do better.
+    retry: bool,
+    /// How long the upstream asked us to wait.
+    wait: Option<Duration>,
+    /// What the client gets if there is no other attempt.
+    last: Result<Answered, Fault>,
+}
+
+/// Whole answers up to this size are held until they are complete, so that one that breaks off can still
+/// become a proper error or be asked for elsewhere.
+const HELD: usize = 256 << 10;
+/// Error answers are read up to this size.
+const LONGEST_ERROR: usize = 1 << 20;
+
+/// Gets an answer.
+///
+/// # Errors
+/// What the last attempt came to, or that there was nobody to attempt it on.
+pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
+    let retry = &plan.question.snapshot.config.retry;
+    let backoff = Backoff {
+        attempts: retry.attempts,
+        initial: retry.initial_backoff,
+        max: retry.max_backoff,
+        multiplier: retry.multiplier,
+        jitter: retry.jitter,
+    };
+    let lane = &plan.lane;
+    let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
+    let mut parsed = None;
+    let mut done = 0;
+    loop {
+        let pick = |tried: &[WorkerId]| {
+            lane.policy.pick(&Prompt::default(), &lane.candidates, tried, fastrand::u64(..))
+        };
+        let candidate = pick(&tried).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
+        let worker = lane.workers.get(candidate.slot).ok_or_else(nobody_left)?;
+        ledger.guards.push(LoadGuard::new(&candidate.load));
+        done += 1;
+        let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
+            Ok(answered) => {
+                ledger.attempted(&worker.id, Outcome::Status(answered.status.as_u16()));
+                return Ok(answered);
+            }
+            Err(failure) => failure,
+        };
+        ledger.guards.clear();
+        ledger.attempted(&worker.id, failure.outcome);
+        tried.push(worker.id.clone());
+        let is_other =
+            |c: &trunkline_core::Candidate| c.load.health() == Health::Ready && !tried.contains(&c.id);
+        let same_worker = !lane.candidates.iter().any(is_other);
+        let delay = backoff.delay(done, failure.wait, same_worker, fastrand::f64());
+        match delay.filter(|_| failure.retry) {
+            None => return failure.last,
+            Some(delay) => {
+                tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");
+                tokio::time::sleep(delay).await;
+            }
+        }
+    }
+}
+
+fn nobody_left() -> Fault {
+    let message = "the model's workers went away while the request was tried; try again";
+    let mut fault = Fault::new(FaultKind::Unavailable, message).code("no_available_workers");
+    fault.retry_after = Some(Duration::from_secs(1));
+    fault
+}
+
+async fn attempt(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    parsed: &mut Option<Parsed>,
+) -> Result<Answered, Failure> {
+    let dialect = ledger.endpoint.dialect;
+    match passage(dialect, worker) {
+        Passage::Splice => {
+            let body = splice(plan, worker, dialect);
+            let answer = send(ledger, plan, worker, dialect, &body, &[]).await?;
+            if is_stream(&answer.head) && plan.question.scanned.stream {
+                splice_stream(ledger, plan, answer).await
+            } else {
+                splice_whole(ledger, plan, answer).await
+            }
+        }
+        Passage::Translate(to) => {
+            if parsed.is_none() {
+                *parsed = Some(Parsed::read(dialect, &plan.question.body).map_err(refused)?);
+            }
+            let Some(parsed) = parsed.as_mut() else { return Err(refused(nobody_left())) };
+            let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
+            ledger.lost(&losses, to.name());
+            let context = context(ledger, plan, parsed.include_usage());
+            translate(ledger, plan, worker, Translation { to, written, losses, context }).await
+        }
+        // `plan` only offers workers with a passage.
+        Passage::Closed => Err(refused(nobody_left())),
+    }
+}
+
+/// The client's body with the fields that are ours put right.
+fn splice(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
+    let scanned = &plan.question.scanned;
+    let mut edits: SmallVec<[_; 2]> = SmallVec::new();
+    let config = &plan.question.snapshot.config;
+    let streams_usage = matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
+    if scanned.stream && config.translate.force_include_usage && streams_usage {
+        match &scanned.stream_options {
+            // The client's own options are its own.
+            Some(_) => {}
+            None => {
+                let field: &[u8] = br#""stream_options":{"include_usage":true},"#;
+                edits.push((scanned.inside..scanned.inside, Bytes::from_static(field)));
+            }
+        }
+    }
+    let name = worker.name_for(plan.model.as_str());
+    if name != plan.asked.as_str()
+        && let Some((_, range)) = &scanned.model
+    {
+        let mut text = Vec::with_capacity(name.len() + 2);
+        trunkline_dialect::json::escape(&mut text, name);
+        edits.push((range.clone(), text.into()));
+    }
+    if edits.is_empty() { plan.question.body.clone() } else { plan.question.body.splice(&edits) }
+}
+
+/// Sends a request; an answer with an error status becomes a [`Failure`].
+async fn send(
+    ledger: &Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    to: Dialect,
+    body: &Rope,
+    extra: &[(&'static str, String)],
+) -> Result<Answer, Failure> {
+    let question = &plan.question;
+    let config = &question.snapshot.config;
+    let credential = forward::credential(worker, question.caller_key.as_ref());
+    let dialects = (ledger.endpoint.dialect, to);
+    let headers =
+        || forward::request_headers(&question.head.headers, worker, dialects, credential, &ledger.id, extra);
+    let Some(path) = worker.path(to) else { return Err(refused(nobody_left())) };
+    let first_byte = config.timeouts.first_byte;
+    let answer = ledger
+        .local
+        .pool
+        .send(&worker.endpoint, Method::POST, path, headers, body, first_byte)
+        .await
+        .map_err(|error| unanswered(ledger, worker, &error))?;
+    if answer.head.status.is_success() {
+        return Ok(answer);
+    }
+    let idle = config.timeouts.idle;
+    Err(error_answer(ledger, worker, to, credential, answer, idle).await)
+}
+
+fn is_stream(head: &response::Parts) -> bool {
+    let kind =
+        head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.trim_start().get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// A stream that passes untouched, committed to once its first bytes are there.
+async fn splice_stream(ledger: &mut Ledger, plan: &Plan, answer: Answer) -> Result<Answered, Failure> {
+    let Answer { head, body } = answer;
+    let idle = plan.question.snapshot.config.timeouts.idle;
+    let mut flow = Flow::Splice(Box::new(Splice::new(body, StreamTap::new(ledger.endpoint.dialect))));
+    let first = prime(&mut flow, ledger, idle).await?;
+    let failed = if let Flow::Splice(splice) = &flow { splice.has_failed() } else { false };
+    if failed {
+        // The first thing said was that it failed. If nobody else does better, the client gets it as said.
+        let content = Content::Flow { flow, primed: Some(first), idle };
+        let last = Ok(Answered { status: head.status, headers: stream_headers(head.headers), content });
+        return Err(Failure { outcome: Outcome::Failed("stream_error"), retry: true, wait: None, last });
+    }
+    let content = Content::Flow { flow, primed: Some(first), idle };
+    Ok(Answered { status: head.status, headers: stream_headers(head.headers), content })
+}
+
+/// Reads until the answer has really begun. A failure before that can still be tried elsewhere.
+async fn prime(flow: &mut Flow, ledger: &mut Ledger, idle: Duration) -> Result<Bytes, Failure> {
+    let mut ready = BytesMut::new();
+    loop {
+        let step = tokio::time::timeout(idle, poll_fn(|cx| flow.poll(cx, ledger))).await;
+        match step {
+            Ok(Step::Data(data)) if ready.is_empty() && flow.has_content() => return Ok(data),
+            Ok(Step::Data(data)) => {
+                ready.extend_from_slice(&data);
+                if flow.has_content() {
+                    return Ok(ready.freeze());
+                }
+            }
+            // The next poll of the flow says so again.
+            Ok(Step::End) => return Ok(ready.freeze()),
+            Ok(Step::Failed(fault)) => {
+                let retry = is_retryable(&fault);
+                return Err(Failure {
+                    outcome: Outcome::Failed("cut"),
+                    retry,
+                    wait: fault.retry_after,
+                    last: Err(fault),
+                });
+            }
+            Err(_) => {
+                let fault = Fault::new(
+                    FaultKind::Timeout,
+                    "the upstream's answer went silent before it really began",
+                );
+                return Err(Failure {
+                    outcome: Outcome::Failed("idle_timeout"),
+                    retry: false,
+                    wait: None,
+                    last: Err(fault),
+                });
+            }
+        }
+    }
+}
+
+/// Whether a failure inside a stream might not happen elsewhere.
+const fn is_retryable(fault: &Fault) -> bool {
+    matches!(
+        fault.kind,
+        FaultKind::Upstream | FaultKind::Overloaded | FaultKind::RateLimit | FaultKind::Unavailable
+    )
+}
+
+/// A whole answer that passes untouched.
+async fn splice_whole(ledger: &mut Ledger, plan: &Plan, answer: Answer) -> Result<Answered, Failure> {
+    let dialect = ledger.endpoint.dialect;
+    let Answer { head, mut body } = answer;
+    let idle = plan.question.snapshot.config.timeouts.idle;
+    let mut pieces: SmallVec<[Bytes; 2]> = SmallVec::new();
+    let mut size = 0;
+    while size <= HELD {
+        match next(&mut body, idle).await {
+            Ok(Some(data)) => {
+                size += data.len();
+                pieces.push(data);
+            }
+            Ok(None) => {
+                let whole = join(&pieces, size);
+                return Ok(whole_answer(ledger, plan, head, whole, dialect));
+            }
+            Err(error) => return Err(broken(&error)),
+        }
+    }
+    let primed = Some(join(&pieces, size));
+    let flow = Flow::Copy { body, tail: Vec::new() };
+    let headers = forward::response_headers(head.headers);
+    Ok(Answered { status: head.status, headers, content: Content::Flow { flow, primed, idle } })
+}
+
+fn whole_answer(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    head: response::Parts,
+    whole: Bytes,
+    dialect: Dialect,
+) -> Answered {
+    // A client that asked for a stream gets one, also from an upstream that answered in one piece.
+    if plan.question.scanned.stream
+        && speaks(dialect)
+        && let Ok(reply) = read_reply(dialect, &whole)
+        && let Ok(mut writer) = StreamWriter::new(dialect, context(ledger, plan, true))
+    {
+        let mut out = Vec::new();
+        unfold(&reply, |event| writer.write(event, &mut out));
+        ledger.usage = reply.usage;
+        let headers = stream_headers(forward::translated_headers(&head.headers));
+        return Answered { status: head.status, headers, content: Content::Whole(out.into()) };
+    }
+    let tapped = tap_reply(dialect, std::slice::from_ref(&whole));
+    ledger.usage = tapped.usage;
+    ledger.finish = tapped.finish.map(Into::into);
+    let mut headers = forward::response_headers(head.headers);
+    headers.remove(header::CONTENT_LENGTH);
+    Answered { status: head.status, headers, content: Content::Whole(whole) }
+}
+
+/// A call in another dialect, and what is needed to bring its answer back.
+struct Translation {
+    to: Dialect,
+    written: Written,
+    losses: Losses,
+    context: trunkline_dialect::Context,
+}
+
+async fn translate(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    translation: Translation,
+) -> Result<Answered, Failure> {
+    let Translation { to, written, losses, context } = translation;
+    let Written { body, headers: extra, restore, fan_out } = written;
+    let body = Rope::from(body);
+    let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
+    let mut answers: SmallVec<[Answer; 1]> = SmallVec::new();
+    if legs == 1 {
+        answers.push(send(ledger, plan, worker, to, &body, &extra).await?);
+    } else {
+        let load = Arc::clone(&worker.load);
+        ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
+        let shared = &*ledger;
+        let sends = (0..legs).map(|_| send(shared, plan, worker, to, &body, &extra));
+        for answer in futures_util::future::join_all(sends).await {
+            answers.push(answer?);
+        }
+    }
+    let idle = plan.question.snapshot.config.timeouts.idle;
+    let limits = &plan.question.snapshot.config.limits;
+    let dialect = ledger.endpoint.dialect;
+    let first_head = answers.first().map(|answer| answer.head.headers.clone()).unwrap_or_default();
+    let mut headers = forward::translated_headers(&first_head);
+    if let Some(warnings) = warnings(&losses) {
+        headers.insert(WARNINGS, warnings);
+    }
+    let streams = plan.question.scanned.stream;
+    if streams && answers.iter().all(|answer| is_stream(&answer.head)) {
+        let mut legs = SmallVec::new();
+        for answer in answers {
+            let reader = StreamReader::new(to, limits.event_bytes).map_err(refused)?;
+            legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone() });
+        }
+        let writer = StreamWriter::new(dialect, context).map_err(refused)?;
+        let mut flow = Flow::Translate(Box::new(Translate::new(legs, writer)));
+        let primed = Some(prime(&mut flow, ledger, idle).await?);
+        let content = Content::Flow { flow, primed, idle };
+        return Ok(Answered { status: StatusCode::OK, headers: stream_headers(headers), content });
+    }
+    let mut replies = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let was_stream = is_stream(&answer.head);
+        let bytes = collect(answer.body, idle, limits.reply_bytes).await.map_err(|error| broken(&error))?;
+        let reply = if was_stream { fold(to, &bytes, limits.event_bytes) } else { read_reply(to, &bytes) };
+        let mut reply = reply.map_err(|fault| {
+            let retry = is_retryable(&fault);
+            Failure { outcome: Outcome::Failed("unreadable"), retry, wait: None, last: Err(fault) }
+        })?;
+        restore.reply(&mut reply);
+        replies.push(reply);
+    }
+    let reply = fan::merge(replies).unwrap_or_default();
+    ledger.usage.clone_from(&reply.usage);
+    let finish = reply.choices.first().and_then(|choice| choice.finish.as_ref());
+    ledger.finish = finish.map(|f| f.native.as_ref().map_or("done", |(_, native)| native.as_str()).into());
+    if streams {
+        let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
+        let mut out = Vec::new();
+        unfold(&reply, |event| writer.write(event, &mut out));
+        return Ok(Answered {
+            status: StatusCode::OK,
+            headers: stream_headers(headers),
+            content: Content::Whole(out.into()),
+        });
+    }
+    let mut losses = losses;
+    let out = write_reply(dialect, &reply, &context, &mut losses).map_err(refused)?;
+    if let Some(warnings) = warnings(&losses) {
+        headers.insert(WARNINGS, warnings);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(Answered { status: StatusCode::OK, headers, content: Content::Whole(out.into()) })
+}
+
+/// Folds a stream that came although none was asked for.
+fn fold(dialect: Dialect, bytes: &[u8], event_bytes: usize) -> Result<trunkline_core::Reply, Fault> {
+    let mut reader = StreamReader::new(dialect, event_bytes)?;
+    let mut fold = Fold::default();
+    reader.push(bytes, &mut |event| fold.push(event));
+    if !fold.is_over() {
+        reader.close(&mut |event| fold.push(event));
+    }
+    fold.finish()
+}
+
+/// Headers of a stream: no proxy on the way may hold it back, whatever the upstream said.
+fn stream_headers(headers: HeaderMap) -> HeaderMap {
+    let mut headers = forward::response_headers(headers);
+    headers.remove(header::CONTENT_LENGTH);
+    headers
+        .entry(header::CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers
+}
+
+async fn next(body: &mut AnswerBody, idle: Duration) -> Result<Option<Bytes>, UpstreamError> {
+    let data = tokio::time::timeout(idle, poll_fn(|cx| body.poll_data(cx))).await;
+    data.unwrap_or(Some(Err(UpstreamError::IdleTimeout(idle)))).transpose()
+}
+
+async fn collect(mut body: AnswerBody, idle: Duration, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut pieces: SmallVec<[Bytes; 2]> = SmallVec::new();
+    let mut size = 0;
+    while let Some(data) = next(&mut body, idle).await? {
+        size += data.len();
+        if size > limit {
+            return Err(UpstreamError::TooLarge(limit));
+        }
+        pieces.push(data);
+    }
+    Ok(join(&pieces, size))
+}
+
+fn join(pieces: &[Bytes], size: usize) -> Bytes {
+    if let [only] = pieces {
+        return only.clone();
+    }
+    let mut all = BytesMut::with_capacity(size);
+    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+    all.freeze()
+}
+
+/// The request itself is at fault; nobody will do better.
+fn refused(fault: Fault) -> Failure {
+    Failure { outcome: Outcome::Failed("refused"), retry: false, wait: None, last: Err(fault) }
+}
+
+/// An answer that began and broke off before the client got any of it.
+fn broken(error: &UpstreamError) -> Failure {
+    let mut fault = broke_off(Some(error));
+    if error.is_timeout() {
+        fault.kind = FaultKind::Timeout;
+    }
+    let outcome = Outcome::Failed(error.class());
+    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
+}
+
+/// No answer began.
+fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError) -> Failure {
+    tracing::warn!(request_id = %ledger.id, worker = %worker.id, %error, "no answer from a worker");
+    // The client is told what happened, not where: addresses are the operator's business.
+    let (kind, what) = match error {
+        UpstreamError::FirstByteTimeout(limit) => (
+            FaultKind::Timeout,
+            format!("the model's worker did not begin to answer within {} s", limit.as_secs()),
+        ),
+        UpstreamError::ConnectTimeout(_) | UpstreamError::IdleTimeout(_) => {
+            (FaultKind::Timeout, "the model's worker could not be reached in time".to_owned())
+        }
+        UpstreamError::Protocol(_) => {
+            (FaultKind::Upstream, "the model's worker did not answer in HTTP".to_owned())
+        }
+        UpstreamError::Closed { .. } | UpstreamError::Cut(_) => {
+            (FaultKind::Upstream, "the model's worker closed the connection without an answer".to_owned())
+        }
+        UpstreamError::Resolve(_)
+        | UpstreamError::Connect(_)
+        | UpstreamError::Tls(_)
+        | UpstreamError::TooLarge(_) => {
+            (FaultKind::Upstream, "the model's worker cannot be reached".to_owned())
+        }
+    };
+    let fault = Fault::new(kind, what).code(format!("upstream_{}", error.class()));
+    let outcome = Outcome::Failed(error.class());
+    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
+}
+
+/// An answer with an error status.
+async fn error_answer(
+    ledger: &Ledger,
+    worker: &Worker,
+    to: Dialect,
+    credential: Credential<'_>,
+    answer: Answer,
+    idle: Duration,
+) -> Failure {
+    let Answer { head, body } = answer;
+    let status = head.status;
+    let bytes = collect(body, idle, LONGEST_ERROR).await.unwrap_or_default();
+    let mut fault = read_error(to, status.as_u16(), &bytes);
+    fault.retry_after = fault.retry_after.or_else(|| retry_after(&head.headers));
+    let wait = fault.retry_after;
+    let retry = match head.headers.get("x-should-retry").map(HeaderValue::as_bytes) {
+        Some(b"true") => true,
+        Some(b"false") => false,
+        Some(_) | None => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529),
+    };
+    let outcome = Outcome::Status(status.as_u16());
+    if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
+        let message =
+            "the model's provider refuses the key this gateway holds for it; tell the gateway's operator";
+        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth");
+        return Failure { outcome, retry: false, wait: None, last: Err(fault) };
+    }
+    if credential.is_ours && status == StatusCode::PAYMENT_REQUIRED {
+        tracing::error!(worker = %worker.id, "a worker's account cannot pay");
+        fault.kind = FaultKind::RateLimit;
+        fault.code = Some("insufficient_quota".into());
+        fault.origin = Origin::Gateway;
+        return Failure { outcome, retry, wait, last: Err(fault) };
+    }
+    // In its own dialect an error passes as it came, when it is an error in that dialect at all.
+    let is_object = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok()
+        && bytes.trim_ascii().starts_with(b"{");
+    if to == ledger.endpoint.dialect && is_object {
+        let mut headers = forward::response_headers(head.headers);
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let last = Ok(Answered { status, headers, content: Content::Whole(bytes) });
+        return Failure { outcome, retry, wait, last };
+    }
+    Failure { outcome, retry, wait, last: Err(fault) }
+}
+
+/// How long an upstream asks us to wait: `retry-after-ms`, or `retry-after` in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+    // A day is longer than anybody waits, and keeps nonsense out of the arithmetic.
+    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_upstreams_ask_for() {
+        for (name, value, want) in [
+            ("retry-after", "2", Some(2000)),
+            ("retry-after", "0.5", Some(500)),
+            ("retry-after-ms", "250", Some(250)),
+            ("retry-after", "-1", None),
+            ("retry-after", "soon", None),
+            ("retry-after", "1e12", None),
+        ] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+            assert_eq!(retry_after(&headers), want.map(Duration::from_millis), "{name}: {value}");
+        }
+    }
+}
