@@ -259,7 +259,9 @@ mod tests {
     #[test]
     fn tools_are_called_when_named_or_forced() {
         let tools = json!([
-            {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}}}},
+            {"type": "function", "function": {
+                "name": "get_time", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}},
+            }},
             {"type": "function", "function": {"name": "get_rain"}},
         ]);
         for (text, choice, expected) in [

@@ -335,18 +335,24 @@ mod tests {
     fn every_dialect_reads_alike() {
         let tool = json!({"name": "f", "parameters": {"type": "object"}, "input_schema": {"type": "object"}});
         let asks = [
-            chat(
-                &json!({"model": "m", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]}],
-                "tools": [{"type": "function", "function": tool}], "tool_choice": "required", "max_tokens": 7, "stop": "x", "reasoning_effort": "low"}),
-            ),
-            responses(
-                &json!({"model": "m", "instructions": "s", "input": "hi", "tools": [tool], "tool_choice": "required",
-                "max_output_tokens": 7, "stop": ["x"], "reasoning": {"effort": "low"}}),
-            ),
-            messages(
-                &json!({"model": "m", "system": "s", "messages": [{"role": "user", "content": "hi"}], "tools": [tool],
-                "tool_choice": {"type": "any"}, "max_tokens": 7, "stop_sequences": ["x"], "thinking": {"type": "adaptive"}}),
-            ),
+            chat(&json!({
+                "model": "m",
+                "messages": [
+                    {"role": "system", "content": "s"},
+                    {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+                ],
+                "tools": [{"type": "function", "function": tool}], "tool_choice": "required",
+                "max_tokens": 7, "stop": "x", "reasoning_effort": "low",
+            })),
+            responses(&json!({
+                "model": "m", "instructions": "s", "input": "hi", "tools": [tool], "tool_choice": "required",
+                "max_output_tokens": 7, "stop": ["x"], "reasoning": {"effort": "low"},
+            })),
+            messages(&json!({
+                "model": "m", "system": "s", "messages": [{"role": "user", "content": "hi"}],
+                "tools": [tool], "tool_choice": {"type": "any"},
+                "max_tokens": 7, "stop_sequences": ["x"], "thinking": {"type": "adaptive"},
+            })),
         ];
         for ask in asks {
             let ask = ask.unwrap();

@@ -199,12 +199,9 @@ pub(crate) fn anthropic_error(status: StatusCode, message: &str, request_id: &st
         code if code < 500 => "invalid_request_error",
         _ => "api_error",
     };
-    let error = json!({"type": "error", "error": {"type": kind, "message": message}});
-    match error {
-        Value::Object(mut error) if !request_id.is_empty() => {
-            error.insert("request_id".to_owned(), request_id.into());
-            Value::Object(error)
-        }
-        error => error,
+    let mut error = json!({"type": "error", "error": {"type": kind, "message": message}});
+    if let Some(fields) = error.as_object_mut().filter(|_| !request_id.is_empty()) {
+        fields.insert("request_id".to_owned(), request_id.into());
     }
+    error
 }

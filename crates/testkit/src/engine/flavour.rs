@@ -171,7 +171,8 @@ impl Flavour {
             Self::Tgi => json!({"error": message, "error_type": "validation"}),
             Self::Mlx => json!({"error": message}),
             Self::Ollama | Self::Generic => {
-                json!({"error": {"message": message, "type": "invalid_request_error", "param": param, "code": null}})
+                let kind = "invalid_request_error";
+                json!({"error": {"message": message, "type": kind, "param": param, "code": null}})
             }
         }
     }

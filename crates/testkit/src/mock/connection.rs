@@ -58,7 +58,10 @@ async fn converse(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
         } else if let Some(script) = script {
             stream_out(stream, script, shared, &mut unread, &mut out).await?;
         } else if let Some(whole) = whole {
-            rest(stream, shared.pacing.read().latency, &mut unread).await?;
+            let latency = shared.pacing.read().latency;
+            if !latency.is_zero() {
+                rest(stream, latency, &mut unread).await?;
+            }
             stream.write_all(whole).await?;
         }
     }
@@ -114,6 +117,8 @@ async fn tell(
 /// Waits for `time`, with an eye on the peer: its leaving is an error.
 async fn rest(stream: &mut TcpStream, time: Duration, unread: &mut Vec<u8>) -> io::Result<()> {
     if time.is_zero() {
+        // Streams without a pace take turns: none is served whole while others wait for a first byte.
+        tokio::task::yield_now().await;
         return Ok(());
     }
     let sleep = tokio::time::sleep(time);

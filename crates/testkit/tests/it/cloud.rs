@@ -19,7 +19,8 @@ fn message(more: Value) -> Value {
 }
 
 fn rain() -> Value {
-    json!([{"name": "get_rain", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}])
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    json!([{"name": "get_rain", "input_schema": schema}])
 }
 
 #[tokio::test]

@@ -126,7 +126,8 @@ async fn limits_and_stops_are_honoured() {
 #[tokio::test]
 async fn tools_are_called_and_their_results_quoted() {
     let engine = engine(Flavour::Sglang).await;
-    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}});
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": schema}});
     let asked = chat(json!({
         "messages": [{"role": "user", "content": "Use get_rain and get_wind for Oslo"}],
         "tools": [tool("get_rain"), tool("get_wind")],

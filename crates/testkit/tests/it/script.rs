@@ -74,9 +74,10 @@ async fn odd_answers_arrive_as_they_are() {
     let long = get(&upstream(Reply::long_line(10_000_000)).await.url(), "/").await.bytes().await.unwrap();
     assert_eq!((long.len(), long.ends_with(b"x\n\n")), (10_000_000, true));
     let drip = Reply::json(200, "[1]").drip(Duration::from_millis(1));
-    let mut dripping = get(&upstream(drip).await.url(), "/").await;
+    let dripping = upstream(drip).await;
+    let mut dripping_body = get(&dripping.url(), "/").await;
     let mut pieces = Vec::new();
-    while let Some(piece) = dripping.piece().await {
+    while let Some(piece) = dripping_body.piece().await {
         pieces.push(piece.unwrap());
     }
     assert_eq!((pieces.concat().as_slice(), pieces.len()), (&b"[1]"[..], 3));
