@@ -260,7 +260,8 @@ mod tests {
     fn tools_are_called_when_named_or_forced() {
         let tools = json!([
             {"type": "function", "function": {
-                "name": "get_time", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}},
+                "name": "get_time",
+                "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}},
             }},
             {"type": "function", "function": {"name": "get_rain"}},
         ]);

@@ -170,13 +170,16 @@ impl Account {
         }
         pieces.push((Duration::ZERO, writer.end(counts)));
         let pieces = pieces.into_iter().filter(|(_, text)| !text.is_empty());
-        serve::events(stream::unfold(pieces, |mut pieces| async move {
-            let (delay, text) = pieces.next()?;
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            Some((text, pieces))
-        }))
+        serve::stream(
+            wire.content_type(),
+            stream::unfold(pieces, |mut pieces| async move {
+                let (delay, text) = pieces.next()?;
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                Some((text, pieces))
+            }),
+        )
     }
 }
 

@@ -118,6 +118,8 @@ impl Flavour {
             "/v1/messages" => matches!(self, Self::Sglang | Self::Vllm | Self::Llamacpp),
             "/v1/responses" => !matches!(self, Self::Tgi | Self::Mlx | Self::Generic),
             "/v1/embeddings" => !matches!(self, Self::Tgi | Self::Mlx | Self::Trtllm),
+            "/api/chat" | "/api/generate" => self == Self::Ollama,
+            "/generate" => self == Self::Sglang,
             _ => true,
         }
     }

@@ -201,7 +201,7 @@ async fn handle(engine: Arc<Inner>, request: Received) -> Response<Body> {
         return answer;
     }
     let path = request.path().to_owned();
-    let wire = Wire::at(&path);
+    let wire = Wire::at(&path).or_else(|| Wire::native_at(&path));
     if !(wire.is_some() || path == "/v1/embeddings") || !engine.config.flavour.serves(&path) {
         return engine.refuse(StatusCode::NOT_FOUND, "Not Found", None);
     }

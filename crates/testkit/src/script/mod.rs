@@ -98,7 +98,7 @@ impl Reply {
         Self { after: Duration::ZERO, head: Head::None, pieces: vec![(Duration::ZERO, bytes.into())], then }
     }
 
-    /// The same with one more header.
+    /// The same with one more header; a reply without a head stays without.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match &mut self.head {
