@@ -121,9 +121,7 @@ impl Server {
             // Owned here so that stopping the server also cuts its connections.
             let mut connections = JoinSet::new();
             loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
-                // Streams are measured token by token; a refusal costs precision, not correctness.
-                let _ = stream.set_nodelay(true);
+                let stream = loopback::accept(&listener).await;
                 let handler = handler.clone();
                 connections.spawn(async move {
                     let service = service_fn(move |request| receive(request, handler.clone()));

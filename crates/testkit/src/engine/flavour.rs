@@ -115,7 +115,9 @@ impl Flavour {
     /// Whether it serves the generation endpoint `path`.
     pub(super) fn serves(self, path: &str) -> bool {
         match path {
-            "/v1/messages" => matches!(self, Self::Sglang | Self::Vllm | Self::Llamacpp),
+            "/v1/messages" | "/v1/messages/count_tokens" => {
+                matches!(self, Self::Sglang | Self::Vllm | Self::Llamacpp)
+            }
             "/v1/responses" => !matches!(self, Self::Tgi | Self::Mlx | Self::Generic),
             "/v1/embeddings" => !matches!(self, Self::Tgi | Self::Mlx | Self::Trtllm),
             "/api/chat" | "/api/generate" => self == Self::Ollama,

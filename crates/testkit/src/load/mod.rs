@@ -79,7 +79,7 @@ pub enum Mode {
     Closed,
     /// Requests are planned at this rate per second and take the next free connection.
     Rate(f64),
-    /// As `Closed`, for bodies that ask for a stream: an answer that is none counts as cut.
+    /// As `Closed`, for bodies that ask for a stream: an answer that is none counts as short.
     Streams,
     /// Opens one stream per connection at this rate per second and only listens from there on.
     Hold(f64),

@@ -17,7 +17,6 @@ const BUFFER: usize = 16 << 10;
 /// Serves requests until the peer leaves.
 pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let _open = Counted::new(&shared.connections);
-    let _ = stream.set_nodelay(true);
     // An error is the peer's end of the conversation; there is nobody to tell.
     let _ = converse(&mut stream, &shared).await;
 }

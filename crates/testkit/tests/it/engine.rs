@@ -306,6 +306,8 @@ async fn messages_are_served_where_the_flavour_has_them() {
         assert_eq!(answer.status == 200, expected, "{flavour:?}");
         if expected {
             assert_eq!(answer.json().await["stop_reason"], "end_turn");
+            let counted = post(&engine(flavour).await.url(), "/v1/messages/count_tokens", &asked).await;
+            assert_eq!(counted.json().await, json!({"input_tokens": 4}));
         }
     }
 }

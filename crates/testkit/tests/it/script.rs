@@ -66,6 +66,20 @@ async fn broken_answers_break_the_client() {
 }
 
 #[tokio::test]
+async fn a_reset_is_no_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for (then, expected) in [(Then::Reset, Err(std::io::ErrorKind::ConnectionReset)), (Then::Cut, Ok(()))] {
+        let upstream = upstream(Reply::events(["data: 1\n\n"], Duration::ZERO).then(then)).await;
+        let mut stream = tokio::net::TcpStream::connect(upstream.address()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut got = Vec::new();
+        let end = stream.read_to_end(&mut got).await.map(drop).map_err(|error| error.kind());
+        assert_eq!(end, expected, "{then:?}");
+        assert!(got.ends_with(b"9\r\ndata: 1\n\n\r\n"), "what came before was delivered");
+    }
+}
+
+#[tokio::test]
 async fn odd_answers_arrive_as_they_are() {
     let page = get(&upstream(Reply::bad_gateway()).await.url(), "/").await;
     assert_eq!((page.status.as_u16(), &page.headers["content-type"]), (502, &"text/html".parse().unwrap()));
