@@ -3,10 +3,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use tokio::net::{TcpListener, TcpSocket};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connections waiting to be accepted; load tests open thousands at once.
 const BACKLOG: u32 = 4096;
+
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Any free port of the loopback interface.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -33,6 +37,21 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// The next connection, without Nagle's delay: streams are measured token by token.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // A refusal costs precision, not correctness.
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            // Out of descriptors, most likely: they come back as connections close.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use crate::loopback;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -121,9 +121,7 @@ impl Server {
             // Owned here so that stopping the server also cuts its connections.
             let mut connections = JoinSet::new();
             loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
-                // Streams are measured token by token; a refusal costs precision, not correctness.
-                let _ = stream.set_nodelay(true);
+                let stream = loopback::accept(&listener).await;
                 let handler = handler.clone();
                 connections.spawn(async move {
                     let service = service_fn(move |request| receive(request, handler.clone()));
@@ -195,14 +193,15 @@ fn whole(status: StatusCode, content_type: &'static str, body: String) -> Respon
     response
 }
 
-/// An event stream of the given pieces, each sent as one HTTP chunk.
-pub(crate) fn events(pieces: impl Stream<Item = String> + Send + 'static) -> Response<Body> {
-    use futures_util::StreamExt;
+/// A stream of the given pieces, each sent as one HTTP chunk.
+pub(crate) fn stream(
+    content_type: &'static str,
+    pieces: impl Stream<Item = String> + Send + 'static,
+) -> Response<Body> {
     let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece))));
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
     let headers = response.headers_mut();
-    let event_stream = http::HeaderValue::from_static("text/event-stream; charset=utf-8");
-    headers.insert(http::header::CONTENT_TYPE, event_stream);
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
     response
 }

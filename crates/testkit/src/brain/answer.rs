@@ -3,6 +3,10 @@
 
 use super::ask::{Ask, Force, Format, Offer, Role};
 use super::{schema, words};
+use serde_json::json;
+
+/// Letters per token of JSON.
+const FRAGMENT: usize = 6;
 
 /// One of the answers to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,58 +117,52 @@ pub(crate) fn answers(ask: &Ask, seed: u64) -> Vec<Choice> {
 }
 
 fn one(ask: &Ask, dice: &mut fastrand::Rng) -> Choice {
-    let last = ask.turns.last();
-    let question =
-        ask.turns.iter().rev().find(|turn| turn.role == Role::User).map_or("", |turn| turn.text.as_str());
-    let mut pieces = Vec::new();
-    if ask.thinks {
-        let thought = format!("The request is about {}.", gist(question));
-        pieces.extend(words::split_words(&thought).into_iter().map(Piece::Think));
-        pieces.extend(
-            words::prose(dice, 8)
-                .into_iter()
-                .enumerate()
-                .map(|(at, word)| Piece::Think(if at == 0 { format!(" {word}") } else { word })),
-        );
+    let asked = ask.turns.iter().rev().find(|turn| turn.role == Role::User);
+    let question = asked.map_or("", |turn| turn.text.as_str());
+    let result = ask.turns.last().filter(|turn| turn.role == Role::Tool).map(|turn| turn.text.as_str());
+    let tools = if result.is_some() { Vec::new() } else { wanted_tools(ask, question) };
+    let mut pieces = if ask.thinks { thought(question, dice) } else { Vec::new() };
+    if tools.is_empty() {
+        pieces.extend(text(ask, question, result, dice).into_iter().map(Piece::Text));
     }
-    let answers_tool = last.is_some_and(|turn| turn.role == Role::Tool);
-    let wanted = if answers_tool { Vec::new() } else { wanted_tools(ask, question) };
-    let calls = !wanted.is_empty();
-    for tool in wanted {
+    for tool in &tools {
         let id = format!("{:024x}", u128::from(dice.u64(..)) << 32 | u128::from(dice.u32(..)));
         pieces.push(Piece::Call { id, name: tool.name.clone() });
-        let arguments = schema::example(&tool.schema, question).to_string();
-        // An empty schema still needs an object.
-        let arguments = if tool.schema.is_object() { arguments } else { "{}".to_owned() };
-        pieces.extend(words::fragments(&arguments, 6).into_iter().map(Piece::Arguments));
+        // A tool without a schema still takes an object.
+        let arguments =
+            if tool.schema.is_object() { schema::example(&tool.schema, question) } else { json!({}) };
+        pieces.extend(words::fragments(&arguments.to_string(), FRAGMENT).into_iter().map(Piece::Arguments));
     }
-    if !calls {
-        let text = match &ask.format {
-            Format::Json(schema) => words::fragments(&schema::example(schema, question).to_string(), 6),
-            Format::Prose => {
-                let opening = match last {
-                    Some(turn) if answers_tool => format!("The tool answered: {}.", turn.text.trim()),
-                    Some(_) | None => format!("You asked about {}.", gist(question)),
-                };
-                let echo = if ask.echo { words::split_words(question) } else { Vec::new() };
-                let count = dice.usize(12..36);
-                let prose = words::prose(dice, count).into_iter().enumerate();
-                let spaced = prose.map(|(at, word)| if at == 0 { format!(" {word}") } else { word });
-                echo.into_iter().chain(words::split_words(&opening)).chain(spaced).collect()
-            }
-        };
-        pieces.extend(text.into_iter().map(Piece::Text));
+    shape(ask, pieces, !tools.is_empty(), dice)
+}
+
+fn thought(question: &str, dice: &mut fastrand::Rng) -> Vec<Piece> {
+    let mut thought = words::split_words(&format!("The request is about {}.", gist(question)));
+    thought.extend(words::prose(dice, 8));
+    thought.into_iter().map(Piece::Think).collect()
+}
+
+/// The words of an answer that calls no tool; `result` is what a tool just returned.
+fn text(ask: &Ask, question: &str, result: Option<&str>, dice: &mut fastrand::Rng) -> Vec<String> {
+    if let Format::Json(schema) = &ask.format {
+        return words::fragments(&schema::example(schema, question).to_string(), FRAGMENT);
     }
-    shape(ask, pieces, calls, dice)
+    let opening = match result {
+        Some(result) => format!("The tool answered: {}.", result.trim()),
+        None => format!("You asked about {}.", gist(question)),
+    };
+    let mut text = if ask.echo { words::split_words(question) } else { Vec::new() };
+    text.extend(words::split_words(&opening));
+    let count = dice.usize(12..36);
+    text.extend(words::prose(dice, count));
+    text
 }
 
 /// Applies stop strings, then the limit, as an engine's sampler does.
 fn shape(ask: &Ask, mut pieces: Vec<Piece>, calls: bool, dice: &mut fastrand::Rng) -> Choice {
     if let Some(limit) = ask.limit.filter(|limit| ask.ignore_eos && !calls && pieces.len() < *limit) {
         let missing = limit - pieces.len();
-        pieces.extend(
-            words::prose(dice, missing).into_iter().map(|word| Piece::Text(format!(" {}", word.trim()))),
-        );
+        pieces.extend(words::prose(dice, missing).into_iter().map(Piece::Text));
         return Choice { pieces, finish: Finish::Length };
     }
     let mut finish = if calls { Finish::Calls } else { Finish::Stop };
@@ -225,7 +223,6 @@ fn gist(question: &str) -> String {
 mod tests {
     use super::*;
     use crate::brain::ask::{self, Turn};
-    use serde_json::json;
 
     fn asked(more: serde_json::Value) -> Ask {
         let mut body =
@@ -259,7 +256,10 @@ mod tests {
     #[test]
     fn tools_are_called_when_named_or_forced() {
         let tools = json!([
-            {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}}}},
+            {"type": "function", "function": {
+                "name": "get_time",
+                "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}},
+            }},
             {"type": "function", "function": {"name": "get_rain"}},
         ]);
         for (text, choice, expected) in [

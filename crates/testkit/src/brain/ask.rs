@@ -264,7 +264,8 @@ pub(crate) fn plain(content: Option<&Value>) -> String {
     }
 }
 
-fn role(name: &str) -> Option<Role> {
+/// A role by its wire name.
+pub(crate) fn role(name: &str) -> Option<Role> {
     match name {
         "system" | "developer" => Some(Role::System),
         "user" => Some(Role::User),
@@ -274,7 +275,8 @@ fn role(name: &str) -> Option<Role> {
     }
 }
 
-fn offer(tool: &Value, schema_key: &str) -> Option<Offer> {
+/// A tool with its schema under `schema_key`.
+pub(crate) fn offer(tool: &Value, schema_key: &str) -> Option<Offer> {
     let name = tool.get("name")?.as_str()?.to_owned();
     Some(Offer { name, schema: tool.get(schema_key).cloned().unwrap_or_default() })
 }
@@ -291,7 +293,8 @@ fn named(name: Option<&Value>) -> Force {
     name.and_then(Value::as_str).map_or(Force::Auto, |name| Force::Named(name.to_owned()))
 }
 
-fn limit(body: &Value, keys: &[&'static str]) -> Result<Option<usize>, BadAsk> {
+/// The first of `keys` that is given.
+pub(crate) fn limit(body: &Value, keys: &[&'static str]) -> Result<Option<usize>, BadAsk> {
     for &key in keys {
         let Some(given) = body.get(key).filter(|value| !value.is_null()) else { continue };
         let limit = given.as_u64().and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
@@ -302,7 +305,8 @@ fn limit(body: &Value, keys: &[&'static str]) -> Result<Option<usize>, BadAsk> {
     Ok(None)
 }
 
-fn stops(value: Option<&Value>) -> Vec<String> {
+/// Stop strings: one, or a list.
+pub(crate) fn stops(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(stop)) => vec![stop.clone()],
         Some(Value::Array(stops)) => {
@@ -319,11 +323,14 @@ fn effort(value: Option<&Value>) -> bool {
 fn json_format(format: Option<&Value>, schema: Option<&Value>) -> Format {
     match format.map(|format| text(format, "type")) {
         Some("json_schema") => Format::Json(schema.cloned().unwrap_or_default()),
-        Some("json_object") => {
-            Format::Json(serde_json::json!({"type": "object", "properties": {"answer": {"type": "string"}}}))
-        }
+        Some("json_object") => Format::Json(any_object()),
         Some(_) | None => Format::Prose,
     }
+}
+
+/// The schema behind "any JSON object".
+pub(crate) fn any_object() -> Value {
+    serde_json::json!({"type": "object", "properties": {"answer": {"type": "string"}}})
 }
 
 #[cfg(test)]
@@ -335,18 +342,24 @@ mod tests {
     fn every_dialect_reads_alike() {
         let tool = json!({"name": "f", "parameters": {"type": "object"}, "input_schema": {"type": "object"}});
         let asks = [
-            chat(
-                &json!({"model": "m", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]}],
-                "tools": [{"type": "function", "function": tool}], "tool_choice": "required", "max_tokens": 7, "stop": "x", "reasoning_effort": "low"}),
-            ),
-            responses(
-                &json!({"model": "m", "instructions": "s", "input": "hi", "tools": [tool], "tool_choice": "required",
-                "max_output_tokens": 7, "stop": ["x"], "reasoning": {"effort": "low"}}),
-            ),
-            messages(
-                &json!({"model": "m", "system": "s", "messages": [{"role": "user", "content": "hi"}], "tools": [tool],
-                "tool_choice": {"type": "any"}, "max_tokens": 7, "stop_sequences": ["x"], "thinking": {"type": "adaptive"}}),
-            ),
+            chat(&json!({
+                "model": "m",
+                "messages": [
+                    {"role": "system", "content": "s"},
+                    {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+                ],
+                "tools": [{"type": "function", "function": tool}], "tool_choice": "required",
+                "max_tokens": 7, "stop": "x", "reasoning_effort": "low",
+            })),
+            responses(&json!({
+                "model": "m", "instructions": "s", "input": "hi", "tools": [tool], "tool_choice": "required",
+                "max_output_tokens": 7, "stop": ["x"], "reasoning": {"effort": "low"},
+            })),
+            messages(&json!({
+                "model": "m", "system": "s", "messages": [{"role": "user", "content": "hi"}],
+                "tools": [tool], "tool_choice": {"type": "any"},
+                "max_tokens": 7, "stop_sequences": ["x"], "thinking": {"type": "adaptive"},
+            })),
         ];
         for ask in asks {
             let ask = ask.unwrap();

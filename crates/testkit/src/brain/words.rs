@@ -107,7 +107,7 @@ pub(crate) fn tokenize(text: &str) -> Vec<u64> {
     ids
 }
 
-/// `count` words of prose, sentences included; every word but the first brings its space along.
+/// `count` words of prose in sentences; every word brings the space before it along.
 pub(crate) fn prose(dice: &mut fastrand::Rng, count: usize) -> Vec<String> {
     let mut sentence_left = 0;
     (0..count)
@@ -117,8 +117,7 @@ pub(crate) fn prose(dice: &mut fastrand::Rng, count: usize) -> Vec<String> {
             sentence_left = if opens { dice.usize(5..12) } else { sentence_left - 1 };
             let word = if opens { capitalised(word) } else { word.to_owned() };
             let stop = if sentence_left == 0 || at + 1 == count { "." } else { "" };
-            let space = if at == 0 { "" } else { " " };
-            format!("{space}{word}{stop}")
+            format!(" {word}{stop}")
         })
         .collect()
 }

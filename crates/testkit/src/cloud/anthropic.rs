@@ -5,7 +5,7 @@ use super::refuse::{self, Version};
 use super::{Account, anthropic_error, set};
 use crate::brain::{answer, ask};
 use crate::serve::{self, Body, Received};
-use crate::wire::Wire;
+use crate::wire::{Wire, messages};
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -55,13 +55,10 @@ async fn serve(
         (&Method::POST, "/v1/messages" | "/v1/messages/count_tokens") => {}
         _ => return Err((StatusCode::NOT_FOUND, "Not Found".to_owned())),
     }
-    let mut body: Value = serde_json::from_slice(&request.body)
+    let body: Value = serde_json::from_slice(&request.body)
         .map_err(|_| bad("The request body is not valid JSON".to_owned()))?;
     let counting = request.path().ends_with("/count_tokens");
-    if let Some(fields) = body.as_object_mut().filter(|_| counting) {
-        // Counting takes no limit; the shared checks want one.
-        fields.insert("max_tokens".to_owned(), u32::MAX.into());
-    }
+    let body = if counting { messages::with_limit(body) } else { body };
     refuse::check(&body, version, account.config.turns).map_err(bad)?;
     let ask = ask::messages(&body).map_err(|error| bad(error.message))?;
     if !account.serves(&ask.model) {

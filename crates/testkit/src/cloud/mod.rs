@@ -170,13 +170,16 @@ impl Account {
         }
         pieces.push((Duration::ZERO, writer.end(counts)));
         let pieces = pieces.into_iter().filter(|(_, text)| !text.is_empty());
-        serve::events(stream::unfold(pieces, |mut pieces| async move {
-            let (delay, text) = pieces.next()?;
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            Some((text, pieces))
-        }))
+        serve::stream(
+            wire.content_type(),
+            stream::unfold(pieces, |mut pieces| async move {
+                let (delay, text) = pieces.next()?;
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                Some((text, pieces))
+            }),
+        )
     }
 }
 
@@ -199,12 +202,9 @@ pub(crate) fn anthropic_error(status: StatusCode, message: &str, request_id: &st
         code if code < 500 => "invalid_request_error",
         _ => "api_error",
     };
-    let error = json!({"type": "error", "error": {"type": kind, "message": message}});
-    match error {
-        Value::Object(mut error) if !request_id.is_empty() => {
-            error.insert("request_id".to_owned(), request_id.into());
-            Value::Object(error)
-        }
-        error => error,
+    let mut error = json!({"type": "error", "error": {"type": kind, "message": message}});
+    if let Some(fields) = error.as_object_mut().filter(|_| !request_id.is_empty()) {
+        fields.insert("request_id".to_owned(), request_id.into());
     }
+    error
 }

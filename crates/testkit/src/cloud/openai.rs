@@ -65,8 +65,9 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
         Err(refusal) => {
             let kind =
                 if refusal.status.is_server_error() { "server_error" } else { "invalid_request_error" };
-            let error = json!({"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code});
-            serve::json(refusal.status, &json!({"error": error}))
+            let Refusal { status, message, param, code } = refusal;
+            let error = json!({"message": message, "type": kind, "param": param, "code": code});
+            serve::json(status, &json!({"error": error}))
         }
     };
     set(&mut response, "x-request-id", &format!("req_{id}"));

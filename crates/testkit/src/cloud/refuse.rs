@@ -90,7 +90,8 @@ pub(super) fn check(body: &Value, version: Version, turns: Turns) -> Result<(), 
     let marks = cache_marks(body);
     if marks > MAX_CACHE_MARKS {
         return Err(format!(
-            "cache_control: A maximum of {MAX_CACHE_MARKS} blocks with cache_control may be provided. Found {marks}."
+            "cache_control: A maximum of {MAX_CACHE_MARKS} blocks with cache_control may be provided. \
+             Found {marks}."
         ));
     }
     Ok(())
@@ -124,7 +125,8 @@ fn thinking(body: &Value, limit: u64) -> Result<(), String> {
                 ));
             }
             if budget >= limit {
-                return Err("thinking.enabled.budget_tokens: `max_tokens` must be greater than `thinking.budget_tokens`".to_owned());
+                let refusal = "thinking.enabled.budget_tokens: `max_tokens` must be greater than the budget";
+                return Err(refusal.to_owned());
             }
             if body
                 .get("temperature")
@@ -203,7 +205,8 @@ fn messages(body: &Value, version: Version, turns: Turns) -> Result<(), String> 
         }
         if role == before && turns == Turns::Alternating {
             return Err(format!(
-                "messages.{at}.role: roles must alternate between \"user\" and \"assistant\", but found multiple \"{role}\" roles in a row"
+                "messages.{at}.role: roles must alternate between \"user\" and \"assistant\", but found \
+                 multiple \"{role}\" roles in a row"
             ));
         }
         let nothing = message.get("content").is_none_or(|content| {
@@ -211,7 +214,8 @@ fn messages(body: &Value, version: Version, turns: Turns) -> Result<(), String> 
         });
         if nothing && !(at == last && role == "assistant") {
             return Err(format!(
-                "messages.{at}.content: all messages must have non-empty content except for the optional final assistant message"
+                "messages.{at}.content: all messages must have non-empty content except for the optional \
+                 final assistant message"
             ));
         }
         let blocks = list(message, "content").map(Vec::as_slice).unwrap_or_default();
@@ -254,10 +258,8 @@ fn blocks_allowed(at: usize, role: &str, blocks: &[Value], version: Version) -> 
             "text" if text(block, "text").is_empty() => {
                 return Err(format!("{place}.text: text content blocks must be non-empty"));
             }
-            "text" if version == Version::Second && role == "user" => {
-                if list(block, "citations").is_some_and(|citations| !citations.is_empty()) {
-                    return Err(format!("{place}.citations: not permitted on user text blocks"));
-                }
+            "text" if version == Version::Second && role == "user" && has_citations(block) => {
+                return Err(format!("{place}.citations: not permitted on user text blocks"));
             }
             "thinking" if text(block, "signature").is_empty() => return missing("signature"),
             "document" if role == "assistant" && version == Version::Second => {
@@ -282,6 +284,10 @@ fn blocks_allowed(at: usize, role: &str, blocks: &[Value], version: Version) -> 
         }
     }
     Ok(())
+}
+
+fn has_citations(block: &Value) -> bool {
+    list(block, "citations").is_some_and(|citations| !citations.is_empty())
 }
 
 /// Takes the results in `blocks` off `unanswered`; refuses what does not fit.
@@ -346,8 +352,10 @@ mod tests {
     #[test]
     fn refusals_name_the_field() {
         let tool = json!([{"name": "f", "input_schema": {"type": "object"}}]);
-        let used = json!({"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {}}]});
-        let result = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]});
+        let used = json!({"type": "tool_use", "id": "t1", "name": "f", "input": {}});
+        let used = json!({"role": "assistant", "content": [used]});
+        let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": "ok"});
+        let result = json!({"role": "user", "content": [result]});
         let hi = json!({"role": "user", "content": "hi"});
         let mark = json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}});
         for (more, field) in [
@@ -372,7 +380,7 @@ mod tests {
             (json!({"tools": [{"name": "f", "input_schema": {}}]}), "tools.0.custom.input_schema.type"),
             (json!({"tools": tool, "tool_choice": {"type": "tool", "name": "g"}}), "tool_choice"),
             (
-                json!({"tools": tool, "tool_choice": {"type": "any"}, "thinking": {"type": "enabled", "budget_tokens": 1024}}),
+                json!({"tools": tool, "tool_choice": {"type": "any"}, "thinking": {"type": "adaptive"}}),
                 "tool_choice",
             ),
             (json!({"thinking": {"type": "enabled", "budget_tokens": 10}}), "thinking.enabled.budget_tokens"),
@@ -387,7 +395,7 @@ mod tests {
             assert_eq!(refused.split(": ").next(), Some(field), "{refused}");
         }
         let fine = request(
-            json!({"messages": [hi, hi, used, result, hi], "tools": tool, "temperature": 0.5, "system": [mark]}),
+            json!({"messages": [hi, hi, used, result], "tools": tool, "temperature": 0.5, "system": [mark]}),
         );
         assert_eq!(check(&fine, Version::First, Turns::Merged), Ok(()));
         assert!(check(&fine, Version::First, Turns::Alternating).unwrap_err().starts_with("messages.1.role"));

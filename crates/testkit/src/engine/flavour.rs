@@ -115,9 +115,13 @@ impl Flavour {
     /// Whether it serves the generation endpoint `path`.
     pub(super) fn serves(self, path: &str) -> bool {
         match path {
-            "/v1/messages" => matches!(self, Self::Sglang | Self::Vllm | Self::Llamacpp),
+            "/v1/messages" | "/v1/messages/count_tokens" => {
+                matches!(self, Self::Sglang | Self::Vllm | Self::Llamacpp)
+            }
             "/v1/responses" => !matches!(self, Self::Tgi | Self::Mlx | Self::Generic),
             "/v1/embeddings" => !matches!(self, Self::Tgi | Self::Mlx | Self::Trtllm),
+            "/api/chat" | "/api/generate" => self == Self::Ollama,
+            "/generate" => self == Self::Sglang,
             _ => true,
         }
     }
@@ -171,7 +175,8 @@ impl Flavour {
             Self::Tgi => json!({"error": message, "error_type": "validation"}),
             Self::Mlx => json!({"error": message}),
             Self::Ollama | Self::Generic => {
-                json!({"error": {"message": message, "type": "invalid_request_error", "param": param, "code": null}})
+                let kind = "invalid_request_error";
+                json!({"error": {"message": message, "type": kind, "param": param, "code": null}})
             }
         }
     }

@@ -18,7 +18,10 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
     let refuse = |status, message: &str, param| match wire {
         // Engines answer Messages clients in the Messages shape.
         Wire::Messages => serve::json(status, &crate::cloud::anthropic_error(status, message, "")),
-        Wire::Chat | Wire::Completion | Wire::Responses => engine.refuse(status, message, param),
+        Wire::Ollama(_) => serve::json(status, &serde_json::json!({"error": message})),
+        Wire::Chat | Wire::Completion | Wire::Responses | Wire::Generate => {
+            engine.refuse(status, message, param)
+        }
     };
     let ask = match wire.read(body) {
         Ok(ask) => ask,
@@ -53,10 +56,13 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
     let mut seat = engine.runner.enter(&prompt, &lengths);
     if ask.streams {
         let telling = Telling::new(seat, wire, meta, &ask, choices, prompt.len());
-        return serve::events(stream::unfold(telling, |mut telling| async move {
-            let piece = telling.next().await?;
-            Some((piece, telling))
-        }));
+        return serve::stream(
+            wire.content_type(),
+            stream::unfold(telling, |mut telling| async move {
+                let piece = telling.next().await?;
+                Some((piece, telling))
+            }),
+        );
     }
     while seat.token().await.is_some() {}
     seat.finish();

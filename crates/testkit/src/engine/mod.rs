@@ -14,9 +14,10 @@ pub use flavour::{Flavour, UnknownFlavour};
 pub use metrics::Stats;
 pub use schedule::{Job, Pace, Round, Schedule};
 
+use crate::brain::answer;
 use crate::loopback;
 use crate::serve::{self, Body, Received, Recorder, Server};
-use crate::wire::{Wire, embedding};
+use crate::wire::{Wire, embedding, messages};
 use http::{Method, Response, StatusCode};
 use run::Runner;
 use std::io;
@@ -201,8 +202,9 @@ async fn handle(engine: Arc<Inner>, request: Received) -> Response<Body> {
         return answer;
     }
     let path = request.path().to_owned();
-    let wire = Wire::at(&path);
-    if !(wire.is_some() || path == "/v1/embeddings") || !engine.config.flavour.serves(&path) {
+    let wire = Wire::at(&path).or_else(|| Wire::native_at(&path));
+    let other = matches!(path.as_str(), "/v1/embeddings" | "/v1/messages/count_tokens");
+    if !(wire.is_some() || other) || !engine.config.flavour.serves(&path) {
         return engine.refuse(StatusCode::NOT_FOUND, "Not Found", None);
     }
     if request.method != Method::POST {
@@ -216,10 +218,18 @@ async fn handle(engine: Arc<Inner>, request: Received) -> Response<Body> {
     };
     match wire {
         Some(wire) => generate::answer(&engine, wire, &body).await,
-        None => match embedding::answer(&body, engine.config.seed) {
-            Ok(answer) => serve::json(StatusCode::OK, &answer),
-            Err(bad) => engine.refuse(StatusCode::BAD_REQUEST, &bad.message, Some(bad.param)),
-        },
+        None => {
+            let answer = if path == "/v1/embeddings" {
+                embedding::answer(&body, engine.config.seed)
+            } else {
+                let ask = Wire::Messages.read(&messages::with_limit(body));
+                ask.map(|ask| serde_json::json!({"input_tokens": answer::prompt(&ask).len()}))
+            };
+            match answer {
+                Ok(answer) => serve::json(StatusCode::OK, &answer),
+                Err(bad) => engine.refuse(StatusCode::BAD_REQUEST, &bad.message, Some(bad.param)),
+            }
+        }
     }
 }
 

@@ -65,11 +65,12 @@ fn sglang(engine: &Inner, path: &str) -> Option<Response<Body>> {
             "architectures": ["LlamaForCausalLM"],
         })),
         "/server_info" | "/get_server_info" => found(&json!({
-            "model_path": model, "served_model_name": model, "tokenizer_path": model, "version": config.flavour.version(),
+            "model_path": model, "served_model_name": model, "tokenizer_path": model,
+            "version": config.flavour.version(), "startup_time": engine.created,
             "tp_size": 1, "dp_size": 1, "pp_size": 1, "page_size": config.block_size,
             "context_length": config.kv_tokens, "max_total_num_tokens": config.kv_tokens,
             "max_running_requests": config.max_running, "disaggregation_mode": "null", "frontend": "python",
-            "startup_time": engine.created, "internal_states": [{"last_gen_throughput": engine.runner.tokens_per_s()}],
+            "internal_states": [{"last_gen_throughput": engine.runner.tokens_per_s()}],
         })),
         "/v1/loads" => found(&json!({
             "timestamp": engine.created, "version": config.flavour.version(), "accelerator": "simulated",
@@ -102,11 +103,11 @@ fn trtllm(engine: &Inner, path: &str) -> Option<Response<Body>> {
         "/version" => found(&json!({"version": config.flavour.version()})),
         // Iteration statistics, not Prometheus text: the flavour's own trap.
         "/metrics" => found(&json!([{
-            "iter": stats.output_tokens, "numActiveRequests": stats.running, "numQueuedRequests": stats.waiting,
-            "maxNumActiveRequests": config.max_running,
+            "iter": stats.output_tokens, "numActiveRequests": stats.running,
+            "numQueuedRequests": stats.waiting, "maxNumActiveRequests": config.max_running,
             "kvCacheStats": {
-                "maxNumBlocks": config.kv_tokens / config.block_size.max(1), "tokensPerBlock": config.block_size,
-                "cacheHitRate": stats.hit_rate(),
+                "maxNumBlocks": config.kv_tokens / config.block_size.max(1),
+                "tokensPerBlock": config.block_size, "cacheHitRate": stats.hit_rate(),
             },
         }])),
         _ => None,
@@ -118,7 +119,7 @@ fn llamacpp(engine: &Inner, path: &str) -> Option<Response<Body>> {
     match path {
         "/health" | "/v1/health" => Some(ready_or(engine, || serve::json(OK, &json!({"status": "ok"})))),
         "/props" => found(&json!({
-            "default_generation_settings": {"n_ctx": config.kv_tokens, "params": {"temperature": 0.8, "top_p": 0.95}},
+            "default_generation_settings": {"n_ctx": config.kv_tokens, "params": {"temperature": 0.8}},
             "total_slots": config.max_running, "model_path": engine.model(),
             "chat_template": "{% for message in messages %}{{ message.content }}{% endfor %}",
             "chat_template_caps": {}, "modalities": {"vision": false, "audio": false},
@@ -140,7 +141,7 @@ fn tgi(engine: &Inner, path: &str) -> Option<Response<Body>> {
         "/info" => found(&json!({
             "model_id": engine.model(), "model_pipeline_tag": "text-generation",
             "max_concurrent_requests": engine.config.max_running, "max_input_tokens": engine.config.kv_tokens,
-            "max_total_tokens": engine.config.kv_tokens, "version": engine.config.flavour.version(), "router": "simulated",
+            "max_total_tokens": engine.config.kv_tokens, "version": engine.config.flavour.version(),
         })),
         _ => None,
     }
@@ -148,12 +149,14 @@ fn tgi(engine: &Inner, path: &str) -> Option<Response<Body>> {
 
 fn ollama(engine: &Inner, request: &Received) -> Option<Response<Body>> {
     let details = json!({
-        "format": "gguf", "family": "llama", "families": ["llama"], "parameter_size": "8.0B", "quantization_level": "Q4_K_M",
+        "format": "gguf", "family": "llama", "families": ["llama"], "parameter_size": "8.0B",
+        "quantization_level": "Q4_K_M",
     });
     let entry = |name: &String| {
         json!({
             "name": name, "model": name, "size": 4_912_898_304_u64, "details": details,
-            "digest": format!("{:016x}", crate::brain::words::hash(name)), "modified_at": "2026-01-31T12:00:00Z",
+            "digest": format!("{:016x}", crate::brain::words::hash(name)),
+            "modified_at": "2026-01-31T12:00:00Z",
         })
     };
     match request.path() {
@@ -167,7 +170,8 @@ fn ollama(engine: &Inner, request: &Received) -> Option<Response<Body>> {
             let models = engine.config.models.iter().map(|name| {
                 json!({
                     "name": name, "model": name, "size": 4_912_898_304_u64, "size_vram": 4_912_898_304_u64,
-                    "expires_at": "2026-12-31T12:00:00Z", "context_length": engine.config.kv_tokens, "details": details,
+                    "context_length": engine.config.kv_tokens, "details": details,
+                    "expires_at": "2026-12-31T12:00:00Z",
                 })
             });
             found(&json!({"models": models.collect::<Vec<_>>()}))
@@ -181,7 +185,9 @@ fn ollama(engine: &Inner, request: &Received) -> Option<Response<Body>> {
             }
             found(&json!({
                 "details": details, "capabilities": ["completion", "tools", "thinking", "embedding"],
-                "model_info": {"general.architecture": "llama", "llama.context_length": engine.config.kv_tokens},
+                "model_info": {
+                    "general.architecture": "llama", "llama.context_length": engine.config.kv_tokens,
+                },
             }))
         }
         _ => None,

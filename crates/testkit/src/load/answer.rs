@@ -43,19 +43,17 @@ impl Answer {
                     each(bytes);
                     return Ok(false);
                 }
-                Stage::Length(left) | Stage::ChunkData(left) => {
-                    let (data, rest) = bytes.split_at(left.min(bytes.len()));
-                    if !data.is_empty() {
-                        each(data);
+                Stage::Length(left) => {
+                    let (left, rest) = take(bytes, left, &mut each);
+                    (bytes, self.stage) = (rest, if left == 0 { Stage::Done } else { Stage::Length(left) });
+                    if left > 0 {
+                        return Ok(false);
                     }
-                    bytes = rest;
-                    let left = left - data.len();
-                    self.stage = match self.stage {
-                        Stage::Length(_) if left == 0 => Stage::Done,
-                        Stage::Length(_) => Stage::Length(left),
-                        _ if left == 0 => Stage::ChunkEnd,
-                        _ => Stage::ChunkData(left),
-                    };
+                }
+                Stage::ChunkData(left) => {
+                    let (left, rest) = take(bytes, left, &mut each);
+                    (bytes, self.stage) =
+                        (rest, if left == 0 { Stage::ChunkEnd } else { Stage::ChunkData(left) });
                     if left > 0 {
                         return Ok(false);
                     }
@@ -111,8 +109,9 @@ impl Answer {
                 Ok(if size == 0 { Stage::Trailer } else { Stage::ChunkData(size) })
             }
             Stage::ChunkEnd => Ok(Stage::ChunkSize),
-            Stage::Trailer if line == b"\r\n" => Ok(Stage::Done),
-            stage => Ok(stage),
+            Stage::Trailer => Ok(if line == b"\r\n" { Stage::Done } else { Stage::Trailer }),
+            // These have no lines.
+            Stage::Length(_) | Stage::ChunkData(_) | Stage::UntilClose | Stage::Done => Ok(self.stage),
         }
     }
 
@@ -148,6 +147,15 @@ impl Answer {
             }
         }
     }
+}
+
+/// Hands up to `left` bytes to `each`; how many are still to come, and what follows.
+fn take<'b>(bytes: &'b [u8], left: usize, each: &mut impl FnMut(&[u8])) -> (usize, &'b [u8]) {
+    let (data, rest) = bytes.split_at(left.min(bytes.len()));
+    if !data.is_empty() {
+        each(data);
+    }
+    (left - data.len(), rest)
 }
 
 fn bad(what: &str) -> io::Error {
@@ -203,11 +211,18 @@ mod tests {
             (b"HTTP/1.1 204 No Content\r\n\r\n", (true, b"", 204, true)),
             (b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nConnection: close\r\n\r\n", (true, b"", 500, false)),
             (
-                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: v\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                  3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: v\r\n\r\n",
                 (true, b"abcde", 200, true),
             ),
-            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", (false, b"abc", 200, true)),
-            (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", (true, b"x", 200, true)),
+            (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+                (false, b"abc", 200, true),
+            ),
+            (
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx",
+                (true, b"x", 200, true),
+            ),
             (b"HTTP/1.0 200 OK\r\n\r\nuntil close", (false, b"until close", 200, false)),
         ] {
             for step in 1..=wire.len() {

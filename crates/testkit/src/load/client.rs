@@ -1,10 +1,8 @@
-//! One connection of the generator, and what all of them count.
+//! One connection of the generator.
 
 use super::Shared;
 use super::answer::{Answer, Lines};
-use super::histogram::Histogram;
 use crate::clock;
-use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,34 +14,6 @@ const BUFFER: usize = 64 << 10;
 
 /// Pause after a failed connection, so that a dead server is not hammered.
 const RETRY: Duration = Duration::from_millis(10);
-
-/// What was seen in one window.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// Complete answers with status 200.
-    pub(super) ok: u64,
-    /// Complete answers with another status.
-    pub(super) refused: u64,
-    /// Connections refused, reset, or closed in the middle of an answer.
-    pub(super) failed: u64,
-    /// Streams that ended without saying so (no `[DONE]`, no last event).
-    pub(super) short: u64,
-    pub(super) statuses: BTreeMap<u16, u64>,
-    pub(super) events: u64,
-    pub(super) bytes: u64,
-    /// From planned or sent to complete.
-    pub(super) latency: Histogram,
-    /// From planned or sent to the first event.
-    pub(super) first_event: Histogram,
-    /// Between two events of a stream.
-    pub(super) gap: Histogram,
-    /// From a chunk's stamp to its arrival.
-    pub(super) one_way: Histogram,
-    /// Stamps from the future: the wall clock was stepped between the two processes' starts.
-    pub(super) skewed: u64,
-    /// From planned to sent, at a constant rate.
-    pub(super) late: Histogram,
-}
 
 /// One connection.
 pub(super) struct Client {

@@ -15,11 +15,12 @@ mod pacer;
 mod report;
 mod template;
 
+pub use cpu::CpuTimes;
 pub use histogram::Histogram;
-pub use report::Report;
+pub use report::{Report, Tally};
 
 use crate::loopback;
-use client::{Client, Tally};
+use client::Client;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -78,7 +79,7 @@ pub enum Mode {
     Closed,
     /// Requests are planned at this rate per second and take the next free connection.
     Rate(f64),
-    /// As `Closed`, for bodies that ask for a stream: an answer that is none counts as cut.
+    /// As `Closed`, for bodies that ask for a stream: an answer that is none counts as short.
     Streams,
     /// Opens one stream per connection at this rate per second and only listens from there on.
     Hold(f64),
@@ -171,7 +172,7 @@ async fn measure(plan: Plan) -> Report {
         mode: plan.mode,
         connections: plan.connections,
         window,
-        tally,
+        seen: tally,
         alive: shared.alive.get(),
         failed_before_window: before_window.failed,
         backlog,

@@ -1,60 +1,69 @@
 //! What a run found, as one JSON object.
 
 use super::Mode;
-use super::client::Tally;
-use super::cpu::Times;
+use super::cpu::CpuTimes;
 use super::histogram::Histogram;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a run found.
 #[derive(Debug)]
 pub struct Report {
-    pub(super) mode: Mode,
-    pub(super) connections: usize,
-    pub(super) window: Duration,
-    pub(super) tally: Tally,
-    pub(super) alive: usize,
-    pub(super) failed_before_window: u64,
-    pub(super) backlog: usize,
-    pub(super) cpu: Vec<(String, Times)>,
+    /// How requests followed one another.
+    pub mode: Mode,
+    /// Connections used.
+    pub connections: usize,
+    /// Time measured.
+    pub window: Duration,
+    /// What was seen in the window.
+    pub seen: Tally,
+    /// Streams open at its end that had sent something.
+    pub alive: usize,
+    /// Failures while warming up, which the window does not show.
+    pub failed_before_window: u64,
+    /// Planned requests not sent by its end.
+    pub backlog: usize,
+    /// CPU time per group of processes, this one as `self`.
+    pub cpu: Vec<(String, CpuTimes)>,
+}
+
+/// What was seen in one window.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Complete answers with status 200.
+    pub ok: u64,
+    /// Complete answers with another status.
+    pub refused: u64,
+    /// Connections refused, reset, or closed in the middle of an answer.
+    pub failed: u64,
+    /// Streams that ended without saying so (no `[DONE]`, no last event).
+    pub short: u64,
+    /// Complete answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Stream events.
+    pub events: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// From planned or sent to complete.
+    pub latency: Histogram,
+    /// From planned or sent to the first event.
+    pub first_event: Histogram,
+    /// Between two events of a stream.
+    pub gap: Histogram,
+    /// From a chunk's stamp to its arrival.
+    pub one_way: Histogram,
+    /// Stamps from the future: the wall clock was stepped between the two processes' starts.
+    pub skewed: u64,
+    /// From planned to sent, at a constant rate.
+    pub late: Histogram,
 }
 
 impl Report {
-    /// Complete answers with status 200 in the window.
-    #[must_use]
-    pub fn ok(&self) -> u64 {
-        self.tally.ok
-    }
-
-    /// Connections refused, reset or cut in the window.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.tally.failed
-    }
-
-    /// Stream events in the window.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        self.tally.events
-    }
-
-    /// Streams open at the end that had sent something.
-    #[must_use]
-    pub fn alive(&self) -> usize {
-        self.alive
-    }
-
-    /// Answer times.
-    #[must_use]
-    pub fn latency(&self) -> &Histogram {
-        &self.tally.latency
-    }
-
     /// The whole of it; times in microseconds, CPU time per group of processes.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let tally = &self.tally;
+        let tally = &self.seen;
         let (mode, rate) = match self.mode {
             Mode::Closed => ("closed", None),
             Mode::Rate(per_s) => ("rate", Some(per_s)),

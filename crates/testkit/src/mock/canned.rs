@@ -3,11 +3,16 @@
 use crate::clock;
 use serde_json::{Value, json};
 
-const TEXT: &str = "A message leaves the coast before dawn and crosses three exchanges on its way inland; at each \
-                    one a clerk reads the tape, keys it again and wishes the next clerk a good morning. By noon \
-                    it has become a telegram, a headline and a rumour, and only the first of them is exact. ";
+const TEXT: &str = "A message leaves the coast before dawn and crosses three exchanges on its way inland; \
+                    at each one a clerk reads the tape, keys it again and wishes the next clerk a good \
+                    morning. By noon it has become a telegram, a headline and a rumour, and only the \
+                    first of them is exact. ";
 
+/// Input and output tokens of every answer.
 const USAGE: (u64, u64) = (57, 96);
+
+/// When every answer was made, in seconds since the Unix epoch.
+const CREATED: u64 = 1_790_000_000;
 
 /// Everything the mock can say.
 #[derive(Debug)]
@@ -37,8 +42,8 @@ pub(super) struct Script {
 
 impl Script {
     fn new(opening: &[String], chunk: &str, closing: &[String]) -> Self {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n\
-                    transfer-encoding: chunked\r\n\r\n";
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
+                    cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
         let framed = |events: &[String]| events.iter().map(|event| frame(event)).collect::<String>();
         let chunk = frame(chunk).into_bytes();
         let stamp_at =
@@ -55,46 +60,39 @@ impl Script {
 impl Canned {
     pub(super) fn new(model: &str) -> Self {
         let (input, output) = USAGE;
+        let total = input + output;
         let openai_usage =
-            json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output});
+            json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": total});
+        let chat = json!({
+            "id": "chatcmpl-mock", "object": "chat.completion", "created": CREATED, "model": model,
+            "choices": [{
+                "index": 0, "message": {"role": "assistant", "content": TEXT}, "logprobs": null,
+                "finish_reason": "stop",
+            }],
+            "usage": openai_usage, "system_fingerprint": "fp_mock",
+        });
+        let messages = json!({
+            "id": "msg_mock", "type": "message", "role": "assistant", "model": model,
+            "content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn",
+            "stop_sequence": null, "usage": {"input_tokens": input, "output_tokens": output},
+        });
+        let entry = json!({
+            "id": model, "object": "model", "created": CREATED, "owned_by": "mock", "max_model_len": 262_144,
+        });
+        let info = json!({
+            "model_path": model, "tokenizer_path": model, "served_model_name": model,
+            "model_type": "llama", "is_generation": true, "tp_size": 1, "dp_size": 1, "pp_size": 1,
+            "version": "0.0.0", "context_length": 262_144, "max_total_num_tokens": 1_000_000,
+            "disaggregation_mode": "null", "internal_states": [{}],
+        });
+        let missing = json!({"error": {"message": "not found", "type": "invalid_request_error"}});
         Self {
-            chat: answer(
-                "200 OK",
-                &json!({
-                    "id": "chatcmpl-mock", "object": "chat.completion", "created": 1_790_000_000, "model": model,
-                    "choices": [{"index": 0, "message": {"role": "assistant", "content": TEXT}, "logprobs": null, "finish_reason": "stop"}],
-                    "usage": openai_usage, "system_fingerprint": "fp_mock",
-                }),
-            ),
-            messages: answer(
-                "200 OK",
-                &json!({
-                    "id": "msg_mock", "type": "message", "role": "assistant", "model": model,
-                    "content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn", "stop_sequence": null,
-                    "usage": {"input_tokens": input, "output_tokens": output},
-                }),
-            ),
-            models: answer(
-                "200 OK",
-                &json!({
-                    "object": "list",
-                    "data": [{"id": model, "object": "model", "created": 1_790_000_000, "owned_by": "mock", "max_model_len": 262_144}],
-                }),
-            ),
+            chat: answer("200 OK", &chat),
+            messages: answer("200 OK", &messages),
+            models: answer("200 OK", &json!({"object": "list", "data": [entry]})),
             health: answer("200 OK", &json!({"status": "ok"})),
-            info: answer(
-                "200 OK",
-                &json!({
-                    "model_path": model, "tokenizer_path": model, "served_model_name": model, "model_type": "llama",
-                    "is_generation": true, "tp_size": 1, "dp_size": 1, "pp_size": 1, "version": "0.0.0",
-                    "context_length": 262_144, "max_total_num_tokens": 1_000_000, "disaggregation_mode": "null",
-                    "internal_states": [{}],
-                }),
-            ),
-            not_found: answer(
-                "404 Not Found",
-                &json!({"error": {"message": "not found", "type": "invalid_request_error"}}),
-            ),
+            info: answer("200 OK", &info),
+            not_found: answer("404 Not Found", &missing),
             chat_stream: chat_stream(model, &openai_usage),
             messages_stream: messages_stream(model),
         }
@@ -104,8 +102,8 @@ impl Canned {
 fn chat_stream(model: &str, usage: &Value) -> Script {
     let envelope = |choices: Value, usage: &Value| {
         let chunk = json!({
-            "id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 1_790_000_000, "model": model,
-            "choices": choices, "usage": usage,
+            "id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": CREATED,
+            "model": model, "choices": choices, "usage": usage,
         });
         format!("data: {chunk}\n\n")
     };
@@ -132,8 +130,8 @@ fn messages_stream(model: &str) -> Script {
         format!("event: {kind}\ndata: {event}\n\n")
     };
     let message = json!({
-        "id": "msg_mock", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": null,
-        "stop_sequence": null, "usage": {"input_tokens": input, "output_tokens": 1},
+        "id": "msg_mock", "type": "message", "role": "assistant", "model": model, "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": input, "output_tokens": 1},
     });
     let text = format!("{} ", blank_stamp());
     Script::new(
@@ -147,7 +145,10 @@ fn messages_stream(model: &str) -> Script {
             event("content_block_stop", json!({"index": 0})),
             event(
                 "message_delta",
-                json!({"delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": output}}),
+                json!({
+                    "delta": {"stop_reason": "end_turn", "stop_sequence": null},
+                    "usage": {"output_tokens": output},
+                }),
             ),
             event("message_stop", json!({})),
         ],

@@ -17,7 +17,6 @@ const BUFFER: usize = 16 << 10;
 /// Serves requests until the peer leaves.
 pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let _open = Counted::new(&shared.connections);
-    let _ = stream.set_nodelay(true);
     // An error is the peer's end of the conversation; there is nobody to tell.
     let _ = converse(&mut stream, &shared).await;
 }
@@ -58,7 +57,10 @@ async fn converse(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
         } else if let Some(script) = script {
             stream_out(stream, script, shared, &mut unread, &mut out).await?;
         } else if let Some(whole) = whole {
-            rest(stream, shared.pacing.read().latency, &mut unread).await?;
+            let latency = shared.pacing.read().latency;
+            if !latency.is_zero() {
+                rest(stream, latency, &mut unread).await?;
+            }
             stream.write_all(whole).await?;
         }
     }
@@ -114,6 +116,8 @@ async fn tell(
 /// Waits for `time`, with an eye on the peer: its leaving is an error.
 async fn rest(stream: &mut TcpStream, time: Duration, unread: &mut Vec<u8>) -> io::Result<()> {
     if time.is_zero() {
+        // Streams without a pace take turns: none is served whole while others wait for a first byte.
+        tokio::task::yield_now().await;
         return Ok(());
     }
     let sleep = tokio::time::sleep(time);

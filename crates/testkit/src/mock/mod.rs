@@ -110,7 +110,7 @@ impl Mock {
                     let shared = Arc::clone(&serving);
                     tokio::spawn(async move {
                         loop {
-                            let Ok((stream, _)) = listener.accept().await else { continue };
+                            let stream = loopback::accept(&listener).await;
                             tokio::spawn(connection::serve(stream, Arc::clone(&shared)));
                         }
                     });

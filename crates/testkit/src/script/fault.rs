@@ -92,7 +92,8 @@ impl Reply {
     /// 429 with `Retry-After` in seconds, in OpenAI's error shape.
     #[must_use]
     pub fn rate_limited(retry_after_s: u64) -> Self {
-        let body = r#"{"error":{"message":"Rate limit reached for requests","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
+        let body =
+            r#"{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}"#;
         Self::json(429, body).header("retry-after", &retry_after_s.to_string())
     }
 
@@ -115,7 +116,6 @@ impl Reply {
 ///
 /// # Errors
 /// When no port can be had.
-#[expect(clippy::unused_async, reason = "says that a runtime is needed")]
 pub async fn refusing() -> io::Result<SocketAddr> {
     loopback::listen(loopback::ANY_PORT)?.local_addr()
 }

@@ -98,7 +98,7 @@ impl Reply {
         Self { after: Duration::ZERO, head: Head::None, pieces: vec![(Duration::ZERO, bytes.into())], then }
     }
 
-    /// The same with one more header.
+    /// The same with one more header; a reply without a head stays without.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match &mut self.head {
@@ -210,9 +210,8 @@ impl Upstream {
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
+                let stream = loopback::accept(&listener).await;
                 noting.connections.send_modify(|count| *count += 1);
-                let _ = stream.set_nodelay(true);
                 let (director, log) = (Arc::clone(&director), Arc::clone(&noting));
                 // An error ends the connection; what it means to the test is in the log already.
                 connections.spawn(async move { converse(stream, &*director, &log).await.is_ok() });

@@ -9,12 +9,14 @@ use serde_json::{Map, Value, json};
 pub(crate) fn whole(meta: &Meta, choices: &[Choice], counts: Counts) -> Value {
     let choices = choices.iter().enumerate().map(|(index, choice)| {
         let calls = choice.calls().into_iter().map(|(id, name, arguments)| {
-            json!({"id": format!("call_{id}"), "type": "function", "function": {"name": name, "arguments": arguments}})
+            let function = json!({"name": name, "arguments": arguments});
+            json!({"id": format!("call_{id}"), "type": "function", "function": function})
         });
         let calls = calls.collect::<Vec<_>>();
         let text = choice.text();
         let content = if text.is_empty() && !calls.is_empty() { Value::Null } else { text.into() };
-        let mut message = Map::from_iter([("role".to_owned(), json!("assistant")), ("content".to_owned(), content)]);
+        let role = json!("assistant");
+        let mut message = Map::from_iter([("role".to_owned(), role), ("content".to_owned(), content)]);
         if !calls.is_empty() {
             message.insert("tool_calls".to_owned(), calls.into());
         }
@@ -68,8 +70,8 @@ impl Stream {
             Piece::Text(text) => json!({"content": text}),
             Piece::Call { id, name } => {
                 let index = begun.map_or(0, |begun| std::mem::replace(begun, *begun + 1));
-                let function = json!({"name": name, "arguments": ""});
-                json!({"tool_calls": [{"index": index, "id": format!("call_{id}"), "type": "function", "function": function}]})
+                let (id, function) = (format!("call_{id}"), json!({"name": name, "arguments": ""}));
+                json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": function}]})
             }
             Piece::Arguments(part) => {
                 let index = begun.map_or(0, |begun| begun.saturating_sub(1));

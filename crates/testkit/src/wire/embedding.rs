@@ -52,13 +52,12 @@ pub(crate) fn answer(body: &Value, seed: u64) -> Result<Value, BadAsk> {
         };
         json!({"object": "embedding", "index": index, "embedding": embedding})
     });
+    let model = ask::text(body, "model");
     let mut usage = openai_usage(Counts { prompt: tokens, ..Counts::default() });
     if let Some(usage) = usage.as_object_mut() {
         usage.retain(|key, _| key == "prompt_tokens" || key == "total_tokens");
     }
-    Ok(
-        json!({"object": "list", "model": ask::text(body, "model"), "data": data.collect::<Vec<_>>(), "usage": usage}),
-    )
+    Ok(json!({"object": "list", "model": model, "data": data.collect::<Vec<_>>(), "usage": usage}))
 }
 
 fn vector(seed: u64, dimensions: u64) -> Vec<f32> {

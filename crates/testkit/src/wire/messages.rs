@@ -136,6 +136,14 @@ impl Stream {
     }
 }
 
+/// A body for counting tokens, which has no limit, made fit for readers that want one.
+pub(crate) fn with_limit(mut body: Value) -> Value {
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("max_tokens".to_owned(), u32::MAX.into());
+    }
+    body
+}
+
 /// What vouches for a thinking block; a real one is opaque too.
 pub(crate) fn signature(thought: &str) -> String {
     format!("sim{:016x}", words::hash(thought))

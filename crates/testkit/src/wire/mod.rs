@@ -1,10 +1,12 @@
-//! Writes answers in the four dialects the simulated servers speak, whole and streamed. Shapes follow
-//! the vendors' published API references; nothing here is shared with the gateway's codecs.
+//! Reads requests and writes answers, whole and streamed, in every dialect the simulated servers speak.
+//! Shapes follow the vendors' published API references; nothing is shared with the gateway's codecs.
 
 pub(crate) mod chat;
 pub(crate) mod completion;
 pub(crate) mod embedding;
+pub(crate) mod generate;
 pub(crate) mod messages;
+pub(crate) mod ollama;
 pub(crate) mod responses;
 
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
@@ -38,10 +40,12 @@ pub(crate) enum Wire {
     Completion,
     Responses,
     Messages,
+    Ollama(ollama::Endpoint),
+    Generate,
 }
 
 impl Wire {
-    /// The dialect spoken at `path`.
+    /// The vendors' dialect spoken at `path`.
     pub(crate) fn at(path: &str) -> Option<Self> {
         match path {
             "/v1/chat/completions" => Some(Self::Chat),
@@ -52,12 +56,34 @@ impl Wire {
         }
     }
 
+    /// The dialect of an engine's own that is spoken at `path`.
+    pub(crate) fn native_at(path: &str) -> Option<Self> {
+        match path {
+            "/api/chat" => Some(Self::Ollama(ollama::Endpoint::Chat)),
+            "/api/generate" => Some(Self::Ollama(ollama::Endpoint::Generate)),
+            "/generate" => Some(Self::Generate),
+            _ => None,
+        }
+    }
+
+    /// Of a streamed answer.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Ollama(_) => "application/x-ndjson",
+            Self::Chat | Self::Completion | Self::Responses | Self::Messages | Self::Generate => {
+                "text/event-stream; charset=utf-8"
+            }
+        }
+    }
+
     pub(crate) fn read(self, body: &Value) -> Result<Ask, BadAsk> {
         match self {
             Self::Chat => ask::chat(body),
             Self::Completion => ask::completion(body),
             Self::Responses => ask::responses(body),
             Self::Messages => ask::messages(body),
+            Self::Ollama(endpoint) => ollama::read(endpoint, body),
+            Self::Generate => generate::read(body),
         }
     }
 
@@ -68,6 +94,8 @@ impl Wire {
             Self::Completion => completion::whole(meta, choices, counts),
             Self::Responses => responses::whole(meta, choices, counts),
             Self::Messages => messages::whole(meta, choices, counts),
+            Self::Ollama(endpoint) => ollama::whole(endpoint, meta, choices, counts),
+            Self::Generate => generate::whole(meta, choices, counts),
         }
     }
 
@@ -78,6 +106,8 @@ impl Wire {
             Self::Completion => Stream::Completion(completion::Stream::new(meta, ask)),
             Self::Responses => Stream::Responses(Box::new(responses::Stream::new(meta))),
             Self::Messages => Stream::Messages(messages::Stream::new(meta)),
+            Self::Ollama(endpoint) => Stream::Ollama(ollama::Stream::new(endpoint, meta)),
+            Self::Generate => Stream::Generate(generate::Stream::new(meta)),
         }
     }
 }
@@ -89,6 +119,8 @@ pub(crate) enum Stream {
     Completion(completion::Stream),
     Responses(Box<responses::Stream>),
     Messages(messages::Stream),
+    Ollama(ollama::Stream),
+    Generate(generate::Stream),
 }
 
 impl Stream {
@@ -96,9 +128,10 @@ impl Stream {
     pub(crate) fn begin(&mut self, counts: Counts) -> String {
         match self {
             Self::Chat(stream) => stream.begin(),
-            Self::Completion(_) => String::new(),
+            Self::Completion(_) | Self::Ollama(_) => String::new(),
             Self::Responses(stream) => stream.begin(),
             Self::Messages(stream) => stream.begin(counts),
+            Self::Generate(stream) => stream.begin(counts),
         }
     }
 
@@ -109,6 +142,8 @@ impl Stream {
             Self::Completion(stream) => stream.piece(choice, piece),
             Self::Responses(stream) => stream.piece(piece),
             Self::Messages(stream) => stream.piece(piece),
+            Self::Ollama(stream) => stream.piece(piece),
+            Self::Generate(stream) => stream.piece(piece),
         }
     }
 
@@ -119,6 +154,8 @@ impl Stream {
             Self::Completion(stream) => stream.close(choice, finish),
             Self::Responses(stream) => stream.close(finish),
             Self::Messages(stream) => stream.close(finish),
+            Self::Ollama(stream) => stream.close(finish),
+            Self::Generate(stream) => stream.close(finish),
         }
     }
 
@@ -129,6 +166,9 @@ impl Stream {
             Self::Completion(stream) => stream.end(counts),
             Self::Responses(stream) => stream.end(counts),
             Self::Messages(stream) => stream.end(counts),
+            Self::Ollama(stream) => stream.end(counts),
+            // The last state was the end.
+            Self::Generate(_) => String::new(),
         }
     }
 }

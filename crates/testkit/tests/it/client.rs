@@ -50,7 +50,7 @@ impl Answer {
 
     pub(crate) async fn json(self) -> Value {
         let text = self.text().await;
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+        serde_json::from_str(&text).map_err(|error| format!("{error} in {text}")).unwrap()
     }
 
     pub(crate) async fn events(self) -> Vec<Event> {

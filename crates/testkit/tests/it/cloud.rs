@@ -19,7 +19,8 @@ fn message(more: Value) -> Value {
 }
 
 fn rain() -> Value {
-    json!([{"name": "get_rain", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}])
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    json!([{"name": "get_rain", "input_schema": schema}])
 }
 
 #[tokio::test]
@@ -80,8 +81,10 @@ async fn openai_answers_every_endpoint() {
         let answer = send(&cloud.url(), path, BEARER, &body).await.unwrap().json().await;
         assert_eq!(answer.pointer(pointer), Some(&expected), "{path} {answer}");
     }
-    let asked = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "stream": true,
-        "stream_options": {"include_usage": true}});
+    let asked = json!({
+        "model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}],
+        "stream": true, "stream_options": {"include_usage": true},
+    });
     let events = send(&cloud.url(), "/v1/chat/completions", BEARER, &asked).await.unwrap().events().await;
     assert_eq!(events[0].json()["choices"][0]["delta"]["role"], "assistant");
     assert_eq!(events[0].json().get("usage"), Some(&Value::Null), "usage is null until the last chunk");

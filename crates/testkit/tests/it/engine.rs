@@ -126,7 +126,8 @@ async fn limits_and_stops_are_honoured() {
 #[tokio::test]
 async fn tools_are_called_and_their_results_quoted() {
     let engine = engine(Flavour::Sglang).await;
-    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}});
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": schema}});
     let asked = chat(json!({
         "messages": [{"role": "user", "content": "Use get_rain and get_wind for Oslo"}],
         "tools": [tool("get_rain"), tool("get_wind")],
@@ -195,6 +196,19 @@ async fn a_client_that_hangs_up_frees_its_slot() {
 }
 
 #[tokio::test]
+async fn a_client_that_gives_up_waiting_frees_its_slot() {
+    let config = EngineConfig { step_base: Duration::from_millis(20), ..EngineConfig::default() };
+    let engine = Engine::start(config).await.unwrap();
+    let (url, endless) = (engine.url(), chat(json!({"max_tokens": 5000, "ignore_eos": true})));
+    let asking = post(&url, "/v1/chat/completions", &endless);
+    assert!(tokio::time::timeout(Duration::from_millis(60), asking).await.is_err());
+    while engine.stats().aborted == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((engine.stats().running, engine.stats().kv_usage), (0, 0.0));
+}
+
+#[tokio::test]
 async fn responses_follow_the_canonical_order() {
     let engine = engine(Flavour::Vllm).await;
     let asked =
@@ -241,6 +255,48 @@ async fn responses_follow_the_canonical_order() {
 }
 
 #[tokio::test]
+async fn ollama_streams_lines_with_whole_tool_calls() {
+    let engine = engine(Flavour::Ollama).await;
+    let tool =
+        json!({"type": "function", "function": {"name": "get_rain", "parameters": {"type": "object"}}});
+    let said = json!([{"role": "user", "content": "Use get_rain"}]);
+    let mut asked = json!({"model": "demo-model", "messages": said, "tools": [tool], "think": true});
+    let answer = post(&engine.url(), "/api/chat", &asked).await;
+    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+    let text = answer.text().await;
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (last, before) = lines.split_last().unwrap();
+    assert!(before.iter().all(|line| line["done"] == false) && last["done"] == true);
+    assert_eq!((&last["done_reason"], last["eval_count"].is_number()), (&json!("stop"), true));
+    let calls: Vec<_> = before.iter().filter_map(|line| line["message"]["tool_calls"].as_array()).collect();
+    assert_eq!(calls, [&vec![json!({"function": {"name": "get_rain", "arguments": {}}})]]);
+    asked["stream"] = false.into();
+    let whole = post(&engine.url(), "/api/chat", &asked).await.json().await;
+    let thought: String = before.iter().filter_map(|line| line["message"]["thinking"].as_str()).collect();
+    assert_eq!((&whole["message"]["thinking"], &whole["eval_count"]), (&json!(thought), &last["eval_count"]));
+    let prompt =
+        json!({"model": "demo-model", "prompt": "hi", "stream": false, "options": {"num_predict": 2}});
+    let generated = post(&engine.url(), "/api/generate", &prompt).await.json().await;
+    assert_eq!((&generated["done_reason"], &generated["eval_count"]), (&json!("length"), &json!(2)));
+    let missing = post(&engine.url(), "/api/chat", &json!({"model": "x", "messages": said})).await;
+    assert_eq!(missing.status, 404);
+}
+
+#[tokio::test]
+async fn sglang_generate_repeats_the_text_so_far() {
+    let engine = engine(Flavour::Sglang).await;
+    let mut asked = json!({"text": "hello there", "sampling_params": {"max_new_tokens": 5}});
+    let whole = post(&engine.url(), "/generate", &asked).await.json().await;
+    assert_eq!(whole["meta_info"]["finish_reason"], json!({"type": "length", "length": 5}));
+    asked["stream"] = true.into();
+    let events = post(&engine.url(), "/generate", &asked).await.events().await;
+    let texts: Vec<_> =
+        events[..6].iter().map(|event| event.json()["text"].as_str().unwrap().to_owned()).collect();
+    assert!(texts.windows(2).all(|pair| pair[1].starts_with(&pair[0])));
+    assert_eq!((&json!(texts[5]), events[6].data.as_str()), (&whole["text"], "[DONE]"));
+}
+
+#[tokio::test]
 async fn messages_are_served_where_the_flavour_has_them() {
     let asked =
         json!({"model": "demo-model", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]});
@@ -250,6 +306,8 @@ async fn messages_are_served_where_the_flavour_has_them() {
         assert_eq!(answer.status == 200, expected, "{flavour:?}");
         if expected {
             assert_eq!(answer.json().await["stop_reason"], "end_turn");
+            let counted = post(&engine(flavour).await.url(), "/v1/messages/count_tokens", &asked).await;
+            assert_eq!(counted.json().await, json!({"input_tokens": 4}));
         }
     }
 }

@@ -68,26 +68,26 @@ async fn a_stream_broken_off_is_counted() {
 async fn a_closed_loop_measures() {
     let mock = Mock::start(&MockConfig::default()).unwrap();
     let report = run(plan(&mock, Mode::Closed, &json!({"messages": ["SESS00 UNIQ000000"]}))).await;
-    assert!(report.ok() > 100 && report.failed() == 0, "{}", report.to_json());
+    assert!(report.seen.ok > 100 && report.seen.failed == 0, "{}", report.to_json());
     let json = report.to_json();
-    assert_eq!(json["statuses"]["200"], report.ok());
-    assert_eq!(json["latency_us"]["n"], report.ok());
+    assert_eq!(json["statuses"]["200"], report.seen.ok);
+    assert_eq!(json["latency_us"]["n"], report.seen.ok);
     let quantiles =
         ["p50", "p90", "p99", "p999", "max"].map(|name| json["latency_us"][name].as_f64().unwrap());
     assert!(quantiles[0] > 0.0 && quantiles.is_sorted(), "{quantiles:?}");
     assert!(json["cpu_us"]["mock"]["user"].is_number() && json["cpu_us"]["self"]["system"].is_number());
-    assert!(mock.counters().requests >= report.ok());
+    assert!(mock.counters().requests >= report.seen.ok);
 }
 
 #[tokio::test]
 async fn a_constant_rate_is_kept_and_stalls_are_charged() {
     let mock = Mock::start(&MockConfig::default()).unwrap();
     let report = run(plan(&mock, Mode::Rate(400.0), &json!({}))).await;
-    assert!((60..=140).contains(&report.ok()), "{}", report.to_json());
+    assert!((60..=140).contains(&report.seen.ok), "{}", report.to_json());
     // One connection answering every 50 ms cannot keep up: latency grows with the backlog.
     mock.pace(Pacing { latency: Duration::from_millis(50), ..Pacing::default() });
     let report = run(Plan { connections: 1, ..plan(&mock, Mode::Rate(400.0), &json!({})) }).await;
-    assert!(report.latency().max() > Duration::from_millis(100), "{}", report.to_json());
+    assert!(report.seen.latency.max() > Duration::from_millis(100), "{}", report.to_json());
     assert!(report.to_json()["backlog"].as_u64().unwrap() > 10);
 }
 
@@ -118,8 +118,8 @@ async fn held_streams_stay_open() {
     mock.pace(Pacing { chunks: 10_000, delay: Duration::from_millis(10), ..Pacing::default() });
     let report =
         run(Plan { connections: 50, ..plan(&mock, Mode::Hold(1000.0), &json!({"stream": true})) }).await;
-    assert_eq!((report.alive(), report.failed(), report.ok()), (50, 0, 0));
-    assert!(report.events() > 500, "{}", report.to_json());
+    assert_eq!((report.alive, report.seen.failed, report.seen.ok), (50, 0, 0));
+    assert!(report.seen.events > 500, "{}", report.to_json());
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn failures_and_mistakes_are_reported() {
     assert_eq!((&missing["ok"], &missing["refused"]), (&json!(0), &missing["statuses"]["404"]));
     let gone = plan(&mock, Mode::Closed, &json!({}));
     mock.stop();
-    assert!(run(gone).await.failed() > 0);
+    assert!(run(gone).await.seen.failed > 0);
     for bad in [
         Plan { target: "10.0.0.1:80".parse().unwrap(), ..Plan::default() },
         Plan { mode: Mode::Rate(0.0), ..Plan::default() },

@@ -66,6 +66,20 @@ async fn broken_answers_break_the_client() {
 }
 
 #[tokio::test]
+async fn a_reset_is_no_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for (then, expected) in [(Then::Reset, Err(std::io::ErrorKind::ConnectionReset)), (Then::Cut, Ok(()))] {
+        let upstream = upstream(Reply::events(["data: 1\n\n"], Duration::ZERO).then(then)).await;
+        let mut stream = tokio::net::TcpStream::connect(upstream.address()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut got = Vec::new();
+        let end = stream.read_to_end(&mut got).await.map(drop).map_err(|error| error.kind());
+        assert_eq!(end, expected, "{then:?}");
+        assert!(got.ends_with(b"9\r\ndata: 1\n\n\r\n"), "what came before was delivered");
+    }
+}
+
+#[tokio::test]
 async fn odd_answers_arrive_as_they_are() {
     let page = get(&upstream(Reply::bad_gateway()).await.url(), "/").await;
     assert_eq!((page.status.as_u16(), &page.headers["content-type"]), (502, &"text/html".parse().unwrap()));
@@ -74,9 +88,10 @@ async fn odd_answers_arrive_as_they_are() {
     let long = get(&upstream(Reply::long_line(10_000_000)).await.url(), "/").await.bytes().await.unwrap();
     assert_eq!((long.len(), long.ends_with(b"x\n\n")), (10_000_000, true));
     let drip = Reply::json(200, "[1]").drip(Duration::from_millis(1));
-    let mut dripping = get(&upstream(drip).await.url(), "/").await;
+    let dripping = upstream(drip).await;
+    let mut dripping_body = get(&dripping.url(), "/").await;
     let mut pieces = Vec::new();
-    while let Some(piece) = dripping.piece().await {
+    while let Some(piece) = dripping_body.piece().await {
         pieces.push(piece.unwrap());
     }
     assert_eq!((pieces.concat().as_slice(), pieces.len()), (&b"[1]"[..], 3));
