@@ -14,6 +14,7 @@
 mod block;
 mod error;
 mod finish;
+mod frame;
 mod inline;
 mod place;
 mod prepare;
@@ -22,6 +23,7 @@ mod read_part;
 mod read_tool;
 mod read_turn;
 mod reply;
+mod said;
 mod schema;
 mod seal;
 mod stream_read;
@@ -34,6 +36,7 @@ mod turn;
 mod unsent;
 mod usage;
 mod user;
+mod wire;
 mod write_call;
 mod write_tool;
 

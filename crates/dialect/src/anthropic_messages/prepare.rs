@@ -249,7 +249,7 @@ fn is_text(mime: &str) -> bool {
 
 /// Base64 in the standard, padded alphabet, whatever alphabet the client used.
 fn standard(data: &str) -> Cow<'_, str> {
-    if data.len() % 4 == 0 && !data.contains(['-', '_']) {
+    if data.len().is_multiple_of(4) && !data.contains(['-', '_']) {
         return Cow::Borrowed(data);
     }
     let mut data = data.replace('-', "+").replace('_', "/");

@@ -198,7 +198,10 @@ mod tests {
                 ItemKind::Message(m) => format!("{:?} {}", m.role, m.parts.len()),
                 ItemKind::ToolCall(c) => c.arguments.clone(),
                 ItemKind::ToolResult(r) => format!("{} {:?}", r.call_id, r.is_error),
-                other => format!("{other:?}"),
+                ItemKind::Reasoning(_)
+                | ItemKind::ServerTool(_)
+                | ItemKind::Reference(_)
+                | ItemKind::Unknown { .. } => "other".to_owned(),
             })
             .collect();
         assert_eq!(

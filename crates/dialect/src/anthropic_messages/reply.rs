@@ -3,8 +3,8 @@
 use super::block::{Block, BlockKind, Marks, is_readable, write_all};
 use super::finish::{self, Details, FinishFrame, Held};
 use super::read_part::Parts;
+use super::said::{input_of, wrapped};
 use super::seal::Seal;
-use super::turn::{input_of, wrapped};
 use super::usage::{self, Counts};
 use super::{error, read_turn};
 use crate::codec::Context;

@@ -1,18 +1,17 @@
 //! Upstream to neutral, streaming: Anthropic's server-sent events.
 //!
-//! One struct covers every event, so that a token costs one scan of its JSON; texts stay borrowed from
-//! the framer's buffer. Kinds of events and deltas we do not know are skipped, as Anthropic asks of its
-//! clients.
+//! Kinds of events and deltas we do not know are skipped, as Anthropic asks of its clients. Blocks of
+//! provider-run tools are held back until they are whole; everything else flows as it comes.
 
-use super::error::{ErrorFrame, fault_of};
-use super::finish::{Details, FinishFrame};
+use super::error::fault_of;
+use super::finish::FinishFrame;
+use super::frame::{DeltaFrame, Frame, is_unknown, raw_delta, whole};
 use super::read_part::citation;
 use super::reply::nonsense;
 use super::seal;
 use super::usage::Counts;
-use crate::json::{Fields, Writer};
+use crate::json::Fields;
 use crate::sse::{self, Events};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
@@ -53,60 +52,6 @@ impl StreamReader {
         self.events.finish(|event| state.event(event, each));
         state.fail(Fault::new(FaultKind::Upstream, "upstream closed the stream early"), each);
     }
-}
-
-/// Any event's `data`.
-#[derive(Debug, Deserialize)]
-struct Frame<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(default)]
-    index: u64,
-    #[serde(borrow, default)]
-    delta: Option<DeltaFrame<'a>>,
-    #[serde(borrow, default)]
-    message: Option<MessageFrame<'a>>,
-    #[serde(borrow, default)]
-    content_block: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<ErrorFrame<'a>>,
-}
-
-/// The `delta` of `content_block_delta` or `message_delta`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct DeltaFrame<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    text: Cow<'a, str>,
-    #[serde(borrow)]
-    partial_json: Cow<'a, str>,
-    #[serde(borrow)]
-    thinking: Cow<'a, str>,
-    #[serde(borrow)]
-    signature: Cow<'a, str>,
-    #[serde(borrow)]
-    citation: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    stop_reason: Option<String>,
-    stop_sequence: Option<String>,
-    stop_details: Option<Details>,
-}
-
-/// What `message_start` says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct MessageFrame<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    model: Cow<'a, str>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default)]
@@ -304,7 +249,7 @@ impl State {
         match kind {
             BlockKind::Plain | BlockKind::Tool { spoke: true, .. } => {}
             BlockKind::Tool { input, spoke: false } => {
-                each(Event::Delta { part, delta: Delta::Arguments(Cow::Owned(input)) });
+                each(Event::Delta { part, delta: Delta::Arguments(Cow::Borrowed(&input)) });
             }
             BlockKind::Native { native_type, raw, input, content, rest } => {
                 let raw = whole(raw, &input, content.as_ref());
@@ -355,67 +300,4 @@ fn sign(part: u32, signature: Cow<'_, str>, each: Each<'_>) {
     if !signature.is_empty() && !seal::is_ours(&signature) {
         each(Event::Delta { part, delta: Delta::Signature(signature) });
     }
-}
-
-/// Whether `data` is an event or delta of a kind we do not know, whose members may be anything.
-fn is_unknown(data: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Kind<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: Cow<'a, str>,
-        #[serde(borrow, default)]
-        delta: Option<&'a RawValue>,
-    }
-    let Ok(outer) = serde_json::from_slice::<Kind<'_>>(data) else { return false };
-    match outer.kind.as_ref() {
-        "content_block_delta" => {
-            let inner = outer.delta.and_then(|raw| serde_json::from_str::<Kind<'_>>(raw.get()).ok());
-            inner.is_some_and(|delta| {
-                !matches!(
-                    delta.kind.as_ref(),
-                    "text_delta"
-                        | "thinking_delta"
-                        | "input_json_delta"
-                        | "signature_delta"
-                        | "citations_delta"
-                )
-            })
-        }
-        "message_start"
-        | "message_delta"
-        | "message_stop"
-        | "content_block_start"
-        | "content_block_stop"
-        | "error" => false,
-        _ => true,
-    }
-}
-
-fn raw_delta(data: &[u8]) -> Option<Json> {
-    #[derive(Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        delta: &'a RawValue,
-    }
-    serde_json::from_slice::<Outer<'_>>(data).ok().map(|outer| Json::from_raw(outer.delta))
-}
-
-/// The block as it stood at its end: streamed input and content in the place of what it opened with.
-fn whole(raw: Json, input: &str, content: Option<&Json>) -> Json {
-    let input = (!input.is_empty()).then(|| Json::parse(input).ok()).flatten();
-    if input.is_none() && content.is_none() {
-        return raw;
-    }
-    let fields = serde_json::from_str(raw.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
-    let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| {
-        for field in fields.map(|fields| fields.rest(DIALECT)).unwrap_or_default() {
-            if !matches!((&*field.key, &input, content), ("input", Some(_), _) | ("content", _, Some(_))) {
-                w.key(&field.key).raw(field.value.as_str());
-            }
-        }
-        w.opt_json("input", input.as_ref());
-        w.opt_json("content", content);
-    });
-    std::str::from_utf8(&out).ok().and_then(|text| Json::parse(text).ok()).unwrap_or(raw)
 }

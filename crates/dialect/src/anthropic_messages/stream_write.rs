@@ -6,13 +6,13 @@
 //! then stands in it, and `message_delta` for the final usage.
 
 use super::block::{is_readable, write_citation};
-use super::finish::{self, Held};
 use super::seal::Seal;
-use super::{error, reply, usage};
+use super::wire::{Kind, Piece, Wire, frame};
+use super::{error, finish, reply, usage};
 use crate::codec::Context;
-use crate::json::{Writer, escape};
+use crate::json::Writer;
 use crate::names::{Alphabet, Names};
-use trunkline_core::{Delta, Dialect, Event, Finish, Json, Open, ToolCallKind, Usage};
+use trunkline_core::{Delta, Dialect, Event, Finish, Open, Usage};
 
 /// Writes one streamed answer.
 #[derive(Debug)]
@@ -23,12 +23,11 @@ pub struct StreamWriter {
     model: Option<String>,
     usage: Option<Box<Usage>>,
     finish: Option<Finish>,
-    held: Held,
+    wire: Wire,
     /// Parts not yet complete on the wire, in the order they were opened.
     parts: Vec<Part>,
     /// The part whose block is open.
     live: Option<u32>,
-    next_index: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,23 +51,6 @@ struct Part {
     closed: bool,
 }
 
-#[derive(Debug)]
-enum Kind {
-    Text,
-    Refusal,
-    Thoughts { seal: Seal, signature: Option<String> },
-    Redacted(String),
-    Tool { id: String, name: String, kind: ToolCallKind },
-    Native(Json),
-}
-
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    Citation(String),
-    Native(Json),
-}
-
 impl StreamWriter {
     /// Writes an answer whose outer fields are in `context`.
     #[must_use]
@@ -80,10 +62,9 @@ impl StreamWriter {
             model: None,
             usage: None,
             finish: None,
-            held: Held::default(),
+            wire: Wire::default(),
             parts: Vec::new(),
             live: None,
-            next_index: 0,
         }
     }
 
@@ -168,7 +149,7 @@ impl StreamWriter {
         }
         self.stage = Stage::Delivered;
         frame(out, "message_delta", |w| {
-            w.key("delta").object(|w| finish::write(w, self.finish.as_ref(), self.held));
+            w.key("delta").object(|w| finish::write(w, self.finish.as_ref(), self.wire.held));
             usage::write(w, self.usage.as_deref());
         });
     }
@@ -192,28 +173,26 @@ impl StreamWriter {
         };
         let part = Part { number, kind, waiting: Vec::new(), closed: false };
         if at_once && self.live.is_none() {
-            self.begin(&part, out);
+            self.wire.begin(&part.kind, out);
             self.live = Some(number);
         }
         self.parts.push(part);
     }
 
     fn delta(&mut self, number: u32, delta: Delta<'_>, out: &mut Vec<u8>) {
-        let Some(at) = self.parts.iter().position(|part| part.number == number) else { return };
-        let mut part = self.parts.remove(at);
-        match delta {
-            Delta::Text(text) | Delta::Arguments(text) if text.is_empty() => {}
+        let Some(part) = self.parts.iter_mut().find(|part| part.number == number) else { return };
+        let piece = match delta {
             Delta::Text(text) | Delta::Arguments(text) => {
+                if text.is_empty() {
+                    return;
+                }
                 if let Kind::Thoughts { seal, .. } = &mut part.kind {
                     seal.text(&text);
                 }
-                if self.flows(&part, out) {
-                    self.say(&part.kind, &text, out);
-                } else if let Some(Piece::Text(waiting)) = part.waiting.last_mut() {
-                    waiting.push_str(&text);
-                } else {
-                    part.waiting.push(Piece::Text(text.into()));
+                if self.live == Some(number) {
+                    return self.wire.say(&part.kind, &text, out);
                 }
+                Piece::Text(text.into())
             }
             Delta::Signature(proof) => {
                 if let Kind::Thoughts { signature, .. } = &mut part.kind
@@ -221,35 +200,27 @@ impl StreamWriter {
                 {
                     *signature = Some(proof.into());
                 }
+                return;
             }
             Delta::Citation(citation) if is_readable(&citation) => {
                 let mut json = Vec::new();
                 write_citation(&citation, &mut Writer::new(&mut json));
-                self.piece(&mut part, Piece::Citation(String::from_utf8(json).unwrap_or_default()), out);
+                Piece::Citation(String::from_utf8(json).unwrap_or_default())
             }
-            Delta::Native(step) if matches!(part.kind, Kind::Native(_)) => {
-                self.piece(&mut part, Piece::Native(step), out);
-            }
-            Delta::Citation(_) | Delta::Native(_) => {}
+            Delta::Native(step) if matches!(part.kind, Kind::Native(_)) => Piece::Native(step),
+            Delta::Citation(_) | Delta::Native(_) => return,
+        };
+        if self.live.is_none() {
+            self.wire.begin(&part.kind, out);
+            self.live = Some(number);
         }
-        self.parts.insert(at, part);
-    }
-
-    fn piece(&mut self, part: &mut Part, piece: Piece, out: &mut Vec<u8>) {
-        if self.flows(part, out) {
-            self.send(&part.kind, &piece, out);
+        if self.live == Some(number) {
+            self.wire.send(&part.kind, &piece, out);
+        } else if let (Some(Piece::Text(waiting)), Piece::Text(more)) = (part.waiting.last_mut(), &piece) {
+            waiting.push_str(more);
         } else {
             part.waiting.push(piece);
         }
-    }
-
-    /// Whether `part` may be written now; opens its block when no other is open.
-    fn flows(&mut self, part: &Part, out: &mut Vec<u8>) -> bool {
-        if self.live.is_none() {
-            self.begin(part, out);
-            self.live = Some(part.number);
-        }
-        self.live == Some(part.number)
     }
 
     fn close(&mut self, number: u32, out: &mut Vec<u8>) {
@@ -259,7 +230,7 @@ impl StreamWriter {
         }
         if self.live == Some(number) {
             let part = self.parts.remove(at);
-            self.end(part, out);
+            self.wire.end(part.kind, out);
             self.live = None;
         }
         self.advance(out);
@@ -284,11 +255,11 @@ impl StreamWriter {
                     Kind::Redacted(_) | Kind::Tool { .. } | Kind::Native(_) => true,
                 };
             if has_content {
-                self.begin(&part, out);
-                waiting.iter().for_each(|piece| self.send(&part.kind, piece, out));
+                self.wire.begin(&part.kind, out);
+                waiting.iter().for_each(|piece| self.wire.send(&part.kind, piece, out));
             }
             match (part.closed, has_content) {
-                (true, true) => self.end(part, out),
+                (true, true) => self.wire.end(part.kind, out),
                 (true, false) => {}
                 (false, true) => {
                     self.live = Some(part.number);
@@ -301,118 +272,4 @@ impl StreamWriter {
             }
         }
     }
-
-    fn begin(&mut self, part: &Part, out: &mut Vec<u8>) {
-        frame(out, "content_block_start", |w| {
-            w.key("index").u64(self.next_index);
-            w.key("content_block");
-            match &part.kind {
-                Kind::Text | Kind::Refusal => w.raw(r#"{"type":"text","text":""}"#),
-                Kind::Thoughts { .. } => w.raw(r#"{"type":"thinking","thinking":"","signature":""}"#),
-                Kind::Redacted(data) => w.object(|w| {
-                    w.key("type").string("redacted_thinking");
-                    w.key("data").string(data);
-                }),
-                Kind::Tool { id, name, .. } => w.object(|w| {
-                    w.key("type").string("tool_use");
-                    w.key("id").string(id);
-                    w.key("name").string(name);
-                    w.key("input").raw("{}");
-                }),
-                Kind::Native(raw) => w.raw(raw.as_str()),
-            }
-        });
-        match &part.kind {
-            Kind::Tool { kind, .. } => {
-                self.held.tool_use = true;
-                // Free text becomes the one member of an object; it is escaped as it flows.
-                if *kind == ToolCallKind::Custom {
-                    self.text_delta(out, "input_json_delta", "partial_json", r#"{"input":""#);
-                }
-            }
-            Kind::Refusal => self.held.refusal = true,
-            Kind::Text | Kind::Thoughts { .. } | Kind::Redacted(_) | Kind::Native(_) => {}
-        }
-    }
-
-    fn send(&self, kind: &Kind, piece: &Piece, out: &mut Vec<u8>) {
-        match piece {
-            Piece::Text(text) => self.say(kind, text, out),
-            Piece::Citation(json) => self.delta_frame(out, |w| {
-                w.key("type").string("citations_delta");
-                w.key("citation").raw(json);
-            }),
-            Piece::Native(step) => frame(out, "content_block_delta", |w| {
-                w.key("index").u64(self.next_index);
-                w.key("delta").raw(step.as_str());
-            }),
-        }
-    }
-
-    fn say(&self, kind: &Kind, text: &str, out: &mut Vec<u8>) {
-        match kind {
-            Kind::Text | Kind::Refusal => self.text_delta(out, "text_delta", "text", text),
-            Kind::Thoughts { .. } => self.text_delta(out, "thinking_delta", "thinking", text),
-            Kind::Tool { kind: ToolCallKind::Function, .. } => {
-                self.text_delta(out, "input_json_delta", "partial_json", text);
-            }
-            Kind::Tool { kind: ToolCallKind::Custom, .. } => {
-                let mut quoted = Vec::with_capacity(text.len() + 2);
-                escape(&mut quoted, text);
-                let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-                let inner = std::str::from_utf8(inner).unwrap_or_default();
-                self.text_delta(out, "input_json_delta", "partial_json", inner);
-            }
-            // These come whole.
-            Kind::Redacted(_) | Kind::Native(_) => {}
-        }
-    }
-
-    /// Closes the open block, which is `part`'s.
-    fn end(&mut self, part: Part, out: &mut Vec<u8>) {
-        match part.kind {
-            Kind::Thoughts { seal, signature } => {
-                let signature = signature.unwrap_or_else(|| seal.finish());
-                self.text_delta(out, "signature_delta", "signature", &signature);
-            }
-            Kind::Tool { kind: ToolCallKind::Custom, .. } => {
-                self.text_delta(out, "input_json_delta", "partial_json", r#""}"#);
-            }
-            Kind::Text | Kind::Refusal | Kind::Redacted(_) | Kind::Tool { .. } | Kind::Native(_) => {}
-        }
-        frame(out, "content_block_stop", |w| w.key("index").u64(self.next_index));
-        self.next_index += 1;
-    }
-
-    fn text_delta(&self, out: &mut Vec<u8>, kind: &str, key: &str, text: &str) {
-        self.delta_frame(out, |w| {
-            w.key("type").string(kind);
-            w.key(key).string(text);
-        });
-    }
-
-    fn delta_frame(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Writer<'_>)) {
-        frame(out, "content_block_delta", |w| {
-            w.key("index").u64(self.next_index);
-            w.key("delta").object(fill);
-        });
-    }
-}
-
-/// Appends one event. Clients of Anthropic's skip events without a name.
-fn frame(out: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Writer<'_>)) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\ndata: ");
-    let from = out.len();
-    Writer::new(out).object(|w| {
-        w.key("type").string(name);
-        fill(w);
-    });
-    // Carried JSON may be laid out over lines, which would end the data line; between tokens a space
-    // says the same.
-    for byte in out.iter_mut().skip(from).filter(|byte| matches!(byte, b'\n' | b'\r')) {
-        *byte = b' ';
-    }
-    out.extend_from_slice(b"\n\n");
 }
