@@ -80,23 +80,38 @@ pub(super) struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     /// How many, from the front, are left out.
-    pub skip: usize,
+    skip: usize,
     /// How many there were.
     pub seen: usize,
     /// Paths of those left out.
     pub skipped: Vec<String>,
+    /// Whether one of five minutes was kept: Anthropic refuses a longer one behind it.
+    short: bool,
+    /// Paths of those shortened for that.
+    pub shortened: Vec<String>,
 }
 
 impl Marks {
+    /// Leaves out the first `skip` marks.
+    pub(super) fn skipping(skip: usize) -> Self {
+        Self { skip, ..Self::default() }
+    }
+
     /// Writes `mark` as a member of the current object, unless it is one of those left out.
     pub(super) fn write(&mut self, w: &mut Writer<'_>, mark: Option<&Mark>) {
         let Some(mark) = mark else { return };
-        if self.keep(&mark.path) {
-            w.key("cache_control").object(|w| {
-                w.key("type").string("ephemeral");
-                w.opt_string("ttl", mark.ttl);
-            });
+        if !self.keep(&mark.path) {
+            return;
         }
+        let long = mark.ttl == Some("1h");
+        if long && self.short {
+            self.shortened.push(mark.path.clone());
+        }
+        self.short |= !long;
+        w.key("cache_control").object(|w| {
+            w.key("type").string("ephemeral");
+            w.opt_string("ttl", mark.ttl.filter(|_| !long || !self.short));
+        });
     }
 
     /// Writes a block or tool of Anthropic's own, without its mark if that is left out.

@@ -1,16 +1,17 @@
 //! Media by plain `http:` address. Anthropic fetches `https:` addresses only, so the caller fetches the
 //! others and puts their bytes into the call before it is written.
 
+use std::collections::HashSet;
 use trunkline_core::{Call, Document, DocumentSource, Image, ItemKind, MediaSource, Part, PartKind};
 
 /// Addresses whose content must stand in the call itself before it can be written, each once.
 #[must_use]
 pub fn needs_inlining(call: &Call) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for part in call.items.iter().filter_map(|item| parts(&item.kind)).flatten() {
         if let Some(MediaSource::Url(url)) = source(part)
             && is_plain_http(url)
-            && !found.contains(url)
+            && seen.insert(url)
         {
             found.push(url.clone());
         }

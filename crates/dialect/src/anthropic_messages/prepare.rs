@@ -46,10 +46,15 @@ impl<'c> Prepare<'c, '_> {
         inside: Inside,
         place: Place,
     ) -> Result<Vec<Block<'c>>, Fault> {
+        // Anthropic's results are blocks with blocks inside; elsewhere they are messages.
+        let in_block = inside == Inside::ToolResult && self.call.dialect == DIALECT;
+        let path = |at: usize| {
+            if in_block { format!("{}.content[{at}]", place.part(0)) } else { place.part(at) }
+        };
         let mut blocks = Vec::with_capacity(parts.len());
         for (at, part) in parts.iter().enumerate() {
             if !part.as_text().is_some_and(|text| text.trim().is_empty()) {
-                blocks.push(self.part(part, inside, &|| place.part(at))?);
+                blocks.push(self.part(part, inside, &|| path(at))?);
             }
         }
         Ok(blocks)

@@ -33,13 +33,13 @@ pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
         read_turn::read(message, format!("messages[{at}]"), &mut call.items, losses)?;
     }
     for (at, tool) in fields.array("tools")?.unwrap_or_default().into_iter().enumerate() {
-        call.tools.push(read_tool::tool(tool, format!("tools[{at}]"))?);
+        call.tools.push(read_tool::tool(tool, format!("tools[{at}]"), losses)?);
     }
     if let Some(choice) = fields.raw("tool_choice") {
-        (call.tool_choice, call.parallel_tool_calls) = read_tool::choice(choice)?;
+        (call.tool_choice, call.parallel_tool_calls) = read_tool::choice(choice, losses)?;
     }
     read_reasoning(&mut fields, &mut call)?;
-    read_output(&mut fields, &mut call)?;
+    read_output(&mut fields, &mut call, losses)?;
     call.sampling.temperature = fields.number("temperature")?;
     call.sampling.top_p = fields.number("top_p")?;
     call.sampling.top_k = fields.number("top_k")?;
@@ -57,7 +57,7 @@ pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
     call.service.geo = fields.string("inference_geo")?.map(Into::into);
     call.state.container = fields.json("container");
     call.state.context_management = fields.json("context_management");
-    call.cache.automatic = read_part::cache(&mut fields)?;
+    call.cache.automatic = read_part::cache(&mut fields, losses)?;
     call.stream.on = fields.bool("stream")?.unwrap_or(false);
     call.extra.extend(fields.rest(DIALECT));
     Ok(call)
@@ -85,7 +85,7 @@ fn read_reasoning(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault>
 }
 
 /// `output_config` with `effort` and `format`, or the older `output_format` beside it.
-fn read_output(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
+fn read_output(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses) -> Result<(), Fault> {
     let mut format = fields.object("output_format")?;
     if let Some(mut config) = fields.object("output_config")? {
         call.reasoning.effort = config.string("effort")?.map(|text| Effort::parse(&text));
@@ -96,11 +96,12 @@ fn read_output(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
     match format.need_string("type")?.as_ref() {
         "json_schema" => {
             call.output.format = OutputFormat::JsonSchema {
-                name: format.string("name")?.map(Into::into),
+                name: None,
                 description: None,
                 schema: format.json("schema").ok_or_else(|| format.missing("schema"))?,
                 strict: None,
             };
+            read_part::leftover(format, losses);
             Ok(())
         }
         other => Err(invalid(&format.path("type"), format!("must be json_schema, not {other:?}"))),

@@ -17,7 +17,7 @@ const DEEPEST: u8 = 4;
 /// Reads the blocks of one request or answer.
 #[derive(Debug)]
 pub(super) struct Parts<'l> {
-    losses: &'l mut Losses,
+    pub losses: &'l mut Losses,
     depth: u8,
 }
 
@@ -77,7 +77,7 @@ impl<'l> Parts<'l> {
             "tool_reference" => PartKind::ToolReference(fields.need_string("tool_name")?.into()),
             _ => return Ok(unknown(raw)),
         };
-        Ok(Part { kind, cache: cache(&mut fields)?, extra: fields.rest(DIALECT) })
+        Ok(Part { kind, cache: cache(&mut fields, self.losses)?, extra: fields.rest(DIALECT) })
     }
 
     /// The `source` of an image or document; `None` when it is of a kind we do not know.
@@ -132,20 +132,25 @@ impl<'l> Parts<'l> {
 
     /// Records members of a small inner object that the model has no place for.
     fn leftover(&mut self, fields: Fields<'_>) {
-        let path = fields.here().to_owned();
-        self.unplaced(&path, &fields.rest(DIALECT));
-    }
-
-    /// Records unknown members of the object at `path` that nothing can carry.
-    pub(super) fn unplaced(&mut self, path: &str, extra: &Extra) {
-        for field in extra {
-            self.losses.hint(format!("{path}.{}", field.key), "field is not known");
-        }
+        leftover(fields, self.losses);
     }
 }
 
 fn unknown(raw: &RawValue) -> Part {
     Part::new(PartKind::Unknown { dialect: DIALECT, raw: Json::from_raw(raw) })
+}
+
+/// Records members of a small inner object that the model has no place for.
+pub(super) fn leftover(fields: Fields<'_>, losses: &mut Losses) {
+    let path = fields.here().to_owned();
+    unplaced(&path, &fields.rest(DIALECT), losses);
+}
+
+/// Records unknown members of the object at `path` that nothing can carry.
+pub(super) fn unplaced(path: &str, extra: &Extra, losses: &mut Losses) {
+    for field in extra {
+        losses.hint(format!("{path}.{}", field.key), "field is not known");
+    }
 }
 
 /// The members of a text block.
@@ -180,10 +185,12 @@ fn web_citation(raw: &RawValue) -> Option<Citation> {
 }
 
 /// Takes a `cache_control` member.
-pub(super) fn cache(fields: &mut Fields<'_>) -> Result<Option<CacheMark>, Fault> {
+pub(super) fn cache(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Option<CacheMark>, Fault> {
     let Some(mut control) = fields.object("cache_control")? else { return Ok(None) };
     control.string("type")?;
-    Ok(Some(CacheMark { kind: CacheKind::Ephemeral, ttl: control.string("ttl")?.map(Into::into) }))
+    let ttl = control.string("ttl")?.map(Into::into);
+    leftover(control, losses);
+    Ok(Some(CacheMark { kind: CacheKind::Ephemeral, ttl }))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! first, as Anthropic demands and other dialects understand. An assistant turn becomes items in the
 //! order of its blocks, so that text around tool calls stays where it was.
 
-use super::read_part::{Parts, cache};
+use super::read_part::{Parts, cache, unplaced};
 use super::seal;
 use crate::json::{Fields, array, invalid, string};
 use serde_json::value::RawValue;
@@ -77,7 +77,7 @@ impl Turn<'_> {
                         self.say(role, part);
                         return Ok(());
                     }
-                    _ => block(kind, raw, fields)?,
+                    _ => block(kind, raw, fields, self.parts.losses)?,
                 };
                 self.items.push(item);
             }
@@ -98,7 +98,7 @@ impl Turn<'_> {
                 None => Vec::new(),
             },
             is_error: fields.bool("is_error")?,
-            cache: cache(fields)?,
+            cache: cache(fields, self.parts.losses)?,
         })
     }
 
@@ -115,7 +115,7 @@ impl Turn<'_> {
         let words = self.items.iter_mut().find(|item| matches!(item.kind, ItemKind::Message(_)));
         match words {
             Some(words) => words.extra = extra,
-            None => self.parts.unplaced(path, &extra),
+            None => unplaced(path, &extra, self.parts.losses),
         }
         items.append(&mut self.results);
         items.append(&mut self.items);
@@ -128,7 +128,12 @@ fn message(role: Role, parts: Vec<Part>) -> Item {
 
 /// One block of an assistant turn or an answer that is not words. Blocks of provider-run tools and
 /// those we do not know are kept whole.
-pub(super) fn block(native_type: &str, raw: &RawValue, mut fields: Fields<'_>) -> Result<Item, Fault> {
+pub(super) fn block(
+    native_type: &str,
+    raw: &RawValue,
+    mut fields: Fields<'_>,
+    losses: &mut Losses,
+) -> Result<Item, Fault> {
     let kind = match native_type {
         "tool_use" => ItemKind::ToolCall(ToolCall {
             call_id: fields.need_string("id")?.into(),
@@ -141,7 +146,7 @@ pub(super) fn block(native_type: &str, raw: &RawValue, mut fields: Fields<'_>) -
                 None => "{}".to_owned(),
             },
             signature: None,
-            cache: cache(&mut fields)?,
+            cache: cache(&mut fields, losses)?,
         }),
         "thinking" => ItemKind::Reasoning(thinking(&mut fields)?),
         "redacted_thinking" => ItemKind::Reasoning(ReasoningItem {

@@ -80,7 +80,7 @@ fn read_block(raw: &RawValue, path: String, items: &mut Vec<Item>) -> Result<(),
         }
         return Ok(());
     }
-    let mut item = read_turn::block(&native_type, raw, fields)?;
+    let mut item = read_turn::block(&native_type, raw, fields, &mut Losses::default())?;
     if let ItemKind::Unknown { dialect, raw } = item.kind {
         item.kind = ItemKind::ServerTool(ServerTool { dialect, native_type: native_type.into(), raw });
     }

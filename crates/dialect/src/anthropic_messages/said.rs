@@ -7,8 +7,8 @@ use crate::json::Writer;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
-    Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, Part, ReasoningItem, Role,
-    ServerTool, ToolCall, ToolCallKind, ToolResult,
+    Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, Part, PartKind, ReasoningItem,
+    Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
 };
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -64,7 +64,9 @@ pub(super) fn instruction_blocks<'c>(
             format!("{path}.content[{part}]")
         }
     };
-    only_text(&instruction.parts, &part_path)?;
+    if let Some(at) = instruction.parts.iter().position(|part| part.as_text().is_none()) {
+        return Err(only_text(part_path(at)));
+    }
     let mut blocks = Vec::new();
     for (at, part) in instruction.parts.iter().enumerate().filter(|(_, part)| !is_blank(part)) {
         blocks.push(system_block(prepare, part, &|| part_path(at)));
@@ -80,9 +82,14 @@ fn system_blocks<'c>(
     if message.name.is_some() {
         prepare.losses.dropped(place.field("name"), "target has no names on messages");
     }
-    only_text(&message.parts, &|at| place.part(at))?;
-    let whole = message.parts.iter().enumerate().filter(|(_, part)| !is_blank(part));
-    Ok(whole.map(|(at, part)| system_block(prepare, part, &|| place.part(at))).collect())
+    // Where system messages are taken, so are Anthropic's blocks that change the set of tools.
+    let own = |part: &Part| {
+        prepare.traits.mid_system && matches!(part.kind, PartKind::Unknown { dialect: DIALECT, .. })
+    };
+    match message.parts.iter().position(|part| part.as_text().is_none() && !own(part)) {
+        Some(at) => Err(only_text(place.part(at))),
+        None => prepare.parts(&message.parts, Inside::Assistant, place),
+    }
 }
 
 fn system_block<'c>(prepare: &mut Prepare<'c, '_>, part: &'c Part, path: &dyn Fn() -> String) -> Block<'c> {
@@ -90,12 +97,8 @@ fn system_block<'c>(prepare: &mut Prepare<'c, '_>, part: &'c Part, path: &dyn Fn
     Block { mark, extra: Some(&part.extra), ..Block::text(part.as_text().unwrap_or_default()) }
 }
 
-/// Instructions to Claude are text and nothing else.
-fn only_text(parts: &[Part], path: &dyn Fn(usize) -> String) -> Result<(), Fault> {
-    match parts.iter().position(|part| part.as_text().is_none()) {
-        Some(at) => Err(unsupported("something other than text in an instruction", path(at))),
-        None => Ok(()),
-    }
+fn only_text(path: String) -> Fault {
+    unsupported("something other than text in an instruction", path)
 }
 
 fn is_blank(part: &Part) -> bool {

@@ -6,6 +6,7 @@
 
 use crate::json::{Fields, Writer, array, string};
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 use trunkline_core::{Dialect, Extra, Json};
 
 /// Keys Anthropic's structured output refuses.
@@ -152,13 +153,12 @@ pub(super) fn for_tool(schema: Option<&Json>) -> Rewritten {
 
 /// The properties of a schema and of its alternatives, each name once.
 fn properties(members: &Extra, w: &mut Writer<'_>) {
-    let mut seen: Vec<Box<str>> = Vec::new();
+    let mut seen: HashSet<Box<str>> = HashSet::new();
     let mut take = |list: &Extra, w: &mut Writer<'_>| {
         let own = member(list, "properties").and_then(|text| serde_json::from_str(text).ok());
         for field in own.and_then(self::members).unwrap_or_default() {
-            if !seen.contains(&field.key) {
+            if seen.insert(field.key.clone()) {
                 w.key(&field.key).raw(field.value.as_str());
-                seen.push(field.key);
             }
         }
     };

@@ -10,6 +10,7 @@ use super::place::places;
 use super::prepare::Prepare;
 use super::said::{Said, SaidKind, Stretch, instruction_blocks, read_item};
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{Extra, Fault};
 
 /// What stands in for a user turn that the client never said.
@@ -141,12 +142,26 @@ impl<'c> Turns<'_, 'c, '_> {
     }
 
     /// Results first, in the order of `calls`; then everything else in its own order.
-    fn user(&mut self, mut list: Vec<Said<'c>>, calls: &[(&'c str, String)]) {
+    fn user(&mut self, list: Vec<Said<'c>>, calls: &[(&'c str, String)]) {
+        let mut results: HashMap<&str, VecDeque<Said<'c>>> = HashMap::new();
+        let called: HashSet<&str> = calls.iter().map(|(id, _)| *id).collect();
+        let mut rest = Vec::with_capacity(list.len());
+        for said in list {
+            match said.kind {
+                SaidKind::Result { id, .. } if called.contains(id) => {
+                    results.entry(id).or_default().push_back(said)
+                }
+                SaidKind::Result { .. }
+                | SaidKind::Words(_)
+                | SaidKind::System(_)
+                | SaidKind::Call { .. } => {
+                    rest.push(said);
+                }
+            }
+        }
         for (id, path) in calls {
-            let answer = list
-                .iter()
-                .position(|said| matches!(said.kind, SaidKind::Result { id: of, .. } if of == *id));
-            let block = match answer.map(|at| list.remove(at).kind) {
+            let answer = results.get_mut(id).and_then(VecDeque::pop_front).map(|said| said.kind);
+            let block = match answer {
                 Some(SaidKind::Result { block, .. }) => block,
                 Some(SaidKind::Words(_) | SaidKind::System(_) | SaidKind::Call { .. }) | None => {
                     self.prepare
@@ -161,7 +176,9 @@ impl<'c> Turns<'_, 'c, '_> {
             };
             self.say(Speaker::User, vec![block], None, path.clone());
         }
-        for said in list {
+        // A second result of the same call answers nothing any more.
+        rest.extend(calls.iter().filter_map(|(id, _)| results.remove(id)).flatten());
+        for said in rest {
             let path = said.place.message();
             match said.kind {
                 SaidKind::Words(blocks) => self.say(Speaker::User, blocks, said.extra, path),

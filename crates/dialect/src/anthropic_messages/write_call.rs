@@ -211,14 +211,17 @@ impl Parts<'_, '_> {
         self.write(&mut Writer::new(&mut out), &mut marks);
         if marks.seen > room {
             out.clear();
-            marks = Marks { skip: marks.seen - room, ..Marks::default() };
+            marks = Marks::skipping(marks.seen - room);
             self.write(&mut Writer::new(&mut out), &mut marks);
-            for path in marks.skipped {
-                losses.hint(
-                    format!("{path}.cache_control"),
-                    "target takes four cache marks; the last are kept",
-                );
-            }
+        }
+        for path in marks.skipped {
+            losses.hint(format!("{path}.cache_control"), "target takes four cache marks; the last are kept");
+        }
+        for path in marks.shortened {
+            losses.hint(
+                format!("{path}.cache_control"),
+                "cached for 5m: no longer mark may follow a short one",
+            );
         }
         out
     }

@@ -7,6 +7,7 @@ use crate::codec::Vendor;
 use crate::json::{Fields, Writer};
 use crate::restore::JSON_TOOL;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use trunkline_core::{AllowedMode, Dialect, Extra, Fault, Json, Tool, ToolChoice, ToolKind};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -65,9 +66,11 @@ pub(super) struct Needs<'c> {
 pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, needs: Needs<'c>) -> Result<Tools<'c>, Fault> {
     let call = prepare.call;
     let mut entries = Vec::new();
-    for (at, tool) in
-        call.tools.iter().enumerate().filter(|(_, tool)| is_offered(tool, call.tool_choice.as_ref()))
-    {
+    let allowed = allowed(call.tool_choice.as_ref());
+    let is_offered = |tool: &Tool| {
+        allowed.as_ref().is_none_or(|names| tool.name().is_some_and(|name| names.contains(name)))
+    };
+    for (at, tool) in call.tools.iter().enumerate().filter(|(_, tool)| is_offered(tool)) {
         entries.push(entry(prepare, tool, &format!("tools[{at}]"))?);
     }
     entries.extend(web_search(prepare));
@@ -158,20 +161,15 @@ impl Entry<'_> {
     }
 }
 
-/// Anthropic cannot offer some of the tools only; those not allowed are not sent.
-fn is_offered(tool: &Tool, choice: Option<&ToolChoice>) -> bool {
-    match choice {
-        Some(ToolChoice::Allowed { names, .. }) => {
-            tool.name().is_some_and(|name| names.iter().any(|n| n == name))
-        }
-        Some(
-            ToolChoice::None
-            | ToolChoice::Auto
-            | ToolChoice::Required
-            | ToolChoice::Named { .. }
-            | ToolChoice::Other { .. },
-        )
-        | None => true,
+/// Anthropic cannot be told which of the tools are allowed; the others are not sent. `None` allows all.
+fn allowed(choice: Option<&ToolChoice>) -> Option<HashSet<&str>> {
+    match choice? {
+        ToolChoice::Allowed { names, .. } => Some(names.iter().map(String::as_str).collect()),
+        ToolChoice::None
+        | ToolChoice::Auto
+        | ToolChoice::Required
+        | ToolChoice::Named { .. }
+        | ToolChoice::Other { .. } => None,
     }
 }
 

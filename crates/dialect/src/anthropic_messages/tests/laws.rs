@@ -13,7 +13,7 @@ use trunkline_core::{
 const DIALECT: Dialect = Dialect::AnthropicMessages;
 
 #[test]
-fn c104_chunking_never_matters() {
+fn c98_c104_chunking_never_matters() {
     let folded = STREAM.replace('\n', "\r\n");
     for stream in [STREAM, folded.as_str()] {
         let whole = read(&[stream.as_bytes()]);
