@@ -25,8 +25,6 @@ pub(super) struct Prepare<'c, 'l> {
     pub traits: Traits,
     /// Tool names.
     pub names: Names,
-    /// Tool-use ids.
-    pub ids: Names,
     pub losses: &'l mut Losses,
 }
 

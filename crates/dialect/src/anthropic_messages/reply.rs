@@ -3,13 +3,12 @@
 use super::block::{Block, BlockKind, Marks, is_readable, write_all};
 use super::finish::{self, Details, FinishFrame, Held};
 use super::read_part::Parts;
-use super::said::{input_of, wrapped};
+use super::said::{input_of, tool_id, wrapped};
 use super::seal::Seal;
 use super::usage::{self, Counts};
 use super::{error, read_turn};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
-use crate::names::{Alphabet, Names};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
@@ -99,14 +98,7 @@ pub fn write_reply(reply: &Reply, context: &Context, losses: &mut Losses) -> Vec
         losses.hint("logprobs", "an Anthropic answer has no log probabilities");
     }
     let model = context.model.as_deref().or(reply.model.as_deref()).unwrap_or_default();
-    let mut blocks = Blocks {
-        context,
-        model,
-        losses,
-        ids: Names::new(Alphabet::ANTHROPIC_ID),
-        held: Held::default(),
-        done: Vec::new(),
-    };
+    let mut blocks = Blocks { context, model, losses, held: Held::default(), done: Vec::new() };
     for item in choice.into_iter().flat_map(|choice| &choice.items) {
         blocks.item(item);
     }
@@ -141,7 +133,6 @@ struct Blocks<'r, 'l> {
     context: &'r Context,
     model: &'r str,
     losses: &'l mut Losses,
-    ids: Names,
     held: Held,
     done: Vec<Block<'r>>,
 }
@@ -216,7 +207,7 @@ impl<'r> Blocks<'r, '_> {
                 Cow::Owned(wrapped("_raw", &call.arguments))
             }
         };
-        BlockKind::ToolUse { id: self.ids.target(&call.call_id), name: Cow::Borrowed(&call.name), input }
+        BlockKind::ToolUse { id: tool_id(&call.call_id), name: Cow::Borrowed(&call.name), input }
     }
 
     /// Thoughts as one block; without words or proof of them there is nothing to show.

@@ -4,6 +4,7 @@ use super::block::{Block, BlockKind, Mark};
 use super::place::Place;
 use super::prepare::{Inside, Prepare, unsupported};
 use crate::json::Writer;
+use crate::names::{Alphabet, Names};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
@@ -196,11 +197,17 @@ fn tool_use<'c>(prepare: &mut Prepare<'c, '_>, call: &'c ToolCall, place: Place)
     Ok(Block {
         mark: prepare.mark(call.cache.as_ref(), &|| place.message()),
         ..Block::new(BlockKind::ToolUse {
-            id: prepare.ids.target(&call.call_id),
+            id: tool_id(&call.call_id),
             name: prepare.names.target(&call.name),
             input,
         })
     })
+}
+
+/// A tool-use id as Anthropic takes it. The same id becomes the same one on both sides of a call, so
+/// nothing has to be remembered of it.
+pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
+    Names::new(Alphabet::ANTHROPIC_ID).target(id)
 }
 
 /// Arguments as Anthropic takes them, a JSON object; models and clients send nothing for no arguments.
@@ -229,7 +236,7 @@ fn tool_result<'c>(
     Ok(Block {
         mark: prepare.mark(result.cache.as_ref(), &|| place.message()),
         ..Block::new(BlockKind::ToolResult {
-            id: prepare.ids.target(&result.call_id),
+            id: tool_id(&result.call_id),
             content,
             is_error: result.is_error,
         })

@@ -6,12 +6,12 @@
 //! then stands in it, and `message_delta` for the final usage.
 
 use super::block::{is_readable, write_citation};
+use super::said::tool_id;
 use super::seal::Seal;
 use super::wire::{Kind, Piece, Wire, frame};
 use super::{error, finish, reply, usage};
 use crate::codec::Context;
 use crate::json::Writer;
-use crate::names::{Alphabet, Names};
 use trunkline_core::{Delta, Dialect, Event, Finish, Open, Usage};
 
 /// Writes one streamed answer.
@@ -165,7 +165,7 @@ impl StreamWriter {
             }
             Open::Redacted(data) => (Kind::Redacted(data.into()), true),
             Open::ToolCall { call_id, name, kind } => {
-                let id = Names::new(Alphabet::ANTHROPIC_ID).target(&call_id).into_owned();
+                let id = tool_id(&call_id).into_owned();
                 (Kind::Tool { id, name: name.into(), kind }, true)
             }
             Open::Native { dialect: Dialect::AnthropicMessages, raw, .. } => (Kind::Native(raw), true),

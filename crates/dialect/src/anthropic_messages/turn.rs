@@ -8,7 +8,7 @@
 use super::block::{Block, BlockKind};
 use super::place::places;
 use super::prepare::Prepare;
-use super::said::{Said, SaidKind, Stretch, instruction_blocks, read_item};
+use super::said::{Said, SaidKind, Stretch, instruction_blocks, read_item, tool_id};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{Extra, Fault};
@@ -168,7 +168,7 @@ impl<'c> Turns<'_, 'c, '_> {
                         .losses
                         .invented(path.clone(), "the tool call has no result; an error is sent");
                     Block::new(BlockKind::ToolResult {
-                        id: self.prepare.ids.target(id),
+                        id: tool_id(id),
                         content: vec![Block::text("no result provided")],
                         is_error: Some(true),
                     })

@@ -18,6 +18,17 @@ struct UsageFrame {
     output_tokens_details: Option<OutputDetails>,
     server_tool_use: Option<ServerToolUse>,
     service_tier: Option<String>,
+    iterations: Vec<Iteration>,
+}
+
+/// One of several samplings behind one answer (context compaction); the outer counts tell the last only.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Iteration {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_input_tokens: u64,
+    cache_creation_input_tokens: u64,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -71,7 +82,14 @@ impl Counts {
     }
 }
 
-fn usage_of(frame: UsageFrame, native: Json) -> Usage {
+fn usage_of(mut frame: UsageFrame, native: Json) -> Usage {
+    if !frame.iterations.is_empty() {
+        let sum = |count: fn(&Iteration) -> u64| Some(frame.iterations.iter().map(count).sum());
+        frame.input_tokens = sum(|i| i.input_tokens);
+        frame.output_tokens = sum(|i| i.output_tokens);
+        frame.cache_read_input_tokens = sum(|i| i.cache_read_input_tokens);
+        frame.cache_creation_input_tokens = sum(|i| i.cache_creation_input_tokens);
+    }
     let UsageFrame {
         input_tokens, cache_read_input_tokens: read, cache_creation_input_tokens: written, ..
     } = frame;
@@ -179,6 +197,14 @@ mod tests {
             usage.native.unwrap().1.as_str(),
             r#"{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":12}"#
         );
+    }
+
+    #[test]
+    fn iterations_are_summed() {
+        let usage = read(&[r#"{"input_tokens":5,"output_tokens":1,"iterations":[
+            {"type":"compaction","input_tokens":100,"output_tokens":20,"cache_read_input_tokens":7},
+            {"type":"message","input_tokens":5,"output_tokens":1}]}"#]);
+        assert_eq!((usage.input_total, usage.output_total, usage.cache_read), (Some(112), Some(21), Some(7)));
     }
 
     #[test]

@@ -36,7 +36,6 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         target,
         traits: Traits::of(target),
         names: Names::new(Alphabet::ANTHROPIC_NAME),
-        ids: Names::new(Alphabet::ANTHROPIC_ID),
         losses,
     };
     let mut conversation = turn::conversation(&mut prepare)?;

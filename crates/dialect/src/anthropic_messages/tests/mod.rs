@@ -4,14 +4,16 @@
 mod answers;
 mod calls;
 mod laws;
+mod settings;
 mod streams;
 
-use crate::codec::{Context, Target, UserIds, Vendor};
+use super::write_call;
+use crate::codec::{Context, Target, UserIds, Vendor, Written};
+use serde_json::Value;
 use trunkline_core::{
-    Call, Dialect, Instruction, Item, ItemKind, Message, OriginRole, Role, Tool, ToolCall, ToolCallKind,
-    ToolKind, ToolResult,
+    Call, Dialect, Fault, Instruction, Item, ItemKind, Losses, Message, Model, OriginRole, Part, Role, Tool,
+    ToolCall, ToolCallKind, ToolKind, ToolResult,
 };
-use trunkline_core::{Losses, Model, Part};
 
 /// A Claude of Anthropic's own.
 fn target(model: &str) -> Target<'_> {
@@ -79,4 +81,18 @@ fn function(name: &str) -> Tool {
 /// `path action` of each loss.
 fn list(losses: &Losses) -> Vec<String> {
     losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect()
+}
+
+/// The call as written, its body as a tree, and what it lost.
+fn attempt(call: &Call, target: &Target<'_>) -> Result<(Written, Value, Losses), Fault> {
+    let mut losses = Losses::default();
+    let written = write_call(call, target, &mut losses)?;
+    let body = serde_json::from_slice(&written.body).expect("a body is JSON");
+    Ok((written, body, losses))
+}
+
+/// The body and the losses of a call that can be sent.
+fn sent(call: &Call, target: &Target<'_>) -> (Value, Vec<String>) {
+    let (_, body, losses) = attempt(call, target).unwrap();
+    (body, list(&losses))
 }
