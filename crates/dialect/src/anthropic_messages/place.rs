@@ -115,6 +115,7 @@ fn messages(call: &Call) -> Vec<Place> {
 pub(super) enum Setting {
     Stop,
     Reasoning,
+    Effort,
     User,
     Format,
     Schema,
@@ -127,6 +128,7 @@ impl Setting {
             Dialect::AnthropicMessages => match self {
                 Self::Stop => "stop_sequences",
                 Self::Reasoning => "thinking",
+                Self::Effort => "output_config.effort",
                 Self::User => "metadata.user_id",
                 Self::Format => "output_config.format",
                 Self::Schema => "output_config.format.schema",
@@ -134,13 +136,14 @@ impl Setting {
             Dialect::OpenaiResponses => match self {
                 Self::Stop => "stop",
                 Self::Reasoning => "reasoning",
+                Self::Effort => "reasoning.effort",
                 Self::User => "user",
                 Self::Format => "text.format",
                 Self::Schema => "text.format.schema",
             },
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => match self {
                 Self::Stop => "stop",
-                Self::Reasoning => "reasoning_effort",
+                Self::Reasoning | Self::Effort => "reasoning_effort",
                 Self::User => "user",
                 Self::Format => "response_format",
                 Self::Schema => "response_format.json_schema.schema",

@@ -5,6 +5,7 @@ use super::block::{Block, BlockKind, Mark, Source};
 use super::inline::is_plain_http;
 use super::place::Place;
 use super::traits::Traits;
+use super::unsent;
 use crate::codec::Target;
 use crate::names::Names;
 use base64::Engine;
@@ -65,6 +66,7 @@ impl<'c> Prepare<'c, '_> {
         inside: Inside,
         path: &dyn Fn() -> String,
     ) -> Result<Block<'c>, Fault> {
+        unsent::record_inner(&part.extra, path, self.losses);
         let kind = match &part.kind {
             PartKind::Text { text, citations } => {
                 let citations = self.citations(citations, inside, path);

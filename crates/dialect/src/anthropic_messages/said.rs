@@ -3,13 +3,14 @@
 use super::block::{Block, BlockKind, Mark};
 use super::place::Place;
 use super::prepare::{Inside, Prepare, unsupported};
+use super::unsent;
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
-    Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, Part, PartKind, ReasoningItem,
-    Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
+    Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, OriginRole, Part, PartKind,
+    ReasoningItem, Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
 };
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -54,17 +55,15 @@ pub(super) fn instruction_blocks<'c>(
     instruction: &'c Instruction,
     at: usize,
 ) -> Result<Vec<Block<'c>>, Fault> {
-    let path = if prepare.call.dialect == DIALECT { "system".to_owned() } else { format!("messages[{at}]") };
-    if instruction.name.is_some() {
-        prepare.losses.dropped(format!("{path}.name"), "target has no names on messages");
-    }
-    let part_path = |part: usize| {
-        if prepare.call.dialect == DIALECT {
-            format!("system[{part}]")
-        } else {
-            format!("{path}.content[{part}]")
-        }
+    let own = prepare.call.dialect == DIALECT;
+    let part_path = move |part: usize| match instruction.origin {
+        OriginRole::Instructions => "instructions".to_owned(),
+        OriginRole::System | OriginRole::Developer if own => format!("system[{part}]"),
+        OriginRole::System | OriginRole::Developer => format!("messages[{at}].content[{part}]"),
     };
+    if instruction.name.is_some() {
+        prepare.losses.dropped(format!("messages[{at}].name"), "target has no names on messages");
+    }
     if let Some(at) = instruction.parts.iter().position(|part| part.as_text().is_none()) {
         return Err(only_text(part_path(at)));
     }
@@ -94,6 +93,7 @@ fn system_blocks<'c>(
 }
 
 fn system_block<'c>(prepare: &mut Prepare<'c, '_>, part: &'c Part, path: &dyn Fn() -> String) -> Block<'c> {
+    unsent::record_inner(&part.extra, path, prepare.losses);
     let mark = prepare.mark(part.cache.as_ref(), path);
     Block { mark, extra: Some(&part.extra), ..Block::text(part.as_text().unwrap_or_default()) }
 }
@@ -113,7 +113,8 @@ pub(super) fn read_item<'c>(
     place: Place,
     stretches: &mut Vec<Stretch<'c>>,
 ) -> Result<(), Fault> {
-    let mut extra = None;
+    unsent::record_inner(&item.extra, &|| place.message(), prepare.losses);
+    let own_extra = item.extra.iter().any(|field| field.dialect == DIALECT);
     let (assistant, kind) = match &item.kind {
         ItemKind::Message(message) if as_system(item).is_some() => {
             (false, SaidKind::System(system_blocks(prepare, message, place)?))
@@ -122,7 +123,6 @@ pub(super) fn read_item<'c>(
             if message.name.is_some() {
                 prepare.losses.dropped(place.field("name"), "target has no names on messages");
             }
-            extra = Some(&item.extra).filter(|extra| extra.iter().any(|field| field.dialect == DIALECT));
             let assistant = message.role == Role::Assistant;
             let inside = if assistant { Inside::Assistant } else { Inside::User };
             (assistant, SaidKind::Words(prepare.parts(&message.parts, inside, place)?))
@@ -162,6 +162,8 @@ pub(super) fn read_item<'c>(
     if matches!(&kind, SaidKind::Words(blocks) | SaidKind::System(blocks) if blocks.is_empty()) {
         return Ok(());
     }
+    // Those of other items stand in their block.
+    let extra = Some(&item.extra).filter(|_| own_extra && matches!(item.kind, ItemKind::Message(_)));
     let said = Said { kind, extra, place };
     match (stretches.last_mut(), assistant) {
         (Some(Stretch::Assistant(list)), true) | (Some(Stretch::User(list)), false) => list.push(said),

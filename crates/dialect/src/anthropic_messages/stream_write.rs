@@ -70,8 +70,12 @@ impl StreamWriter {
 
     /// Appends what the client is to receive for `event`: whole server-sent events, or nothing yet.
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
-        if self.stage == Stage::Over {
-            return;
+        match (self.stage, &event) {
+            (Stage::Over, _) => return,
+            (Stage::Delivered, Event::Ping | Event::Error(_) | Event::End) => {}
+            // An answer that goes on after its end has no place on this wire.
+            (Stage::Delivered, _) => return,
+            (Stage::Unsaid | Stage::Started, _) => {}
         }
         match event {
             Event::Start { id, model, .. } => {

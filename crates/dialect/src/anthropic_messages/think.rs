@@ -74,14 +74,14 @@ pub(super) fn plan<'c>(
         Wish::Off => {
             if traits.always_thinks {
                 losses.degraded(path, "this model always thinks");
-                return quiet(Thinking::Unsaid, effort(reasoning, traits, path, losses));
+                return quiet(Thinking::Unsaid, effort(call, traits, losses));
             }
             let said_so = reasoning.mode == Some(ReasoningMode::Off) && traits.thinks != Thinks::Never;
-            let effort = if said_so { own_effort(reasoning, traits, path, losses) } else { None };
+            let effort = if said_so { own_effort(call, traits, losses) } else { None };
             quiet(if said_so { Thinking::Disabled } else { Thinking::Unsaid }, effort)
         }
         Wish::Think if effort_alone && reasoning.budget_tokens.is_none() => {
-            quiet(Thinking::Unsaid, own_effort(reasoning, traits, path, losses))
+            quiet(Thinking::Unsaid, own_effort(call, traits, losses))
         }
         Wish::Think => {
             let form = match (traits.thinks, reasoning.mode.as_ref(), reasoning.budget_tokens) {
@@ -95,7 +95,7 @@ pub(super) fn plan<'c>(
                 return quiet(Thinking::Unsaid, None);
             }
             if form == Thinks::Adaptive {
-                return quiet(free(call, path, losses), effort(reasoning, traits, path, losses));
+                return quiet(free(call, path, losses), effort(call, traits, losses));
             }
             budgeted(call, traits, said, room, losses)
         }
@@ -162,7 +162,7 @@ fn budgeted<'c>(
         }
     }
     let effort = match call.dialect {
-        Dialect::AnthropicMessages => own_effort(reasoning, traits, path, losses),
+        Dialect::AnthropicMessages => own_effort(call, traits, losses),
         // The budget already says it.
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
@@ -186,14 +186,9 @@ fn budget_of(effort: Option<&Effort>) -> u64 {
 }
 
 /// A level for the budget or level asked for.
-fn effort<'c>(
-    reasoning: &'c Reasoning,
-    traits: Traits,
-    path: &'static str,
-    losses: &mut Losses,
-) -> Option<Cow<'c, str>> {
-    match (&reasoning.effort, reasoning.budget_tokens) {
-        (Some(_), _) => own_effort(reasoning, traits, path, losses),
+fn effort<'c>(call: &'c Call, traits: Traits, losses: &mut Losses) -> Option<Cow<'c, str>> {
+    match (&call.reasoning.effort, call.reasoning.budget_tokens) {
+        (Some(_), _) => own_effort(call, traits, losses),
         (None, Some(4096..)) => Some("high".into()),
         (None, Some(2048..)) => Some("medium".into()),
         (None, Some(_)) => Some("low".into()),
@@ -202,13 +197,9 @@ fn effort<'c>(
 }
 
 /// The level asked for, as far as the model has it.
-fn own_effort<'c>(
-    reasoning: &'c Reasoning,
-    traits: Traits,
-    path: &'static str,
-    losses: &mut Losses,
-) -> Option<Cow<'c, str>> {
-    let asked = reasoning.effort.as_ref()?;
+fn own_effort<'c>(call: &'c Call, traits: Traits, losses: &mut Losses) -> Option<Cow<'c, str>> {
+    let asked = call.reasoning.effort.as_ref()?;
+    let path = Setting::Effort.path(call.dialect);
     if !traits.effort {
         losses.dropped(path, "this model has no effort levels");
         return None;

@@ -1,7 +1,7 @@
 //! Settings of other dialects for which Anthropic has no field at all: each that a client set is a loss.
 
 use super::user;
-use trunkline_core::{Action, Call, Class, Dialect, Loss, Losses};
+use trunkline_core::{Action, Call, Class, Dialect, Extra, ExtraField, Loss, Losses};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
 
@@ -51,6 +51,8 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         ("priority", call.service.priority.is_some()),
         ("keep_alive", call.local.keep_alive.is_some()),
         ("include", !call.include.is_empty()),
+        ("reasoning.summary", call.reasoning.summary.is_some()),
+        ("reasoning.context", call.reasoning.context.is_some()),
     ] {
         if said {
             losses.hint(path, "target has no field for it");
@@ -64,7 +66,20 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
             reason: "target has no such safety setting".into(),
         });
     }
-    for field in call.extra.iter().filter(|field| field.dialect != DIALECT) {
+    for field in foreign(&call.extra) {
         losses.dropped(field.key.to_string(), "target does not know this field");
     }
+}
+
+/// Records unknown fields of another dialect in an inner object, which `path` names.
+pub(super) fn record_inner(extra: &Extra, path: &dyn Fn() -> String, losses: &mut Losses) {
+    for field in foreign(extra) {
+        losses.hint(format!("{}.{}", path(), field.key), "target does not know this field");
+    }
+}
+
+/// Unknown fields that say something and that Anthropic did not define.
+fn foreign(extra: &Extra) -> impl Iterator<Item = &ExtraField> {
+    let says = |field: &&ExtraField| !matches!(field.value.as_str(), "null" | "[]" | "{}" | "\"\"");
+    extra.iter().filter(|field| field.dialect != DIALECT).filter(says)
 }

@@ -18,17 +18,17 @@ struct UsageFrame {
     output_tokens_details: Option<OutputDetails>,
     server_tool_use: Option<ServerToolUse>,
     service_tier: Option<String>,
-    iterations: Vec<Iteration>,
+    iterations: Option<Vec<Iteration>>,
 }
 
 /// One of several samplings behind one answer (context compaction); the outer counts tell the last only.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct Iteration {
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_input_tokens: u64,
-    cache_creation_input_tokens: u64,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -83,8 +83,9 @@ impl Counts {
 }
 
 fn usage_of(mut frame: UsageFrame, native: Json) -> Usage {
-    if !frame.iterations.is_empty() {
-        let sum = |count: fn(&Iteration) -> u64| Some(frame.iterations.iter().map(count).sum());
+    if let Some(all) = frame.iterations.filter(|all| !all.is_empty()) {
+        let sum =
+            |count: fn(&Iteration) -> Option<u64>| all.iter().filter_map(count).reduce(u64::saturating_add);
         frame.input_tokens = sum(|i| i.input_tokens);
         frame.output_tokens = sum(|i| i.output_tokens);
         frame.cache_read_input_tokens = sum(|i| i.cache_read_input_tokens);

@@ -92,6 +92,10 @@ enum Format<'c> {
 
 fn format<'c>(prepare: &mut Prepare<'c, '_>, conversation: &mut Conversation<'c>) -> Format<'c> {
     let call = prepare.call;
+    if let OutputFormat::JsonSchema { description: Some(_), .. } = &call.output.format {
+        let path = format!("{}.description", Setting::Format.path(call.dialect));
+        prepare.losses.hint(path, "target describes a schema in the schema itself");
+    }
     match &call.output.format {
         OutputFormat::Text => Format::Free,
         OutputFormat::JsonObject => {

@@ -2,7 +2,7 @@
 
 use super::block::{Mark, Marks};
 use super::prepare::{Prepare, unsupported};
-use super::schema;
+use super::{schema, unsent};
 use crate::codec::Vendor;
 use crate::json::{Fields, Writer};
 use crate::restore::JSON_TOOL;
@@ -174,6 +174,7 @@ fn allowed(choice: Option<&ToolChoice>) -> Option<HashSet<&str>> {
 }
 
 fn entry<'c>(prepare: &mut Prepare<'c, '_>, tool: &'c Tool, path: &str) -> Result<Entry<'c>, Fault> {
+    unsent::record_inner(&tool.extra, &|| path.to_owned(), prepare.losses);
     let (name, description, schema, strict) = match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {
             let schema = schema::for_tool(schema.as_ref());

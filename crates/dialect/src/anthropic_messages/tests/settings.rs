@@ -4,8 +4,8 @@ use super::{attempt, foreign, function, list, result, say, sent, target, use_too
 use crate::codec::{Target, UserIds, Vendor};
 use serde_json::{Value, json};
 use trunkline_core::{
-    AllowedMode, Dialect, Effort, FaultKind, ItemKind, Json, Number, OnUnsupported, OutputFormat, Role, Tool,
-    ToolChoice, ToolKind,
+    AllowedMode, Dialect, Effort, ExtraField, FaultKind, ItemKind, Json, Number, OnUnsupported, OutputFormat,
+    Role, Tool, ToolChoice, ToolKind,
 };
 
 #[test]
@@ -231,6 +231,37 @@ fn settings_without_a_field_are_losses_in_the_clients_spelling() {
     );
     let to = Target { vendor: Vendor::Compatible, ..target("claude-sonnet-4-5") };
     assert!(sent(&call, &to).1.contains(&"web_search_options dropped".to_owned()));
+}
+
+#[test]
+fn unknown_fields_go_back_to_their_own_dialect_only() {
+    let field = |dialect, value: &str| ExtraField {
+        dialect,
+        key: "novel".into(),
+        value: Json::parse(value).unwrap(),
+    };
+    for (dialect, value, want) in [
+        (
+            Dialect::OpenaiChat,
+            "1",
+            vec!["novel dropped", "messages[0].novel dropped", "tools[0].novel dropped"],
+        ),
+        (Dialect::OpenaiChat, "null", vec![]),
+        (Dialect::AnthropicMessages, "1", vec![]),
+    ] {
+        let mut call = foreign(vec![say(Role::User, "a")]);
+        call.dialect = dialect;
+        call.tools.push(function("f"));
+        call.extra.push(field(dialect, value));
+        call.items[0].extra.push(field(dialect, value));
+        call.tools[0].extra.push(field(dialect, value));
+        let (body, losses) = sent(&call, &target("claude-sonnet-4-5"));
+        assert_eq!(losses, want, "{dialect} {value}");
+        let kept = (dialect == Dialect::AnthropicMessages).then(|| json!(1));
+        for object in [&body, &body["messages"][0], &body["tools"][0]] {
+            assert_eq!(object.get("novel"), kept.as_ref(), "{dialect} {value}");
+        }
+    }
 }
 
 #[test]
