@@ -3,11 +3,15 @@
 use super::super::{StreamReader, StreamWriter, read_call, read_reply, write_call, write_reply};
 use super::streams::{STREAM, fold, read};
 use super::{answers::ANSWER, context, say, says, target, use_tool};
+use crate::sse;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use trunkline_core::{
-    Choice, Citation, Dialect, Finish, FinishReason, Item, ItemKind, Json, Losses, OffsetUnit, Part,
-    PartKind, ReasoningItem, Reply, Role, ServerTool, Usage, unfold,
+    Choice, Citation, Delta, Dialect, Event, Finish, FinishReason, Item, ItemKind, Json, Losses, OffsetUnit,
+    Open, Part, PartKind, ReasoningItem, Reply, Role, ServerTool, ToolCallKind, Usage, unfold,
 };
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -24,6 +28,16 @@ fn c98_c104_chunking_never_matters() {
         let bytes: Vec<_> = stream.as_bytes().chunks(1).collect();
         assert_eq!(read(&bytes), whole, "byte by byte");
     }
+}
+
+#[test]
+fn c99_a_cut_stream_is_an_error() {
+    let end = STREAM.find("{\"type\":\"message_stop\"}").unwrap() + "{\"type\":\"message_stop\"}".len();
+    for at in 0..end {
+        let seen = read(&[&STREAM.as_bytes()[..at]]);
+        assert!(seen.lines().last().unwrap().starts_with("Error"), "cut at byte {at}");
+    }
+    assert!(read(&[&STREAM.as_bytes()[..end]]).ends_with("End\n"));
 }
 
 /// Folding a stream forgets whose signature it saw; a whole answer knows.
@@ -108,7 +122,7 @@ fn reply() -> impl Strategy<Value = Reply> {
 }
 
 /// Blocks of a request: any order, any mix, some of it nonsense.
-fn turn() -> impl Strategy<Value = serde_json::Value> {
+fn turn() -> impl Strategy<Value = Value> {
     use serde_json::json;
     let mark = prop_oneof![Just(json!(null)), Just(json!({"type": "ephemeral"}))];
     let user = prop_oneof![
@@ -146,6 +160,26 @@ proptest! {
     }
 
     #[test]
+    fn c86_mixed_parts_become_blocks_in_a_row(
+        parts in vec((0u8..3, vec("[a-z\n\"]{0,4}", 0..4)), 0..5),
+        mix in vec(any::<prop::sample::Index>(), 1..24),
+    ) {
+        let mut bytes = Vec::new();
+        let mut writer = StreamWriter::new(context());
+        mixed(&parts, &mix).into_iter().for_each(|event| writer.write(event, &mut bytes));
+        let mut found = check_stream(&bytes);
+        let told = |(kind, words): &Told| {
+            let words = words.concat();
+            let name = ["text", "thinking", "tool_use"][usize::from(*kind)];
+            (*kind == 2 || !words.is_empty()).then(|| format!("{name}:{words}"))
+        };
+        let mut want: Vec<_> = parts.iter().filter_map(told).collect();
+        found.sort();
+        want.sort();
+        prop_assert_eq!(found, want);
+    }
+
+    #[test]
     fn writing_what_was_read_is_stable(reply in reply()) {
         let once = write_reply(&reply, &context(), &mut Losses::default());
         let again = write_reply(&read_reply(&once).unwrap(), &context(), &mut Losses::default());
@@ -178,15 +212,85 @@ proptest! {
         }
         let _ = read_reply(&answer);
         let mut terminals = 0;
-        let mut each = |event: trunkline_core::Event<'_>| {
-            use trunkline_core::Event::{End, Error};
-            terminals += usize::from(matches!(event, End | Error(_)));
+        let mut each = |event: Event<'_>| {
+            terminals += usize::from(matches!(event, Event::End | Event::Error(_)));
         };
         let mut reader = StreamReader::new(4096);
         reader.push(&stream, &mut each);
         reader.close(&mut each);
         prop_assert_eq!(terminals, 1);
     }
+}
+
+/// A part of a stream: what it opens as, and its words.
+type Told = (u8, Vec<String>);
+
+fn opened(kind: u8, part: usize) -> Open<'static> {
+    match kind {
+        0 => Open::Text,
+        1 => Open::Reasoning,
+        _ => Open::ToolCall {
+            call_id: format!("call{part}").into(),
+            name: "f".into(),
+            kind: ToolCallKind::Function,
+        },
+    }
+}
+
+/// The events of all `parts`, each part's in order, the parts mixed as `mix` picks.
+fn mixed(parts: &[Told], mix: &[prop::sample::Index]) -> Vec<Event<'static>> {
+    let script = |(at, (kind, words)): (usize, &Told)| {
+        let part = u32::try_from(at).unwrap();
+        let grow = |word: &String| {
+            let word = Cow::Owned(word.clone());
+            if *kind > 1 { Delta::Arguments(word) } else { Delta::Text(word) }
+        };
+        let mut events = VecDeque::from([Event::Open { part, choice: 0, open: opened(*kind, at) }]);
+        events.extend(words.iter().map(|word| Event::Delta { part, delta: grow(word) }));
+        events.push_back(Event::Close { part });
+        events
+    };
+    let mut scripts: Vec<_> = parts.iter().enumerate().map(script).collect();
+    let mut out = vec![Event::Start { id: None, model: None, created: None }];
+    let mut picks = mix.iter().cycle();
+    while !scripts.is_empty() {
+        let at = picks.next().unwrap().index(scripts.len());
+        out.extend(scripts[at].pop_front());
+        scripts.retain(|script| !script.is_empty());
+    }
+    out.extend([Event::Finish { choice: 0, finish: Finish::new(FinishReason::Stop) }, Event::End]);
+    out
+}
+
+/// Anthropic's rules for streams, checked from outside; gives what each block said.
+fn check_stream(bytes: &[u8]) -> Vec<String> {
+    let mut events = Vec::new();
+    let mut framer = sse::Events::new(1 << 20);
+    framer.push(bytes, |event| events.push(serde_json::from_slice::<Value>(event.data).unwrap())).unwrap();
+    let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types.first(), Some(&"message_start"));
+    assert_eq!(types[types.len() - 2..], ["message_delta", "message_stop"]);
+    let mut blocks: Vec<String> = Vec::new();
+    let mut open = false;
+    for event in &events[1..events.len() - 2] {
+        match event["type"].as_str().unwrap() {
+            "content_block_start" => {
+                assert!(!open && event["index"] == blocks.len(), "{event}");
+                open = true;
+                blocks.push(format!("{}:", event["content_block"]["type"].as_str().unwrap()));
+            }
+            "content_block_delta" => {
+                assert!(open && event["index"] == blocks.len() - 1, "{event}");
+                let delta = &event["delta"];
+                let said = ["text", "thinking", "partial_json"].iter().find_map(|key| delta[key].as_str());
+                blocks.last_mut().unwrap().push_str(said.unwrap_or_default());
+            }
+            "content_block_stop" => assert!(std::mem::take(&mut open), "{event}"),
+            other => panic!("{other} in the middle"),
+        }
+    }
+    assert!(!open);
+    blocks
 }
 
 /// Anthropic's rules for `messages`, checked from outside.
