@@ -1,53 +1,49 @@
-//! Codec skeleton.
-#![expect(missing_docs, clippy::todo, reason = "skeleton")]
-use crate::codec::{Context, Target, Written};
-use trunkline_core::{Call, Event, Fault, Losses, Reply};
+//! Anthropic Messages, `POST /v1/messages`: as clients speak it and as upstreams do.
+//!
+//! | direction | request | answer | stream | error |
+//! | --- | --- | --- | --- | --- |
+//! | client to neutral | [`read_call`] | | | |
+//! | neutral to upstream | [`write_call`] | | | |
+//! | upstream to neutral | | [`read_reply`] | [`StreamReader`] | [`read_error`] |
+//! | neutral to client | | [`write_reply`] | [`StreamWriter`] | [`write_error`] |
+//!
+//! Anthropic wants more order than other dialects (alternating turns, results before words, blocks that
+//! never overlap) and refuses what it does not know; writing therefore plans first and cannot fail once
+//! it writes.
 
-pub fn read_call(_body: &[u8], _losses: &mut Losses) -> Result<Call, Fault> {
-    todo!()
-}
-pub fn write_call(_call: &Call, _target: &Target<'_>, _losses: &mut Losses) -> Result<Written, Fault> {
-    todo!()
-}
-pub fn read_reply(_body: &[u8]) -> Result<Reply, Fault> {
-    todo!()
-}
-pub fn write_reply(_reply: &Reply, _context: &Context, _losses: &mut Losses) -> Vec<u8> {
-    todo!()
-}
-pub fn read_error(_status: u16, _body: &[u8]) -> Fault {
-    todo!()
-}
-pub fn write_error(_fault: &Fault, _request_id: &str) -> Vec<u8> {
-    todo!()
-}
-#[derive(Debug)]
-pub struct StreamReader;
-impl StreamReader {
-    pub fn new(_event_bytes: usize) -> Self {
-        todo!()
-    }
-    pub fn push(&mut self, _bytes: &[u8], _each: &mut dyn FnMut(Event<'_>)) {
-        todo!()
-    }
-    pub fn close(&mut self, _each: &mut dyn FnMut(Event<'_>)) {
-        todo!()
-    }
-}
-#[derive(Debug)]
-pub struct StreamWriter;
-impl StreamWriter {
-    pub fn new(_context: Context) -> Self {
-        todo!()
-    }
-    pub fn write(&mut self, _event: Event<'_>, _out: &mut Vec<u8>) {
-        todo!()
-    }
-}
+mod block;
+mod error;
+mod finish;
+mod frame;
+mod inline;
+mod place;
+mod prepare;
+mod read_call;
+mod read_part;
+mod read_tool;
+mod read_turn;
+mod reply;
+mod said;
+mod schema;
+mod seal;
+mod stream_read;
+mod stream_write;
+#[cfg(test)]
+mod tests;
+mod think;
+mod traits;
+mod turn;
+mod unsent;
+mod usage;
+mod user;
+mod wire;
+mod write_call;
+mod write_tool;
 
-pub fn needs_inlining(_call: &Call) -> Vec<String> {
-    todo!()
-}
-pub fn inline(_call: &mut Call, _url: &str, _mime: &str, _data: String) {
-    todo!()
-}
+pub use error::{read_error, write_error};
+pub use inline::{inline, needs_inlining};
+pub use read_call::read_call;
+pub use reply::{read_reply, write_reply};
+pub use stream_read::StreamReader;
+pub use stream_write::StreamWriter;
+pub use write_call::write_call;

@@ -101,7 +101,7 @@ impl Parsed {
             let media = media::fetch(&local.shared.connector, &local.pool, &url, limits)
                 .await
                 .map_err(|error| refuse(&error.to_string()))?;
-            anthropic_messages::inline(&mut self.call, &url, &media.mime, media.base64);
+            anthropic_messages::inline(&mut self.call, &url, &media.mime, &media.base64);
         }
         Ok(())
     }

@@ -1,0 +1,262 @@
+//! Items of a conversation to what each says in blocks: words, calls, results, thoughts.
+
+use super::block::{Block, BlockKind, Mark};
+use super::place::Place;
+use super::prepare::{Inside, Prepare, unsupported};
+use super::unsent;
+use crate::json::Writer;
+use crate::names::{Alphabet, Names};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use trunkline_core::{
+    Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, OriginRole, Part, PartKind,
+    ReasoningItem, Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
+};
+
+const DIALECT: Dialect = Dialect::AnthropicMessages;
+
+/// A stretch of items of one side, before its blocks are put in order.
+pub(super) enum Stretch<'c> {
+    Assistant(Vec<Said<'c>>),
+    User(Vec<Said<'c>>),
+}
+
+/// One item's share of a turn.
+pub(super) struct Said<'c> {
+    pub kind: SaidKind<'c>,
+    pub extra: Option<&'c Extra>,
+    pub place: Place,
+}
+
+pub(super) enum SaidKind<'c> {
+    Words(Vec<Block<'c>>),
+    System(Vec<Block<'c>>),
+    Call { id: &'c str, block: Block<'c> },
+    Result { id: &'c str, block: Block<'c> },
+}
+
+/// The message, when it is one of the operator's.
+fn as_system(item: &Item) -> Option<&Message> {
+    match &item.kind {
+        ItemKind::Message(message) if matches!(message.role, Role::System | Role::Developer) => Some(message),
+        ItemKind::Message(_)
+        | ItemKind::ToolCall(_)
+        | ItemKind::ToolResult(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => None,
+    }
+}
+
+/// Text blocks of the `at`th instruction.
+pub(super) fn instruction_blocks<'c>(
+    prepare: &mut Prepare<'c, '_>,
+    instruction: &'c Instruction,
+    at: usize,
+) -> Result<Vec<Block<'c>>, Fault> {
+    let own = prepare.call.dialect == DIALECT;
+    let part_path = move |part: usize| match instruction.origin {
+        OriginRole::Instructions => "instructions".to_owned(),
+        OriginRole::System | OriginRole::Developer if own => format!("system[{part}]"),
+        OriginRole::System | OriginRole::Developer => format!("messages[{at}].content[{part}]"),
+    };
+    if instruction.name.is_some() {
+        prepare.losses.dropped(format!("messages[{at}].name"), "target has no names on messages");
+    }
+    if let Some(at) = instruction.parts.iter().position(|part| part.as_text().is_none()) {
+        return Err(only_text(part_path(at)));
+    }
+    let mut blocks = Vec::new();
+    for (at, part) in instruction.parts.iter().enumerate().filter(|(_, part)| !is_blank(part)) {
+        blocks.push(system_block(prepare, part, &|| part_path(at)));
+    }
+    Ok(blocks)
+}
+
+fn system_blocks<'c>(
+    prepare: &mut Prepare<'c, '_>,
+    message: &'c Message,
+    place: Place,
+) -> Result<Vec<Block<'c>>, Fault> {
+    if message.name.is_some() {
+        prepare.losses.dropped(place.field("name"), "target has no names on messages");
+    }
+    // Where system messages are taken, so are Anthropic's blocks that change the set of tools.
+    let own = |part: &Part| {
+        prepare.traits.mid_system && matches!(part.kind, PartKind::Unknown { dialect: DIALECT, .. })
+    };
+    match message.parts.iter().position(|part| part.as_text().is_none() && !own(part)) {
+        Some(at) => Err(only_text(place.part(at))),
+        None => prepare.parts(&message.parts, Inside::Assistant, place),
+    }
+}
+
+fn system_block<'c>(prepare: &mut Prepare<'c, '_>, part: &'c Part, path: &dyn Fn() -> String) -> Block<'c> {
+    unsent::record_inner(&part.extra, path, prepare.losses);
+    let mark = prepare.mark(part.cache.as_ref(), path);
+    Block { mark, extra: Some(&part.extra), ..Block::text(part.as_text().unwrap_or_default()) }
+}
+
+fn only_text(path: String) -> Fault {
+    unsupported("something other than text in an instruction", path)
+}
+
+fn is_blank(part: &Part) -> bool {
+    part.as_text().is_some_and(|text| text.trim().is_empty())
+}
+
+/// Adds what `item` says to the stretch of its side, or begins the next stretch.
+pub(super) fn read_item<'c>(
+    prepare: &mut Prepare<'c, '_>,
+    item: &'c Item,
+    place: Place,
+    stretches: &mut Vec<Stretch<'c>>,
+) -> Result<(), Fault> {
+    unsent::record_inner(&item.extra, &|| place.message(), prepare.losses);
+    let own_extra = item.extra.iter().any(|field| field.dialect == DIALECT);
+    let (assistant, kind) = match &item.kind {
+        ItemKind::Message(message) if as_system(item).is_some() => {
+            (false, SaidKind::System(system_blocks(prepare, message, place)?))
+        }
+        ItemKind::Message(message) => {
+            if message.name.is_some() {
+                prepare.losses.dropped(place.field("name"), "target has no names on messages");
+            }
+            let assistant = message.role == Role::Assistant;
+            let inside = if assistant { Inside::Assistant } else { Inside::User };
+            (assistant, SaidKind::Words(prepare.parts(&message.parts, inside, place)?))
+        }
+        ItemKind::ToolCall(call) => {
+            let mut block = tool_use(prepare, call, place)?;
+            block.extra = Some(&item.extra);
+            (true, SaidKind::Call { id: &call.call_id, block })
+        }
+        ItemKind::ToolResult(result) => {
+            let mut block = tool_result(prepare, result, place)?;
+            block.extra = Some(&item.extra);
+            (false, SaidKind::Result { id: &result.call_id, block })
+        }
+        ItemKind::Reasoning(thoughts) => match replayed(thoughts) {
+            Some(kind) => (true, SaidKind::Words(vec![Block { kind, mark: None, extra: Some(&item.extra) }])),
+            None => {
+                prepare
+                    .losses
+                    .hint(place.message(), "thoughts that Anthropic did not sign are not sent to it");
+                return Ok(());
+            }
+        },
+        ItemKind::ServerTool(ServerTool { dialect: DIALECT, raw, .. })
+        | ItemKind::Unknown { dialect: DIALECT, raw } => {
+            let mark = Some(Mark { ttl: None, path: place.part(0) });
+            (true, SaidKind::Words(vec![Block { kind: BlockKind::Native(raw), mark, extra: None }]))
+        }
+        ItemKind::ServerTool(tool) => {
+            return Err(unsupported(&format!("{} of another provider", tool.native_type), place.message()));
+        }
+        ItemKind::Unknown { .. } => {
+            return Err(unsupported("an item of another dialect", place.message()));
+        }
+        ItemKind::Reference(_) => return Err(unsupported("a pointer to a stored item", place.message())),
+    };
+    if matches!(&kind, SaidKind::Words(blocks) | SaidKind::System(blocks) if blocks.is_empty()) {
+        return Ok(());
+    }
+    // Those of other items stand in their block.
+    let extra = Some(&item.extra).filter(|_| own_extra && matches!(item.kind, ItemKind::Message(_)));
+    let said = Said { kind, extra, place };
+    match (stretches.last_mut(), assistant) {
+        (Some(Stretch::Assistant(list)), true) | (Some(Stretch::User(list)), false) => list.push(said),
+        (_, true) => stretches.push(Stretch::Assistant(vec![said])),
+        (_, false) => stretches.push(Stretch::User(vec![said])),
+    }
+    Ok(())
+}
+
+fn tool_use<'c>(prepare: &mut Prepare<'c, '_>, call: &'c ToolCall, place: Place) -> Result<Block<'c>, Fault> {
+    if call.signature.is_some() {
+        prepare.losses.hint(place.message(), "state of another provider is not sent with a tool call");
+    }
+    let input = match call.kind {
+        ToolCallKind::Custom => Cow::Owned(wrapped("input", &call.arguments)),
+        ToolCallKind::Function => match input_of(&call.arguments) {
+            Some(input) => Cow::Borrowed(input),
+            None if prepare.target.strict_arguments => {
+                let path = place.message();
+                let what = format!("{path} calls {:?} with arguments that are not a JSON object", call.name);
+                return Err(Fault::new(FaultKind::InvalidRequest, what)
+                    .at(path)
+                    .code("invalid_tool_arguments"));
+            }
+            None => {
+                prepare
+                    .losses
+                    .degraded(place.message(), "tool arguments are not a JSON object; sent as _raw");
+                Cow::Owned(wrapped("_raw", &call.arguments))
+            }
+        },
+    };
+    Ok(Block {
+        mark: prepare.mark(call.cache.as_ref(), &|| place.message()),
+        ..Block::new(BlockKind::ToolUse {
+            id: tool_id(&call.call_id),
+            name: prepare.names.target(&call.name),
+            input,
+        })
+    })
+}
+
+/// A tool-use id as Anthropic takes it. The same id becomes the same one on both sides of a call, so
+/// nothing has to be remembered of it.
+pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
+    Names::new(Alphabet::ANTHROPIC_ID).target(id)
+}
+
+/// Arguments as Anthropic takes them, a JSON object; models and clients send nothing for no arguments.
+pub(super) fn input_of(arguments: &str) -> Option<&str> {
+    let arguments = arguments.trim();
+    if arguments.is_empty() {
+        return Some("{}");
+    }
+    let is_object = arguments.starts_with('{') && serde_json::from_str::<&RawValue>(arguments).is_ok();
+    is_object.then_some(arguments)
+}
+
+/// An object with `text` as its one member.
+pub(super) fn wrapped(key: &str, text: &str) -> String {
+    let mut out = Vec::new();
+    Writer::new(&mut out).object(|w| w.key(key).string(text));
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn tool_result<'c>(
+    prepare: &mut Prepare<'c, '_>,
+    result: &'c ToolResult,
+    place: Place,
+) -> Result<Block<'c>, Fault> {
+    let content = prepare.parts(&result.parts, Inside::ToolResult, place)?;
+    Ok(Block {
+        mark: prepare.mark(result.cache.as_ref(), &|| place.message()),
+        ..Block::new(BlockKind::ToolResult {
+            id: tool_id(&result.call_id),
+            content,
+            is_error: result.is_error,
+        })
+    })
+}
+
+/// Thoughts go back only to the provider that signed them.
+fn replayed(thoughts: &ReasoningItem) -> Option<BlockKind<'_>> {
+    if thoughts.stamp != Some(DIALECT) {
+        return None;
+    }
+    if let Some(data) = &thoughts.redacted {
+        return Some(BlockKind::Redacted(data));
+    }
+    let signature = thoughts.signature.as_deref()?.into();
+    let text = match thoughts.text.as_slice() {
+        [only] => only.into(),
+        many => many.concat().into(),
+    };
+    Some(BlockKind::Thinking { text, signature })
+}
