@@ -130,7 +130,8 @@ impl<'a> Block<'a> {
         let text = match json::array(raw) {
             None => json::string(raw)?,
             Some(parts) => {
-                let plain = parts.iter().filter_map(|part| serde_json::from_str::<Plain<'_>>(part.get()).ok());
+                let plain =
+                    parts.iter().filter_map(|part| serde_json::from_str::<Plain<'_>>(part.get()).ok());
                 Cow::Owned(plain.filter_map(|part| part.text.0).collect())
             }
         };

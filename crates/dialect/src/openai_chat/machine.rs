@@ -77,7 +77,9 @@ impl Machine {
         match Chunk::read(data) {
             Some(chunk) if !is_error(&chunk) => self.chunk(chunk, each),
             Some(_) => self.fail(error::read_error(200, data), each),
-            None => self.fail(upstream("upstream sent a stream event that is not a chat completion chunk"), each),
+            None => {
+                self.fail(upstream("upstream sent a stream event that is not a chat completion chunk"), each)
+            }
         }
     }
 

@@ -11,20 +11,33 @@ mod citations;
 mod error;
 mod finish;
 mod machine;
+mod media;
+mod parameters;
+mod place;
+mod read_call;
+mod read_messages;
+mod read_parts;
 mod read_reply;
+mod read_tools;
 mod stream_read;
 mod stream_write;
 mod think;
 mod tool_read;
+mod turns;
 mod usage;
+mod write_call;
+mod write_messages;
+mod write_parts;
 mod write_reply;
-
+mod write_tools;
 
 pub use error::{read_error, write_error};
+pub use read_call::read_call;
 pub use read_reply::{read_reply, read_reply_as};
 pub use stream_read::StreamReader;
 pub use stream_write::StreamWriter;
 pub use think::ThinkTags;
+pub use write_call::write_call;
 pub use write_reply::write_reply;
 
 use trunkline_core::Dialect;
@@ -35,7 +48,5 @@ const OURS: Dialect = Dialect::OpenaiChat;
 /// The code of faults about content the target could not show to the model.
 const UNSUPPORTED_CONTENT: &str = "unsupported_content";
 
-use crate::codec::{Target, Written};
-use trunkline_core::{Call, Fault, Losses};
-pub fn read_call(_b: &[u8], _l: &mut Losses) -> Result<Call, Fault> { todo!() }
-pub fn write_call(_c: &Call, _t: &Target<'_>, _l: &mut Losses) -> Result<Written, Fault> { todo!() }
+#[cfg(test)]
+mod tests;

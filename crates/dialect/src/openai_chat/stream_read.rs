@@ -1,8 +1,8 @@
 //! A streamed answer, bytes to events.
 
+use super::error;
 use super::machine::{Machine, upstream};
 use super::think::ThinkTags;
-use super::error;
 use crate::sse::Events;
 use trunkline_core::Event;
 

@@ -43,10 +43,19 @@ struct OpenPart {
 
 #[derive(Debug)]
 enum PartKind {
-    Text { start: u64, citations: Vec<Citation> },
+    Text {
+        start: u64,
+        citations: Vec<Citation>,
+    },
     Refusal,
-    Reasoning { signature: Option<String> },
-    Tool { index: u64, kind: ToolCallKind, empty: bool },
+    Reasoning {
+        signature: Option<String>,
+    },
+    Tool {
+        index: u64,
+        kind: ToolCallKind,
+        empty: bool,
+    },
     Audio,
     /// A block this dialect has no form for.
     Foreign,
@@ -56,14 +65,7 @@ impl StreamWriter {
     /// For an answer whose outer fields are `context`'s.
     #[must_use]
     pub fn new(context: Context) -> Self {
-        Self {
-            context,
-            head: Vec::new(),
-            answers: Vec::new(),
-            parts: Vec::new(),
-            usage: None,
-            over: false,
-        }
+        Self { context, head: Vec::new(), answers: Vec::new(), parts: Vec::new(), usage: None, over: false }
     }
 
     /// Appends what the client is to receive for `event`: complete server-sent events, or nothing.
@@ -190,7 +192,10 @@ impl StreamWriter {
             (PartKind::Tool { index, kind, empty }, Delta::Arguments(more)) => {
                 let (index, kind) = (*index, *kind);
                 *empty &= more.is_empty();
-                return if more.is_empty() { } else { self.arguments(choice, index, kind, &more, out) };
+                return if more.is_empty() {
+                } else {
+                    self.arguments(choice, index, kind, &more, out)
+                };
             }
             (PartKind::Text { citations, .. }, Delta::Citation(citation)) => {
                 return citations.push(*citation);

@@ -106,9 +106,8 @@ impl Tools {
         }
         let at = if index.is_some() { self.by_index(index)? } else { last? };
         let tool = self.0.get(at)?;
-        let begins = name.is_some_and(|name| {
-            !tool.name.is_empty() && (tool.is_complete() || tool.name != name)
-        });
+        let begins =
+            name.is_some_and(|name| !tool.name.is_empty() && (tool.is_complete() || tool.name != name));
         (!begins).then_some(at)
     }
 
@@ -118,8 +117,12 @@ impl Tools {
 
     fn invent_id(&self, choice: u32, answer_id: &str) -> String {
         let tail = answer_id.strip_prefix("chatcmpl-").unwrap_or(answer_id);
-        let tail: String = tail.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-        format!("call_{tail}_{choice}_{}", self.0.len())
+        let mut id = "call_".to_owned();
+        id.extend(tail.chars().filter(char::is_ascii_alphanumeric).take(40));
+        if !id.ends_with('_') {
+            id.push('_');
+        }
+        format!("{id}{choice}_{}", self.0.len())
     }
 }
 

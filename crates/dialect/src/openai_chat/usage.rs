@@ -207,8 +207,13 @@ mod tests {
             ),
         ] {
             let usage = super::read(text).unwrap();
-            let got =
-                (usage.input_total, usage.output_total, usage.cache_read, usage.cache_write(), usage.reasoning);
+            let got = (
+                usage.input_total,
+                usage.output_total,
+                usage.cache_read,
+                usage.cache_write(),
+                usage.reasoning,
+            );
             assert_eq!(got, (input, output, read, write, reasoning), "{name}");
         }
         assert_eq!(super::read("[1]"), None);

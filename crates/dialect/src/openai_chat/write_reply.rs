@@ -27,7 +27,8 @@ pub fn write_reply(reply: &Reply, context: &Context, losses: &mut Losses) -> Vec
             usage::write(w, usage);
         }
         // `standard` is what others call the tier named `default` here.
-        let tier = reply.service_tier.as_deref().map(|tier| if tier == "standard" { "default" } else { tier });
+        let tier =
+            reply.service_tier.as_deref().map(|tier| if tier == "standard" { "default" } else { tier });
         w.opt_string("service_tier", tier);
         w.opt_string("system_fingerprint", reply.system_fingerprint.as_deref());
         w.extra(&reply.extra, OURS);
