@@ -10,6 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// A `chat.completion.chunk`, or a whole `chat.completion` (whose choices say `message`).
 #[derive(Deserialize, Default)]
@@ -21,7 +22,7 @@ pub(super) struct Chunk<'a> {
     pub(super) model: Str<'a>,
     pub(super) created: Count,
     #[serde(borrow)]
-    pub(super) choices: Option<Vec<Choice<'a>>>,
+    pub(super) choices: Option<Few<Choice<'a>>>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -90,7 +91,7 @@ pub(super) struct Words<'a> {
     #[serde(borrow)]
     pub(super) annotations: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
-    pub(super) tool_calls: Option<Vec<Call<'a>>>,
+    pub(super) tool_calls: Option<Few<Call<'a>>>,
     #[serde(borrow)]
     pub(super) function_call: Option<Function<'a>>,
     #[serde(borrow)]
@@ -169,6 +170,56 @@ pub(super) struct Custom<'a> {
     pub(super) name: Str<'a>,
     #[serde(borrow)]
     pub(super) input: Str<'a>,
+}
+
+/// A list that nearly always holds one element, which then costs no allocation.
+pub(super) struct Few<T> {
+    first: Option<T>,
+    rest: Vec<T>,
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self { first: None, rest: Vec::new() }
+    }
+}
+
+impl<T> Few<T> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
+
+impl<T> IntoIterator for Few<T> {
+    type Item = T;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Walk<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Walk<T> {
+            type Value = Few<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let first = seq.next_element()?;
+                let mut rest = Vec::new();
+                while let Some(next) = seq.next_element()? {
+                    rest.push(next);
+                }
+                Ok(Few { first, rest })
+            }
+        }
+        d.deserialize_seq(Walk(PhantomData))
+    }
 }
 
 /// A string; anything else reads as none.

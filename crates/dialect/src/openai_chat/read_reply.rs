@@ -1,6 +1,6 @@
 //! A whole answer, read by the machine that reads streamed ones.
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Few};
 use super::machine::{Machine, is_error, upstream};
 use super::think::ThinkTags;
 use super::{OURS, error};
@@ -27,7 +27,7 @@ pub fn read_reply_as(body: &[u8], think: ThinkTags) -> Result<Reply, Fault> {
     if is_error(&chunk) {
         return Err(error::read_error(200, body));
     }
-    if chunk.choices.as_ref().is_none_or(Vec::is_empty) {
+    if chunk.choices.as_ref().is_none_or(Few::is_empty) {
         return Err(upstream("upstream's answer has no choices"));
     }
     let mut fold = Fold::default();

@@ -98,7 +98,7 @@ impl<'c> Planner<'c, '_> {
     }
 
     /// One assistant message of the items from `from` up to `to`; gives the calls to be answered.
-    fn assistant(&mut self, from: usize, to: usize) -> Result<Vec<&'c ToolCall>, Fault> {
+    fn assistant(&mut self, from: usize, to: usize) -> Result<Vec<(usize, &'c ToolCall)>, Fault> {
         let mut turn = Assistant::default();
         let mut parts: Vec<WirePart<'c>> = Vec::new();
         let mut calls = Vec::new();
@@ -120,7 +120,7 @@ impl<'c> Planner<'c, '_> {
                     if call.cache.is_some() {
                         self.losses.hint(place.to_string(), "the target takes no cache marks on calls");
                     }
-                    calls.push(call);
+                    calls.push((at, call));
                     let (id, name) = (self.ids.target(&call.call_id), self.names.target(&call.name));
                     turn.calls.push(WireCall { id, name, call, extra: own(&item.extra) });
                 }
@@ -203,7 +203,7 @@ impl<'c> Planner<'c, '_> {
     }
 
     /// The client's side from `from` up to `to`, where `calls` wait for their results.
-    fn follow(&mut self, from: usize, to: usize, mut calls: Vec<&'c ToolCall>) -> Result<(), Fault> {
+    fn follow(&mut self, from: usize, to: usize, mut calls: Vec<(usize, &'c ToolCall)>) -> Result<(), Fault> {
         let items = self.call.items.get(from..to).unwrap_or_default();
         let mut late = Vec::new();
         let mut rest = Vec::new();
@@ -212,7 +212,7 @@ impl<'c> Planner<'c, '_> {
                 rest.push((at, item));
                 continue;
             };
-            let Some(n) = calls.iter().position(|call| call.call_id == result.call_id) else {
+            let Some(n) = calls.iter().position(|(_, call)| call.call_id == result.call_id) else {
                 rest.push((at, item));
                 continue;
             };
@@ -223,9 +223,9 @@ impl<'c> Planner<'c, '_> {
             let name = result.name.as_deref().filter(|_| self.target.vendor == Vendor::Compatible);
             self.turns.push(Turn::Result { id, name, content, extra: own(&item.extra) });
         }
-        for call in calls {
+        for (at, call) in calls {
             let what = format!("no result for call {}", call.call_id);
-            self.losses.invented(Place::item(self.call, from.saturating_sub(1)).to_string(), what);
+            self.losses.invented(Place::item(self.call, at).to_string(), what);
             let content = Content::Text(Cow::Borrowed("Error: no result provided"));
             self.turns.push(Turn::Result {
                 id: self.ids.target(&call.call_id),

@@ -62,7 +62,10 @@ fn rich() -> Reply {
                 })),
                 said(vec![
                     Part::text("é is "),
-                    Part::new(PartKind::Text { text: "a letter".into(), citations: vec![cited("https://a")] }),
+                    Part::new(PartKind::Text {
+                        text: "a letter".into(),
+                        citations: vec![cited("https://a")],
+                    }),
                 ]),
                 call("toolu_1", "f", "{\"a\":1.0}"),
                 call("toolu_2", "g", ""),
@@ -195,7 +198,10 @@ fn c66_a_refusal_is_told_in_its_words() {
     let reply = Reply { choices: vec![choice], ..Reply::default() };
     let (body, _) = unary(&reply);
     let message = &body["choices"][0];
-    assert_eq!((&message["finish_reason"], &message["message"]["refusal"]), (&json!("content_filter"), &json!("cannot help")));
+    assert_eq!(
+        (&message["finish_reason"], &message["message"]["refusal"]),
+        (&json!("content_filter"), &json!("cannot help"))
+    );
     assert_eq!(message["message"]["content"], Value::Null);
     let chunks = payloads(&streamed(&reply, context()));
     assert!(chunks.iter().any(|chunk| chunk["choices"][0]["delta"]["refusal"] == "cannot help"));
@@ -238,7 +244,10 @@ fn whole_answers_of_upstreams() {
             "c75 mistral",
             r#"{"choices":[{"index":0,"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]},"finish_reason":"stop"}]}"#,
             vec![
-                Item::new(ItemKind::Reasoning(ReasoningItem { text: vec!["hm".into()], ..ReasoningItem::default() })),
+                Item::new(ItemKind::Reasoning(ReasoningItem {
+                    text: vec!["hm".into()],
+                    ..ReasoningItem::default()
+                })),
                 said(vec![Part::text("a")]),
             ],
         ),

@@ -51,7 +51,8 @@ fn c98_c104_chunking_never_matters() {
 
 /// Whether events follow the contract of `trunkline_core::Event`.
 fn check(events: &[Event<'_>]) -> Result<(), String> {
-    let (mut open, mut used, mut finished, mut over, mut started) = (Vec::new(), Vec::new(), Vec::new(), false, false);
+    let (mut open, mut used, mut finished, mut over, mut started) =
+        (Vec::new(), Vec::new(), Vec::new(), false, false);
     for event in events {
         if over {
             return Err(format!("{event:?} after the end"));
@@ -64,7 +65,9 @@ fn check(events: &[Event<'_>]) -> Result<(), String> {
                 open.push(*part);
                 used.push(*part);
             }
-            Event::Delta { part, .. } if !open.contains(part) => return Err(format!("delta of closed {part}")),
+            Event::Delta { part, .. } if !open.contains(part) => {
+                return Err(format!("delta of closed {part}"));
+            }
             Event::Close { part } if !open.contains(part) => return Err(format!("close of closed {part}")),
             Event::Close { part } => open.retain(|number| number != part),
             Event::Finish { choice, .. } if finished.contains(choice) => return Err("two finishes".into()),
@@ -86,7 +89,9 @@ fn any_delta() -> impl Strategy<Value = String> {
     let words = (0u8..7, "[a<é]{0,4}").prop_map(|(kind, text)| match kind {
         0 => serde_json::json!({"reasoning_content": text}),
         1 => serde_json::json!({"refusal": text}),
-        2 => serde_json::json!({"thinking_blocks": [{"type": "thinking", "thinking": text, "signature": "s"}]}),
+        2 => {
+            serde_json::json!({"thinking_blocks": [{"type": "thinking", "thinking": text, "signature": "s"}]})
+        }
         3 => serde_json::json!({"annotations": [{"type": text}]}),
         4 => serde_json::json!({"audio": {"data": text}}),
         5 => serde_json::json!({"function_call": {"name": "f", "arguments": text}}),
@@ -94,7 +99,8 @@ fn any_delta() -> impl Strategy<Value = String> {
     });
     let finish = proptest::option::weighted(0.2, prop_oneof!["stop", "tool_calls", "error", "odd"]);
     (0u8..2, prop_oneof![fragment, words], finish).prop_map(|(index, delta, finish)| {
-        serde_json::json!({"choices": [{"index": index, "delta": delta, "finish_reason": finish}]}).to_string()
+        serde_json::json!({"choices": [{"index": index, "delta": delta, "finish_reason": finish}]})
+            .to_string()
     })
 }
 
@@ -169,7 +175,9 @@ fn owned(event: Event<'_>) -> Event<'static> {
     use trunkline_core::{Delta, Open};
     let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
     match event {
-        Event::Start { id, model, created } => Event::Start { id: id.map(own), model: model.map(own), created },
+        Event::Start { id, model, created } => {
+            Event::Start { id: id.map(own), model: model.map(own), created }
+        }
         Event::Open { part, choice, open } => {
             let open = match open {
                 Open::Text => Open::Text,
@@ -209,7 +217,8 @@ fn owned(event: Event<'_>) -> Event<'static> {
 fn comparable(reply: &Reply) -> Reply {
     let mut reply = reply.clone();
     for choice in &mut reply.choices {
-        let (mut thoughts, mut text, mut refusal, mut calls) = (Vec::new(), String::new(), String::new(), Vec::new());
+        let (mut thoughts, mut text, mut refusal, mut calls) =
+            (Vec::new(), String::new(), String::new(), Vec::new());
         let mut cited = Vec::new();
         for item in std::mem::take(&mut choice.items) {
             match item.kind {
@@ -230,12 +239,15 @@ fn comparable(reply: &Reply) -> Reply {
                 other => panic!("{other:?} in an answer"),
             }
         }
-        let parts = vec![
-            Part::new(PartKind::Text { text, citations: cited }),
-            Part::new(PartKind::Refusal(refusal)),
-        ];
+        let parts =
+            vec![Part::new(PartKind::Text { text, citations: cited }), Part::new(PartKind::Refusal(refusal))];
         choice.items = thoughts;
-        choice.items.push(Item::new(ItemKind::Message(Message { role: Role::Assistant, name: None, id: None, parts })));
+        choice.items.push(Item::new(ItemKind::Message(Message {
+            role: Role::Assistant,
+            name: None,
+            id: None,
+            parts,
+        })));
         choice.items.extend(calls);
     }
     reply
@@ -262,21 +274,23 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             ..Usage::default()
         },
     );
-    (proptest::collection::vec(any_items(), 1..3), proptest::option::of(usage), "(chatcmpl-x|msg_y)").prop_map(
-        |(answers, usage, id)| Reply {
+    (proptest::collection::vec(any_items(), 1..3), proptest::option::of(usage), "(chatcmpl-x|msg_y)")
+        .prop_map(|(answers, usage, id)| Reply {
             id: Some(id),
             model: Some("m".into()),
             created: Some(5),
-            choices: (0..).zip(answers).map(|(index, (items, finish, logprobs))| Choice {
-                index,
-                items,
-                finish: Some(finish),
-                logprobs,
-            }).collect(),
+            choices: (0..)
+                .zip(answers)
+                .map(|(index, (items, finish, logprobs))| Choice {
+                    index,
+                    items,
+                    finish: Some(finish),
+                    logprobs,
+                })
+                .collect(),
             usage: usage.map(Box::new),
             ..Reply::default()
-        },
-    )
+        })
 }
 
 type Answer = (Vec<Item>, Finish, Option<(Dialect, Json)>);
@@ -287,12 +301,16 @@ fn any_items() -> impl Strategy<Value = Answer> {
     let signed = proptest::collection::vec((text, "[a-z]{1,5}"), 0..3).prop_map(|thoughts| {
         thoughts.into_iter().map(|(text, proof)| (text, Some(proof))).collect::<Vec<_>>()
     });
-    let plain = proptest::option::of("[aé]{1,5}").prop_map(|t| t.into_iter().map(|t| (t, None)).collect::<Vec<_>>());
+    let plain =
+        proptest::option::of("[aé]{1,5}").prop_map(|t| t.into_iter().map(|t| (t, None)).collect::<Vec<_>>());
     let thoughts = prop_oneof![signed, plain];
     let redacted = proptest::option::of("[a-z]{1,5}");
     let texts = proptest::collection::vec((text, proptest::option::of("https://[a-c]")), 0..3);
     let refusal = proptest::option::of("[ab]{1,4}");
-    let calls = proptest::collection::vec(("[a-z]{1,4}", prop_oneof![Just("{\"a\":1.0}"), Just("not json"), Just("{\"b\":\"\\\"}\"}")]), 0..3);
+    let calls = proptest::collection::vec(
+        ("[a-z]{1,4}", prop_oneof![Just("{\"a\":1.0}"), Just("not json"), Just("{\"b\":\"\\\"}\"}")]),
+        0..3,
+    );
     let finish = prop_oneof![
         Just(FinishReason::Stop),
         Just(FinishReason::Length),
@@ -301,25 +319,43 @@ fn any_items() -> impl Strategy<Value = Answer> {
     ];
     (thoughts, redacted, texts, refusal, calls, finish, any::<bool>()).prop_map(
         |(thoughts, redacted, texts, refusal, calls, finish, logprobs)| {
-            let mut items: Vec<_> = thoughts.into_iter().map(|(text, signature)| {
-                Item::new(ItemKind::Reasoning(ReasoningItem { text: vec![text], signature, ..ReasoningItem::default() }))
-            }).collect();
+            let mut items: Vec<_> = thoughts
+                .into_iter()
+                .map(|(text, signature)| {
+                    Item::new(ItemKind::Reasoning(ReasoningItem {
+                        text: vec![text],
+                        signature,
+                        ..ReasoningItem::default()
+                    }))
+                })
+                .collect();
             items.extend(redacted.map(|data| {
-                Item::new(ItemKind::Reasoning(ReasoningItem { redacted: Some(data), ..ReasoningItem::default() }))
+                Item::new(ItemKind::Reasoning(ReasoningItem {
+                    redacted: Some(data),
+                    ..ReasoningItem::default()
+                }))
             }));
-            let mut parts: Vec<_> = texts.into_iter().map(|(text, url)| {
-                let citations = url.map(|url| trunkline_core::Citation::Url {
-                    url,
-                    title: Some("t".into()),
-                    span: None,
-                    unit: trunkline_core::OffsetUnit::DocumentChars,
-                    cited_text: None,
-                    encrypted_index: None,
-                });
-                Part::new(PartKind::Text { text, citations: citations.into_iter().collect() })
-            }).collect();
+            let mut parts: Vec<_> = texts
+                .into_iter()
+                .map(|(text, url)| {
+                    let citations = url.map(|url| trunkline_core::Citation::Url {
+                        url,
+                        title: Some("t".into()),
+                        span: None,
+                        unit: trunkline_core::OffsetUnit::DocumentChars,
+                        cited_text: None,
+                        encrypted_index: None,
+                    });
+                    Part::new(PartKind::Text { text, citations: citations.into_iter().collect() })
+                })
+                .collect();
             parts.extend(refusal.map(|words| Part::new(PartKind::Refusal(words))));
-            items.push(Item::new(ItemKind::Message(Message { role: Role::Assistant, name: None, id: None, parts })));
+            items.push(Item::new(ItemKind::Message(Message {
+                role: Role::Assistant,
+                name: None,
+                id: None,
+                parts,
+            })));
             let has_calls = !calls.is_empty();
             items.extend((0..).zip(calls).map(|(n, (name, arguments)): (u32, _)| {
                 Item::new(ItemKind::ToolCall(ToolCall {
@@ -333,7 +369,8 @@ fn any_items() -> impl Strategy<Value = Answer> {
                 }))
             }));
             let finish = if has_calls { FinishReason::ToolCalls } else { finish };
-            let logprobs = logprobs.then(|| (Dialect::OpenaiChat, Json::parse(r#"{"content":[{"token":"a"}]}"#).unwrap()));
+            let logprobs = logprobs
+                .then(|| (Dialect::OpenaiChat, Json::parse(r#"{"content":[{"token":"a"}]}"#).unwrap()));
             (items, Finish::new(finish), logprobs)
         },
     )

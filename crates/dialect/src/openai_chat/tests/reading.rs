@@ -35,7 +35,11 @@ fn faults_name_the_path_and_say_what_to_do() {
             "messages must hold at least one message, such as {\"role\": \"user\", \"content\": \"hi\"}",
         ),
         (r#"{"model":"m","messages":{}}"#, Some("messages"), "messages must be an array, not an object"),
-        (r#"{"model":"m","messages":[7]}"#, Some("messages[0]"), "messages[0] must be an object, not a number"),
+        (
+            r#"{"model":"m","messages":[7]}"#,
+            Some("messages[0]"),
+            "messages[0] must be an object, not a number",
+        ),
         (r#"{"model":"m","messages":[{}]}"#, Some("messages[0].role"), "messages[0].role is required"),
         (
             r#"{"model":"m","messages":[{"role":"robot"}]}"#,
@@ -146,7 +150,10 @@ fn c02_c03_leading_instructions_are_hoisted_and_later_ones_stay() {
 fn c04_c05_c06_limits_stops_and_choices() {
     let body = |rest: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":"a"}}],{rest}}}"#);
     let call = read(&body(r#""max_completion_tokens":77,"max_tokens":50"#)).unwrap();
-    assert_eq!((call.limits.max_output_tokens, call.limits.spelled), (Some(77), Some("max_completion_tokens")));
+    assert_eq!(
+        (call.limits.max_output_tokens, call.limits.spelled),
+        (Some(77), Some("max_completion_tokens"))
+    );
     let call = read(&body(r#""max_tokens":50.0"#)).unwrap();
     assert_eq!((call.limits.max_output_tokens, call.limits.spelled), (Some(50), Some("max_tokens")));
     assert_eq!(read(&body(r#""stop":"END""#)).unwrap().sampling.stop, ["END"]);
@@ -155,7 +162,10 @@ fn c04_c05_c06_limits_stops_and_choices() {
         (r#""none""#, ToolChoice::None),
         (r#""auto""#, ToolChoice::Auto),
         (r#""required""#, ToolChoice::Required),
-        (r#"{"type":"function","function":{"name":"f"}}"#, ToolChoice::Named { name: "f".into(), custom: false }),
+        (
+            r#"{"type":"function","function":{"name":"f"}}"#,
+            ToolChoice::Named { name: "f".into(), custom: false },
+        ),
         (r#"{"type":"custom","custom":{"name":"f"}}"#, ToolChoice::Named { name: "f".into(), custom: true }),
         (
             r#"{"type":"allowed_tools","allowed_tools":{"tools":[{"type":"custom","custom":{"name":"f"}}]}}"#,
@@ -202,8 +212,14 @@ fn c10_c11_c12_media() {
         })
     };
     for (body, want) in [
-        (r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,aGk="}}"#, image(inline("image/png"))),
-        (r#"{"type":"image_url","image_url":{"url":"https://x/y"}}"#, image(MediaSource::Url("https://x/y".into()))),
+        (
+            r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,aGk="}}"#,
+            image(inline("image/png")),
+        ),
+        (
+            r#"{"type":"image_url","image_url":{"url":"https://x/y"}}"#,
+            image(MediaSource::Url("https://x/y".into())),
+        ),
         (
             r#"{"type":"file","file":{"file_data":"data:application/pdf;base64,aGk=","filename":"a.pdf"}}"#,
             file(inline("application/pdf"), Some("a.pdf")),
@@ -212,13 +228,19 @@ fn c10_c11_c12_media() {
         (r#"{"type":"file","file":{"file_id":"f1"}}"#, file(MediaSource::File("f1".into()), None)),
         (
             r#"{"type":"input_audio","input_audio":{"data":"aGk=","format":"wav"}}"#,
-            PartKind::Audio(Audio { source: inline("audio/wav"), format: Some("wav".into()), transcript: None }),
+            PartKind::Audio(Audio {
+                source: inline("audio/wav"),
+                format: Some("wav".into()),
+                transcript: None,
+            }),
         ),
     ] {
         assert_eq!(part(body).kind, want, "{body}");
     }
     let odd = part(r#"{"type":"hologram","x":1.0}"#).kind;
-    assert!(matches!(&odd, PartKind::Unknown { raw, .. } if raw.as_str() == r#"{"type":"hologram","x":1.0}"#));
+    assert!(
+        matches!(&odd, PartKind::Unknown { raw, .. } if raw.as_str() == r#"{"type":"hologram","x":1.0}"#)
+    );
 }
 
 #[test]
@@ -237,12 +259,28 @@ fn c20_cache_marks_of_either_family() {
 #[test]
 fn assistant_messages_become_reasoning_words_and_calls() {
     for (name, message, want) in [
-        ("empty words beside calls", r#""content":"","tool_calls":[{"id":"a","function":{"name":"f"}}]"#, vec!["call"]),
-        ("all of it", r#""content":"x","reasoning":"y","tool_calls":[{"id":"a","function":{"name":"f"}}]"#, vec!["reasoning", "assistant", "call"]),
+        (
+            "empty words beside calls",
+            r#""content":"","tool_calls":[{"id":"a","function":{"name":"f"}}]"#,
+            vec!["call"],
+        ),
+        (
+            "all of it",
+            r#""content":"x","reasoning":"y","tool_calls":[{"id":"a","function":{"name":"f"}}]"#,
+            vec!["reasoning", "assistant", "call"],
+        ),
         ("refusal", r#""content":null,"refusal":"no""#, vec!["assistant"]),
         ("nothing", r#""content":null"#, vec!["assistant"]),
-        ("reasoning parts", r#""content":[{"type":"thinking","thinking":"t","signature":"s"},{"type":"text","text":"x"}]"#, vec!["reasoning", "assistant"]),
-        ("an unknown field needs a message to ride on", r#""reasoning_details":[1],"tool_calls":[{"id":"a","function":{"name":"f"}}]"#, vec!["assistant", "call"]),
+        (
+            "reasoning parts",
+            r#""content":[{"type":"thinking","thinking":"t","signature":"s"},{"type":"text","text":"x"}]"#,
+            vec!["reasoning", "assistant"],
+        ),
+        (
+            "an unknown field needs a message to ride on",
+            r#""reasoning_details":[1],"tool_calls":[{"id":"a","function":{"name":"f"}}]"#,
+            vec!["assistant", "call"],
+        ),
         ("earlier audio", r#""audio":{"id":"aud_1"}"#, vec!["assistant"]),
     ] {
         assert_eq!(kinds(&items(&format!(r#"[{{"role":"assistant",{message}}}]"#))), want, "{name}");
@@ -291,7 +329,8 @@ fn thinking_blocks_come_back_whole() {
 fn legacy_functions_become_tools() {
     let call = read(r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"1"}],"functions":[{"name":"f","parameters":{"type":"object"}}],"function_call":{"name":"f"}}"#).unwrap();
     assert_eq!(kinds(&call.items), ["user", "call", "result"]);
-    let (ItemKind::ToolCall(made), ItemKind::ToolResult(result)) = (&call.items[1].kind, &call.items[2].kind) else {
+    let (ItemKind::ToolCall(made), ItemKind::ToolResult(result)) = (&call.items[1].kind, &call.items[2].kind)
+    else {
         panic!("{:?}", call.items)
     };
     assert_eq!(made.call_id, result.call_id);

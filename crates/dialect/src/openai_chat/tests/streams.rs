@@ -24,10 +24,8 @@ fn told(reply: &Reply) -> Vec<String> {
                     item.signature,
                     item.redacted
                 )),
-                ItemKind::ToolCall(call) => out.push(format!(
-                    "{} call:{} {} {}",
-                    choice.index, call.call_id, call.name, call.arguments
-                )),
+                ItemKind::ToolCall(call) => out
+                    .push(format!("{} call:{} {} {}", choice.index, call.call_id, call.name, call.arguments)),
                 other => out.push(format!("{} {other:?}", choice.index)),
             }
         }
@@ -225,7 +223,9 @@ fn habits_of_upstreams() {
         ),
         (
             "the engine names the stop text",
-            vec![r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop","matched_stop":"END"}]}"#],
+            vec![
+                r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop","matched_stop":"END"}]}"#,
+            ],
             vec!["0 text:a", "0 Some(StopSequence)"],
         ),
     ] {
@@ -289,11 +289,23 @@ fn c99_a_stream_that_stops_early_is_an_error() {
 #[test]
 fn errors_inside_a_stream() {
     for (name, payload, kind) in [
-        ("openai", r#"{"error":{"message":"busy","type":"overloaded_error","code":null}}"#, FaultKind::Overloaded),
-        ("vllm", r#"{"object":"error","message":"bad","type":"BadRequestError","code":400}"#, FaultKind::InvalidRequest),
+        (
+            "openai",
+            r#"{"error":{"message":"busy","type":"overloaded_error","code":null}}"#,
+            FaultKind::Overloaded,
+        ),
+        (
+            "vllm",
+            r#"{"object":"error","message":"bad","type":"BadRequestError","code":400}"#,
+            FaultKind::InvalidRequest,
+        ),
         ("no JSON", "<html>", FaultKind::Upstream),
         ("no chunk", r#"{"choices":7}"#, FaultKind::Upstream),
-        ("gave up", r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#, FaultKind::Overloaded),
+        (
+            "gave up",
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+            FaultKind::Overloaded,
+        ),
     ] {
         let payloads = [r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#, payload, "[DONE]"];
         let mut ends = 0;
@@ -326,7 +338,10 @@ fn unchanged_text_is_borrowed() {
     let bytes = sse(&[r#"{"choices":[{"index":0,"delta":{"content":"plain"}}]}"#]);
     let mut borrowed = 0;
     events_of(&[&bytes], ThinkTags::Literal, &mut |event| {
-        if let Event::Delta { delta: trunkline_core::Delta::Text(std::borrow::Cow::Borrowed("plain")), .. } = event {
+        if let Event::Delta {
+            delta: trunkline_core::Delta::Text(std::borrow::Cow::Borrowed("plain")), ..
+        } = event
+        {
             borrowed += 1;
         }
     });

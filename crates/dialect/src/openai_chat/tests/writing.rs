@@ -31,12 +31,23 @@ fn called(id: &str, name: &str) -> Item {
 }
 
 fn result(id: &str, parts: Vec<Part>, is_error: Option<bool>) -> Item {
-    Item::new(ItemKind::ToolResult(ToolResult { call_id: id.into(), name: None, parts, is_error, cache: None }))
+    Item::new(ItemKind::ToolResult(ToolResult {
+        call_id: id.into(),
+        name: None,
+        parts,
+        is_error,
+        cache: None,
+    }))
 }
 
 fn function(name: &str) -> Tool {
     Tool {
-        kind: ToolKind::Function { name: name.into(), description: None, schema: Some(Json::object()), strict: None },
+        kind: ToolKind::Function {
+            name: name.into(),
+            description: None,
+            schema: Some(Json::object()),
+            strict: None,
+        },
         cache: None,
         extra: Vec::new(),
     }
@@ -60,9 +71,14 @@ fn marked(text: &str, ttl: Option<&str>) -> Part {
 #[test]
 fn golden_everything_goes_back_out() {
     let call = read(include_str!("everything.json")).unwrap();
-    for (name, target) in [("owner", owner()), ("engine", engine()), ("reasoning", target("o4-mini", Vendor::Owner))] {
+    for (name, target) in
+        [("owner", owner()), ("engine", engine()), ("reasoning", target("o4-mini", Vendor::Owner))]
+    {
         let (body, losses) = write(&call, &target).unwrap();
-        insta::assert_snapshot!(name, format!("{}\n{losses:#?}", serde_json::to_string_pretty(&body).unwrap()));
+        insta::assert_snapshot!(
+            name,
+            format!("{}\n{losses:#?}", serde_json::to_string_pretty(&body).unwrap())
+        );
     }
 }
 
@@ -75,7 +91,13 @@ fn c37_openai_reasoning_models_refuse_sampling() {
         json!({"model": "o4-mini", "messages": [{"role": "user", "content": "a"}], "max_completion_tokens": 10})
     );
     assert_eq!(losses, ["temperature dropped", "stop dropped"]);
-    let resting = Call { reasoning: trunkline_core::Reasoning { effort: Some(trunkline_core::Effort::None), ..Default::default() }, ..call.clone() };
+    let resting = Call {
+        reasoning: trunkline_core::Reasoning {
+            effort: Some(trunkline_core::Effort::None),
+            ..Default::default()
+        },
+        ..call.clone()
+    };
     let (body, losses) = write(&resting, &target("gpt-5.1", Vendor::Owner)).unwrap();
     assert_eq!((&body["temperature"], &body["reasoning_effort"]), (&json!(0.3), &json!("none")));
     assert_eq!(losses, ["stop dropped"]);
@@ -152,13 +174,17 @@ fn c47_choices_and_parallel_calls() {
     assert_eq!(losses, ["top_k dropped"]);
     let (body, losses) = write(&base, &engine()).unwrap();
     assert_eq!((&body["top_k"], losses.len()), (&json!(40), 0));
-    let allowed = ToolChoice::Allowed { mode: trunkline_core::AllowedMode::Required, names: vec!["g".into()] };
+    let allowed =
+        ToolChoice::Allowed { mode: trunkline_core::AllowedMode::Required, names: vec!["g".into()] };
     let allowed = Call { tool_choice: Some(allowed), ..base.clone() };
     let (body, losses) = write(&allowed, &engine()).unwrap();
     assert_eq!((body["tools"].as_array().unwrap().len(), &body["tool_choice"]), (1, &json!("required")));
     assert_eq!(losses, ["tool_choice emulated"]);
     let (body, _) = write(&allowed, &owner()).unwrap();
-    assert_eq!(body["tool_choice"]["allowed_tools"]["tools"], json!([{"type": "function", "function": {"name": "g"}}]));
+    assert_eq!(
+        body["tool_choice"]["allowed_tools"]["tools"],
+        json!([{"type": "function", "function": {"name": "g"}}])
+    );
     let none = Call { tools: Vec::new(), ..base };
     let (body, losses) = write(&none, &engine()).unwrap();
     assert!(body.get("tool_choice").is_none() && body.get("parallel_tool_calls").is_none(), "{body}");
@@ -169,7 +195,11 @@ fn c47_choices_and_parallel_calls() {
 fn c08_long_names_are_rewritten_everywhere_and_restored() {
     let long = "files.read.".repeat(8);
     let base = Call {
-        items: vec![said(Role::User, vec![Part::text("a")]), called(&"i".repeat(70), &long), result(&"i".repeat(70), vec![], None)],
+        items: vec![
+            said(Role::User, vec![Part::text("a")]),
+            called(&"i".repeat(70), &long),
+            result(&"i".repeat(70), vec![], None),
+        ],
         tools: vec![function(&long)],
         tool_choice: Some(ToolChoice::Named { name: long.clone(), custom: false }),
         ..call()
@@ -207,7 +237,7 @@ fn orphans_are_put_right() {
         json!({"role": "tool", "tool_call_id": "a", "content": "Error: no result provided"})
     );
     assert_eq!(body["messages"][4], json!({"role": "user", "content": "go on"}));
-    assert_eq!(losses, ["messages[0].content[0] degraded", "messages[1].content[1] invented"]);
+    assert_eq!(losses, ["messages[0].content[0] degraded", "messages[1].content[0] invented"]);
 }
 
 #[test]
@@ -238,16 +268,31 @@ fn what_the_model_would_not_see_is_a_fault() {
         raw: Json::object(),
     });
     for (name, items, path) in [
-        ("url document", user(vec![Part::text("a"), document(by_url("https://x"), None)]), "messages[0].content[1]"),
-        ("file of another provider", user(vec![document(DocumentSource::Media(MediaSource::File("f".into())), None)]), "messages[0].content[0]"),
+        (
+            "url document",
+            user(vec![Part::text("a"), document(by_url("https://x"), None)]),
+            "messages[0].content[1]",
+        ),
+        (
+            "file of another provider",
+            user(vec![document(DocumentSource::Media(MediaSource::File("f".into())), None)]),
+            "messages[0].content[0]",
+        ),
         ("image by file id", user(vec![image(MediaSource::File("f".into()))]), "messages[0].content[0]"),
         ("gs image", user(vec![image(MediaSource::Url("gs://b/x".into()))]), "messages[0].content[0]"),
         ("unknown part", user(vec![Part::new(unknown)]), "messages[0].content[0]"),
-        ("server tool block", vec![said(Role::User, vec![Part::text("a")]), Item::new(server)], "messages[1].content[0]"),
+        (
+            "server tool block",
+            vec![said(Role::User, vec![Part::text("a")]), Item::new(server)],
+            "messages[1].content[0]",
+        ),
         ("stored item", vec![Item::new(ItemKind::Reference("x".into()))], "messages[0].content[0]"),
         (
             "in a tool result",
-            vec![called("a", "f"), result("a", vec![Part::text("t"), image(MediaSource::File("f".into()))], None)],
+            vec![
+                called("a", "f"),
+                result("a", vec![Part::text("t"), image(MediaSource::File("f".into()))], None),
+            ],
             "messages[1].content[0].content[1]",
         ),
     ] {
@@ -345,8 +390,10 @@ fn parameters_by_target() {
         schema: Json::parse(r#"{"b":1.0,"a":2}"#).unwrap(),
         strict: None,
     };
-    base.extra = vec![ExtraField { dialect: Dialect::AnthropicMessages, key: "betas".into(), value: Json::object() }];
-    base.safety = vec![ExtraField { dialect: Dialect::AnthropicMessages, key: "guard".into(), value: Json::object() }];
+    base.extra =
+        vec![ExtraField { dialect: Dialect::AnthropicMessages, key: "betas".into(), value: Json::object() }];
+    base.safety =
+        vec![ExtraField { dialect: Dialect::AnthropicMessages, key: "guard".into(), value: Json::object() }];
     let mut losses = trunkline_core::Losses::default();
     let written = crate::openai_chat::write_call(&base, &engine(), &mut losses).unwrap();
     let body = String::from_utf8(written.body).unwrap();
