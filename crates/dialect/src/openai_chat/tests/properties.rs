@@ -382,3 +382,72 @@ fn a_fold_of_nothing_is_an_error() {
     events_of(&[b""], ThinkTags::Literal, &mut |event| fold.push(event));
     assert!(fold.is_over() && fold.finish().is_err());
 }
+
+/// A conversation as a client may send it: every call answered, one assistant message per turn.
+fn any_messages() -> impl Strategy<Value = Vec<serde_json::Value>> {
+    use serde_json::json;
+    let text = "[a \"é\n]{1,5}";
+    let part = prop_oneof![
+        text.prop_map(|text| json!({"type": "text", "text": text})),
+        text.prop_map(|text| json!({"type": "text", "text": text, "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}})),
+        Just(json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", "detail": "low", "odd": 1}})),
+        Just(json!({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "mp3"}, "odd": {"b": 1, "a": 2}})),
+        Just(json!({"type": "file", "file": {"file_id": "file-1"}})),
+        Just(json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="}})),
+        Just(json!({"type": "hologram", "x": [1.5]})),
+    ];
+    let parts = proptest::collection::vec(part, 2..4);
+    let content = prop_oneof![text.prop_map(|text| json!(text)), parts.prop_map(|parts| json!(parts))];
+    let user = (content, proptest::option::of("[a-z]{3}")).prop_map(|(content, name)| {
+        let mut message = json!({"role": "user", "content": content});
+        if let Some(name) = name {
+            message["name"] = json!(name);
+        }
+        message
+    });
+    let reply = (text, proptest::option::of("[ab]{2}"), proptest::collection::vec(("[a-z]{3}", "[{}x]{1,4}", any::<bool>()), 0..3))
+        .prop_map(|(text, refusal, calls)| {
+            let call = |(n, (name, input, custom)): (usize, &(String, String, bool))| match custom {
+                true => json!({"id": format!("c{n}"), "type": "custom", "custom": {"name": name, "input": input}}),
+                false => json!({"id": format!("c{n}"), "type": "function", "function": {"name": name, "arguments": input}, "odd": 1}),
+            };
+            let mut message = json!({"role": "assistant", "content": text, "odd": {"k": [1]}});
+            if let Some(refusal) = refusal {
+                message["refusal"] = json!(refusal);
+            }
+            if !calls.is_empty() {
+                message["tool_calls"] = calls.iter().enumerate().map(call).collect();
+            }
+            let results = (0..calls.len()).rev().map(|n| json!({"role": "tool", "tool_call_id": format!("c{n}"), "content": "r"}));
+            std::iter::once(message).chain(results).collect::<Vec<_>>()
+        });
+    let operator =
+        prop_oneof!["system", "developer"].prop_map(|role| json!({"role": role, "content": "be brief"}));
+    (
+        proptest::collection::vec(operator.clone(), 0..3),
+        proptest::collection::vec((user, proptest::option::of(operator), reply), 1..4),
+    )
+        .prop_map(|(head, turns)| {
+            let turns = turns
+                .into_iter()
+                .flat_map(|(user, operator, reply)| [user].into_iter().chain(operator).chain(reply));
+            head.into_iter().chain(turns).collect()
+        })
+}
+
+proptest! {
+    /// What a client of this dialect said reaches OpenAI as it was said.
+    #[test]
+    fn read_write_read_is_stable(messages in any_messages()) {
+        let tools = serde_json::json!([{"type": "function", "function": {"name": "f", "parameters": {"b": 1, "a": 2}, "odd": 1}, "odd": 2}]);
+        let body = serde_json::json!({"model": "gpt-4o", "messages": messages, "tools": tools, "seed": 7, "odd": true});
+        let once = super::read(&body.to_string()).unwrap();
+        let mut losses = Losses::default();
+        let written = crate::openai_chat::write_call(&once, &super::owner(), &mut losses).unwrap();
+        prop_assert!(losses.is_empty(), "{:?}", losses);
+        let twice = read_call(&written.body, &mut losses).unwrap();
+        prop_assert_eq!(&once, &twice);
+        let value: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
+        prop_assert_eq!(&value, &body);
+    }
+}
