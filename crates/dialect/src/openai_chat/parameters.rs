@@ -68,7 +68,8 @@ impl Family {
 /// every codex and deep-research model.
 fn is_reasoning_model(model: &str) -> bool {
     let model = model.to_ascii_lowercase();
-    let base = model.strip_prefix("ft:").unwrap_or(&model);
+    let base = model.rsplit('/').next().unwrap_or(&model);
+    let base = base.strip_prefix("ft:").unwrap_or(base);
     if base.contains("codex") || base.contains("deep-research") {
         return true;
     }
@@ -202,7 +203,8 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut
     match family {
         Family::Plain => {
             if effort.is_some_and(|effort| effort != "none") {
-                losses.dropped("reasoning_effort", "the model does not reason");
+                let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
+                losses.dropped(path, "the model does not reason");
             }
         }
         Family::Compatible | Family::Reasoning | Family::Resting => w.opt_string("reasoning_effort", effort),
@@ -345,6 +347,8 @@ mod tests {
             ("ft:o4-mini:acme::x", true),
             ("gpt-5-codex", true),
             ("o3-deep-research", true),
+            ("openai/gpt-5", true),
+            ("gpt-oss-120b", false),
             ("gpt-5-chat-latest", false),
             ("gpt-5-search-api", false),
             ("gpt-4o", false),

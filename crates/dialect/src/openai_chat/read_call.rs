@@ -113,7 +113,6 @@ fn read_limits(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses) ->
         losses.dropped("max_tokens", "max_completion_tokens says otherwise and is the newer field");
     }
     limits.min_tokens = fields.u64("min_tokens")?;
-    limits.max_tool_calls = fields.u64("max_tool_calls")?;
     Ok(())
 }
 

@@ -120,6 +120,9 @@ impl<'c> Planner<'c, '_> {
                     if call.cache.is_some() {
                         self.losses.hint(place.to_string(), "the target takes no cache marks on calls");
                     }
+                    if call.signature.is_some() {
+                        self.losses.hint(place.to_string(), "the target takes no signatures on calls");
+                    }
                     calls.push((at, call));
                     let (id, name) = (self.ids.target(&call.call_id), self.names.target(&call.name));
                     turn.calls.push(WireCall { id, name, call, extra: own(&item.extra) });

@@ -256,6 +256,21 @@ fn whole_answers_of_upstreams() {
             r#"{"choices":[{"message":{"content":"","tool_calls":[{"id":"c","function":{"name":"f","arguments":{"big":12345678901234567890}}}]},"finish_reason":"stop"}]}"#,
             vec![call("c", "f", r#"{"big":12345678901234567890}"#)],
         ),
+        (
+            "thinking blocks, the first unsigned",
+            r#"{"choices":[{"message":{"content":"","reasoning_content":"ab","thinking_blocks":[{"type":"thinking","thinking":"a"},{"type":"thinking","thinking":"b","signature":"s"}]},"finish_reason":"stop"}]}"#,
+            vec![
+                Item::new(ItemKind::Reasoning(ReasoningItem {
+                    text: vec!["a".into()],
+                    ..ReasoningItem::default()
+                })),
+                Item::new(ItemKind::Reasoning(ReasoningItem {
+                    text: vec!["b".into()],
+                    signature: Some("s".into()),
+                    ..ReasoningItem::default()
+                })),
+            ],
+        ),
         ("empty", r#"{"choices":[{"message":{"content":null},"finish_reason":"stop"}]}"#, vec![]),
     ] {
         let reply = read_reply(body.as_bytes()).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));

@@ -73,6 +73,19 @@ fn golden_thinking_blocks_of_a_gateway() {
     ]));
 }
 
+/// A part ends as soon as the upstream goes on to the next, so that writers without interleaving need
+/// not wait; only calls whose arguments are unfinished stay open.
+#[test]
+fn golden_c85_parts_follow_each_other() {
+    insta::assert_snapshot!(transcript(&[
+        r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"y","function":{"name":"g","arguments":"{"}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"b"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"}"}}]},"finish_reason":"tool_calls"}]}"#,
+        "[DONE]",
+    ]));
+}
+
 #[test]
 fn habits_of_upstreams() {
     for (name, payloads, want) in [
@@ -151,6 +164,16 @@ fn habits_of_upstreams() {
                 "[DONE]",
             ],
             vec!["0 call:x f {}", "0 Some(ToolCalls)"],
+        ),
+        (
+            "words between the fragments of a call whose text looks complete",
+            vec![
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{\"a\":\"}\\\"}"}}]}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{"content":"t"}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"}"}}]},"finish_reason":"tool_calls"}]}"#,
+                "[DONE]",
+            ],
+            vec!["0 call:x f {\"a\":\"}\\\"}\"}", "0 text:t", "0 Some(ToolCalls)"],
         ),
         (
             "legacy function_call",

@@ -156,7 +156,7 @@ fn c46_anthropic_shaped_history() {
     assert_eq!(losses, ["messages[1].content[0] dropped"]);
     let (body, losses) = write(&call, &owner()).unwrap();
     assert_eq!(body["messages"][2].get("reasoning_content"), None);
-    assert_eq!(losses, ["messages[1].content[0] dropped", "reasoning_effort dropped"]);
+    assert_eq!(losses, ["messages[1].content[0] dropped", "thinking dropped"]);
 }
 
 #[test]
