@@ -83,6 +83,13 @@ impl Machine {
         }
     }
 
+    /// Takes the last payload, which had no blank line behind it: what is cut in two says nothing.
+    pub(super) fn tail(&mut self, data: &[u8], each: &mut dyn FnMut(Event<'_>)) {
+        if data == b"[DONE]" || Chunk::read(data).is_some() {
+            self.payload(data, each);
+        }
+    }
+
     /// Takes one chunk that is no error.
     pub(super) fn chunk(&mut self, chunk: Chunk<'_>, each: &mut dyn FnMut(Event<'_>)) {
         self.note_usage(chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage)));

@@ -51,7 +51,7 @@ impl StreamReader {
     pub fn close(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         let Self { events, machine } = self;
         if !machine.is_over() {
-            events.finish(|event| machine.payload(event.data.trim_ascii(), each));
+            events.finish(|event| machine.tail(event.data.trim_ascii(), each));
             machine.closed(each);
         }
     }

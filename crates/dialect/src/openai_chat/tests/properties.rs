@@ -49,6 +49,19 @@ fn c98_c104_chunking_never_matters() {
     }
 }
 
+/// Wherever the connection breaks, the client is told of it, and of nothing else.
+#[test]
+fn c99_a_cut_anywhere_is_told() {
+    for bytes in corpus() {
+        let whole = debug(&[&bytes], ThinkTags::Literal);
+        for at in 0..bytes.len() {
+            let cut = debug(&[&bytes[..at]], ThinkTags::Literal);
+            let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
+            assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
+        }
+    }
+}
+
 /// Whether events follow the contract of `trunkline_core::Event`.
 fn check(events: &[Event<'_>]) -> Result<(), String> {
     let (mut open, mut used, mut finished, mut over, mut started) =

@@ -176,6 +176,25 @@ fn habits_of_upstreams() {
             vec!["0 call:x f {\"a\":\"}\\\"}\"}", "0 text:t", "0 Some(ToolCalls)"],
         ),
         (
+            "one id for two calls, then a fragment by index alone",
+            vec![
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"0","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"0","function":{"name":"g","arguments":"{"}}]}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":null,"function":{"name":null,"arguments":"}"}}]},"finish_reason":"tool_calls"}]}"#,
+                "[DONE]",
+            ],
+            vec!["0 call:0 f {}", "0 call:0 g {}", "0 Some(ToolCalls)"],
+        ),
+        (
+            "a finished call told once more",
+            vec![
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+                "[DONE]",
+            ],
+            vec!["0 call:x f {}", "0 Some(ToolCalls)"],
+        ),
+        (
             "legacy function_call",
             vec![
                 r#"{"choices":[{"index":0,"delta":{"function_call":{"name":"f","arguments":"{"}}}]}"#,
