@@ -1,10 +1,10 @@
 //! OpenAI Chat Completions, `POST /v1/chat/completions`: the dialect most clients and nearly every
 //! engine speak, the latter with extensions and mistakes of their own.
 //!
-//! Client side: [`read_call`], [`write_reply`], [`StreamWriter`], [`write_error`]. Upstream side:
-//! [`write_call`], [`read_reply`], [`StreamReader`], [`read_error`]. A whole answer is read by the same
-//! machine as a streamed one, so the two cannot disagree. Wire format: the OpenAI API reference, chat
-//! section, and what engines and providers really send.
+//! Client side: [`read_call()`], [`write_reply()`], [`StreamWriter`], [`write_error()`]. Upstream
+//! side: [`write_call()`], [`read_reply()`], [`StreamReader`], [`read_error()`]. A whole answer is read
+//! by the same machine as a streamed one, so the two cannot disagree. Wire format: the OpenAI API
+//! reference, chat section, and what engines and providers really send.
 
 mod chunk;
 mod citations;
