@@ -24,7 +24,7 @@ pub struct Scanned {
     pub model: Option<(String, Range<usize>)>,
     /// `stream`.
     pub stream: bool,
-    /// `stream_options`, verbatim range.
+    /// `stream_options`, verbatim range; it may hold `null`.
     pub stream_options: Option<Range<usize>>,
     /// The prompt (`messages`, `prompt` or `input`): its key and range.
     pub prompt: Option<(&'static str, Range<usize>)>,
@@ -461,7 +461,7 @@ impl Scan {
                 self.found.model = Some((unescaped(&self.held).into_owned(), range));
             }
             Field::Stream => self.found.stream = self.held == b"true",
-            Field::StreamOptions if !null => self.found.stream_options = Some(range),
+            Field::StreamOptions => self.found.stream_options = Some(range),
             Field::Prompt(key) if !null => {
                 self.found.prompt_is_empty = self.held.is_empty();
                 self.found.prompt = Some((key, range));
