@@ -227,10 +227,12 @@ impl Splice {
                     }
                 }
                 Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
-                None if !self.held.is_empty() => Step::Data(self.held.split().freeze()),
                 None => {
                     let tapped = &mut self.tap.tapped;
                     let is_whole = tapped.ended || tapped.failed || tapped.finish.is_some();
+                    if is_whole && !self.held.is_empty() {
+                        return Poll::Ready(Step::Data(self.held.split().freeze()));
+                    }
                     ledger.usage = tapped.usage.take();
                     ledger.finish = tapped.finish.take().map(Into::into);
                     if is_whole { Step::End } else { Step::Failed(broke_off(None)) }
