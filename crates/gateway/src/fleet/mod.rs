@@ -107,8 +107,8 @@ impl Fleet {
         let worker = Worker::new(id, spec, &config, Arc::new(Load::default()));
         let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
         state.workers.push(Arc::clone(&worker));
-        self.watch(&mut state, &worker.id);
         self.publish(&mut state, config);
+        self.watch(&mut state, &worker.id);
         tracing::info!(worker = %worker.id, url = %worker.spec.url, "worker registered");
         Ok(worker)
     }
@@ -149,8 +149,8 @@ impl Fleet {
         }
         let after = Arc::new(after);
         state.replace(&after);
-        self.watch(&mut state, &after.id);
         self.publish(&mut state, config);
+        self.watch(&mut state, &after.id);
         tracing::info!(worker = %after.id, "worker changed");
         Ok(after)
     }
@@ -234,6 +234,8 @@ impl Fleet {
         self.lock().tasks.drain().for_each(|(_, task)| task.abort());
     }
 
+    /// Begins to watch a worker that is published already: its task runs on another thread at once, and
+    /// ends when it finds nobody to watch.
     fn watch(self: &Arc<Self>, state: &mut State, id: &WorkerId) {
         state.stop_watching(id);
         let task = self.control.spawn(watch::watch(Arc::clone(self), id.clone()));
@@ -245,16 +247,18 @@ impl Fleet {
         self.snapshot.load().workers.iter().find(|worker| worker.id == *id).map(Arc::clone)
     }
 
-    /// Records what was found out.
-    fn learned(&self, worker: Worker) {
+    /// Records what was found out about `asked`; `false` when it was changed or removed while it was
+    /// spoken to.
+    fn learned(&self, asked: &Arc<Worker>, worker: Worker) -> bool {
         let mut state = self.lock();
-        // It may have been removed while it was spoken to.
-        if state.find(worker.id.as_str()).is_ok() {
-            state.troubles.remove(&worker.id);
-            state.replace(&Arc::new(worker));
-            let config = Arc::clone(&self.snapshot.load().config);
-            self.publish(&mut state, config);
+        if !state.find(worker.id.as_str()).is_ok_and(|current| Arc::ptr_eq(&current, asked)) {
+            return false;
         }
+        state.troubles.remove(&worker.id);
+        state.replace(&Arc::new(worker));
+        let config = Arc::clone(&self.snapshot.load().config);
+        self.publish(&mut state, config);
+        true
     }
 
     fn troubled(&self, id: &WorkerId, what: String) {
