@@ -65,7 +65,7 @@ impl Ask {
             out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
         if chunks.is_empty() {
-            if *method != "GET" {
+            if *method != "GET" || !body.is_empty() {
                 out.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
             }
             out.extend_from_slice(b"\r\n");
