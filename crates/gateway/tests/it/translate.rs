@@ -260,7 +260,7 @@ async fn errors_keep_their_meaning() {
         (413, "request_too_large", 413, "invalid_request_error", (413, "request_too_large")),
         (429, "rate_limit_error", 429, "requests", (429, "rate_limit_error")),
         (500, "api_error", 500, "server_error", (500, "api_error")),
-        (503, "api_error", 503, "server_error", (529, "overloaded_error")),
+        (503, "api_error", 503, "server_error", (503, "overloaded_error")),
         (529, "overloaded_error", 503, "server_error", (529, "overloaded_error")),
     ] {
         for streams in [false, true] {
