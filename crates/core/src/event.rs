@@ -122,7 +122,12 @@ impl Event<'_> {
         match self {
             Self::Delta { .. } | Self::Close { .. } | Self::Logprobs { .. } | Self::Finish { .. } => true,
             // A part that has been opened has not said anything yet.
-            Self::Start { .. } | Self::Open { .. } | Self::Usage(_) | Self::Ping | Self::Error(_) | Self::End => false,
+            Self::Start { .. }
+            | Self::Open { .. }
+            | Self::Usage(_)
+            | Self::Ping
+            | Self::Error(_)
+            | Self::End => false,
         }
     }
 }

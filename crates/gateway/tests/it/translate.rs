@@ -1,7 +1,9 @@
 //! Different dialects on the two sides: what was said arrives, whatever happens on the way.
 
 use crate::client::{Answer, Event, Line, events, post};
-use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, cloud, engine, pieces, settings};
+use crate::rig::{
+    CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, cloud, engine, pieces, settings,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use trunkline_core::OnUnsupported;
@@ -50,9 +52,11 @@ fn anthropic_tool(name: &str) -> Value {
 
 /// Text and tool calls of a chat stream, put together, with its finish reason.
 fn fold_chat(stream: &[Event], choice: u64) -> (String, Vec<(String, String, String)>, String) {
-    let (mut text, mut tools, mut finish) = (String::new(), Vec::<(String, String, String)>::new(), String::new());
+    let (mut text, mut tools, mut finish) =
+        (String::new(), Vec::<(String, String, String)>::new(), String::new());
     for chunk in stream.iter().map(Event::json) {
-        let Some(choice) = chunk["choices"].as_array().into_iter().flatten().find(|c| c["index"] == choice) else {
+        let Some(choice) = chunk["choices"].as_array().into_iter().flatten().find(|c| c["index"] == choice)
+        else {
             continue;
         };
         text += choice["delta"]["content"].as_str().unwrap_or_default();
@@ -71,7 +75,8 @@ fn fold_chat(stream: &[Event], choice: u64) -> (String, Vec<(String, String, Str
 
 /// The same of a Messages stream.
 fn fold_messages(stream: &[Event]) -> (String, Vec<(String, String, String)>, String) {
-    let (mut text, mut tools, mut finish) = (String::new(), Vec::<(String, String, String)>::new(), String::new());
+    let (mut text, mut tools, mut finish) =
+        (String::new(), Vec::<(String, String, String)>::new(), String::new());
     for event in stream {
         let body = event.json();
         assert_eq!(body["type"], event.name, "{body}");
@@ -127,17 +132,24 @@ async fn a_messages_client_talks_to_an_engine() {
     let mut body = json!({"model": "m", "max_tokens": 40, "system": "Be brief.",
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Tell me of the sea."}]}]});
     let whole = ok(rig.post(MESSAGES.path, &body.to_string()).await).json();
-    assert_eq!((&whole["type"], &whole["role"], &whole["model"]), (&json!("message"), &json!("assistant"), &json!("m")));
+    assert_eq!(
+        (&whole["type"], &whole["role"], &whole["model"]),
+        (&json!("message"), &json!("assistant"), &json!("m"))
+    );
     let text = whole["content"][0]["text"].as_str().unwrap().to_owned();
     assert!(!text.is_empty() && whole["usage"]["output_tokens"].as_u64().unwrap() > 0, "{whole}");
     let heard = simulated.requests().pop().unwrap();
     assert_eq!(heard.path(), CHAT.path);
     let heard = heard.json();
-    assert_eq!((&heard["messages"][0]["role"], &heard["messages"][0]["content"]), (&json!("system"), &json!("Be brief.")));
+    assert_eq!(
+        (&heard["messages"][0]["role"], &heard["messages"][0]["content"]),
+        (&json!("system"), &json!("Be brief."))
+    );
 
     body["stream"] = json!(true);
     let stream = ok(rig.post(MESSAGES.path, &body.to_string()).await).events();
-    let names: Vec<_> = stream.iter().map(|event| event.name.as_str()).filter(|name| *name != "ping").collect();
+    let names: Vec<_> =
+        stream.iter().map(|event| event.name.as_str()).filter(|name| *name != "ping").collect();
     assert_eq!((names[0], names[1]), ("message_start", "content_block_start"));
     assert_eq!(names[names.len() - 3..], ["content_block_stop", "message_delta", "message_stop"]);
     let (streamed, _, finish) = fold_messages(&stream);
@@ -159,7 +171,8 @@ async fn tools_are_called_across_dialects() {
             let choice = answer.json()["choices"][0].clone();
             let call = &choice["message"]["tool_calls"][0];
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            let call = (text(&call["id"]), text(&call["function"]["name"]), text(&call["function"]["arguments"]));
+            let call =
+                (text(&call["id"]), text(&call["function"]["name"]), text(&call["function"]["arguments"]));
             (vec![call], text(&choice["finish_reason"]))
         };
         assert_eq!((tools[0].1.as_str(), finish.as_str()), ("get_weather", "tool_calls"), "stream {streams}");
@@ -243,7 +256,9 @@ async fn parallel_tool_calls_keep_apart() {
         assert_eq!((text.as_str(), finish.as_str()), ("Both.", "tool_calls"), "stream {streams}");
         let tools: Vec<_> = tools
             .iter()
-            .map(|(id, name, arguments)| (id.as_str(), name.as_str(), serde_json::from_str(arguments).unwrap()))
+            .map(|(id, name, arguments)| {
+                (id.as_str(), name.as_str(), serde_json::from_str(arguments).unwrap())
+            })
             .collect();
         assert_eq!(tools, want, "stream {streams}");
     }
@@ -251,8 +266,11 @@ async fn parallel_tool_calls_keep_apart() {
 
 #[tokio::test]
 async fn errors_keep_their_meaning() {
-    let anthropic = |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "as told"}}).to_string();
-    let openai = |kind: &str| json!({"error": {"type": kind, "message": "as told", "param": null, "code": null}}).to_string();
+    let anthropic =
+        |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "as told"}}).to_string();
+    let openai = |kind: &str| {
+        json!({"error": {"type": kind, "message": "as told", "param": null, "code": null}}).to_string()
+    };
     for (status, from_anthropic, want_chat, from_openai, want_messages) in [
         (400, "invalid_request_error", 400, "invalid_request_error", (400, "invalid_request_error")),
         (403, "permission_error", 403, "permission_error", (403, "permission_error")),
@@ -268,7 +286,9 @@ async fn errors_keep_their_meaning() {
                 (CHAT, MESSAGES, anthropic(from_anthropic), (want_chat, "")),
                 (MESSAGES, CHAT, openai(from_openai), want_messages),
             ] {
-                let upstream = Upstream::replying([Reply::json(status, reply).header("retry-after", "7")]).await.unwrap();
+                let upstream = Upstream::replying([Reply::json(status, reply).header("retry-after", "7")])
+                    .await
+                    .unwrap();
                 let mut config = settings([server.worker(upstream.url())]);
                 config.retry.attempts = 1;
                 let rig = Rig::start(config).await;
@@ -296,7 +316,10 @@ fn assert_ends_with_error(client: &Speech, stream: &[u8], what: &str) {
 #[tokio::test]
 async fn a_translated_stream_that_breaks_off_says_so() {
     let said = [
-        (MESSAGES, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n"),
+        (
+            MESSAGES,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n",
+        ),
         (CHAT, "data: {\"error\":{\"message\":\"busy\",\"type\":\"server_error\"}}\n\n"),
     ];
     for (client, (server, error)) in [CHAT, MESSAGES].into_iter().zip(said) {
@@ -368,7 +391,11 @@ async fn c83_a_stream_without_content_yet_goes_elsewhere() {
             let (text, _, finish) = fold_chat(&answer.events(), 0);
             assert_eq!((text.as_str(), finish.as_str()), ("hello", "stop"), "{what}: {}", answer.text());
             assert!(!answer.text().contains("busy"), "{what}");
-            let starts = answer.events().iter().filter(|e| e.json()["choices"][0]["delta"]["role"].is_string()).count();
+            let starts = answer
+                .events()
+                .iter()
+                .filter(|e| e.json()["choices"][0]["delta"]["role"].is_string())
+                .count();
             assert_eq!(starts, 1, "{what}: nothing of the first attempt is left: {}", answer.text());
             assert_eq!((bad.requests().len(), good.requests().len()), (1, 1), "{what}");
             rig.at_rest().await;
@@ -395,9 +422,13 @@ async fn c18_several_choices_are_asked_for_one_by_one() {
     for nth in 0..3 {
         let (text, _, finish) = fold_chat(&events, nth);
         let whole = &choices[usize::try_from(nth).unwrap()];
-        assert_eq!((Some(text.as_str()), Some(finish.as_str())), (whole["message"]["content"].as_str(), whole["finish_reason"].as_str()));
+        assert_eq!(
+            (Some(text.as_str()), Some(finish.as_str())),
+            (whole["message"]["content"].as_str(), whole["finish_reason"].as_str())
+        );
     }
-    let ids: std::collections::BTreeSet<_> = events.iter().filter_map(|e| e.json()["id"].as_str().map(str::to_owned)).collect();
+    let ids: std::collections::BTreeSet<_> =
+        events.iter().filter_map(|e| e.json()["id"].as_str().map(str::to_owned)).collect();
     assert_eq!(ids.len(), 1, "one answer, one id");
     let usage = &events[events.len() - 2].json()["usage"];
     assert_eq!(usage["completion_tokens"], reply["usage"]["completion_tokens"], "usage adds up");
@@ -406,7 +437,8 @@ async fn c18_several_choices_are_asked_for_one_by_one() {
 
 #[tokio::test]
 async fn c18_one_choice_that_fails_fails_all() {
-    let upstream = Upstream::directed(|_, nth| if nth == 1 { Reply::overloaded() } else { MESSAGES.answer(false) });
+    let upstream =
+        Upstream::directed(|_, nth| if nth == 1 { Reply::overloaded() } else { MESSAGES.answer(false) });
     let upstream = upstream.await.unwrap();
     let mut config = settings([MESSAGES.worker(upstream.url())]);
     config.retry.attempts = 1;
@@ -426,8 +458,11 @@ async fn c101_an_answer_in_one_piece_becomes_the_stream_that_was_asked_for() {
         let answer = ok(rig.ask(&client.ask(true)).await);
         let what = format!("{} of {}: {}", client.path, server.path, answer.text());
         assert!(answer.header("content-type").starts_with("text/event-stream"), "{what}");
-        let (text, _, finish) =
-            if client.is_messages() { fold_messages(&answer.events()) } else { fold_chat(&answer.events(), 0) };
+        let (text, _, finish) = if client.is_messages() {
+            fold_messages(&answer.events())
+        } else {
+            fold_chat(&answer.events(), 0)
+        };
         assert_eq!(text, "hello", "{what}");
         assert_eq!(finish, if client.is_messages() { "end_turn" } else { "stop" }, "{what}");
         rig.at_rest().await;
@@ -437,16 +472,18 @@ async fn c101_an_answer_in_one_piece_becomes_the_stream_that_was_asked_for() {
         let upstream = Upstream::replying([server.answer(true)]).await.unwrap();
         let rig = Rig::start(settings([server.worker(upstream.url())])).await;
         let reply = ok(rig.ask(&client.ask(false)).await).json();
-        let text = if client.is_messages() { &reply["content"][0]["text"] } else { &reply["choices"][0]["message"]["content"] };
+        let text = if client.is_messages() {
+            &reply["content"][0]["text"]
+        } else {
+            &reply["choices"][0]["message"]["content"]
+        };
         assert_eq!(text, "hello", "{reply}");
     }
 }
 
 #[tokio::test]
 async fn pairs_without_a_way_are_refused_in_the_callers_dialect() {
-    for (client, server) in
-        [(RESPONSES, MESSAGES), (COMPLETIONS, MESSAGES), (EMBEDDINGS, MESSAGES)]
-    {
+    for (client, server) in [(RESPONSES, MESSAGES), (COMPLETIONS, MESSAGES), (EMBEDDINGS, MESSAGES)] {
         let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
         let rig = Rig::start(settings([server.worker(upstream.url())])).await;
         let answer = rig.ask(&client.ask(false)).await;
@@ -506,9 +543,24 @@ async fn a_client_body_that_cannot_be_read_names_the_field() {
     for (client, server, body, field) in [
         (CHAT, MESSAGES, r#"{"model":"m","messages":[{"role":"user","content":7}]}"#, "messages"),
         (CHAT, MESSAGES, r#"{"model":"m","messages":"hi"}"#, "messages"),
-        (CHAT, MESSAGES, r#"{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":"hot"}"#, "temperature"),
-        (MESSAGES, CHAT, r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":7}]}"#, "messages"),
-        (MESSAGES, CHAT, r#"{"model":"m","max_tokens":"many","messages":[{"role":"user","content":"x"}]}"#, "max_tokens"),
+        (
+            CHAT,
+            MESSAGES,
+            r#"{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":"hot"}"#,
+            "temperature",
+        ),
+        (
+            MESSAGES,
+            CHAT,
+            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":7}]}"#,
+            "messages",
+        ),
+        (
+            MESSAGES,
+            CHAT,
+            r#"{"model":"m","max_tokens":"many","messages":[{"role":"user","content":"x"}]}"#,
+            "max_tokens",
+        ),
     ] {
         let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
         let rig = Rig::start(settings([server.worker(upstream.url())])).await;
