@@ -13,7 +13,8 @@ const SHOWN: usize = 8;
 #[must_use]
 pub fn describe(config: &Config, file: Option<&Path>) -> String {
     let mut rows = vec![
-        ["file", &file.map_or_else(|| "none; flags and environment alone".to_owned(), path)].map(str::to_owned),
+        ["file", &file.map_or_else(|| "none; flags and environment alone".to_owned(), path)]
+            .map(str::to_owned),
         ["listen".to_owned(), listen(config)],
         ["workers".to_owned(), workers(config)],
     ];
@@ -24,7 +25,8 @@ pub fn describe(config: &Config, file: Option<&Path>) -> String {
     }
     rows.push(["policy".to_owned(), policy(config)]);
     if !config.aliases.is_empty() {
-        let aliases: Vec<_> = config.aliases.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
+        let aliases: Vec<_> =
+            config.aliases.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
         rows.push(["aliases".to_owned(), aliases.join(", ")]);
     }
     rows.push(["limits".to_owned(), limits(config)]);

@@ -92,7 +92,11 @@ fn table(explanation: &Explanation) -> String {
     let Explanation { asked, model, dialect, stream, policy, candidates, choice } = explanation;
     let meant = if asked == model { String::new() } else { format!(", asked for as {asked}") };
     let streamed = if *stream { ", streamed" } else { "" };
-    let facts = [("model", format!("{model}{meant}")), ("client", format!("{dialect}{streamed}")), ("policy", (*policy).to_owned())];
+    let facts = [
+        ("model", format!("{model}{meant}")),
+        ("client", format!("{dialect}{streamed}")),
+        ("policy", (*policy).to_owned()),
+    ];
     let mut text = aligned(0, &facts.map(|(name, fact)| [name.to_owned(), fact]));
     let heading = ["WORKER", "URL", "STATE", "PRIORITY", "IN FLIGHT", "PASSAGE", "SCORE", "VERDICT"];
     let mut rows = vec![heading.map(str::to_owned)];

@@ -41,7 +41,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = config::load(&sources(flags.flags.clone()))?;
             explain::run(&flags, config, &mut out)?;
         }
-        Command::Demo(flags) => demo::run(flags, out)?,
+        Command::Demo(flags) => demo::run(&flags, out)?,
         Command::Version { verbose } => writeln!(out, "{}", cli::version(verbose))?,
     }
     Ok(())
