@@ -30,6 +30,11 @@ pub(super) async fn show(world: &World, screen: &mut Screen<impl Write>) -> anyh
     let listed: Value = serde_json::from_slice(&world.client.get("/workers").await?)?;
     let metrics = String::from_utf8(world.client.get("/metrics").await?.to_vec())?;
     drop(held);
+    let line = world.journal.line_of("demo-held").await?;
+    ensure!(
+        line.contains(" end=client_gone "),
+        "its client hung up, but the access log says otherwise: {line}"
+    );
 
     let mut rows =
         vec![["NAME", "WORKER", "RUNTIME", "MODEL", "STATE", "REQUESTS", "IN FLIGHT"].map(str::to_owned)];
