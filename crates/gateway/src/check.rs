@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_configuration_in_a_few_lines() {
-        let mut config = Config::default();
-        config.workers = (0..10).map(|n| WorkerSpec::new(format!("http://w{n}:8000"))).collect();
+        let workers = (0..10).map(|n| WorkerSpec::new(format!("http://w{n}:8000"))).collect();
+        let mut config = Config { workers, ..Config::default() };
         config.aliases.insert("fast".into(), "llama".into());
         config.limits.concurrent_requests = 64;
         config.auth.api_key = Some(Secret::new("very-secret"));

@@ -1,5 +1,6 @@
 //! The last scene: workers, metrics and the access log, as an operator sees them.
 
+use super::json::{at, list, text};
 use super::screen::Screen;
 use super::world::{ALONE, World};
 use crate::table::aligned;
@@ -39,24 +40,21 @@ pub(super) async fn show(world: &World, screen: &mut Screen<impl Write>) -> anyh
     let mut rows =
         vec![["NAME", "WORKER", "RUNTIME", "MODEL", "STATE", "REQUESTS", "IN FLIGHT"].map(str::to_owned)];
     for member in &world.members {
-        let workers = listed["workers"].as_array().into_iter().flatten();
-        let worker = workers.into_iter().find(|worker| worker["id"] == member.id.as_str());
+        let worker = list(&listed, "/workers").iter().find(|worker| text(worker, "/id") == member.id);
         let worker = worker.with_context(|| format!("{} is not listed in GET /workers", member.name))?;
         let answered = sum(&metrics, "trunkline_attempts_total{", &format!("worker=\"{}\"", member.id));
         ensure!(answered > 0.0, "{} was not asked anything", member.name);
-        let text = |key: &str| worker[key].as_str().unwrap_or_default().to_owned();
         rows.push([
             member.name.to_owned(),
             member.id.clone(),
-            text("runtime"),
-            text("model_id"),
-            text("status"),
+            text(worker, "/runtime").to_owned(),
+            text(worker, "/model_id").to_owned(),
+            text(worker, "/status").to_owned(),
             answered.to_string(),
-            worker["load"].to_string(),
+            at(worker, "/load").to_string(),
         ]);
     }
-    let in_flight =
-        listed["workers"].as_array().into_iter().flatten().filter_map(|worker| worker["load"].as_u64());
+    let in_flight = list(&listed, "/workers").iter().filter_map(|worker| at(worker, "/load").as_u64());
     ensure!(in_flight.sum::<u64>() == 1, "one stream is open, but the workers say otherwise: {listed}");
     screen.block(&aligned(3, &rows))?;
 

@@ -80,8 +80,8 @@ impl Client {
         Ok((serde_json::from_slice(&reply.body).context("the answer is not JSON")?, reply.took))
     }
 
-    /// `POST path` for a stream. `content` sees the data of every event that is JSON and finds the text in
-    /// it, as it arrives; the stream must be answered 200.
+    /// `POST path` for a stream, which must be answered 200. `content` sees the data of every event that is
+    /// JSON, as it arrives, and says whether there is content in it.
     pub(super) async fn stream(
         &self,
         path: &str,

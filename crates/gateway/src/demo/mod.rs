@@ -4,6 +4,7 @@
 mod books;
 mod client;
 mod journal;
+mod json;
 mod scenes;
 mod screen;
 mod world;

@@ -2,6 +2,7 @@
 //! what it should be, so that the demo is also a smoke test.
 
 use super::books;
+use super::json::{at, list, text, with};
 use super::screen::Screen;
 use super::world::{ALONE, CLAUDE, EMBEDDING, GPT, SHARED, World};
 use anyhow::{Context as _, ensure};
@@ -108,18 +109,16 @@ async fn chat(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<
 async fn stream(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<()> {
     let question = "And who keeps the light?";
     screen.question(question)?;
-    let mut body = asks(SHARED, question);
-    body["stream"] = true.into();
-    body["stream_options"] = json!({"include_usage": true});
-    let mut text = String::new();
+    let body = with(asks(SHARED, question), streamed());
+    let mut answer = String::new();
     let streamed = world.client.stream(CHAT, "demo-stream", &body, |chunk| {
-        let piece = chunk.pointer("/choices/0/delta/content").and_then(Value::as_str).unwrap_or_default();
-        text.push_str(piece);
+        let piece = text(chunk, "/choices/0/delta/content");
+        answer.push_str(piece);
         screen.told(piece).map(|()| !piece.is_empty()).map_err(Into::into)
     });
     let streamed = streamed.await?;
     screen.told_all()?;
-    ensure!(text.contains(question), "the answer does not show that the question arrived: {text}");
+    ensure!(answer.contains(question), "the answer does not show that the question arrived: {answer}");
     ensure!(streamed.pieces > 5, "the stream came in {} pieces", streamed.pieces);
     let (_, last) = streamed.events.last().context("the stream is empty")?;
     ensure!(last == "[DONE]", "the stream ends with {last} instead of [DONE]");
@@ -139,12 +138,13 @@ async fn stream(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Resul
 async fn messages_to_engine(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<()> {
     let question = "What does a foghorn say?";
     screen.question(question)?;
-    let mut body = asks(ALONE, question);
-    body["max_tokens"] = 200.into();
-    body["system"] = "You keep a lighthouse.".into();
+    let body = with(asks(ALONE, question), json!({"max_tokens": 200, "system": "You keep a lighthouse."}));
     let (answer, took) = world.client.ask(MESSAGES, "demo-messages", &body).await?;
-    ensure!(answer["type"] == "message" && answer["role"] == "assistant", "not a message: {answer}");
-    ensure!(answer["stop_reason"] == "end_turn", "stop_reason is not end_turn: {answer}");
+    ensure!(
+        text(&answer, "/type") == "message" && text(&answer, "/role") == "assistant",
+        "not a message: {answer}"
+    );
+    ensure!(text(&answer, "/stop_reason") == "end_turn", "stop_reason is not end_turn: {answer}");
     let text = said(&answer, "/content/0/text")?;
     ensure!(text.contains(question), "the answer does not show that the question arrived: {text}");
     screen.beginning(text)?;
@@ -157,7 +157,7 @@ async fn messages_to_engine(world: &World, screen: &mut Screen<impl Write>) -> a
         ms(took)
     ))?;
 
-    body["stream"] = true.into();
+    let body = with(body, json!({"stream": true}));
     let streamed = world
         .client
         .stream(MESSAGES, "demo-messages-stream", &body, |event| Ok(event.pointer("/delta/text").is_some()))
@@ -174,23 +174,21 @@ async fn messages_to_engine(world: &World, screen: &mut Screen<impl Write>) -> a
 async fn chat_to_anthropic(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<()> {
     let question = "How far can a lamp be seen?";
     screen.question(question)?;
-    let mut body = asks(CLAUDE, question);
+    let body = asks(CLAUDE, question);
     let (answer, took) = world.client.ask(CHAT, "demo-claude", &body).await?;
-    ensure!(answer["object"] == "chat.completion", "not a chat completion: {answer}");
-    ensure!(answer.pointer("/choices/0/finish_reason") == Some(&"stop".into()), "not finished: {answer}");
+    ensure!(text(&answer, "/object") == "chat.completion", "not a chat completion: {answer}");
+    ensure!(text(&answer, "/choices/0/finish_reason") == "stop", "not finished: {answer}");
     let text = chat_text(&answer)?;
     ensure!(text.contains(question), "the answer does not show that the question arrived: {text}");
     screen.beginning(text)?;
     let cloud = world.answerer("demo-claude").await?;
     let (path, call) = cloud.last_call().context("the answer did not come from a cloud")?;
-    ensure!(path == MESSAGES && call["max_tokens"].is_u64(), "{path} received {call}");
+    ensure!(path == MESSAGES && at(&call, "/max_tokens").is_u64(), "{path} received {call}");
     let tokens = counted(&answer, "prompt_tokens", "completion_tokens")?;
     screen.note(&format!("{}, {tokens}, {}; it received POST {path}", cloud.name, ms(took)))?;
 
-    body["stream"] = true.into();
-    let streamed = world.client.stream(CHAT, "demo-claude-stream", &body, |chunk| {
-        Ok(chunk.pointer("/choices/0/delta/content").and_then(Value::as_str).is_some_and(|t| !t.is_empty()))
-    });
+    let body = with(body, json!({"stream": true}));
+    let streamed = world.client.stream(CHAT, "demo-claude-stream", &body, |chunk| Ok(tells(chunk)));
     let streamed = streamed.await?;
     let (_, last) = streamed.events.last().context("the stream is empty")?;
     ensure!(last == "[DONE]", "the stream ends with {last} instead of [DONE]");
@@ -208,26 +206,24 @@ async fn tools(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result
         json!({"type": "function", "function": {"name": name, "description": "Of a city.", "parameters": schema}})
     });
 
-    let mut body = asks(SHARED, question);
-    body["tools"] = json!(functions);
+    let body = with(asks(SHARED, question), json!({"tools": functions}));
     let (answer, _) = world.client.ask(CHAT, "demo-tools-chat", &body).await?;
     let calls = chat_calls(&answer, 2)?;
     let engine = world.answerer("demo-tools-chat").await?;
     screen.line(&format!("chat to {:<19} {calls}", engine.name))?;
 
-    let mut body = asks(ALONE, question);
-    body["max_tokens"] = 200.into();
-    body["tools"] = json!([{"name": "get_weather", "description": "Of a city.", "input_schema": schema}]);
+    let tool = json!({"name": "get_weather", "description": "Of a city.", "input_schema": schema});
+    let body = with(asks(ALONE, question), json!({"max_tokens": 200, "tools": [tool]}));
     let (answer, _) = world.client.ask(MESSAGES, "demo-tools-messages", &body).await?;
-    ensure!(answer["stop_reason"] == "tool_use", "stop_reason is not tool_use: {answer}");
-    let blocks = answer["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let call = blocks.iter().find(|block| block["type"] == "tool_use").context("no tool_use block")?;
-    ensure!(call["input"] == json!({"city": "Lisbon"}), "not the input asked for: {call}");
+    ensure!(text(&answer, "/stop_reason") == "tool_use", "stop_reason is not tool_use: {answer}");
+    let blocks = list(&answer, "/content");
+    let call = blocks.iter().find(|block| text(block, "/type") == "tool_use").context("no tool_use block")?;
+    let input = at(call, "/input");
+    ensure!(*input == json!({"city": "Lisbon"}), "not the input asked for: {call}");
     let engine = world.answerer("demo-tools-messages").await?;
-    screen.line(&format!("messages to {:<15} {}({})", engine.name, said(call, "/name")?, call["input"]))?;
+    screen.line(&format!("messages to {:<15} {}({})", engine.name, text(call, "/name"), input))?;
 
-    let mut body = asks(CLAUDE, question);
-    body["tools"] = json!(functions);
+    let body = with(asks(CLAUDE, question), json!({"tools": functions}));
     let (answer, _) = world.client.ask(CHAT, "demo-tools-claude", &body).await?;
     let calls = chat_calls(&answer, 2)?;
     let cloud = world.answerer("demo-tools-claude").await?;
@@ -237,10 +233,10 @@ async fn tools(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result
     let turn = answer.pointer("/choices/0/message").context("no message")?;
     let mut messages = vec![json!({"role": "user", "content": question}), turn.clone()];
     let results = ["17 degrees and clear", "five past nine"];
-    for (call, result) in turn["tool_calls"].as_array().into_iter().flatten().zip(results) {
-        messages.push(json!({"role": "tool", "tool_call_id": call["id"], "content": result}));
+    for (call, result) in list(turn, "/tool_calls").iter().zip(results) {
+        messages.push(json!({"role": "tool", "tool_call_id": text(call, "/id"), "content": result}));
     }
-    body["messages"] = messages.into();
+    let body = with(body, json!({"messages": messages}));
     let (answer, _) = world.client.ask(CHAT, "demo-tools-result", &body).await?;
     let text = chat_text(&answer)?;
     ensure!(text.contains("The tool answered: five past nine"), "the results did not arrive: {text}");
@@ -288,36 +284,31 @@ async fn prefix_cache(world: &World, screen: &mut Screen<impl Write>) -> anyhow:
         format!("Rule {n}: trim the lamp at dusk, log the weather, answer every signal within the minute. ")
     };
     let handbook: String = (1..=120).map(rule).collect();
-    let mut body = asks(ALONE, "Which rule comes first?");
-    body["messages"] = json!([
+    let messages = json!([
         {"role": "system", "content": handbook},
         {"role": "user", "content": "Which rule comes first?"},
     ]);
-    body["max_tokens"] = 8.into();
-    body["stream"] = true.into();
-    body["stream_options"] = json!({"include_usage": true});
+    let body = with(json!({"model": ALONE, "messages": messages, "max_tokens": 8}), streamed());
     let mut seen = Vec::new();
     for (turn, id) in [("first", "demo-cache-1"), ("again", "demo-cache-2")] {
         let mut usage = Value::Null;
         let streamed = world.client.stream(CHAT, id, &body, |chunk| {
-            if chunk["usage"].is_object() {
-                usage = chunk["usage"].clone();
+            if at(chunk, "/usage").is_object() {
+                usage = at(chunk, "/usage").clone();
             }
-            Ok(chunk
-                .pointer("/choices/0/delta/content")
-                .and_then(Value::as_str)
-                .is_some_and(|t| !t.is_empty()))
+            Ok(tells(chunk))
         });
         let streamed = streamed.await?;
-        let prompt = usage["prompt_tokens"].as_u64().context("the stream says nothing of usage")?;
-        let cached =
-            usage.pointer("/prompt_tokens_details/cached_tokens").and_then(Value::as_u64).unwrap_or(0);
+        let prompt = at(&usage, "/prompt_tokens").as_u64().context("the stream says nothing of usage")?;
+        let cached = at(&usage, "/prompt_tokens_details/cached_tokens").as_u64().unwrap_or(0);
         let ttft = ms(streamed.ttft);
         screen
             .line(&format!("{turn}: {cached:>4} of {prompt} prompt tokens from the cache, TTFT {ttft:>6}"))?;
         seen.push((cached, prompt, streamed.ttft));
     }
-    let [(before, _, cold), (cached, prompt, warm)] = seen[..] else { anyhow::bail!("not asked twice") };
+    let &[(before, _, cold), (cached, prompt, warm)] = seen.as_slice() else {
+        anyhow::bail!("not asked twice")
+    };
     ensure!(before == 0, "the cache knew {before} tokens of a new prompt");
     ensure!(cached * 10 > prompt * 9, "the cache knew {cached} of {prompt} tokens the second time");
     ensure!(warm < cold, "the second time took no less: {warm:?} after {cold:?}");
@@ -341,6 +332,16 @@ async fn balance(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Resu
     Ok(())
 }
 
+/// What a chat that wants a stream adds.
+fn streamed() -> Value {
+    json!({"stream": true, "stream_options": {"include_usage": true}})
+}
+
+/// Whether a chunk of a chat has text in it.
+fn tells(chunk: &Value) -> bool {
+    !text(chunk, "/choices/0/delta/content").is_empty()
+}
+
 /// A request with one message; a chat or, given `max_tokens`, a Messages call.
 fn asks(model: &str, question: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": question}]})
@@ -356,11 +357,12 @@ fn chat_text(answer: &Value) -> anyhow::Result<&str> {
 
 /// The tool calls of a chat completion, which must be `count`, all about Lisbon.
 fn chat_calls(answer: &Value, count: usize) -> anyhow::Result<String> {
-    let finish = answer.pointer("/choices/0/finish_reason");
-    ensure!(finish == Some(&"tool_calls".into()), "finish_reason is not tool_calls: {answer}");
-    let calls = answer.pointer("/choices/0/message/tool_calls").and_then(Value::as_array);
-    let calls =
-        calls.filter(|calls| calls.len() == count).with_context(|| format!("not {count} calls: {answer}"))?;
+    ensure!(
+        text(answer, "/choices/0/finish_reason") == "tool_calls",
+        "finish_reason is not tool_calls: {answer}"
+    );
+    let calls = list(answer, "/choices/0/message/tool_calls");
+    ensure!(calls.len() == count, "not {count} calls: {answer}");
     let mut shown = Vec::new();
     for call in calls {
         let arguments: Value = serde_json::from_str(said(call, "/function/arguments")?)?;
@@ -371,7 +373,7 @@ fn chat_calls(answer: &Value, count: usize) -> anyhow::Result<String> {
 }
 
 fn counted(answer: &Value, input: &str, output: &str) -> anyhow::Result<String> {
-    let count = |name: &str| answer["usage"][name].as_u64().filter(|count| *count > 0);
+    let count = |name: &str| at(answer, &format!("/usage/{name}")).as_u64().filter(|count| *count > 0);
     let (input, output) = count(input).zip(count(output)).with_context(|| format!("no usage in {answer}"))?;
     Ok(format!("{input} tokens in, {output} out"))
 }

@@ -3,6 +3,7 @@
 
 use super::client::Client;
 use super::journal::{self, Journal};
+use super::json::{at, list};
 use crate::app::{self, Running};
 use crate::config::Config;
 use crate::log::LogSink;
@@ -160,7 +161,8 @@ impl Member {
         let reply = client.post("/workers", "demo-register", &description).await?;
         ensure!(reply.status == StatusCode::ACCEPTED, "POST /workers was answered {}", reply.said());
         let accepted: Value = serde_json::from_slice(&reply.body)?;
-        accepted["worker_id"].as_str().context("no worker_id in the answer")?.clone_into(&mut self.id);
+        let id = at(&accepted, "/worker_id").as_str().context("no worker_id in the answer")?;
+        id.clone_into(&mut self.id);
         Ok(())
     }
 }
@@ -182,8 +184,8 @@ async fn all_ready(client: &Client, count: usize) -> anyhow::Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
         let listed: Value = serde_json::from_slice(&client.get("/workers").await?)?;
-        let workers = listed["workers"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if workers.len() == count && workers.iter().all(|worker| worker["status"] == "ready") {
+        let workers = list(&listed, "/workers");
+        if workers.len() == count && workers.iter().all(|worker| at(worker, "/status") == "ready") {
             return Ok(());
         }
         ensure!(Instant::now() < end, "not all workers became ready within {PATIENCE:?}: {listed}");

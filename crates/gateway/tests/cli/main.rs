@@ -1,10 +1,13 @@
 //! The built binary, as a user runs it: what it prints where, and how it exits.
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 mod demo;
 mod explain;
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Runs `trunkline` with `arguments` and an empty environment, so that no key or setting leaks in.
 fn trunkline(arguments: &[&str]) -> Run {
@@ -107,4 +110,45 @@ fn what_is_not_in_this_build_is_refused_by_name() {
         assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments:?}: {run:?}");
         assert!(run.err.contains(said), "{arguments:?}: {}", run.err);
     }
+}
+
+/// A process that ends with the test, however that ends.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is the test's to notice.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_second_gateway_does_not_share_the_port() {
+    let gateway = |port: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+        command.args(["--enable-igw", "--host", "127.0.0.1", "--prometheus-port", "0", "--port", port]);
+        command.env_clear();
+        command
+    };
+    let mut first = Served(gateway("0").stdout(Stdio::piped()).spawn().unwrap());
+    let log = BufReader::new(first.0.stdout.take().unwrap());
+    let line = log.lines().map(Result::unwrap).find(|line| line.contains("address=")).unwrap();
+    let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let (_, port) = address.rsplit_once(':').unwrap();
+
+    let mut second = Served(gateway(port).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let end = Instant::now() + Duration::from_secs(20);
+    let code = loop {
+        match second.0.try_wait().unwrap() {
+            Some(status) => break status.code(),
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+            None => panic!("two gateways serve on {address}"),
+        }
+    };
+    let mut said = String::new();
+    second.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    let why = format!("trunkline: cannot listen on {address}; is another process there?: ");
+    assert!(said.starts_with(&why), "{said}");
 }
