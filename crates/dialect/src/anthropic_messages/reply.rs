@@ -211,11 +211,15 @@ impl<'r> Blocks<'r, '_> {
     }
 
     /// Thoughts as one block; without words or proof of them there is nothing to show.
-    fn thoughts(&self, thoughts: &'r ReasoningItem) -> Option<BlockKind<'r>> {
+    fn thoughts(&mut self, thoughts: &'r ReasoningItem) -> Option<BlockKind<'r>> {
+        let ours = thoughts.stamp == Some(DIALECT);
         if let Some(data) = &thoughts.redacted {
-            return Some(BlockKind::Redacted(data));
+            if !ours {
+                self.losses
+                    .dropped("content", "only the provider that withheld these thoughts can read them");
+            }
+            return ours.then_some(BlockKind::Redacted(data));
         }
-        let ours = thoughts.stamp.is_none_or(|stamp| stamp == DIALECT);
         let signature = thoughts.signature.as_deref().filter(|signature| ours && !signature.is_empty());
         let text = match (thoughts.text.as_slice(), thoughts.summary.as_slice()) {
             ([only], []) => Cow::Borrowed(only.as_str()),

@@ -14,6 +14,8 @@ use crate::codec::Context;
 use crate::json::Writer;
 use trunkline_core::{Delta, Dialect, Event, Finish, Open, Usage};
 
+const DIALECT: Dialect = Dialect::AnthropicMessages;
+
 /// Writes one streamed answer.
 #[derive(Debug)]
 pub struct StreamWriter {
@@ -167,12 +169,14 @@ impl StreamWriter {
                 let seal = Seal::new(&self.context.seal, self.shown_model());
                 (Kind::Thoughts { seal, signature: None }, false)
             }
-            Open::Redacted(data) => (Kind::Redacted(data.into()), true),
+            Open::Redacted { data, stamp: Some(DIALECT) } => (Kind::Redacted(data.into()), true),
+            // Anthropic's clients would send them to Claude, which cannot read them.
+            Open::Redacted { .. } => return,
             Open::ToolCall { call_id, name, kind } => {
                 let id = tool_id(&call_id).into_owned();
                 (Kind::Tool { id, name: name.into(), kind }, true)
             }
-            Open::Native { dialect: Dialect::AnthropicMessages, raw, .. } => (Kind::Native(raw), true),
+            Open::Native { dialect: DIALECT, raw, .. } => (Kind::Native(raw), true),
             Open::Native { .. } => return,
         };
         let part = Part { number, kind, waiting: Vec::new(), closed: false };
@@ -198,8 +202,9 @@ impl StreamWriter {
                 }
                 Piece::Text(text.into())
             }
-            Delta::Signature(proof) => {
+            Delta::Signature { proof, stamp } => {
                 if let Kind::Thoughts { signature, .. } = &mut part.kind
+                    && stamp == Some(DIALECT)
                     && !proof.is_empty()
                 {
                     *signature = Some(proof.into());

@@ -49,6 +49,8 @@ enum PartKind {
     },
     Refusal,
     Reasoning {
+        /// Its place among the `thinking_blocks`.
+        block: u64,
         signature: Option<String>,
     },
     Tool {
@@ -147,13 +149,19 @@ impl StreamWriter {
                 answer.refused = true;
                 PartKind::Refusal
             }
-            Open::Reasoning => PartKind::Reasoning { signature: None },
-            Open::Redacted(data) => {
-                let block = |w: &mut Writer<'_>| {
+            Open::Reasoning => {
+                let block = answer.blocks;
+                answer.blocks += 1;
+                PartKind::Reasoning { block, signature: None }
+            }
+            Open::Redacted { data, .. } => {
+                let block = answer.blocks;
+                answer.blocks += 1;
+                let fill = |w: &mut Writer<'_>| {
                     w.key("type").string("redacted_thinking");
                     w.key("data").string(&data);
                 };
-                self.thinking_block(choice, out, block);
+                self.chunk(choice, out, |w| thinking_block(w, block, fill), None, None);
                 PartKind::Foreign
             }
             Open::ToolCall { call_id, name, kind } => {
@@ -191,7 +199,10 @@ impl StreamWriter {
         let (key, text) = match (&mut part.kind, delta) {
             (PartKind::Text { .. }, Delta::Text(text)) => ("content", text),
             (PartKind::Refusal, Delta::Text(text)) => ("refusal", text),
-            (PartKind::Reasoning { .. }, Delta::Text(text)) => ("reasoning_content", text),
+            (PartKind::Reasoning { block, .. }, Delta::Text(text)) => {
+                let block = *block;
+                return self.thoughts(choice, block, &text, out);
+            }
             (PartKind::Tool { index, kind, empty }, Delta::Arguments(more)) => {
                 let (index, kind) = (*index, *kind);
                 *empty &= more.is_empty();
@@ -203,7 +214,7 @@ impl StreamWriter {
             (PartKind::Text { citations, .. }, Delta::Citation(citation)) => {
                 return citations.push(*citation);
             }
-            (PartKind::Reasoning { signature }, Delta::Signature(proof)) => {
+            (PartKind::Reasoning { signature, .. }, Delta::Signature { proof, .. }) => {
                 return *signature = Some(proof.into_owned());
             }
             (PartKind::Audio, Delta::Native(raw)) => return self.audio(choice, &raw, out),
@@ -234,19 +245,19 @@ impl StreamWriter {
         let OpenPart { choice, kind, .. } = self.parts.remove(at);
         match kind {
             PartKind::Text { start, citations } => self.annotations(choice, start, citations, out),
-            PartKind::Reasoning { signature: Some(signature) } => {
-                let block = |w: &mut Writer<'_>| {
+            PartKind::Reasoning { block, signature: Some(signature) } => {
+                let fill = |w: &mut Writer<'_>| {
                     w.key("type").string("thinking");
                     w.key("thinking").string("");
                     w.key("signature").string(&signature);
                 };
-                self.thinking_block(choice, out, block);
+                self.chunk(choice, out, |w| thinking_block(w, block, fill), None, None);
             }
             // Clients parse the arguments of a call without any.
             PartKind::Tool { index, kind: ToolCallKind::Function, empty: true } => {
                 self.arguments(choice, index, ToolCallKind::Function, "{}", out);
             }
-            PartKind::Reasoning { signature: None }
+            PartKind::Reasoning { signature: None, .. }
             | PartKind::Refusal
             | PartKind::Tool { .. }
             | PartKind::Audio
@@ -299,19 +310,21 @@ impl StreamWriter {
         self.chunk(choice, out, list, None, None);
     }
 
-    fn thinking_block(&mut self, choice: u32, out: &mut Vec<u8>, fill: impl FnOnce(&mut Writer<'_>)) {
-        let Some(answer) = self.answers.iter_mut().find(|answer| answer.index == choice) else { return };
-        let index = answer.blocks;
-        answer.blocks += 1;
-        let block = |w: &mut Writer<'_>| {
-            w.key("thinking_blocks").array(|w| {
-                w.object(|w| {
-                    w.key("index").u64(index);
-                    fill(w);
-                });
-            });
+    /// Thoughts go out twice: as `reasoning_content` for clients that show them, and in the block whose
+    /// signature will prove them, so that what a client collects by `index` is whole.
+    fn thoughts(&self, choice: u32, block: u64, text: &str, out: &mut Vec<u8>) {
+        if text.is_empty() {
+            return;
+        }
+        let fill = |w: &mut Writer<'_>| {
+            w.key("type").string("thinking");
+            w.key("thinking").string(text);
         };
-        self.chunk(choice, out, block, None, None);
+        let both = |w: &mut Writer<'_>| {
+            w.key("reasoning_content").string(text);
+            thinking_block(w, block, fill);
+        };
+        self.chunk(choice, out, both, None, None);
     }
 
     fn audio(&self, choice: u32, raw: &Json, out: &mut Vec<u8>) {
@@ -344,6 +357,15 @@ impl StreamWriter {
     fn head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
     }
+}
+
+fn thinking_block(w: &mut Writer<'_>, index: u64, fill: impl FnOnce(&mut Writer<'_>)) {
+    w.key("thinking_blocks").array(|w| {
+        w.object(|w| {
+            w.key("index").u64(index);
+            fill(w);
+        });
+    });
 }
 
 /// The words for a tool call's type and input.
