@@ -4,6 +4,7 @@
 
 pub mod anthropic_messages;
 pub mod codec;
+mod free_text;
 pub mod json;
 pub mod names;
 pub mod openai_chat;
