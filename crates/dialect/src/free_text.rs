@@ -58,7 +58,7 @@ impl FreeText {
                     self.held = held;
                     return String::new();
                 }
-                None if rest.trim_end() == "}" && token == "\"input\"" => {
+                None if rest.starts_with('}') && token == "\"input\"" => {
                     self.stage = Stage::Tail;
                     return String::new();
                 }

@@ -6,7 +6,7 @@ use super::read_part::Parts;
 use super::said::{input_of, tool_id, wrapped};
 use super::seal::Seal;
 use super::usage::{self, Counts};
-use super::{error, read_turn};
+use super::{error, lost, read_turn};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
 use serde_json::value::RawValue;
@@ -91,11 +91,11 @@ fn read_block(raw: &RawValue, path: String, items: &mut Vec<Item>) -> Result<(),
 #[must_use]
 pub fn write_reply(reply: &Reply, context: &Context, losses: &mut Losses) -> Vec<u8> {
     for choice in reply.choices.iter().filter(|choice| choice.index != 0) {
-        losses.dropped(format!("choices[{}]", choice.index), "an Anthropic answer has one choice");
+        losses.push(lost::choice(choice.index));
     }
     let choice = reply.choices.iter().find(|choice| choice.index == 0);
     if choice.is_some_and(|choice| choice.logprobs.is_some()) {
-        losses.hint("logprobs", "an Anthropic answer has no log probabilities");
+        losses.push(lost::logprobs());
     }
     let model = context.model.as_deref().or(reply.model.as_deref()).unwrap_or_default();
     let mut blocks = Blocks { context, model, losses, held: Held::default(), done: Vec::new() };
@@ -152,7 +152,7 @@ impl<'r> Blocks<'r, '_> {
             | ItemKind::Unknown { .. }
             | ItemKind::ToolResult(_)
             | ItemKind::Reference(_) => {
-                self.losses.dropped("content", "only the dialect that made this block can show it");
+                self.losses.push(lost::block());
                 return;
             }
         };
@@ -167,7 +167,7 @@ impl<'r> Blocks<'r, '_> {
                 }
                 let kept: Vec<_> = citations.iter().filter(|citation| is_readable(citation)).collect();
                 if kept.len() < citations.len() {
-                    self.losses.dropped("content.citations", "only the dialect that made them can show them");
+                    self.losses.push(lost::citation());
                 }
                 BlockKind::Text { text: text.into(), citations: kept }
             }
@@ -215,8 +215,7 @@ impl<'r> Blocks<'r, '_> {
         let ours = thoughts.stamp == Some(DIALECT);
         if let Some(data) = &thoughts.redacted {
             if !ours {
-                self.losses
-                    .dropped("content", "only the provider that withheld these thoughts can read them");
+                self.losses.push(lost::withheld());
             }
             return ours.then_some(BlockKind::Redacted(data));
         }

@@ -8,7 +8,10 @@ use super::citations::{Placed, scalars};
 use super::{OURS, error, finish, usage};
 use crate::codec::Context;
 use crate::json::Writer;
-use trunkline_core::{Citation, Delta, Event, Finish, FinishReason, Json, Open, ToolCallKind, Usage};
+use trunkline_core::{
+    Action, Citation, Class, Delta, Event, Finish, FinishReason, Json, Loss, Losses, Open, ToolCallKind,
+    Usage,
+};
 
 /// Writes the server-sent events of one streamed answer.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct StreamWriter {
     answers: Vec<Answer>,
     parts: Vec<OpenPart>,
     usage: Option<Box<Usage>>,
+    losses: Losses,
     over: bool,
 }
 
@@ -68,7 +72,8 @@ impl StreamWriter {
     #[must_use]
     pub fn new(context: Context) -> Self {
         let (head, answers, parts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut writer = Self { context, head, answers, parts, usage: None, over: false };
+        let losses = Losses::default();
+        let mut writer = Self { context, head, answers, parts, usage: None, losses, over: false };
         writer.begin(None, None, None);
         writer
     }
@@ -110,6 +115,12 @@ impl StreamWriter {
                 out.extend_from_slice(b"data: [DONE]\n\n");
             }
         }
+    }
+
+    /// What the answer so far held that this dialect has no form for.
+    #[must_use]
+    pub fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
@@ -188,7 +199,10 @@ impl StreamWriter {
                 self.audio(choice, &raw, out);
                 PartKind::Audio
             }
-            Open::Native { .. } => PartKind::Foreign,
+            Open::Native { native_type, .. } => {
+                self.losses.push_once(no_form(choice, "content", &native_type));
+                PartKind::Foreign
+            }
         };
         self.parts.push(OpenPart { number, choice, kind });
     }
@@ -298,7 +312,11 @@ impl StreamWriter {
     fn annotations(&mut self, choice: u32, start: u64, citations: Vec<Citation>, out: &mut Vec<u8>) {
         let Some(answer) = self.answers.iter_mut().find(|answer| answer.index == choice) else { return };
         let span = (start, answer.scalars);
+        let cited = citations.len();
         let placed: Vec<_> = citations.into_iter().filter_map(|c| Placed::new(c, span)).collect();
+        if placed.len() < cited {
+            self.losses.push_once(no_form(choice, "annotations", "this citation"));
+        }
         if placed.is_empty() {
             return;
         }
@@ -366,6 +384,17 @@ fn thinking_block(w: &mut Writer<'_>, index: u64, fill: impl FnOnce(&mut Writer<
             fill(w);
         });
     });
+}
+
+/// The loss of something in `field` of an answer that this dialect cannot say.
+pub(super) fn no_form(choice: u32, field: &str, what: &str) -> Loss {
+    let what = if what.is_empty() { "this item" } else { what };
+    Loss {
+        path: format!("choices[{choice}].message.{field}").into(),
+        action: Action::Dropped,
+        class: Class::Behaviour,
+        reason: format!("no form for {what}").into(),
+    }
 }
 
 /// The words for a tool call's type and input.
