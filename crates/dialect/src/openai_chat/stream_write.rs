@@ -8,6 +8,7 @@ use super::citations::{Placed, scalars};
 use super::{OURS, error, finish, usage};
 use crate::codec::Context;
 use crate::json::Writer;
+use crate::sse::one_line;
 use trunkline_core::{
     Action, Citation, Class, Delta, Event, Finish, FinishReason, Json, Loss, Losses, Open, ToolCallKind,
     Usage,
@@ -290,9 +291,11 @@ impl StreamWriter {
 
     fn tell_usage(&mut self, out: &mut Vec<u8>) {
         let Some(usage) = self.usage.take().filter(|_| self.context.include_usage) else { return };
+        let from = out.len();
         self.head(out);
         out.extend_from_slice(b",\"choices\":[],\"usage\":");
         usage::write(&mut Writer::new(out), &usage);
+        one_line(out, from);
         out.extend_from_slice(b"}\n\n");
     }
 
@@ -357,6 +360,7 @@ impl StreamWriter {
         logprobs: Option<&Json>,
         finish: Option<&str>,
     ) {
+        let from = out.len();
         self.head(out);
         out.extend_from_slice(b",\"choices\":[");
         let mut w = Writer::new(out);
@@ -369,6 +373,7 @@ impl StreamWriter {
                 None => w.key("finish_reason").null(),
             }
         });
+        one_line(out, from);
         out.extend_from_slice(b"]}\n\n");
     }
 
