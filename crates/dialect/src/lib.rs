@@ -9,6 +9,7 @@ pub mod json;
 pub mod names;
 pub mod openai_chat;
 pub mod provider;
+mod redact;
 pub mod restore;
 pub mod rope;
 pub mod scan;
