@@ -10,6 +10,7 @@ from processes import Processes
 
 REPOSITORY = Path(__file__).parents[2]
 LOG_TAIL = 4000
+LOGS_SHOWN = 4
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     report = yield
     processes = getattr(item, "funcargs", {}).get("processes")
     if report.failed and processes:
-        for process in processes.all:
+        for process in processes.all[-LOGS_SHOWN:]:
             title = f"{process.name} ({process.log_path.name})"
             report.sections.append((title, process.log()[-LOG_TAIL:] or "(silent)"))
     return report

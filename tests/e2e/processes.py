@@ -93,11 +93,15 @@ class Upstream(Process):
         self.url: str = ready["urls"][0]
         self.models: list[str] = ready["models"]
 
-    def running(self) -> int:
-        """Requests in the batch of an engine that wears vLLM's surface."""
+    def gauge(self, name: str) -> float:
+        """A figure of an engine that wears vLLM's surface."""
         text = httpx.get(f"{self.url}/metrics").text
-        line = next(line for line in text.splitlines() if line.startswith("vllm:num_requests_running"))
-        return int(line.rsplit(" ", 1)[1])
+        line = next(line for line in text.splitlines() if line.startswith(f"vllm:{name}{{"))
+        return float(line.rsplit(" ", 1)[1])
+
+    def running(self) -> float:
+        """Requests in the batch."""
+        return self.gauge("num_requests_running")
 
 
 class Gateway(Process):
