@@ -107,8 +107,8 @@ impl Fleet {
         let worker = Worker::new(id, spec, &config, Arc::new(Load::default()));
         let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
         state.workers.push(Arc::clone(&worker));
-        self.watch(&mut state, &worker.id);
         self.publish(&mut state, config);
+        self.watch(&mut state, &worker.id);
         tracing::info!(worker = %worker.id, url = %worker.spec.url, "worker registered");
         Ok(worker)
     }
@@ -149,8 +149,8 @@ impl Fleet {
         }
         let after = Arc::new(after);
         state.replace(&after);
-        self.watch(&mut state, &after.id);
         self.publish(&mut state, config);
+        self.watch(&mut state, &after.id);
         tracing::info!(worker = %after.id, "worker changed");
         Ok(after)
     }
@@ -234,6 +234,8 @@ impl Fleet {
         self.lock().tasks.drain().for_each(|(_, task)| task.abort());
     }
 
+    /// Begins to watch a worker that is published already: its task runs on another thread at once, and
+    /// ends when it finds nobody to watch.
     fn watch(self: &Arc<Self>, state: &mut State, id: &WorkerId) {
         state.stop_watching(id);
         let task = self.control.spawn(watch::watch(Arc::clone(self), id.clone()));
