@@ -478,7 +478,7 @@ impl Scan {
                 self.found.prompt_is_empty = self.held.is_empty();
                 self.found.prompt = Some((key, range));
             }
-            Field::Model | Field::StreamOptions | Field::Prompt(_) | Field::Other => {}
+            Field::Model | Field::Prompt(_) | Field::Other => {}
         }
         self.field = Field::Other;
         Ok(())
