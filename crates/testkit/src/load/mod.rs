@@ -8,6 +8,7 @@
 //! place and at the same length: prompts that share prefixes and never repeat whole.
 
 mod answer;
+mod body;
 mod client;
 mod cpu;
 mod histogram;
@@ -15,6 +16,7 @@ mod pacer;
 mod report;
 mod template;
 
+pub use body::{ChatBody, Text};
 pub use cpu::CpuTimes;
 pub use histogram::Histogram;
 pub use report::{Report, Tally};
