@@ -1,46 +1,53 @@
-//! Codec skeleton.
-#![expect(missing_docs, clippy::todo, reason = "skeleton")]
-use crate::codec::{Context, Target, Written};
-use trunkline_core::{Call, Event, Fault, Losses, Reply};
+//! OpenAI Chat Completions, `POST /v1/chat/completions`: the dialect most clients and nearly every
+//! engine speak, the latter with extensions and mistakes of their own.
+//!
+//! Client side: [`read_call()`], [`write_reply()`], [`StreamWriter`], [`write_error()`]. Upstream
+//! side: [`write_call()`], [`read_reply()`], [`StreamReader`], [`read_error()`]. A whole answer is read
+//! by the same machine as a streamed one, so the two cannot disagree. Wire format: the OpenAI API
+//! reference, chat section, and what engines and providers really send.
 
-pub fn read_call(_body: &[u8], _losses: &mut Losses) -> Result<Call, Fault> {
-    todo!()
-}
-pub fn write_call(_call: &Call, _target: &Target<'_>, _losses: &mut Losses) -> Result<Written, Fault> {
-    todo!()
-}
-pub fn read_reply(_body: &[u8]) -> Result<Reply, Fault> {
-    todo!()
-}
-pub fn write_reply(_reply: &Reply, _context: &Context, _losses: &mut Losses) -> Vec<u8> {
-    todo!()
-}
-pub fn read_error(_status: u16, _body: &[u8]) -> Fault {
-    todo!()
-}
-pub fn write_error(_fault: &Fault) -> Vec<u8> {
-    todo!()
-}
-#[derive(Debug)]
-pub struct StreamReader;
-impl StreamReader {
-    pub fn new(_event_bytes: usize) -> Self {
-        todo!()
-    }
-    pub fn push(&mut self, _bytes: &[u8], _each: &mut dyn FnMut(Event<'_>)) {
-        todo!()
-    }
-    pub fn close(&mut self, _each: &mut dyn FnMut(Event<'_>)) {
-        todo!()
-    }
-}
-#[derive(Debug)]
-pub struct StreamWriter;
-impl StreamWriter {
-    pub fn new(_context: Context) -> Self {
-        todo!()
-    }
-    pub fn write(&mut self, _event: Event<'_>, _out: &mut Vec<u8>) {
-        todo!()
-    }
-}
+mod chunk;
+mod citations;
+mod error;
+mod finish;
+mod machine;
+mod media;
+mod parameters;
+mod place;
+mod read_call;
+mod read_messages;
+mod read_parts;
+mod read_reply;
+mod read_tools;
+mod stream_read;
+mod stream_write;
+mod think;
+mod tool_read;
+mod turns;
+mod usage;
+mod write_call;
+mod write_messages;
+mod write_parts;
+mod write_reply;
+mod write_tools;
+
+pub use error::{read_error, write_error};
+pub use read_call::read_call;
+pub use read_reply::{read_reply, read_reply_as};
+pub use stream_read::StreamReader;
+pub use stream_write::StreamWriter;
+pub use think::ThinkTags;
+pub use write_call::write_call;
+pub use write_reply::write_reply;
+
+use trunkline_core::Dialect;
+
+/// The dialect of this codec.
+const OURS: Dialect = Dialect::OpenaiChat;
+
+/// The code of faults about content the target could not show to the model.
+const UNSUPPORTED_CONTENT: &str = "unsupported_content";
+
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test looks at the few kinds it made")]
+mod tests;

@@ -1,0 +1,378 @@
+//! The parameters around a conversation, as far as the target takes them.
+//!
+//! What a client of this dialect may say goes to every target: a row of the provider table takes out
+//! what one provider refuses. Decided here is what depends on whose API it is and on OpenAI's
+//! reasoning models, which refuse most of sampling.
+
+use super::OURS;
+use crate::codec::{Target, Vendor};
+use crate::json::Writer;
+use crate::names::{Alphabet, Names};
+use trunkline_core::{Call, Effort, Losses, Number, OutputFormat, ReasoningMode};
+
+/// Writes every parameter and records what was left out.
+pub(super) fn write(w: &mut Writer<'_>, call: &Call, target: &Target<'_>, losses: &mut Losses) {
+    let family = Family::of(call, target);
+    write_limits(w, call, family, losses);
+    write_sampling(w, call, family, losses);
+    write_output(w, call, family, losses);
+    write_reasoning(w, call, family, losses);
+    write_service(w, call, family, losses);
+    write_state(w, call, losses);
+    if call.stream.on {
+        w.key("stream").bool(true);
+        w.key("stream_options").object(|w| {
+            // Always: without it the gateway could only guess what a stream cost.
+            w.key("include_usage").bool(true);
+            w.opt_bool("include_obfuscation", call.stream.include_obfuscation);
+            super::write_parts::write_nested(w, &call.extra, "stream_options");
+        });
+    }
+    for field in &call.extra {
+        if field.dialect != OURS {
+            losses.dropped(field.key.to_string(), "the target has no such field");
+        }
+    }
+    super::write_messages::write_extra(w, &call.extra, "stream_options");
+}
+
+/// What a target's models take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    /// An engine or provider with extensions.
+    Compatible,
+    /// OpenAI's models without reasoning.
+    Plain,
+    /// OpenAI's reasoning models.
+    Reasoning,
+    /// The same, asked not to reason: they take temperature, `top_p` and log probabilities then.
+    Resting,
+}
+
+impl Family {
+    fn of(call: &Call, target: &Target<'_>) -> Self {
+        match target.vendor {
+            Vendor::Compatible => Self::Compatible,
+            Vendor::Owner if !is_reasoning_model(target.model) => Self::Plain,
+            Vendor::Owner if call.reasoning.effort == Some(Effort::None) => Self::Resting,
+            Vendor::Owner => Self::Reasoning,
+        }
+    }
+
+    fn reasons(self) -> bool {
+        matches!(self, Self::Reasoning | Self::Resting)
+    }
+}
+
+/// Whether OpenAI's model of this name reasons: `o1`.., `gpt-5`.. but their chat and search variants,
+/// every codex and deep-research model.
+fn is_reasoning_model(model: &str) -> bool {
+    let model = model.to_ascii_lowercase();
+    let base = model.rsplit('/').next().unwrap_or(&model);
+    let base = base.strip_prefix("ft:").unwrap_or(base);
+    if base.contains("codex") || base.contains("deep-research") {
+        return true;
+    }
+    if base.contains("-chat") || base.contains("search") {
+        return false;
+    }
+    let generation = |prefix: &str| {
+        let rest = base.strip_prefix(prefix)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, rest) = rest.split_at_checked(digits)?;
+        let bounded = rest.is_empty() || rest.starts_with(['-', '.', ':']);
+        number.parse::<u32>().ok().filter(|_| bounded)
+    };
+    generation("o").is_some_and(|n| n >= 1) || generation("gpt-").is_some_and(|n| n >= 5)
+}
+
+fn write_limits(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
+    let limits = &call.limits;
+    if let Some(most) = limits.max_output_tokens {
+        let newer = family.reasons() || limits.spelled == Some("max_completion_tokens");
+        w.key(if newer { "max_completion_tokens" } else { "max_tokens" }).u64(most);
+    }
+    match family {
+        Family::Compatible => w.opt_u64("min_tokens", limits.min_tokens),
+        Family::Plain | Family::Reasoning | Family::Resting => {
+            drop_if(limits.min_tokens.is_some(), "min_tokens", losses);
+        }
+    }
+    drop_if(limits.max_tool_calls.is_some(), "max_tool_calls", losses);
+    drop_if(limits.truncation.is_some(), "truncation", losses);
+}
+
+fn write_sampling(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
+    const REASONING: &str = "reasoning models refuse it";
+    let sampling = &call.sampling;
+    let mut number = |key: &'static str, value: &Option<Number>, taken: bool, why: &'static str| match value {
+        Some(value) if taken => w.key(key).raw(value.as_str()),
+        Some(_) => losses.dropped(key, why),
+        None => {}
+    };
+    let drawn = family != Family::Reasoning;
+    // 1 is the one temperature they take, being their default.
+    let neutral = sampling.temperature.as_ref().is_some_and(|t| (t.as_f64() - 1.0).abs() < f64::EPSILON);
+    number("temperature", &sampling.temperature, drawn || neutral, REASONING);
+    number("top_p", &sampling.top_p, drawn, REASONING);
+    number("presence_penalty", &sampling.presence_penalty, !family.reasons(), REASONING);
+    number("frequency_penalty", &sampling.frequency_penalty, !family.reasons(), REASONING);
+    number("seed", &sampling.seed, true, "");
+    for (key, value) in [
+        ("top_k", &sampling.top_k),
+        ("min_p", &sampling.min_p),
+        ("typical_p", &sampling.typical_p),
+        ("repetition_penalty", &sampling.repetition_penalty),
+    ] {
+        number(key, value, family == Family::Compatible, "openai has no such parameter");
+    }
+    drop_if(sampling.mirostat.is_some(), "mirostat", losses);
+    if !sampling.stop.is_empty() {
+        if family.reasons() {
+            losses.dropped("stop", REASONING);
+        } else {
+            w.key("stop").array(|w| sampling.stop.iter().for_each(|text| w.string(text)));
+        }
+    }
+    if family.reasons() && sampling.logit_bias.is_some() {
+        losses.dropped("logit_bias", REASONING);
+    } else {
+        w.opt_json("logit_bias", sampling.logit_bias.as_ref());
+    }
+    if drawn {
+        w.opt_bool("logprobs", sampling.logprobs);
+        w.opt_u64("top_logprobs", sampling.top_logprobs);
+    } else if sampling.logprobs == Some(true) || sampling.top_logprobs.is_some() {
+        losses.dropped("logprobs", REASONING);
+    }
+    w.opt_u64("n", sampling.n);
+}
+
+fn write_output(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
+    let output = &call.output;
+    match &output.format {
+        OutputFormat::Text => {}
+        OutputFormat::JsonObject => {
+            w.key("response_format").object(|w| w.key("type").string("json_object"));
+        }
+        OutputFormat::JsonSchema { name, description, schema, strict } => {
+            w.key("response_format").object(|w| {
+                w.key("type").string("json_schema");
+                w.key("json_schema").object(|w| {
+                    // Demanded, and of the alphabet of tool names.
+                    let name = name.as_deref().filter(|name| !name.is_empty()).unwrap_or("response");
+                    w.key("name").string(&Names::new(Alphabet::OPENAI_NAME).target(name));
+                    w.opt_string("description", description.as_deref());
+                    w.key("schema").raw(schema.as_str());
+                    w.opt_bool("strict", *strict);
+                });
+            });
+        }
+        OutputFormat::Grammar { .. } => {
+            losses.dropped("response_format", "the target takes no grammar for its answer");
+        }
+    }
+    if !output.modalities.is_empty() {
+        w.key("modalities").array(|w| output.modalities.iter().for_each(|kind| w.string(kind)));
+    }
+    for (key, value) in [("audio", &output.audio), ("prediction", &call.prediction)] {
+        if value.is_some() && family.reasons() {
+            losses.dropped(key, "reasoning models refuse it");
+        } else {
+            w.opt_json(key, value.as_ref());
+        }
+    }
+    drop_if(output.image.is_some(), "image", losses);
+    if family == Family::Plain && output.verbosity.is_some() {
+        losses.dropped("verbosity", "only reasoning models take it");
+    } else {
+        w.opt_string("verbosity", output.verbosity.as_deref());
+    }
+    w.opt_json("web_search_options", call.web_search.as_ref());
+}
+
+fn write_reasoning(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
+    let reasoning = &call.reasoning;
+    let off = reasoning.mode == Some(ReasoningMode::Off);
+    let effort = match (&reasoning.effort, reasoning.budget_tokens) {
+        _ if off => None,
+        (Some(effort), _) => Some(effort.as_str()),
+        (None, Some(budget)) => Some(bucket(budget)),
+        (None, None) => None,
+    };
+    match family {
+        Family::Plain => {
+            if effort.is_some_and(|effort| effort != "none") {
+                let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
+                losses.dropped(path, "the model does not reason");
+            }
+        }
+        Family::Compatible | Family::Reasoning | Family::Resting => w.opt_string("reasoning_effort", effort),
+    }
+    if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
+        losses.dropped("reasoning_effort", "reasoning is off");
+    }
+    if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
+        losses.degraded("thinking", "the target has no such mode");
+    }
+    for (key, said) in [
+        ("reasoning.summary", reasoning.summary.is_some()),
+        ("thinking.display", reasoning.display.is_some()),
+        ("reasoning.context", reasoning.context.is_some()),
+        ("include", reasoning.include_encrypted || !call.include.is_empty()),
+    ] {
+        if said {
+            losses.hint(key, "the target has no such field");
+        }
+    }
+    if family == Family::Compatible {
+        write_template_kwargs(w, call, off);
+    } else {
+        drop_if(call.local.template_kwargs.is_some(), "chat_template_kwargs", losses);
+    }
+    drop_if(call.local.options.is_some(), "options", losses);
+    if call.local.keep_alive.is_some() {
+        losses.hint("keep_alive", "the target has no such field");
+    }
+}
+
+/// Engines turn reasoning off in the chat template.
+fn write_template_kwargs(w: &mut Writer<'_>, call: &Call, off: bool) {
+    let said = call.local.template_kwargs.as_ref().map(trunkline_core::Json::as_str);
+    let members = said.and_then(|text| text.trim().strip_prefix('{')?.strip_suffix('}')).map(str::trim);
+    let decided = said.is_some_and(|text| text.contains("\"enable_thinking\""));
+    if said.is_some() || off {
+        w.key("chat_template_kwargs").object(|w| {
+            if let Some(members) = members.filter(|members| !members.is_empty()) {
+                w.raw(members);
+            }
+            if off && !decided {
+                w.key("enable_thinking").bool(false);
+            }
+        });
+    }
+}
+
+/// The effort that stands for a budget of thinking tokens.
+const fn bucket(tokens: u64) -> &'static str {
+    match tokens {
+        4096.. => "high",
+        2048.. => "medium",
+        1024.. => "low",
+        _ => "minimal",
+    }
+}
+
+fn write_service(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
+    let service = &call.service;
+    // Anthropic's word for what is named `default` here; `auto` is the same in both.
+    let tier = service.tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
+    w.opt_string("service_tier", tier);
+    match family {
+        Family::Compatible => w.opt_number("priority", service.priority.as_ref()),
+        Family::Plain | Family::Reasoning | Family::Resting => {
+            if service.priority.is_some() {
+                losses.hint("priority", "openai has no such parameter");
+            }
+        }
+    }
+    if service.speed.is_some() {
+        losses.hint("speed", "the target has no such parameter");
+    }
+    drop_if(service.geo.is_some(), "inference_geo", losses);
+
+    let identity = &call.identity;
+    let metadata = identity.metadata.as_ref().map(trunkline_core::Json::to_value);
+    let user_id = metadata.as_ref().and_then(|metadata| metadata.get("user_id")?.as_str());
+    w.opt_string("user", identity.user.as_deref().or(user_id.filter(|_| call.dialect != OURS)));
+    w.opt_string("safety_identifier", identity.safety_identifier.as_deref());
+    if call.dialect == OURS {
+        w.opt_json("metadata", identity.metadata.as_ref());
+    } else if metadata
+        .as_ref()
+        .and_then(|all| all.as_object())
+        .is_some_and(|all| all.keys().any(|k| k != "user_id"))
+    {
+        losses.dropped("metadata", "the target takes no labels of this kind");
+    }
+    for field in &call.safety {
+        if field.dialect == OURS {
+            w.key(&field.key).raw(field.value.as_str());
+        } else {
+            losses.push(trunkline_core::Loss {
+                path: field.key.to_string().into(),
+                action: trunkline_core::Action::Dropped,
+                class: trunkline_core::Class::Safety,
+                reason: "the target has no such safeguard".into(),
+            });
+        }
+    }
+}
+
+fn write_state(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
+    let (cache, state) = (&call.cache, &call.state);
+    w.opt_string("prompt_cache_key", cache.key.as_deref());
+    w.opt_string("prompt_cache_retention", cache.retention.as_deref());
+    w.opt_json("prompt_cache_options", cache.options.as_ref());
+    if cache.automatic.is_some() {
+        losses.hint("cache_control", "the target keeps prefixes by itself");
+    }
+    drop_if(cache.resource.is_some(), "cachedContent", losses);
+    w.opt_bool("store", state.store);
+    drop_if(state.previous_response_id.is_some(), "previous_response_id", losses);
+    drop_if(state.conversation.is_some(), "conversation", losses);
+    drop_if(state.background == Some(true), "background", losses);
+    drop_if(state.container.is_some(), "container", losses);
+    drop_if(state.context_management.is_some(), "context_management", losses);
+}
+
+fn drop_if(said: bool, key: &'static str, losses: &mut Losses) {
+    if said {
+        losses.dropped(key, "the target has no such parameter");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openai_reasoning_models_by_name() {
+        for (model, reasons) in [
+            ("o1", true),
+            ("o4-mini-2025-04-16", true),
+            ("gpt-5", true),
+            ("gpt-5.1-mini", true),
+            ("gpt-6", true),
+            ("ft:o4-mini:acme::x", true),
+            ("gpt-5-codex", true),
+            ("o3-deep-research", true),
+            ("openai/gpt-5", true),
+            ("gpt-oss-120b", false),
+            ("gpt-5-chat-latest", false),
+            ("gpt-5-search-api", false),
+            ("gpt-4o", false),
+            ("gpt-4.1", false),
+            ("omni-moderation", false),
+            ("chatgpt-4o-latest", false),
+            ("o0", false),
+        ] {
+            assert_eq!(is_reasoning_model(model), reasons, "{model}");
+        }
+    }
+
+    #[test]
+    fn c46_budgets_become_efforts() {
+        for (tokens, effort) in [
+            (0, "minimal"),
+            (1023, "minimal"),
+            (1024, "low"),
+            (2048, "medium"),
+            (4095, "medium"),
+            (4096, "high"),
+            (5000, "high"),
+        ] {
+            assert_eq!(bucket(tokens), effort, "{tokens}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Items to turns: which messages an upstream gets, in which order.
+//!
+//! This dialect wants one assistant message per turn and every call answered right behind it. So a run
+//! of assistant items becomes one message; of the run that follows, results come first, then what of
+//! them is no text (a tool message holds nothing else), then the rest as it stood.
+
+use super::place::{Of, Place};
+use super::write_parts::{Content, Mark, WireKind, WirePart, mark, own, plan};
+use crate::codec::{Target, Vendor};
+use crate::names::Names;
+use std::borrow::Cow;
+use trunkline_core::{
+    Call, ExtraField, Fault, Instruction, Item, ItemKind, Losses, MediaSource, Message, OriginRole, PartKind,
+    ReasoningItem, Role, ToolCall, ToolResult,
+};
+
+/// One message as it will be written.
+#[derive(Debug)]
+pub(super) enum Turn<'c> {
+    Words { role: &'static str, name: Option<&'c str>, content: Content<'c>, extra: &'c [ExtraField] },
+    Assistant(Assistant<'c>),
+    Result { id: Cow<'c, str>, name: Option<&'c str>, content: Content<'c>, extra: &'c [ExtraField] },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Assistant<'c> {
+    pub(super) name: Option<&'c str>,
+    pub(super) reasoning: String,
+    pub(super) blocks: Vec<&'c ReasoningItem>,
+    pub(super) content: Option<Content<'c>>,
+    pub(super) refusal: String,
+    pub(super) audio: Option<&'c str>,
+    pub(super) calls: Vec<WireCall<'c>>,
+    pub(super) extra: Vec<&'c [ExtraField]>,
+}
+
+#[derive(Debug)]
+pub(super) struct WireCall<'c> {
+    pub(super) id: Cow<'c, str>,
+    pub(super) name: Cow<'c, str>,
+    pub(super) call: &'c ToolCall,
+    pub(super) extra: &'c [ExtraField],
+}
+
+/// Plans the messages of one call.
+pub(super) struct Planner<'c, 'x> {
+    pub(super) call: &'c Call,
+    pub(super) target: &'x Target<'x>,
+    pub(super) names: &'x mut Names,
+    pub(super) ids: &'x mut Names,
+    pub(super) losses: &'x mut Losses,
+    pub(super) turns: Vec<Turn<'c>>,
+}
+
+impl<'c> Planner<'c, '_> {
+    /// Plans everything.
+    pub(super) fn plan(mut self) -> Result<Vec<Turn<'c>>, Fault> {
+        for (at, instruction) in self.call.instructions.iter().enumerate() {
+            self.instruction(at, instruction)?;
+        }
+        let items = &self.call.items;
+        let mut at = 0;
+        while at < items.len() {
+            let assistant = run(items, at, is_assistant);
+            let calls = if assistant > at { self.assistant(at, assistant)? } else { Vec::new() };
+            let rest = run(items, assistant, |item| !is_assistant(item));
+            self.follow(assistant, rest, calls)?;
+            at = rest;
+        }
+        Ok(self.turns)
+    }
+
+    fn instruction(&mut self, at: usize, instruction: &'c Instruction) -> Result<(), Fault> {
+        let place = Place { call: self.call, of: Of::Instruction(at), part: None };
+        let mut parts = Vec::new();
+        for (n, part) in instruction.parts.iter().enumerate() {
+            if part.as_text() != Some("") {
+                parts.extend(plan(part, place.part(n), self.target, self.losses)?);
+            }
+        }
+        if parts.iter().any(|part| !part.is_text()) {
+            return Err(place.unsupported("more than text in an instruction"));
+        }
+        let role = match instruction.origin {
+            OriginRole::Developer => self.developer(),
+            OriginRole::System | OriginRole::Instructions => "system",
+        };
+        let content = Content::of(parts, Some("\n"));
+        self.turns.push(Turn::Words { role, name: instruction.name.as_deref(), content, extra: &[] });
+        Ok(())
+    }
+
+    fn developer(&self) -> &'static str {
+        match self.target.vendor {
+            Vendor::Owner => "developer",
+            Vendor::Compatible => "system",
+        }
+    }
+
+    /// One assistant message of the items from `from` up to `to`; gives the calls to be answered.
+    fn assistant(&mut self, from: usize, to: usize) -> Result<Vec<(usize, &'c ToolCall)>, Fault> {
+        let mut turn = Assistant::default();
+        let mut parts: Vec<WirePart<'c>> = Vec::new();
+        let mut calls = Vec::new();
+        for (at, item) in (from..to).zip(self.call.items.get(from..to).unwrap_or_default()) {
+            let place = Place::item(self.call, at);
+            match &item.kind {
+                ItemKind::Message(message) => {
+                    if !calls.is_empty() && !message.parts.is_empty() {
+                        self.losses.degraded(place.to_string(), "words after a tool call are sent before it");
+                    }
+                    if !parts.is_empty() && !message.parts.is_empty() {
+                        parts.push(WirePart::text("\n"));
+                    }
+                    self.words(message, place, &mut turn, &mut parts)?;
+                    turn.extra.push(own(&item.extra));
+                }
+                ItemKind::Reasoning(reasoning) => self.reasoning(reasoning, place, &mut turn),
+                ItemKind::ToolCall(call) => {
+                    if call.cache.is_some() {
+                        self.losses.hint(place.to_string(), "the target takes no cache marks on calls");
+                    }
+                    if call.signature.is_some() {
+                        self.losses.hint(place.to_string(), "the target takes no signatures on calls");
+                    }
+                    calls.push((at, call));
+                    let (id, name) = (self.ids.target(&call.call_id), self.names.target(&call.name));
+                    turn.calls.push(WireCall { id, name, call, extra: own(&item.extra) });
+                }
+                ItemKind::ServerTool(tool) => {
+                    return Err(
+                        place.unsupported(&format!("a {} block of another provider", tool.native_type))
+                    );
+                }
+                ItemKind::Reference(_) => return Err(place.unsupported("a reference to a stored item")),
+                ItemKind::Unknown { .. } => return Err(place.unsupported("an item of unknown type")),
+                ItemKind::ToolResult(_) => {}
+            }
+        }
+        turn.content = (!parts.is_empty()).then(|| Content::of(parts, Some("")));
+        if turn.content.is_none() && turn.calls.is_empty() && turn.refusal.is_empty() && turn.audio.is_none()
+        {
+            // Every target takes an assistant message without content only beside calls.
+            turn.content = Some(Content::Text(Cow::Borrowed("")));
+        }
+        self.turns.push(Turn::Assistant(turn));
+        Ok(calls)
+    }
+
+    fn words(
+        &mut self,
+        message: &'c Message,
+        place: Place<'c>,
+        turn: &mut Assistant<'c>,
+        parts: &mut Vec<WirePart<'c>>,
+    ) -> Result<(), Fault> {
+        turn.name = turn.name.or(message.name.as_deref());
+        for (n, part) in message.parts.iter().enumerate() {
+            let place = place.part(n);
+            match &part.kind {
+                PartKind::Refusal(text) => turn.refusal.push_str(text),
+                PartKind::Audio(audio) => match &audio.source {
+                    MediaSource::File(id) => turn.audio = Some(id),
+                    MediaSource::Base64 { .. } | MediaSource::Url(_) => {
+                        return Err(place.unsupported("audio in an assistant message"));
+                    }
+                },
+                PartKind::Text { .. }
+                | PartKind::Image(_)
+                | PartKind::Video(_)
+                | PartKind::Document(_)
+                | PartKind::SearchResult(_)
+                | PartKind::ToolReference(_)
+                | PartKind::ExecutableCode { .. }
+                | PartKind::CodeResult { .. }
+                | PartKind::Json(_)
+                | PartKind::Unknown { .. } => {
+                    for wire in plan(part, place, self.target, self.losses)? {
+                        if !wire.is_text() && !matches!(wire.kind, WireKind::Raw(_)) {
+                            return Err(place.unsupported("media in an assistant message"));
+                        }
+                        parts.push(wire);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reasoning(&mut self, item: &'c ReasoningItem, place: Place<'c>, turn: &mut Assistant<'c>) {
+        if self.target.vendor == Vendor::Owner {
+            self.losses.hint(place.to_string(), "the target does not take reasoning back");
+            return;
+        }
+        let texts = if item.text.is_empty() { &item.summary } else { &item.text };
+        turn.reasoning.extend(texts.iter().map(String::as_str));
+        let has_state = item.signature.is_some() || item.redacted.is_some();
+        // Blocks that came in this dialect's own extension field can leave in it.
+        if has_state && (item.stamp == Some(super::OURS) || self.call.dialect == super::OURS) {
+            turn.blocks.push(item);
+        } else if item.redacted.is_some() || item.encrypted.is_some() {
+            self.losses.dropped(place.to_string(), "the target cannot read withheld reasoning");
+        } else if item.signature.is_some() {
+            self.losses.hint(place.to_string(), "the target does not take the signature back");
+        }
+    }
+
+    /// The client's side from `from` up to `to`, where `calls` wait for their results.
+    fn follow(&mut self, from: usize, to: usize, mut calls: Vec<(usize, &'c ToolCall)>) -> Result<(), Fault> {
+        let items = self.call.items.get(from..to).unwrap_or_default();
+        let mut late = Vec::new();
+        let mut rest = Vec::new();
+        for (at, item) in (from..to).zip(items) {
+            let ItemKind::ToolResult(result) = &item.kind else {
+                rest.push((at, item));
+                continue;
+            };
+            let Some(n) = calls.iter().position(|(_, call)| call.call_id == result.call_id) else {
+                rest.push((at, item));
+                continue;
+            };
+            calls.remove(n);
+            let (content, media) = self.result(result, Place::item(self.call, at), "")?;
+            late.extend(media);
+            let id = self.ids.target(&result.call_id);
+            let name = result.name.as_deref().filter(|_| self.target.vendor == Vendor::Compatible);
+            self.turns.push(Turn::Result { id, name, content, extra: own(&item.extra) });
+        }
+        for (at, call) in calls {
+            let what = format!("no result for call {}", call.call_id);
+            self.losses.invented(Place::item(self.call, at).to_string(), what);
+            let content = Content::Text(Cow::Borrowed("Error: no result provided"));
+            self.turns.push(Turn::Result {
+                id: self.ids.target(&call.call_id),
+                name: None,
+                content,
+                extra: &[],
+            });
+        }
+        if !late.is_empty() {
+            let content = Content::Parts(late);
+            self.turns.push(Turn::Words { role: "user", name: None, content, extra: &[] });
+        }
+        for (at, item) in rest {
+            self.client(item, Place::item(self.call, at))?;
+        }
+        Ok(())
+    }
+
+    fn client(&mut self, item: &'c Item, place: Place<'c>) -> Result<(), Fault> {
+        match &item.kind {
+            ItemKind::Message(message) => {
+                let mut parts = Vec::new();
+                for (n, part) in message.parts.iter().enumerate() {
+                    parts.extend(plan(part, place.part(n), self.target, self.losses)?);
+                }
+                let (role, between) = match message.role {
+                    Role::User | Role::Assistant => ("user", None),
+                    Role::System => ("system", Some("\n")),
+                    Role::Developer => (self.developer(), Some("\n")),
+                };
+                if parts.iter().any(|part| matches!(part.kind, WireKind::Refusal(_))) {
+                    return Err(place.unsupported("a refusal that the model did not make"));
+                }
+                if role != "user" && parts.iter().any(|part| !part.is_text()) {
+                    return Err(place.unsupported("more than text in an instruction"));
+                }
+                let between = if parts.is_empty() { Some("") } else { between };
+                let content = Content::of(parts, between);
+                let name = message.name.as_deref();
+                self.turns.push(Turn::Words { role, name, content, extra: own(&item.extra) });
+            }
+            ItemKind::ToolResult(result) => {
+                self.losses.degraded(place.to_string(), "a tool result without its call is sent as text");
+                let head = format!("[tool result for {}] ", result.call_id);
+                let (content, media) = self.result(result, place, &head)?;
+                let content = match content {
+                    content if media.is_empty() => content,
+                    Content::Text(text) => {
+                        Content::Parts([WirePart::text(text)].into_iter().chain(media).collect())
+                    }
+                    Content::Parts(parts) => Content::Parts(parts.into_iter().chain(media).collect()),
+                };
+                self.turns.push(Turn::Words { role: "user", name: None, content, extra: &[] });
+            }
+            ItemKind::ServerTool(_)
+            | ItemKind::Reference(_)
+            | ItemKind::Unknown { .. }
+            | ItemKind::ToolCall(_)
+            | ItemKind::Reasoning(_) => return Err(place.unsupported("an item of unknown type")),
+        }
+        Ok(())
+    }
+
+    /// A result's text, and what of it must go into a user message instead. This dialect has no field
+    /// for a failure, so the text says it.
+    fn result(
+        &mut self,
+        result: &'c ToolResult,
+        place: Place<'c>,
+        head: &str,
+    ) -> Result<(Content<'c>, Vec<WirePart<'c>>), Fault> {
+        let (mut texts, mut media) = (Vec::new(), Vec::new());
+        for (n, part) in result.parts.iter().enumerate() {
+            for wire in plan(part, place.part(n), self.target, self.losses)? {
+                if wire.is_text() {
+                    texts.push(wire);
+                } else if matches!(wire.kind, WireKind::Refusal(_)) {
+                    return Err(place.unsupported("a refusal that the model did not make"));
+                } else {
+                    media.push(wire);
+                }
+            }
+        }
+        let head = if result.is_error == Some(true) { format!("{head}Error: ") } else { head.to_owned() };
+        if !head.is_empty() {
+            match texts.first_mut() {
+                Some(WirePart { kind: WireKind::Text(text), .. }) => *text = format!("{head}{text}").into(),
+                Some(_) | None => texts.push(WirePart::text(head.trim_end().to_owned())),
+            }
+        }
+        let mark: Option<Mark<'c>> = mark(result.cache.as_ref(), place, self.target, self.losses);
+        if let Some(last) = texts.last_mut() {
+            last.mark = mark.or(last.mark);
+        }
+        Ok((Content::of(texts, Some("\n")), media))
+    }
+}
+
+fn is_assistant(item: &Item) -> bool {
+    match &item.kind {
+        ItemKind::Message(message) => message.role == Role::Assistant,
+        ItemKind::ToolResult(_) => false,
+        ItemKind::ToolCall(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => true,
+    }
+}
+
+/// The end of the run of items that begins at `from` and that `of` takes.
+fn run(items: &[Item], from: usize, of: impl Fn(&Item) -> bool) -> usize {
+    items.iter().skip(from).position(|item| !of(item)).map_or(items.len(), |n| from + n)
+}
