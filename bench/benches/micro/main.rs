@@ -1,6 +1,8 @@
 //! What each part of the request path costs by itself, away from sockets. One binary, because each would
 //! link everything again; `cargo bench -p trunkline-bench -- tap` runs one group.
 
+#![expect(clippy::expect_used, reason = "what cannot be set up must not be measured")]
+
 mod pick;
 mod scan;
 mod splice;

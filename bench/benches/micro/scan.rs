@@ -15,6 +15,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         for (size, bytes) in SIZES {
             let body = chat_call(bytes, words);
             group.throughput(Throughput::Bytes(body.len() as u64));
+            assert!(scan(&body, PIECE).is_ok_and(|found| found.model.is_some()), "{text} {size}");
             for (cut, piece) in [("whole", usize::MAX), ("pieces", PIECE)] {
                 // A body that fits one read has only the one shape.
                 if piece < body.len() || piece == usize::MAX {

@@ -16,8 +16,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     for (size, bytes) in SIZES {
         let body = Bytes::from(chat_call(bytes, Text::Prose));
         let mut scan = Scan::new(64);
-        let model = scan.push(&body).and_then(|()| scan.finish()).ok().and_then(|found| found.model);
-        let Some((_, model)) = model else { continue };
+        scan.push(&body).expect("the body is JSON");
+        let (_, model) = scan.finish().expect("the body is whole").model.expect("the body names a model");
         let name = Bytes::from_static(b"\"renamed/model-by-alias\"");
         for (cut, piece) in [("whole", body.len()), ("pieces", PIECE)] {
             if cut == "pieces" && piece >= body.len() {

@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
-use trunkline_bench::{chat_stream, messages_stream, reads};
+use trunkline_bench::{EVENTS, chat_stream, messages_stream, reads};
 use trunkline_dialect::sse::{EventTooLong, Events};
 
 /// A network that cuts wherever it likes.
@@ -11,6 +11,7 @@ const CUT: usize = 97;
 pub(crate) fn benches(criterion: &mut Criterion) {
     for (name, events) in [("chat", chat_stream()), ("messages", messages_stream())] {
         let whole = events.concat();
+        assert!(frame(&events).is_ok_and(|data| data > EVENTS * 100), "{name}");
         let mut group = criterion.benchmark_group(format!("sse/{name}"));
         group.throughput(Throughput::Elements(events.len() as u64));
         for (cut, reads) in [
@@ -26,6 +27,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     }
 }
 
+/// Bytes of data in all events.
 fn frame(reads: &[Vec<u8>]) -> Result<usize, EventTooLong> {
     let mut framer = Events::new(1 << 20);
     let mut seen = 0;

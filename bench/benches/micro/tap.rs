@@ -12,6 +12,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         ("messages", Dialect::AnthropicMessages, messages_stream()),
     ] {
         let bytes = events.concat().len() as u64;
+        let tapped = tap(dialect, &events);
+        assert!(tapped.ended && tapped.usage.is_some(), "{name}: {tapped:?}");
         for (unit, throughput) in
             [("events", Throughput::Elements(events.len() as u64)), ("bytes", Throughput::Bytes(bytes))]
         {

@@ -4,7 +4,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
 use trunkline_bench::{
-    SIZES, chat_call, chat_reply, chat_stream, messages_call, messages_reply, messages_stream, reads,
+    EVENTS, SIZES, chat_call, chat_reply, chat_stream, messages_call, messages_reply, messages_stream, reads,
 };
 use trunkline_core::Dialect::{AnthropicMessages, OpenaiChat};
 use trunkline_core::{Dialect, Fault, Losses};
@@ -25,20 +25,15 @@ pub(crate) fn benches(criterion: &mut Criterion) {
 
 fn calls(criterion: &mut Criterion) {
     for (name, from, to, body) in [
-        (
-            "chat_to_messages",
-            OpenaiChat,
-            AnthropicMessages,
-            (|bytes| chat_call(bytes, Text::Prose)) as fn(usize) -> Vec<u8>,
-        ),
+        ("chat_to_messages", OpenaiChat, AnthropicMessages, prose_call as fn(usize) -> Vec<u8>),
         ("messages_to_chat", AnthropicMessages, OpenaiChat, messages_call),
     ] {
         let mut group = criterion.benchmark_group(format!("call/{name}"));
         for (size, bytes) in SIZES {
             let body = body(bytes);
             group.throughput(Throughput::Bytes(body.len() as u64));
-            let mut losses = Losses::default();
-            let Ok(call) = read_call(from, &body, &mut losses) else { continue };
+            let call = read_call(from, &body, &mut Losses::default()).expect("the call can be read");
+            write_call(to, &call, &target(), &mut Losses::default()).expect("the call can be written");
             group.bench_with_input(BenchmarkId::new("read", size), &body, |bencher, body| {
                 bencher.iter(|| read_call(from, black_box(body), &mut Losses::default()));
             });
@@ -56,6 +51,7 @@ fn replies(criterion: &mut Criterion) {
         ("chat_to_messages", OpenaiChat, AnthropicMessages, chat_reply()),
         ("messages_to_chat", AnthropicMessages, OpenaiChat, messages_reply()),
     ] {
+        reply(from, to, &body).expect("the answer can be translated");
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::from_parameter(name), &body, |bencher, body| {
             bencher.iter(|| reply(from, to, black_box(body)));
@@ -70,6 +66,8 @@ fn streams(criterion: &mut Criterion) {
         ("messages_to_chat", AnthropicMessages, OpenaiChat, messages_stream()),
     ] {
         let bytes = events.concat().len() as u64;
+        let sent = stream(from, to, &events).expect("the stream can be translated");
+        assert!(sent > EVENTS * 100, "{name}: {sent} bytes for {bytes}");
         for (unit, throughput) in
             [("events", Throughput::Elements(events.len() as u64)), ("bytes", Throughput::Bytes(bytes))]
         {
@@ -84,6 +82,10 @@ fn streams(criterion: &mut Criterion) {
             group.finish();
         }
     }
+}
+
+fn prose_call(bytes: usize) -> Vec<u8> {
+    chat_call(bytes, Text::Prose)
 }
 
 fn reply(from: Dialect, to: Dialect, body: &[u8]) -> Result<Vec<u8>, Fault> {
