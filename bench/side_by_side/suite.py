@@ -84,7 +84,7 @@ class Gateway:
 
     def command(self, mode, connections, seconds, body="0.2KB", warm=0.5, rate=None):
         streams = mode in ("stream", "hold")
-        window, warm = seconds * self.bench.scale, warm * max(self.bench.scale, 0.5)
+        window = seconds * self.bench.scale
         command = [self.bench.testkit, "load", "--mode", mode, "--port", self.port,
                    "--body", self.bench.body(body, streams), "--connections", connections,
                    "--warm-s", warm, "--window-s", window, "--cpu", f"mock={self.bench.mock.pid}"]
@@ -100,7 +100,9 @@ class Gateway:
 
     def seen(self, report):
         """The report with the gateway's share worked out."""
-        cpu = report["cpu_us"].get("gateway", {"user": 0, "system": 0})
+        cpu = report["cpu_us"].get("gateway")
+        if cpu is None:
+            return report
         requests, events = max(report["ok"], 1), max(report["events"], 1)
         return report | {
             "us_per_request": (cpu["user"] + cpu["system"]) / requests,
@@ -198,7 +200,7 @@ def hold(gateway, held):
     left = bench.control()
     return gateway.seen(json.loads(report)) | {
         "asked": held,
-        "kib_per_stream": (during - before) * 1024 / held,
+        "kib_per_stream": (during - before) * 1024 / held if gateway.process else None,
         "memory_mib": during,
         "open_upstream": upstream["open_streams"],
         "left_upstream": left["open_streams"],

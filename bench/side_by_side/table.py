@@ -20,9 +20,9 @@ def brief(row):
         return f"   start {row['seconds']:.3f} s, {row['memory_mib']:.0f} MiB"
     parts = [f"   {row['test']:<18} {row['rps']:>9,.0f} req/s  p50 {row['latency_us']['p50']:>9,.0f} us"]
     if row["events"]:
-        parts.append(f"{row['events_per_s']:>9,.0f} ev/s  {row['us_per_event']:.1f} us/event")
+        parts.append(f"{row['events_per_s']:>9,.0f} ev/s  {number(row.get('us_per_event'), 1)} us/event")
     else:
-        parts.append(f"{row['us_per_request']:.1f} us/req")
+        parts.append(f"{number(row.get('us_per_request'), 1)} us/req")
     if faults(row):
         parts.append(f"faults {faults(row)}")
     return "  ".join(parts)
@@ -50,7 +50,8 @@ class Results:
         if row is None or (test != "start" and (not usable(row))):
             return None
         for step in path:
-            row = row[step]
+            # The mock by itself has no share of its own.
+            row = None if row is None else row.get(step)
         return row
 
     def over(self, base, target, test, *path):
@@ -89,7 +90,7 @@ def requests(results):
             split(results, name, "closed-64"), number(results.ratio("nginx", name, "closed-64", "us_per_request"), 2),
         ]
 
-    return table(results, "Requests of 0.2 KB, answers of 0.7 KB", columns, cells, "closed-64", "start")
+    return table(results, "Requests of 0.2 KB, answers of 1 KB", columns, cells, "closed-64", "start")
 
 
 def bodies(results):
@@ -157,7 +158,7 @@ def held(results):
                 return ["–"] * len(columns)
             delay = row["one_way_us"]
             return [number(row["asked"]), number(row["alive"]), number(row["kib_per_stream"], 1),
-                    number(row["memory_mib"]), number(row["us_per_event"], 1),
+                    number(row["memory_mib"]), number(row.get("us_per_event"), 1),
                     f"{delay['p50'] / 1000:.2f} / {delay['p99'] / 1000:.2f}", number(row["left_upstream"])]
         tables.append(table(results, "Held streams, one event a second each", columns, cells, test))
     return "\n\n".join(tables)
@@ -195,10 +196,10 @@ def markdown(title, columns, rows):
 
 
 def split(results, name, test):
-    """CPU time per request and what it consists of; the mock itself has none to show."""
-    if name == "direct" or results.value(name, test) is None:
-        return "–"
+    """CPU time per request and what it consists of."""
     parts = [results.value(name, test, f"{part}us_per_request") for part in ("", "user_", "system_")]
+    if None in parts:
+        return "–"
     return f"{parts[0]:.1f} ({parts[1]:.0f}+{parts[2]:.0f})"
 
 
