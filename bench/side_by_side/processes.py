@@ -9,6 +9,9 @@ import time
 
 STOP_SECONDS = 4
 
+# What asks a run to end.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Processes:
     """Everything started here is stopped at the end of the `with` block, however it ends."""
@@ -21,6 +24,9 @@ class Processes:
         return self
 
     def __exit__(self, *_):
+        # Impatience must not leave anything behind.
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
         for process in list(self.running):
             self.stop(process)
 
