@@ -60,6 +60,10 @@ pub fn start(shared: &Arc<Shared>, config: &Config) -> anyhow::Result<Serving> {
         (_, _) => None,
     };
     let share = config.runtime.layout == Layout::PerCore && count > 1;
+    if share {
+        // A socket that shares its port would silently share it with another gateway of this user, too.
+        drop(bind(wanted, false).with_context(context)?);
+    }
     let first = bind(wanted, share).with_context(context)?;
     let address = first.local_addr().with_context(context)?;
     let mut sockets = vec![first];

@@ -16,6 +16,7 @@ mod error;
 mod finish;
 mod frame;
 mod inline;
+mod lost;
 mod place;
 mod prepare;
 mod read_call;
