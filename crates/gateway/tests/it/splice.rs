@@ -241,6 +241,36 @@ async fn an_alias_changes_the_models_name_and_nothing_else() {
     }
 }
 
+#[tokio::test]
+async fn an_alias_is_echoed_where_the_operator_wants_it() {
+    for (nth, speech) in (0u64..).zip(ALL) {
+        let puppet = Puppet::new().await;
+        let mut config = settings([speech.worker(puppet.upstream.url())]);
+        config.aliases.insert("fast \"one\"".to_owned(), "m".to_owned());
+        config.echo_alias = true;
+        let rig = Rig::start(config).await;
+        let mut line = Line::open(rig.address()).await;
+        let alias = r#""fast \"one\"""#;
+        for case in 0..40 {
+            let mut fancy = Fancy(fastrand::Rng::with_seed(20_000 + nth * 100 + case));
+            let streams = !speech.stream[0].is_empty() && fancy.0.bool();
+            let said = if streams { fancy.stream(&speech) } else { speech.reply.to_owned() };
+            let reply = if streams {
+                Reply::events(fancy.cut(&said), Duration::ZERO)
+            } else {
+                Reply::json(200, said.clone())
+            };
+            // A client that names the model itself is told what the upstream tells.
+            for model in [alias, "\"m\""] {
+                puppet.says(reply.clone());
+                let answer = line.ask(&post(speech.path, fancy.request(&speech, model, streams))).await;
+                let want = said.replace("\"model\":\"m\"", &format!("\"model\":{model}"));
+                same(&answer.body, &want, &format!("{} case {case} {model}", speech.path));
+            }
+        }
+    }
+}
+
 /// What an upstream got for `options`, and what the client got back, with usage asked for by the gateway.
 async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
     let upstream = Upstream::replying([speech.answer(true)]).await.unwrap();
