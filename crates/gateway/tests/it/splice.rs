@@ -328,3 +328,37 @@ async fn what_is_not_a_stream_is_never_asked_for_usage() {
         assert_eq!(upstream.requests()[nth].body, speech.body("m", false));
     }
 }
+
+#[tokio::test]
+async fn large_bodies_pass_in_both_directions() {
+    const SIZE: usize = 8 << 20;
+    let puppet = Puppet::new().await;
+    let mut config = settings([EMBEDDINGS.worker(puppet.upstream.url())]);
+    config.aliases.insert("alias".to_owned(), "m".to_owned());
+    config.echo_alias = true;
+    let rig = Rig::start(config).await;
+    let mut line = Line::open(rig.address()).await;
+    let large = |model: &str| format!("{{\"input\":\"{}\",\"model\":\"{model}\"}}", "x ".repeat(SIZE / 2));
+    for (model, shown) in [("m", "m"), ("alias", "alias")] {
+        puppet.says(Reply::json(200, large("m")));
+        let ask = post(EMBEDDINGS.path, large(model));
+        let ask = if model == "m" { ask } else { ask.chunked(vec![1, 100_000, 1 << 20]) };
+        let answer = line.ask(&ask).await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == large(shown).as_bytes(), "{model}: the answer differs");
+        assert!(puppet.heard().last().unwrap() == large("m").as_bytes(), "{model}: the request differs");
+    }
+    // What clients with large bodies ask before they send them.
+    puppet.says(Reply::json(200, EMBEDDINGS.reply));
+    let body = EMBEDDINGS.body("m", false);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        EMBEDDINGS.path,
+        body.len()
+    );
+    line.write(head.as_bytes()).await.unwrap();
+    assert_eq!(line.head().await.unwrap().status, 100);
+    line.write(body.as_bytes()).await.unwrap();
+    let mut head = line.head().await.unwrap();
+    assert_eq!(line.rest(&mut head).await.unwrap(), EMBEDDINGS.reply.as_bytes());
+}
