@@ -451,6 +451,20 @@ async fn c18_one_choice_that_fails_fails_all() {
 }
 
 #[tokio::test]
+async fn c18_more_choices_than_anybody_needs_are_refused() {
+    let upstream = Upstream::directed(|_, _| MESSAGES.answer(false)).await.unwrap();
+    let rig = Rig::start(settings([MESSAGES.worker(upstream.url())])).await;
+    for n in ["129", "4294967296", "18446744073709551615"] {
+        let answer = rig.post(CHAT.path, &format!("{{\"model\":\"m\",\"n\":{n},{}}}", CHAT.prompt)).await;
+        assert_eq!(answer.status, 400, "{n}: {}", answer.text());
+        assert!(CHAT.error(&answer.json()).contains("128"), "{}", answer.text());
+        assert_eq!(answer.json()["error"]["param"], "n");
+    }
+    assert!(upstream.requests().is_empty());
+    rig.at_rest().await;
+}
+
+#[tokio::test]
 async fn c101_an_answer_in_one_piece_becomes_the_stream_that_was_asked_for() {
     for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT), (CHAT, CHAT), (MESSAGES, MESSAGES)] {
         let upstream = Upstream::replying([server.answer(false)]).await.unwrap();
