@@ -119,7 +119,8 @@ pub(super) fn write_head(w: &mut Writer<'_>, upstream_id: Option<&str>, model: &
     match upstream_id.filter(|id| id.starts_with("msg_")) {
         Some(id) => w.string(id),
         None => {
-            let own: String = context.id.chars().filter(char::is_ascii_alphanumeric).collect();
+            let own = context.id.strip_prefix("msg_").unwrap_or(&context.id);
+            let own: String = own.chars().filter(char::is_ascii_alphanumeric).collect();
             w.string(&format!("msg_{own}"));
         }
     }

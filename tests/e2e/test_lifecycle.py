@@ -1,0 +1,188 @@
+"""Starting, reloading and stopping while streams run, and what happens when either end goes away."""
+
+import asyncio
+import json
+import signal
+import time
+
+import httpx
+import pytest
+from processes import Gateway, Processes, Upstream, wait_for
+
+MODEL = "demo-model"
+LIVE_STREAMS = 200
+TOKENS = 40
+
+
+@pytest.fixture
+def engine(processes: Processes) -> Upstream:
+    """Slower than life and with room for everybody, so that streams last a while: 60 ms a token."""
+    return processes.engine(flavour="vllm", time_scale=10, step_per_running_ms=0)
+
+
+@pytest.fixture
+def gateway(processes: Processes, engine: Upstream) -> Gateway:
+    gateway = processes.gateway("--worker-urls", engine.url)
+    gateway.wait_ready(1)
+    return gateway
+
+
+def chat(tokens: int = TOKENS) -> dict:
+    return {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "Count the waves"}],
+        "stream": True,
+        "max_tokens": tokens,
+        "ignore_eos": True,
+    }
+
+
+def message(tokens: int = TOKENS) -> dict:
+    return {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "Count the waves"}],
+        "stream": True,
+        "max_tokens": tokens,
+    }
+
+
+def data_lines(text: str) -> list[str]:
+    return [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+
+
+def is_refusing(gateway: Gateway) -> bool:
+    try:
+        gateway.get("/health")
+    except httpx.TransportError:
+        return True
+    return False
+
+
+def test_sigterm_breaks_no_live_stream(gateway: Gateway, engine: Upstream):
+    async def stream(client: httpx.AsyncClient, begun: asyncio.Semaphore) -> str:
+        text = ""
+        async with client.stream("POST", f"{gateway.url}/v1/chat/completions", json=chat()) as answer:
+            assert answer.status_code == 200
+            async for piece in answer.aiter_text():
+                if not text:
+                    begun.release()
+                text += piece
+        return text
+
+    async def scene() -> list[str]:
+        begun = asyncio.Semaphore(0)
+        limits = httpx.Limits(max_connections=LIVE_STREAMS)
+        async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+            streams = [asyncio.create_task(stream(client, begun)) for _ in range(LIVE_STREAMS)]
+            for _ in streams:
+                await asyncio.wait_for(begun.acquire(), 30)
+            assert engine.running() > LIVE_STREAMS / 2, "the streams must be live when the signal comes"
+            gateway.signal(signal.SIGTERM)
+            return await asyncio.gather(*streams)
+
+    for text in asyncio.run(scene()):
+        events = data_lines(text)
+        assert events[-1] == "[DONE]"
+        finish = [json.loads(event)["choices"][0]["finish_reason"] for event in events[:-1] if '"choices":[{' in event]
+        assert finish[-1] == "length"
+        assert sum('"content"' in event for event in events) >= TOKENS
+    assert gateway.wait() == 0
+
+
+def test_sigterm_ends_an_idle_gateway_at_once(gateway: Gateway):
+    began = time.monotonic()
+    gateway.signal(signal.SIGTERM)
+    assert gateway.wait() == 0
+    assert time.monotonic() - began < 2
+
+
+def test_sigterm_stops_accepting_but_not_before_the_last_stream(gateway: Gateway):
+    with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=chat(), timeout=30) as answer:
+        pieces = answer.iter_text()
+        text = next(pieces)
+        gateway.signal(signal.SIGTERM)
+        wait_for("new connections refused", lambda: is_refusing(gateway))
+        assert gateway.is_running()
+        text += "".join(pieces)
+    assert data_lines(text)[-1] == "[DONE]"
+    assert gateway.wait() == 0
+
+
+def test_sighup_takes_a_good_file_and_survives_a_bad_one(processes: Processes, engine: Upstream):
+    def written(rest: str) -> str:
+        return processes.config.read_text() + f"workers: [{{url: '{engine.url}'}}]\n{rest}"
+
+    config = processes.file("reload.yaml", written("aliases: {fast: demo-model}\n"))
+    gateway = processes.gateway(config=config)
+    gateway.wait_ready(1)
+
+    def status(model: str) -> int:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
+        return gateway.post("/v1/chat/completions", body).status_code
+
+    def reloads(result: str) -> float:
+        return gateway.metric("trunkline_config_reloads_total", result=result)
+
+    assert (status("fast"), status("quick")) == (200, 404)
+
+    with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=chat(), timeout=30) as answer:
+        pieces = answer.iter_text()
+        text = next(pieces)
+        config.write_text(written("aliases: {quick: demo-model}\n"))
+        gateway.signal(signal.SIGHUP)
+        wait_for("the good file is taken", lambda: reloads("taken") == 1)
+        assert (status("fast"), status("quick")) == (404, 200)
+
+        config.write_text(written("aliases: {fast: demo-model}\npolicyy: random\n"))
+        gateway.signal(signal.SIGHUP)
+        wait_for("the bad file is refused", lambda: reloads("refused") == 1)
+        assert (status("fast"), status("quick")) == (404, 200)
+        text += "".join(pieces)
+    assert data_lines(text)[-1] == "[DONE]", "reloads touch no stream"
+
+    why = json.loads(gateway.line(lambda line: "configuration not reloaded" in line))["message"]
+    for fact in ("reload.yaml", "policyy", "policy"):
+        assert fact in why
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_killing_the_engine_mid_stream_tells_the_client(processes: Processes, path: str):
+    engine = processes.engine(flavour="generic", time_scale=10)
+    gateway = processes.gateway("--worker-urls", engine.url)
+    gateway.wait_ready(1)
+    body = chat() if path == "/v1/chat/completions" else message()
+    with httpx.stream("POST", gateway.url + path, json=body, timeout=30) as answer:
+        assert answer.status_code == 200
+        pieces = answer.iter_text()
+        text = next(pieces)
+        engine.signal(signal.SIGKILL)
+        text += "".join(pieces)
+    events = data_lines(text)
+    last = json.loads(events[-1])
+    assert last["error"]["message"]
+    assert engine.url not in text, "addresses of workers are not the client's business"
+    if path == "/v1/messages":
+        assert last["type"] == "error"
+        assert "event: error" in text
+        assert "message_stop" not in text
+    else:
+        assert "[DONE]" not in events
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_client_that_leaves_aborts_the_engine(gateway: Gateway, engine: Upstream, stream: bool):
+    body = chat(10_000) | {"stream": stream}
+    assert engine.running() == 0
+    with httpx.Client() as client:
+        if stream:
+            with client.stream("POST", f"{gateway.url}/v1/chat/completions", json=body) as answer:
+                # Kept: httpx closes the connection when the iterator goes.
+                pieces = answer.iter_text()
+                next(pieces)
+                assert engine.running() == 1
+        else:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post(f"{gateway.url}/v1/chat/completions", json=body, timeout=0.5)
+            assert engine.gauge("prompt_tokens_total") > 0, "the request must have been under way"
+    wait_for("the engine is idle again", lambda: engine.running() == 0, timeout_s=1)
+    wait_for("so is the worker", lambda: gateway.workers()[0]["load"] == 0, timeout_s=1)
