@@ -248,7 +248,9 @@ impl Connection {
             let mut connection = Box::pin(
                 http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
-                    .max_header_list_size(u32::try_from(head_bytes.saturating_mul(LENIENCY)).unwrap_or(u32::MAX))
+                    .max_header_list_size(
+                        u32::try_from(head_bytes.saturating_mul(LENIENCY)).unwrap_or(u32::MAX),
+                    )
                     .serve_connection(TokioIo::new(stream), service),
             );
             tokio::select! {

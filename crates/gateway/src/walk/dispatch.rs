@@ -565,8 +565,8 @@ async fn error_answer(
         return Failure { outcome, retry, wait, last: Err(fault) };
     }
     // In its own dialect an error passes as it came, when it is an error in that dialect at all.
-    let is_object = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok()
-        && bytes.trim_ascii().starts_with(b"{");
+    let is_object =
+        serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() && bytes.trim_ascii().starts_with(b"{");
     if to == ledger.endpoint.dialect && is_object {
         let mut headers = forward::response_headers(head.headers);
         headers.remove(header::CONTENT_LENGTH);

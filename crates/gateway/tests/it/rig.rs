@@ -45,11 +45,7 @@ pub(crate) fn engine(url: impl Into<String>, model: &str) -> WorkerSpec {
 
 /// An account with `provider` at `url` that serves `model`.
 pub(crate) fn cloud(url: impl Into<String>, provider: &str, model: &str, key: Option<&str>) -> WorkerSpec {
-    WorkerSpec {
-        provider: Some(provider.to_owned()),
-        api_key: key.map(Secret::new),
-        ..engine(url, model)
-    }
+    WorkerSpec { provider: Some(provider.to_owned()), api_key: key.map(Secret::new), ..engine(url, model) }
 }
 
 impl Rig {
@@ -137,7 +133,8 @@ impl Rig {
     /// Waits until nothing is in flight: every slot, every place and every gauge was given back.
     pub(crate) async fn at_rest(&self) {
         until("nothing is in flight", async || {
-            let loads = self.shared().fleet.snapshot().workers.iter().map(|w| w.load.in_flight()).sum::<u64>();
+            let loads =
+                self.shared().fleet.snapshot().workers.iter().map(|w| w.load.in_flight()).sum::<u64>();
             loads == 0 && self.shared().metrics.in_flight.get() == 0
         })
         .await;
@@ -266,7 +263,10 @@ impl Speech {
 
 /// The values of all headers of all requests, for searching.
 pub(crate) fn header_text(headers: &HeaderMap) -> String {
-    headers.iter().map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))).collect()
+    headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())))
+        .collect()
 }
 
 /// Body pieces of a scripted stream, each sent as a chunk of its own.

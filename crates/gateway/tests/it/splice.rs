@@ -56,9 +56,25 @@ impl Fancy {
         if leaf {
             return self
                 .one_of(&[
-                    "1.0", "1e5", "-0", "9007199254740993", "18446744073709551615", "-9223372036854775808",
-                    "0.10", "1E+2", "-1.50e-7", "true", "false", "null", "\"\"", r#""\u00e9\/\"\\ \u0041""#,
-                    r#""\ud83d\ude00 two  spaces""#, "\"Zürich — 東京 😀\"", r#""data: [DONE]\n\n""#, "[]", "{}",
+                    "1.0",
+                    "1e5",
+                    "-0",
+                    "9007199254740993",
+                    "18446744073709551615",
+                    "-9223372036854775808",
+                    "0.10",
+                    "1E+2",
+                    "-1.50e-7",
+                    "true",
+                    "false",
+                    "null",
+                    "\"\"",
+                    r#""\u00e9\/\"\\ \u0041""#,
+                    r#""\ud83d\ude00 two  spaces""#,
+                    "\"Zürich — 東京 😀\"",
+                    r#""data: [DONE]\n\n""#,
+                    "[]",
+                    "{}",
                     r#""\"model\":\"fake\"""#,
                 ])
                 .to_owned();
@@ -77,7 +93,15 @@ impl Fancy {
     fn members(&mut self, count: usize, depth: u32, line: bool) -> Vec<String> {
         let member = |_| {
             let key = self.one_of(&[
-                "x_unknown", "top_k", "model ", "Stream", "vendor.ext", "seed", "\\u0078", "messages_", "x_unknown",
+                "x_unknown",
+                "top_k",
+                "model ",
+                "Stream",
+                "vendor.ext",
+                "seed",
+                "\\u0078",
+                "messages_",
+                "x_unknown",
             ]);
             let (a, b) = if line { ("", " ") } else { (self.space(), self.space()) };
             let value = self.value(depth, line);
@@ -104,7 +128,11 @@ impl Fancy {
 
     fn reply(&mut self) -> String {
         let count = self.0.usize(1..8);
-        let mut text = format!("{{{}{}}}", self.space(), self.members(count, 4, false).join(self.one_of(&[",", " ,  "])));
+        let mut text = format!(
+            "{{{}{}}}",
+            self.space(),
+            self.members(count, 4, false).join(self.one_of(&[",", " ,  "]))
+        );
         if self.0.u8(..30) == 0 {
             // Too long to be held back until it is complete.
             text.insert_str(1, &format!("\"long\":\"{}\",", "x".repeat(400_000)));
@@ -230,7 +258,12 @@ async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
 async fn usage_is_asked_for_where_the_operator_wants_it() {
     for (what, speech, options, want) in [
         ("none", CHAT, "", Some("{\"stream_options\":{\"include_usage\":true},\"model\"")),
-        ("none, completions", COMPLETIONS, "", Some("{\"stream_options\":{\"include_usage\":true},\"model\"")),
+        (
+            "none, completions",
+            COMPLETIONS,
+            "",
+            Some("{\"stream_options\":{\"include_usage\":true},\"model\""),
+        ),
         (
             "others",
             CHAT,
