@@ -406,3 +406,27 @@ fn bent_frames_and_taps_do_not_depend_on_cuts() {
         }
     }
 }
+
+/// JSON nested deeper than any stack, wherever JSON is carried: refused or passed on, never walked into.
+#[test]
+fn bottomless_json_does_not_exhaust_the_stack() {
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let call = format!(
+        r#"{{"model":"m","max_tokens":9,"x":{deep},"metadata":{{"a":{deep}}},"messages":[{{"role":"user","content":"x","y":{deep}}}],"tools":[{{"name":"f","type":"function","function":{{"name":"f","parameters":{{"properties":{deep}}}}},"input_schema":{{"type":"object","items":{deep},"properties":{{"a":{deep}}}}}}}],"logit_bias":{{"a":{deep}}},"tool_choice":{{"type":"x","y":{deep}}}}}"#
+    );
+    let reply = format!(
+        r#"{{"type":"message","id":"msg_1","model":"c","content":[{{"type":"x","y":{deep}}},{{"type":"text","text":"t","citations":[{{"a":{deep}}}]}},{{"type":"tool_use","id":"a","name":"f","input":{{"a":{deep}}}}}],"z":{deep},"choices":[{{"index":0,"message":{{"content":"x","annotations":[{{"a":{deep}}}],"audio":{{"a":{deep}}}}},"logprobs":{{"content":{deep}}},"finish_reason":"stop"}}],"usage":{{"a":{deep}}}}}"#
+    );
+    for pair in PAIRS {
+        let mut losses = Losses::default();
+        if let Ok(call) = read_call(pair.client, call.as_bytes(), &mut losses) {
+            let _ = write_call(pair.upstream, &call, &compatible(CLAUDE), &mut losses);
+        }
+        assert!(read_call(pair.client, deep.as_bytes(), &mut losses).is_err());
+        let (answer, _) = pair.answer(&reply, &idle()).unwrap();
+        assert!(is_json(answer.as_bytes()), "{pair:?}");
+        let chunk = reply.replace("\"message\":{", "\"delta\":{");
+        let told = pair.relay(&format!("data: {chunk}\n\ndata: [DONE]\n\n"));
+        assert!(told.ends_with("\n\n"), "{pair:?}");
+    }
+}
