@@ -59,6 +59,7 @@ impl LogSink {
     pub fn held(threads: usize) -> Arc<Self> {
         Arc::new(Self {
             buffers: (0..=threads).map(|_| Mutex::default()).collect(),
+            out: Mutex::new(Box::new(std::io::sink())),
             lost: AtomicU64::new(0),
             stop: AtomicBool::new(true),
             writer: Mutex::new(None),
