@@ -208,7 +208,32 @@ impl Scan {
     /// # Errors
     /// As soon as the bytes cannot be the body of an acceptable request.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
-        self.check_utf8(chunk)?;
+        if let Err(error) = self.check_utf8(chunk) {
+            // What is wrong first is reported, however the body was cut.
+            if let ScanError::NotUtf8 { at } = error {
+                let before = (at + 1).saturating_sub(self.base).min(chunk.len());
+                self.walk(chunk.get(..before).unwrap_or_default())?;
+            }
+            return Err(error);
+        }
+        self.walk(chunk)?;
+        self.base += chunk.len();
+        Ok(())
+    }
+
+    /// The body is complete.
+    ///
+    /// # Errors
+    /// When it is not one whole object.
+    pub fn finish(self) -> Result<Scanned, ScanError> {
+        if self.state == State::Done && self.utf8.1 == 0 {
+            Ok(self.found)
+        } else {
+            Err(ScanError::Truncated { at: self.base })
+        }
+    }
+
+    fn walk(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
             if let State::Str { key } = self.state {
@@ -231,20 +256,7 @@ impl Scan {
             self.step(byte, at)?;
             at += 1;
         }
-        self.base += chunk.len();
         Ok(())
-    }
-
-    /// The body is complete.
-    ///
-    /// # Errors
-    /// When it is not one whole object.
-    pub fn finish(self) -> Result<Scanned, ScanError> {
-        if self.state == State::Done && self.utf8.1 == 0 {
-            Ok(self.found)
-        } else {
-            Err(ScanError::Truncated { at: self.base })
-        }
     }
 
     fn check_utf8(&mut self, chunk: &[u8]) -> Result<(), ScanError> {

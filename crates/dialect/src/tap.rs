@@ -377,7 +377,8 @@ impl MessagesUsage {
         usage.cache_read = self.cache_read_input_tokens.or(usage.cache_read);
         usage.cache_write_other = self.cache_creation_input_tokens.or(usage.cache_write_other);
         if let Some(fresh) = self.input_tokens {
-            let cached = usage.cache_read.unwrap_or(0) + usage.cache_write_other.unwrap_or(0);
+            let written = usage.cache_write_other.unwrap_or(0);
+            let cached = usage.cache_read.unwrap_or(0).saturating_add(written);
             usage.input_total = Some(fresh.saturating_add(cached));
         }
         usage.output_total = self.output_tokens.or(usage.output_total);
