@@ -77,8 +77,13 @@ pub enum Open<'a> {
     Refusal,
     /// Thoughts.
     Reasoning,
-    /// Thoughts withheld; the data comes whole.
-    Redacted(Cow<'a, str>),
+    /// Thoughts withheld.
+    Redacted {
+        /// The data, whole.
+        data: Cow<'a, str>,
+        /// The dialect whose provider can read them.
+        stamp: Option<Dialect>,
+    },
     /// A tool call; arguments follow as deltas.
     ToolCall {
         /// Ties it to its result.
@@ -106,8 +111,13 @@ pub enum Delta<'a> {
     Text(Cow<'a, str>),
     /// More of a tool call's argument text.
     Arguments(Cow<'a, str>),
-    /// The provider's proof for the thoughts, whole.
-    Signature(Cow<'a, str>),
+    /// The provider's proof for the thoughts, or its state behind a tool call.
+    Signature {
+        /// The proof, whole.
+        proof: Cow<'a, str>,
+        /// The dialect whose provider made it, and alone may get it back.
+        stamp: Option<Dialect>,
+    },
     /// What the words refer to.
     Citation(Box<Citation>),
     /// A step only the dialect of a [`Open::Native`] part understands, verbatim.

@@ -2,8 +2,8 @@
 //! the one place that says what folding means.
 
 use crate::{
-    Choice, Delta, Event, Fault, Item, ItemKind, Message, Open, Part, PartKind, ReasoningItem, Reply, Role,
-    ServerTool, ToolCall,
+    Choice, Delta, Dialect, Event, Fault, Item, ItemKind, Message, Open, Part, PartKind, ReasoningItem,
+    Reply, Role, ServerTool, ToolCall,
 };
 use std::borrow::Cow;
 
@@ -132,8 +132,9 @@ impl Growing {
                 text: vec![String::new()],
                 ..ReasoningItem::default()
             })),
-            Open::Redacted(data) => Self::Item(ItemKind::Reasoning(ReasoningItem {
+            Open::Redacted { data, stamp } => Self::Item(ItemKind::Reasoning(ReasoningItem {
                 redacted: Some(data.into_owned()),
+                stamp,
                 ..ReasoningItem::default()
             })),
             Open::ToolCall { call_id, name, kind } => Self::Item(ItemKind::ToolCall(ToolCall {
@@ -168,12 +169,13 @@ impl Growing {
                 Some(text) => text.push_str(&more),
                 None => item.text.push(more.into_owned()),
             },
-            (Self::Item(ItemKind::Reasoning(item)), Delta::Signature(signature)) => {
-                item.signature = Some(signature.into_owned());
+            (Self::Item(ItemKind::Reasoning(item)), Delta::Signature { proof, stamp }) => {
+                item.signature = Some(proof.into_owned());
+                item.stamp = stamp;
             }
             (Self::Item(ItemKind::ToolCall(call)), Delta::Arguments(more)) => call.arguments.push_str(&more),
-            (Self::Item(ItemKind::ToolCall(call)), Delta::Signature(signature)) => {
-                call.signature = Some(signature.into_owned());
+            (Self::Item(ItemKind::ToolCall(call)), Delta::Signature { proof, .. }) => {
+                call.signature = Some(proof.into_owned());
             }
             // A delta of another kind than its part is a reader's mistake and carries nothing to keep.
             (Self::Part(_) | Self::Item(_), _) => {}
@@ -239,17 +241,17 @@ pub fn unfold(reply: &Reply, mut each: impl FnMut(Event<'_>)) {
                         kind: call.kind,
                     };
                     let mut deltas = vec![Delta::Arguments(Cow::Borrowed(&call.arguments))];
-                    deltas.extend(call.signature.as_deref().map(|s| Delta::Signature(Cow::Borrowed(s))));
+                    deltas.extend(signature(call.signature.as_deref(), None));
                     block(open, deltas);
                 }
                 ItemKind::Reasoning(item) => {
                     if let Some(data) = &item.redacted {
-                        block(Open::Redacted(Cow::Borrowed(data)), Vec::new());
+                        block(Open::Redacted { data: Cow::Borrowed(data), stamp: item.stamp }, Vec::new());
                     } else {
                         let texts = item.text.iter().chain(&item.summary);
                         let mut deltas: Vec<_> =
                             texts.map(|t| Delta::Text(Cow::Borrowed(t.as_str()))).collect();
-                        deltas.extend(item.signature.as_deref().map(|s| Delta::Signature(Cow::Borrowed(s))));
+                        deltas.extend(signature(item.signature.as_deref(), item.stamp));
                         block(Open::Reasoning, deltas);
                     }
                 }
@@ -280,6 +282,10 @@ pub fn unfold(reply: &Reply, mut each: impl FnMut(Event<'_>)) {
         each(Event::Usage(usage.clone()));
     }
     each(Event::End);
+}
+
+fn signature(proof: Option<&str>, stamp: Option<Dialect>) -> Option<Delta<'_>> {
+    proof.map(|proof| Delta::Signature { proof: Cow::Borrowed(proof), stamp })
 }
 
 /// OpenAI's `{"content":[…],"refusal":[…]}` grows list by list.
@@ -316,6 +322,12 @@ mod tests {
                     Item::new(ItemKind::Reasoning(ReasoningItem {
                         text: vec!["hm".into()],
                         signature: Some("sig".into()),
+                        stamp: Some(Dialect::AnthropicMessages),
+                        ..ReasoningItem::default()
+                    })),
+                    Item::new(ItemKind::Reasoning(ReasoningItem {
+                        redacted: Some("data".into()),
+                        stamp: Some(Dialect::AnthropicMessages),
                         ..ReasoningItem::default()
                     })),
                     Item::new(ItemKind::Message(Message {

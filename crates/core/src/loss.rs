@@ -76,6 +76,13 @@ impl Losses {
         self.0.push(loss);
     }
 
+    /// Records one that the same stream may meet over and over, the first time only.
+    pub fn push_once(&mut self, loss: Loss) {
+        if !self.0.contains(&loss) {
+            self.push(loss);
+        }
+    }
+
     /// Records that a behavioural parameter was left out.
     pub fn dropped(&mut self, path: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) {
         self.push(Loss {

@@ -276,6 +276,16 @@ impl StreamWriter {
             Self::AnthropicMessages(writer) => writer.write(event, out),
         }
     }
+
+    /// What of the answer so far the client's dialect has no form for: each thing once, and what
+    /// [`write_reply`] would have recorded.
+    #[must_use]
+    pub fn losses(&self) -> &Losses {
+        match self {
+            Self::OpenaiChat(writer) => writer.losses(),
+            Self::AnthropicMessages(writer) => writer.losses(),
+        }
+    }
 }
 
 fn untranslated(dialect: Dialect) -> Fault {

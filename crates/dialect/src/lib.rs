@@ -4,10 +4,12 @@
 
 pub mod anthropic_messages;
 pub mod codec;
+mod free_text;
 pub mod json;
 pub mod names;
 pub mod openai_chat;
 pub mod provider;
+mod redact;
 pub mod restore;
 pub mod rope;
 pub mod scan;

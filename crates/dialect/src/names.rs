@@ -6,6 +6,7 @@
 
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// What a target accepts: ASCII letters and digits, the characters of `also`, up to `longest` of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +40,15 @@ impl Alphabet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     alphabet: Alphabet,
-    /// (rewritten, original), few enough that a scan beats a map.
-    changed: Vec<(String, String)>,
+    /// Originals by what they were rewritten to.
+    changed: HashMap<String, String>,
 }
 
 impl Names {
     /// For a target with these limits.
     #[must_use]
     pub fn new(alphabet: Alphabet) -> Self {
-        Self { alphabet, changed: Vec::new() }
+        Self { alphabet, changed: HashMap::new() }
     }
 
     /// The name as the target will take it: itself, or illegal characters replaced by `_`, cut short,
@@ -57,21 +58,24 @@ impl Names {
             return Cow::Borrowed(name);
         }
         let hash = Sha256::digest(name.as_bytes());
-        let tail: String = hash.iter().take(3).map(|b| format!("{b:02x}")).collect();
-        let keep = self.alphabet.longest.saturating_sub(tail.len() + 1);
-        let head: String =
-            name.chars().take(keep).map(|c| if self.alphabet.allows(c) { c } else { '_' }).collect();
-        let target = format!("{head}_{tail}");
-        if !self.changed.iter().any(|(t, _)| *t == target) {
-            self.changed.push((target.clone(), name.to_owned()));
-        }
+        let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+        let allowed: String = name.chars().map(|c| if self.alphabet.allows(c) { c } else { '_' }).collect();
+        // Names that begin alike and hash alike are told apart by more of the hash.
+        let mut targets = (6..=hex.len()).step_by(6).map(|digits| {
+            let keep = self.alphabet.longest.saturating_sub(digits + 1);
+            let head = allowed.get(..keep.min(allowed.len())).unwrap_or_default();
+            format!("{head}_{}", hex.get(..digits).unwrap_or_default())
+        });
+        let is_free = |target: &String| self.changed.get(target).is_none_or(|original| original == name);
+        let target = targets.find(is_free).unwrap_or(hex);
+        self.changed.entry(target.clone()).or_insert_with(|| name.to_owned());
         Cow::Owned(target)
     }
 
     /// The client's own name for what the target calls `name`.
     #[must_use]
     pub fn original<'n>(&'n self, name: &'n str) -> &'n str {
-        self.changed.iter().find(|(target, _)| target == name).map_or(name, |(_, original)| original)
+        self.changed.get(name).map_or(name, String::as_str)
     }
 
     /// Whether every name passed as it was.

@@ -1,9 +1,13 @@
-//! Undoes in the answer what writing the call for a target changed: rewritten tool names, and the
-//! tool call that stands in for structured output.
+//! Undoes in the answer what writing the call for a target changed: rewritten tool names, free-text
+//! tools sent as functions, and the tool call that stands in for structured output.
 
+use crate::free_text::FreeText;
 use crate::names::Names;
 use std::borrow::Cow;
-use trunkline_core::{Delta, Event, FinishReason, ItemKind, Message, Open, Part, Reply, Role};
+use trunkline_core::{
+    Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
+    ToolKind,
+};
 
 /// The tool that stands in for structured output on targets without it.
 pub const JSON_TOOL: &str = "json_tool_call";
@@ -15,53 +19,76 @@ pub struct Restore {
     pub names: Names,
     /// Calls of [`JSON_TOOL`] are the answer's text.
     pub json_tool: bool,
-    /// Parts of the stream that are such calls.
-    text_parts: Vec<u32>,
+    /// Free-text tools that are functions of one string to the target, by its names for them.
+    pub free_text: Vec<String>,
+    /// Parts of the stream that are neither what they look like.
+    parts: Vec<(u32, Undo)>,
+    seen: Seen,
+}
+
+/// What a part of the stream is undone to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Undo {
+    Words,
+    FreeText(FreeText),
+}
+
+/// What calls an answer has had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Seen {
+    json_tool: bool,
+    other: bool,
+}
+
+impl Seen {
+    /// An answer that was asked for as JSON and called nothing else is simply done.
+    fn settle(self, finish: &mut Finish) {
+        if self.json_tool && !self.other && finish.reason == FinishReason::ToolCalls {
+            finish.reason = FinishReason::Stop;
+            finish.native = None;
+        }
+    }
 }
 
 impl Restore {
     /// Undoes these.
     #[must_use]
-    pub fn new(names: Names, json_tool: bool) -> Self {
-        Self { names, json_tool, text_parts: Vec::new() }
+    pub fn new(names: Names, json_tool: bool, free_text: Vec<String>) -> Self {
+        Self { names, json_tool, free_text, parts: Vec::new(), seen: Seen::default() }
     }
 
     /// Whether events and replies pass unchanged.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.names.is_untouched() && !self.json_tool
+        self.names.is_untouched() && !self.json_tool && self.free_text.is_empty()
     }
 
     /// The event as the client should see it.
-    pub fn event<'e>(&'e mut self, event: Event<'e>) -> Event<'e> {
+    pub fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
         match event {
-            Event::Open { part, choice, open: Open::ToolCall { name, .. } }
-                if self.json_tool && name == JSON_TOOL =>
-            {
-                self.text_parts.push(part);
-                Event::Open { part, choice, open: Open::Text }
-            }
             Event::Open { part, choice, open: Open::ToolCall { call_id, name, kind } } => {
-                let name = match name {
-                    Cow::Borrowed(name) => Cow::Borrowed(self.names.original(name)),
-                    Cow::Owned(name) => Cow::Owned(self.names.original(&name).to_owned()),
-                };
-                Event::Open { part, choice, open: Open::ToolCall { call_id, name, kind } }
+                let open = self.call(part, call_id, name, kind);
+                Event::Open { part, choice, open }
             }
-            Event::Delta { part, delta: Delta::Arguments(more) } if self.text_parts.contains(&part) => {
-                Event::Delta { part, delta: Delta::Text(more) }
+            Event::Delta { part, delta: Delta::Arguments(more) } => {
+                let delta = match self.parts.iter_mut().find(|(number, _)| *number == part) {
+                    None => Delta::Arguments(more),
+                    Some((_, Undo::Words)) => Delta::Text(more),
+                    Some((_, Undo::FreeText(text))) => Delta::Arguments(Cow::Owned(text.push(&more))),
+                };
+                Event::Delta { part, delta }
+            }
+            Event::Close { part } => {
+                self.parts.retain(|(number, _)| *number != part);
+                Event::Close { part }
             }
             Event::Finish { choice, mut finish } => {
-                if !self.text_parts.is_empty() && finish.reason == FinishReason::ToolCalls {
-                    finish.reason = FinishReason::Stop;
-                    finish.native = None;
-                }
+                self.seen.settle(&mut finish);
                 Event::Finish { choice, finish }
             }
             other @ (Event::Start { .. }
             | Event::Open { .. }
             | Event::Delta { .. }
-            | Event::Close { .. }
             | Event::Logprobs { .. }
             | Event::Usage(_)
             | Event::Ping
@@ -70,27 +97,60 @@ impl Restore {
         }
     }
 
+    fn call<'e>(
+        &mut self,
+        part: u32,
+        call_id: Cow<'e, str>,
+        name: Cow<'e, str>,
+        mut kind: ToolCallKind,
+    ) -> Open<'e> {
+        if self.json_tool && name == JSON_TOOL {
+            self.seen.json_tool = true;
+            self.parts.push((part, Undo::Words));
+            return Open::Text;
+        }
+        self.seen.other = true;
+        if self.free_text.iter().any(|tool| *tool == name) {
+            kind = ToolCallKind::Custom;
+            self.parts.push((part, Undo::FreeText(FreeText::default())));
+        }
+        let original = self.names.original(&name);
+        let name = if original == name { name } else { Cow::Owned(original.to_owned()) };
+        Open::ToolCall { call_id, name, kind }
+    }
+
     /// The whole answer as the client should see it.
     pub fn reply(&self, reply: &mut Reply) {
         for choice in &mut reply.choices {
-            let mut was_json = false;
+            let mut seen = Seen::default();
             for item in &mut choice.items {
                 let ItemKind::ToolCall(call) = &mut item.kind else { continue };
                 if self.json_tool && call.name == JSON_TOOL {
                     let parts = vec![Part::text(std::mem::take(&mut call.arguments))];
                     item.kind =
                         ItemKind::Message(Message { role: Role::Assistant, name: None, id: None, parts });
-                    was_json = true;
-                } else {
-                    call.name = self.names.original(&call.name).to_owned();
+                    seen.json_tool = true;
+                    continue;
                 }
+                seen.other = true;
+                if self.free_text.contains(&call.name) {
+                    call.kind = ToolCallKind::Custom;
+                    call.arguments = FreeText::whole(&call.arguments);
+                }
+                call.name = self.names.original(&call.name).to_owned();
             }
-            if let Some(finish) =
-                choice.finish.as_mut().filter(|f| was_json && f.reason == FinishReason::ToolCalls)
-            {
-                finish.reason = FinishReason::Stop;
-                finish.native = None;
+            if let Some(finish) = &mut choice.finish {
+                seen.settle(finish);
             }
         }
     }
+}
+
+/// The free-text tools of `call`, by the target's names for them.
+pub(crate) fn free_text(call: &Call, names: &mut Names) -> Vec<String> {
+    let custom = call.tools.iter().filter_map(|tool| match &tool.kind {
+        ToolKind::Custom { name, .. } => Some(name),
+        ToolKind::Function { .. } | ToolKind::Server { .. } => None,
+    });
+    custom.map(|name| names.target(name).into_owned()).collect()
 }

@@ -21,6 +21,17 @@ pub struct EventTooLong {
     limit: usize,
 }
 
+/// Puts the JSON written to `out` from byte `from` on one line. JSON that is carried verbatim may be laid
+/// out over several, which would end an event's data; between tokens a space says the same.
+pub(crate) fn one_line(out: &mut [u8], from: usize) {
+    let written = out.get_mut(from..).unwrap_or_default();
+    if memchr::memchr2(b'\n', b'\r', written).is_some() {
+        for byte in written.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+            *byte = b' ';
+        }
+    }
+}
+
 /// Splits a stream into events.
 #[derive(Debug)]
 pub struct Events {

@@ -29,11 +29,11 @@ pub struct Running {
     metrics: Option<AbortHandle>,
 }
 
-/// Starts a gateway on the runtime of the caller, which watches workers; serving has threads of its own.
+/// Everything but the sockets: the fleet gets to know its workers on the runtime of the caller.
 ///
 /// # Errors
-/// When an address or a certificate cannot be used.
-pub async fn start(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Running> {
+/// When a certificate or a worker cannot be used.
+pub fn assemble(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Arc<Shared>> {
     add_providers_with_keys(&mut config);
     let connector = Arc::new(Connector::new(ConnectorSettings {
         timeout: config.timeouts.connect,
@@ -54,6 +54,16 @@ pub async fn start(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Run
     for spec in &config.workers {
         fleet.add(spec.clone()).with_context(|| format!("worker {}", spec.url))?;
     }
+    Ok(shared)
+}
+
+/// Starts a gateway on the runtime of the caller, which watches workers; serving has threads of its own.
+///
+/// # Errors
+/// When an address or a certificate cannot be used.
+pub async fn start(config: Config, sink: Arc<LogSink>) -> anyhow::Result<Running> {
+    let shared = assemble(config, sink)?;
+    let config = Arc::clone(&shared.fleet.snapshot().config);
     let extra = match config.metrics.port {
         0 => None,
         port => Some(metrics_listener(SocketAddr::new(config.metrics.host, port), &shared).await?),

@@ -1,5 +1,5 @@
-//! Where log lines go: into memory, and from there to standard output by a thread of its own, so that
-//! a slow reader of the log never delays a request.
+//! Where log lines go: into memory, and from there to standard output (or wherever else they are wanted)
+//! by a thread of its own, so that a slow reader of the log never delays a request.
 //!
 //! Each serving thread has its own buffer. When the writer cannot keep up, lines are lost and counted
 //! rather than memory grown.
@@ -18,20 +18,28 @@ const FULL: usize = 8 << 20;
 const RHYTHM: Duration = Duration::from_millis(50);
 
 /// All buffers, and the thread that empties them.
-#[derive(Debug)]
 pub struct LogSink {
     buffers: Vec<Mutex<Vec<u8>>>,
+    out: Mutex<Box<dyn Write + Send>>,
     lost: AtomicU64,
     stop: AtomicBool,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl LogSink {
-    /// One buffer for each of `threads` and one for everybody else; starts the writer.
+    /// One buffer for each of `threads` and one for everybody else; starts the writer, which writes to
+    /// standard output.
     #[must_use]
     pub fn start(threads: usize) -> Arc<Self> {
+        Self::start_into(threads, Box::new(std::io::stdout()))
+    }
+
+    /// The same, writing to `out`.
+    #[must_use]
+    pub fn start_into(threads: usize, out: Box<dyn Write + Send>) -> Arc<Self> {
         let sink = Arc::new(Self {
             buffers: (0..=threads).map(|_| Mutex::default()).collect(),
+            out: Mutex::new(out),
             lost: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             writer: Mutex::new(None),
@@ -87,12 +95,20 @@ impl LogSink {
         for buffer in &self.buffers {
             std::mem::swap(&mut *buffer.lock().unwrap_or_else(PoisonError::into_inner), spare);
             if !spare.is_empty() {
-                // Nobody is left to tell when standard output is gone.
-                let _ = std::io::stdout().lock().write_all(spare);
+                // Nobody is left to tell when the output is gone. Flushed, because standard output keeps
+                // what follows the last line break.
+                let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = out.write_all(spare).and_then(|()| out.flush());
                 spare.clear();
                 spare.shrink_to(64 << 10);
             }
         }
+    }
+}
+
+impl std::fmt::Debug for LogSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogSink").field("buffers", &self.buffers.len()).field("lost", &self.lost).finish()
     }
 }
 
@@ -146,6 +162,7 @@ mod tests {
     fn a_full_buffer_loses_lines_and_counts_them() {
         let sink = LogSink {
             buffers: vec![Mutex::default()],
+            out: Mutex::new(Box::new(std::io::sink())),
             lost: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             writer: Mutex::new(None),

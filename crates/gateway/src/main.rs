@@ -1,38 +1,50 @@
 //! The `trunkline` binary: reads the command line and the environment, and hands over.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::ExitCode;
-use trunkline_gateway::app;
 use trunkline_gateway::cli::{self, Command, Flags};
 use trunkline_gateway::config::{self, Sources};
+use trunkline_gateway::{app, check, demo, explain};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(command) => run(command).unwrap_or_else(|error| {
-            eprintln!("trunkline: {error:#}");
-            ExitCode::FAILURE
-        }),
+        Ok(command) => match run(command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("trunkline: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
         Err(usage) => usage.report(),
     }
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn run(command: Command) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
     match command {
         Command::Launch(flags) => {
+            // The log's thread writes there, too.
+            drop(out);
             let sources = sources(flags);
             app::run(config::load(&sources)?, &sources)?;
         }
         Command::Check(flags) => {
-            config::load(&sources(flags))?;
-            eprintln!("configuration is good");
+            let sources = sources(flags);
+            let config = config::load(&sources)?;
+            out.write_all(check::describe(&config, sources.named_file().as_deref()).as_bytes())?;
         }
-        Command::Explain(_) | Command::Demo(_) => anyhow::bail!("not yet"),
-        Command::Version { verbose } => eprintln!("{}", cli::version(verbose)),
+        Command::Explain(flags) => {
+            let config = config::load(&sources(flags.flags.clone()))?;
+            explain::run(&flags, config, &mut out)?;
+        }
+        Command::Demo(flags) => demo::run(&flags, out)?,
+        Command::Version { verbose } => writeln!(out, "{}", cli::version(verbose))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The one place that reads the environment.

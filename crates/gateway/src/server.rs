@@ -56,6 +56,10 @@ pub fn start(shared: &Arc<Shared>, config: &Config) -> anyhow::Result<Serving> {
         (_, _) => None,
     };
     let share = config.runtime.layout == Layout::PerCore && count > 1;
+    if share {
+        // A socket that shares its port would silently share it with another gateway of this user, too.
+        drop(bind(wanted, false).with_context(context)?);
+    }
     let first = bind(wanted, share).with_context(context)?;
     let address = first.local_addr().with_context(context)?;
     let mut sockets = vec![first];
@@ -208,10 +212,11 @@ impl Connection {
                 let http2 = begins_http2(&stream).await;
                 self.drive(stream, http2).await;
             }
-            Some(tls) => match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+            // Boxed, as is HTTP/2 below: what most connections never are must not add to what each costs.
+            Some(tls) => match Box::pin(tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream))).await {
                 Ok(Ok(stream)) => {
                     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    self.drive(Box::new(stream), http2).await;
+                    Box::pin(self.drive(Box::new(stream), http2)).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => {}
@@ -233,10 +238,10 @@ impl Connection {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
         let result = if http2 {
-            let mut connection = pin!(
+            let mut connection = Box::pin(
                 http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
-                    .serve_connection(TokioIo::new(stream), service)
+                    .serve_connection(TokioIo::new(stream), service),
             );
             tokio::select! {
                 biased;

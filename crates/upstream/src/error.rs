@@ -1,5 +1,6 @@
 //! Why one attempt against one upstream failed. Knows nothing of the client's HTTP.
 
+use crate::framing::NotHttp;
 use std::io;
 use std::time::Duration;
 
@@ -32,10 +33,10 @@ pub enum UpstreamError {
     },
     /// The answer began and broke off.
     #[error("answer broke off: {0}")]
-    Cut(hyper::Error),
+    Cut(io::Error),
     /// What came is not HTTP.
     #[error("not a valid HTTP answer: {0}")]
-    Protocol(hyper::Error),
+    Protocol(NotHttp),
     /// A whole answer that has to be read is over the limit.
     #[error("answer is over {0} bytes; raise `limits.reply_bytes` if you trust the upstream")]
     TooLarge(usize),

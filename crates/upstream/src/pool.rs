@@ -2,10 +2,10 @@
 //! core and the lock below is never contended.
 
 use crate::connect::{Connector, Dialled};
-use crate::exchange::Http1;
+use crate::http1::{Http1, write_head};
 use crate::{Answer, Endpoint, Payload, UpstreamError};
 use http::uri::{self, PathAndQuery, Uri};
-use http::{HeaderMap, Method, Request, Version, header};
+use http::{HeaderMap, Method, Request, Version};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::collections::HashMap;
@@ -113,12 +113,11 @@ impl Pool {
         body: &Rope,
         first_byte: Duration,
     ) -> Result<Answer, UpstreamError> {
-        let one = || request_one(to, method.clone(), path, headers(), body);
         let two = || request_two(to, method.clone(), path, headers(), body);
         let exchange = async {
             if let Some(line) = self.take_idle(to.id) {
                 self.counts.reused.fetch_add(1, Relaxed);
-                match self.exchange(to, line, one()).await {
+                match self.exchange(to, line, &method, path, &headers(), body).await {
                     Err(UpstreamError::Closed { reused: true }) => {}
                     settled => return settled,
                 }
@@ -151,8 +150,8 @@ impl Pool {
             let send = self.http2(to.id, socket).await?;
             return Answer::two(send, request_two(to, method, path, headers(), body)?).await;
         }
-        let line = Http1::handshake(socket, Counted::new(&self.counts)).await?;
-        self.exchange(to, line, request_one(to, method, path, headers(), body)).await
+        let line = Http1::new(socket, Counted::new(&self.counts));
+        self.exchange(to, line, &method, path, &headers(), body).await
     }
 
     /// Closes what has been idle for too long. To be called now and then.
@@ -188,11 +187,15 @@ impl Pool {
     async fn exchange(
         self: &Arc<Self>,
         to: &Endpoint,
-        mut line: Http1,
-        request: Request<Payload>,
+        line: Http1,
+        method: &Method,
+        path: &PathAndQuery,
+        headers: &HeaderMap,
+        body: &Rope,
     ) -> Result<Answer, UpstreamError> {
-        let response = line.send(request).await?;
-        Ok(Answer::one(response, line, Arc::clone(self), to.id))
+        let head = write_head(method, path, &to.authority, headers, body.len());
+        let (head, reading) = line.send(head, body, self, to.id).await?;
+        Ok(Answer::one(head, reading))
     }
 
     fn take_idle(&self, id: u64) -> Option<Http1> {
@@ -229,7 +232,7 @@ impl Pool {
             .keep_alive_interval(Duration::from_secs(30))
             .handshake(TokioIo::new(socket))
             .await
-            .map_err(UpstreamError::Protocol)?;
+            .map_err(|error| UpstreamError::Connect(std::io::Error::other(error)))?;
         let counted = Counted::new(&self.counts);
         // Ends by itself when the pool and every exchange have let go of `send`.
         tokio::spawn(async move {
@@ -246,21 +249,6 @@ impl Pool {
         let mut shelves: MutexGuard<'_, _> = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut shelves)
     }
-}
-
-fn request_one(
-    to: &Endpoint,
-    method: Method,
-    path: &PathAndQuery,
-    headers: HeaderMap,
-    body: &Rope,
-) -> Request<Payload> {
-    let mut request = Request::new(Payload::from(body.clone()));
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from(path.clone());
-    *request.headers_mut() = headers;
-    request.headers_mut().insert(header::HOST, to.authority.clone());
-    request
 }
 
 fn request_two(

@@ -2,6 +2,7 @@
 //! `error` event in the middle of a stream. The type names are Anthropic's list of HTTP errors.
 
 use crate::json::Writer;
+use crate::redact::redact;
 use serde::Deserialize;
 use std::borrow::Cow;
 use trunkline_core::{Fault, FaultKind, Origin};
@@ -55,7 +56,7 @@ pub(super) fn fault_of(error: &ErrorFrame<'_>, status: u16) -> Fault {
     let message = if error.message.is_empty() {
         format!("upstream answered {status} without saying why")
     } else {
-        error.message.clone().into_owned()
+        redact(&error.message)
     };
     let code = if error.message.contains("prompt is too long") {
         Some("context_length_exceeded")

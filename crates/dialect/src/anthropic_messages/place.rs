@@ -58,7 +58,8 @@ fn chat(call: &Call) -> Vec<Place> {
             | ItemKind::Unknown { .. } => None,
         };
         let continues = match (last_rank, rank) {
-            (Some(last), Some(rank)) => rank > last || rank == 2,
+            // Thoughts and calls may be several; words are one item.
+            (Some(last), Some(rank)) => rank > last || (rank == last && rank != 1),
             (None, _) | (_, None) => false,
         };
         last_rank = rank;
@@ -76,6 +77,7 @@ fn messages(call: &Call) -> Vec<Place> {
     enum Side {
         Results,
         Words,
+        Speech,
         Assistant,
     }
     let (mut next, mut before, mut last) = (0, 0, None);
@@ -83,7 +85,7 @@ fn messages(call: &Call) -> Vec<Place> {
         let (side, blocks) = match &item.kind {
             ItemKind::ToolResult(_) => (Side::Results, 1),
             ItemKind::Message(message) if message.role == Role::Assistant => {
-                (Side::Assistant, message.parts.len())
+                (Side::Speech, message.parts.len())
             }
             ItemKind::Message(message) => (Side::Words, message.parts.len()),
             ItemKind::ToolCall(_)
@@ -93,10 +95,11 @@ fn messages(call: &Call) -> Vec<Place> {
             | ItemKind::Unknown { .. } => (Side::Assistant, 1),
         };
         let continues = match (&last, &side) {
-            (Some(Side::Results), Side::Results | Side::Words) | (Some(Side::Assistant), Side::Assistant) => {
-                true
-            }
-            (_, Side::Results | Side::Words | Side::Assistant) => false,
+            (Some(Side::Results), Side::Results | Side::Words)
+            | (Some(Side::Assistant), Side::Assistant | Side::Speech)
+            | (Some(Side::Speech), Side::Assistant) => true,
+            // Words in a row are one item, so a second one is another message's.
+            (_, Side::Results | Side::Words | Side::Speech | Side::Assistant) => false,
         };
         if !continues {
             next += 1;
@@ -188,6 +191,7 @@ mod tests {
         let items = vec![
             words(Role::User, 2),
             Item::new(ItemKind::Reasoning(ReasoningItem::default())),
+            Item::new(ItemKind::Reasoning(ReasoningItem::default())),
             words(Role::Assistant, 1),
             use_tool(),
             use_tool(),
@@ -198,10 +202,13 @@ mod tests {
             words(Role::Assistant, 1),
         ];
         for (dialect, want) in [
-            (Dialect::OpenaiChat, vec!["1.0", "2.0", "2.0", "2.0", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0"]),
+            (
+                Dialect::OpenaiChat,
+                vec!["1.0", "2.0", "2.0", "2.0", "2.0", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0"],
+            ),
             (
                 Dialect::AnthropicMessages,
-                vec!["0.0", "1.0", "1.1", "1.2", "1.3", "2.0", "2.1", "2.2", "3.0", "3.1"],
+                vec!["0.0", "1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "2.2", "3.0", "4.0"],
             ),
         ] {
             let mut call = Call::new(dialect, Model::new("m"));

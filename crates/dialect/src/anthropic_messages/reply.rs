@@ -6,7 +6,7 @@ use super::read_part::Parts;
 use super::said::{input_of, tool_id, wrapped};
 use super::seal::Seal;
 use super::usage::{self, Counts};
-use super::{error, read_turn};
+use super::{error, lost, read_turn};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
 use serde_json::value::RawValue;
@@ -91,11 +91,11 @@ fn read_block(raw: &RawValue, path: String, items: &mut Vec<Item>) -> Result<(),
 #[must_use]
 pub fn write_reply(reply: &Reply, context: &Context, losses: &mut Losses) -> Vec<u8> {
     for choice in reply.choices.iter().filter(|choice| choice.index != 0) {
-        losses.dropped(format!("choices[{}]", choice.index), "an Anthropic answer has one choice");
+        losses.push(lost::choice(choice.index));
     }
     let choice = reply.choices.iter().find(|choice| choice.index == 0);
     if choice.is_some_and(|choice| choice.logprobs.is_some()) {
-        losses.hint("logprobs", "an Anthropic answer has no log probabilities");
+        losses.push(lost::logprobs());
     }
     let model = context.model.as_deref().or(reply.model.as_deref()).unwrap_or_default();
     let mut blocks = Blocks { context, model, losses, held: Held::default(), done: Vec::new() };
@@ -119,7 +119,8 @@ pub(super) fn write_head(w: &mut Writer<'_>, upstream_id: Option<&str>, model: &
     match upstream_id.filter(|id| id.starts_with("msg_")) {
         Some(id) => w.string(id),
         None => {
-            let own: String = context.id.chars().filter(char::is_ascii_alphanumeric).collect();
+            let own = context.id.strip_prefix("msg_").unwrap_or(&context.id);
+            let own: String = own.chars().filter(char::is_ascii_alphanumeric).collect();
             w.string(&format!("msg_{own}"));
         }
     }
@@ -152,7 +153,7 @@ impl<'r> Blocks<'r, '_> {
             | ItemKind::Unknown { .. }
             | ItemKind::ToolResult(_)
             | ItemKind::Reference(_) => {
-                self.losses.dropped("content", "only the dialect that made this block can show it");
+                self.losses.push(lost::block());
                 return;
             }
         };
@@ -167,7 +168,7 @@ impl<'r> Blocks<'r, '_> {
                 }
                 let kept: Vec<_> = citations.iter().filter(|citation| is_readable(citation)).collect();
                 if kept.len() < citations.len() {
-                    self.losses.dropped("content.citations", "only the dialect that made them can show them");
+                    self.losses.push(lost::citation());
                 }
                 BlockKind::Text { text: text.into(), citations: kept }
             }
@@ -211,11 +212,14 @@ impl<'r> Blocks<'r, '_> {
     }
 
     /// Thoughts as one block; without words or proof of them there is nothing to show.
-    fn thoughts(&self, thoughts: &'r ReasoningItem) -> Option<BlockKind<'r>> {
+    fn thoughts(&mut self, thoughts: &'r ReasoningItem) -> Option<BlockKind<'r>> {
+        let ours = thoughts.stamp == Some(DIALECT);
         if let Some(data) = &thoughts.redacted {
-            return Some(BlockKind::Redacted(data));
+            if !ours {
+                self.losses.push(lost::withheld());
+            }
+            return ours.then_some(BlockKind::Redacted(data));
         }
-        let ours = thoughts.stamp.is_none_or(|stamp| stamp == DIALECT);
         let signature = thoughts.signature.as_deref().filter(|signature| ours && !signature.is_empty());
         let text = match (thoughts.text.as_slice(), thoughts.summary.as_slice()) {
             ([only], []) => Cow::Borrowed(only.as_str()),

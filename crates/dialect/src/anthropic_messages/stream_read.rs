@@ -178,7 +178,8 @@ impl State {
                 }
             }
             "redacted_thinking" => {
-                self.open(index, BlockKind::Plain, Open::Redacted(fields.need_string("data")?), each);
+                let open = Open::Redacted { data: fields.need_string("data")?, stamp: Some(DIALECT) };
+                self.open(index, BlockKind::Plain, open, each);
             }
             "tool_use" => {
                 let input = fields.raw("input").map_or("{}", RawValue::get).to_owned();
@@ -298,6 +299,6 @@ impl State {
 /// Hands out a signature that Anthropic made; one of another gateway of ours proves nothing.
 fn sign(part: u32, signature: Cow<'_, str>, each: Each<'_>) {
     if !signature.is_empty() && !seal::is_ours(&signature) {
-        each(Event::Delta { part, delta: Delta::Signature(signature) });
+        each(Event::Delta { part, delta: Delta::Signature { proof: signature, stamp: Some(DIALECT) } });
     }
 }

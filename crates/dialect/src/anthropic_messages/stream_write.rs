@@ -9,10 +9,12 @@ use super::block::{is_readable, write_citation};
 use super::said::tool_id;
 use super::seal::Seal;
 use super::wire::{Kind, Piece, Wire, frame};
-use super::{error, finish, reply, usage};
+use super::{error, finish, lost, reply, usage};
 use crate::codec::Context;
 use crate::json::Writer;
-use trunkline_core::{Delta, Dialect, Event, Finish, Open, Usage};
+use trunkline_core::{Delta, Dialect, Event, Finish, Losses, Open, Usage};
+
+const DIALECT: Dialect = Dialect::AnthropicMessages;
 
 /// Writes one streamed answer.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct StreamWriter {
     parts: Vec<Part>,
     /// The part whose block is open.
     live: Option<u32>,
+    losses: Losses,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +68,14 @@ impl StreamWriter {
             wire: Wire::default(),
             parts: Vec::new(),
             live: None,
+            losses: Losses::default(),
         }
+    }
+
+    /// What the answer so far held that this dialect has no form for.
+    #[must_use]
+    pub fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// Appends what the client is to receive for `event`: whole server-sent events, or nothing yet.
@@ -121,8 +131,10 @@ impl StreamWriter {
                 frame(out, "message_stop", |_| {});
                 self.stage = Stage::Over;
             }
-            // Anthropic's answers have one choice and no log probabilities.
-            Event::Open { .. } | Event::Finish { .. } | Event::Logprobs { .. } => {}
+            Event::Open { choice, .. } | Event::Finish { choice, .. } => {
+                self.losses.push_once(lost::choice(choice));
+            }
+            Event::Logprobs { .. } => self.losses.push_once(lost::logprobs()),
         }
     }
 
@@ -167,13 +179,15 @@ impl StreamWriter {
                 let seal = Seal::new(&self.context.seal, self.shown_model());
                 (Kind::Thoughts { seal, signature: None }, false)
             }
-            Open::Redacted(data) => (Kind::Redacted(data.into()), true),
+            Open::Redacted { data, stamp: Some(DIALECT) } => (Kind::Redacted(data.into()), true),
+            // Anthropic's clients would send them to Claude, which cannot read them.
+            Open::Redacted { .. } => return self.losses.push_once(lost::withheld()),
             Open::ToolCall { call_id, name, kind } => {
                 let id = tool_id(&call_id).into_owned();
                 (Kind::Tool { id, name: name.into(), kind }, true)
             }
-            Open::Native { dialect: Dialect::AnthropicMessages, raw, .. } => (Kind::Native(raw), true),
-            Open::Native { .. } => return,
+            Open::Native { dialect: DIALECT, raw, .. } => (Kind::Native(raw), true),
+            Open::Native { .. } => return self.losses.push_once(lost::block()),
         };
         let part = Part { number, kind, waiting: Vec::new(), closed: false };
         if at_once && self.live.is_none() {
@@ -198,8 +212,9 @@ impl StreamWriter {
                 }
                 Piece::Text(text.into())
             }
-            Delta::Signature(proof) => {
+            Delta::Signature { proof, stamp } => {
                 if let Kind::Thoughts { signature, .. } = &mut part.kind
+                    && stamp == Some(DIALECT)
                     && !proof.is_empty()
                 {
                     *signature = Some(proof.into());
@@ -212,7 +227,8 @@ impl StreamWriter {
                 Piece::Citation(String::from_utf8(json).unwrap_or_default())
             }
             Delta::Native(step) if matches!(part.kind, Kind::Native(_)) => Piece::Native(step),
-            Delta::Citation(_) | Delta::Native(_) => return,
+            Delta::Citation(_) => return self.losses.push_once(lost::citation()),
+            Delta::Native(_) => return,
         };
         if self.live.is_none() {
             self.wire.begin(&part.kind, out);

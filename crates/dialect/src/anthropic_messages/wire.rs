@@ -3,6 +3,7 @@
 use super::finish::Held;
 use super::seal::Seal;
 use crate::json::{Writer, escape};
+use crate::sse::one_line;
 use trunkline_core::{Json, ToolCallKind};
 
 /// Writes blocks numbered from 0 without gaps. The caller sees to it that one is closed before the next
@@ -144,10 +145,6 @@ pub(super) fn frame(out: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Writer
         w.key("type").string(name);
         fill(w);
     });
-    // Carried JSON may be laid out over lines, which would end the data line; between tokens a space
-    // says the same.
-    for byte in out.iter_mut().skip(from).filter(|byte| matches!(byte, b'\n' | b'\r')) {
-        *byte = b' ';
-    }
+    one_line(out, from);
     out.extend_from_slice(b"\n\n");
 }

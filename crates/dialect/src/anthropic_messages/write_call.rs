@@ -15,7 +15,7 @@ use super::write_tool::{self, Needs, Tools};
 use crate::codec::{Target, Written};
 use crate::json::{Fields, Writer};
 use crate::names::{Alphabet, Names};
-use crate::restore::Restore;
+use crate::restore::{self, Restore};
 use trunkline_core::{Call, Dialect, Fault, Json, Losses, Number, OutputFormat};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -67,7 +67,8 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     let stop = stop(&mut prepare);
     let user_id = user::id(call, target.user_ids, prepare.losses);
     let parts = Parts { call, target, conversation, format: &format, plan, tools, sampling, stop, user_id };
-    let names = prepare.names;
+    let mut names = prepare.names;
+    let free_text = restore::free_text(call, &mut names);
     let body = parts.body(losses);
     let copies = call.sampling.n.unwrap_or(1).max(1);
     if copies > 1 {
@@ -76,7 +77,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     Ok(Written {
         body,
         headers: vec![("anthropic-version", target.anthropic_version.to_owned())],
-        restore: Restore::new(names, matches!(format, Format::Tool(_))),
+        restore: Restore::new(names, matches!(format, Format::Tool(_)), free_text),
         fan_out: u32::try_from(copies).unwrap_or(u32::MAX),
     })
 }

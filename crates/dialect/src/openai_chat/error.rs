@@ -5,14 +5,10 @@
 //! client, without the account ids and keys that some vendors put into it.
 
 use crate::json::{Fields, Writer, array, string};
+use crate::redact::redact;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{Fault, FaultKind, Origin};
-
-/// Longest upstream message passed on, in characters.
-const LONGEST: usize = 2048;
-
-const MODEL_NOT_FOUND: &str = "model_not_found";
 
 /// Reads an error answer. Never quotes a body it does not recognise.
 #[must_use]
@@ -33,7 +29,11 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
     let code: Option<Cow<'static, str>> = if too_long {
         Some(Cow::Borrowed("context_length_exceeded"))
     } else {
-        let default = default_code(status, kind).filter(|code| *code != MODEL_NOT_FOUND || names_model);
+        let default = match kind {
+            FaultKind::NotFound if names_model => Some("model_not_found"),
+            FaultKind::RateLimit if status == 498 => Some("capacity"),
+            kind => code_of(kind),
+        };
         found.code.map(Cow::Owned).or_else(|| default.map(Cow::Borrowed))
     };
     Fault { kind, message, param: found.param, code, retry_after: None, origin: Origin::Upstream(status) }
@@ -53,7 +53,8 @@ pub(super) fn write_object(w: &mut Writer<'_>, fault: &Fault) {
         w.key("error").object(|w| {
             w.key("message").string(&fault.message);
             w.key("type").string(type_of(fault.kind));
-            for (key, value) in [("param", fault.param.as_deref()), ("code", fault.code.as_deref())] {
+            let code = fault.code.as_deref().or(code_of(fault.kind));
+            for (key, value) in [("param", fault.param.as_deref()), ("code", code)] {
                 match value {
                     Some(text) => w.key(key).string(text),
                     None => w.key(key).null(),
@@ -213,16 +214,16 @@ fn by_word(word: &str) -> Option<FaultKind> {
     })
 }
 
-const fn default_code(status: u16, kind: FaultKind) -> Option<&'static str> {
+/// The code that clients know an error of this kind by, where nobody gave a finer one.
+const fn code_of(kind: FaultKind) -> Option<&'static str> {
     match kind {
         FaultKind::Authentication => Some("invalid_api_key"),
         FaultKind::Billing => Some("insufficient_quota"),
         FaultKind::TooLarge => Some("request_too_large"),
-        FaultKind::RateLimit if status == 498 => Some("capacity"),
         FaultKind::RateLimit => Some("rate_limit_exceeded"),
-        FaultKind::NotFound => Some(MODEL_NOT_FOUND),
         FaultKind::InvalidRequest
         | FaultKind::Unsupported
+        | FaultKind::NotFound
         | FaultKind::Permission
         | FaultKind::MethodNotAllowed
         | FaultKind::Conflict
@@ -263,27 +264,4 @@ fn is_context_overflow(message: &str, word: Option<&str>, code: Option<&str>) ->
     ]
     .iter()
     .any(|phrase| message.contains(phrase))
-}
-
-/// The message without account, project and key ids, at most [`LONGEST`] characters.
-fn redact(message: &str) -> String {
-    let mut out = String::with_capacity(message.len().min(LONGEST));
-    let mut rest = message;
-    while let Some(c) = rest.chars().next() {
-        let starts_word = !out.ends_with(|c: char| c.is_ascii_alphanumeric());
-        let marked = ["org-", "proj_", "sk-"].into_iter().find(|mark| starts_word && rest.starts_with(mark));
-        if let Some(mark) = marked {
-            let tail = rest.get(mark.len()..).unwrap_or_default();
-            let end = tail.find(|c: char| !(c.is_ascii_alphanumeric() || "-_*".contains(c)));
-            out.push_str("***");
-            rest = tail.get(end.unwrap_or(tail.len())..).unwrap_or_default();
-        } else {
-            out.push(c);
-            rest = rest.get(c.len_utf8()..).unwrap_or_default();
-        }
-    }
-    if let Some((at, _)) = out.char_indices().nth(LONGEST) {
-        out.truncate(at);
-    }
-    out
 }

@@ -243,7 +243,7 @@ impl Answer {
             }
             if let Some(data) = block.data.0 {
                 self.hush(out);
-                let part = out.open(self.index, Open::Redacted(data));
+                let part = out.open(self.index, Open::Redacted { data, stamp: Some(OURS) });
                 out.close(part);
                 continue;
             }
@@ -319,10 +319,11 @@ impl Answer {
         }
     }
 
-    /// A signature proves the thoughts before it, so it also ends them.
+    /// A signature proves the thoughts before it, so it also ends them. Servers of this dialect pass on
+    /// proofs of several providers without saying whose, so only one of this dialect may get it back.
     fn sign(&mut self, signature: Cow<'_, str>, out: &mut Out<'_>) {
         let part = self.part_for(Said::Reasoning, out);
-        out.delta(part, Delta::Signature(signature));
+        out.delta(part, Delta::Signature { proof: signature, stamp: Some(OURS) });
         self.hush(out);
     }
 

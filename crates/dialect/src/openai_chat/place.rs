@@ -124,16 +124,24 @@ fn joins_openai(before: &ItemKind, item: &ItemKind) -> bool {
     }
 }
 
-/// Turns alternate, so neighbours of one side were one message.
+/// A user message is read as its results and then its words, an assistant message as its blocks, of
+/// which neighbouring words are one item.
 fn joins_anthropic(before: &ItemKind, item: &ItemKind) -> bool {
-    let side = |kind: &ItemKind| match kind {
-        ItemKind::Message(message) => message.role,
-        ItemKind::ToolResult(_) => Role::User,
+    let is_block = |kind: &ItemKind| match kind {
+        ItemKind::Message(message) => message.role == Role::Assistant,
+        ItemKind::ToolResult(_) => false,
         ItemKind::ToolCall(_)
         | ItemKind::Reasoning(_)
         | ItemKind::ServerTool(_)
         | ItemKind::Reference(_)
-        | ItemKind::Unknown { .. } => Role::Assistant,
+        | ItemKind::Unknown { .. } => true,
     };
-    side(before) == side(item)
+    let is_words = |kind: &ItemKind| matches!(kind, ItemKind::Message(_));
+    match before {
+        ItemKind::ToolResult(_) => {
+            matches!(item, ItemKind::ToolResult(_))
+                || matches!(item, ItemKind::Message(message) if message.role == Role::User)
+        }
+        before => is_block(before) && is_block(item) && !(is_words(before) && is_words(item)),
+    }
 }

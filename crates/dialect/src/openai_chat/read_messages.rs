@@ -187,10 +187,18 @@ fn read_reasoning(
             None => rejected.push(ExtraField { dialect: OURS, key: key.into(), value: Json::from_raw(raw) }),
         }
     }
-    let mut items = Vec::new();
+    let mut items: Vec<ReasoningItem> = Vec::new();
+    let mut last = None;
     for (n, raw) in fields.array("thinking_blocks")?.unwrap_or_default().into_iter().enumerate() {
-        let path = format!("{}[{n}]", fields.path("thinking_blocks"));
-        items.push(read_thinking(Fields::read(raw, path)?)?);
+        let mut block = Fields::read(raw, format!("{}[{n}]", fields.path("thinking_blocks")))?;
+        let index = block.u64("index")?;
+        let item = read_thinking(block)?;
+        // A client that appends what it is streamed, rather than merging it, sends pieces of a block.
+        match items.last_mut().filter(|_| index.is_some() && index == last) {
+            Some(before) => join(before, item),
+            None => items.push(item),
+        }
+        last = index;
     }
     let Some(text) = text.filter(|_| thoughts.is_empty() && items.iter().all(|item| item.text.is_empty()))
     else {
@@ -209,6 +217,18 @@ fn read_reasoning(
         }
     }
     Ok(items)
+}
+
+/// Adds the next piece of a block of thoughts.
+fn join(before: &mut ReasoningItem, more: ReasoningItem) {
+    match (before.text.first_mut(), more.text.into_iter().next()) {
+        (Some(text), Some(more)) => text.push_str(&more),
+        (None, Some(more)) => before.text.push(more),
+        (_, None) => {}
+    }
+    before.signature = more.signature.or(before.signature.take());
+    before.redacted = more.redacted.or(before.redacted.take());
+    before.stamp = more.stamp.or(before.stamp);
 }
 
 fn read_call(raw: &RawValue, path: String) -> Result<Item, Fault> {

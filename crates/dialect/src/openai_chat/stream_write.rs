@@ -8,7 +8,11 @@ use super::citations::{Placed, scalars};
 use super::{OURS, error, finish, usage};
 use crate::codec::Context;
 use crate::json::Writer;
-use trunkline_core::{Citation, Delta, Event, Finish, FinishReason, Json, Open, ToolCallKind, Usage};
+use crate::sse::one_line;
+use trunkline_core::{
+    Action, Citation, Class, Delta, Event, Finish, FinishReason, Json, Loss, Losses, Open, ToolCallKind,
+    Usage,
+};
 
 /// Writes the server-sent events of one streamed answer.
 #[derive(Debug)]
@@ -19,6 +23,7 @@ pub struct StreamWriter {
     answers: Vec<Answer>,
     parts: Vec<OpenPart>,
     usage: Option<Box<Usage>>,
+    losses: Losses,
     over: bool,
 }
 
@@ -49,6 +54,8 @@ enum PartKind {
     },
     Refusal,
     Reasoning {
+        /// Its place among the `thinking_blocks`.
+        block: u64,
         signature: Option<String>,
     },
     Tool {
@@ -66,7 +73,8 @@ impl StreamWriter {
     #[must_use]
     pub fn new(context: Context) -> Self {
         let (head, answers, parts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut writer = Self { context, head, answers, parts, usage: None, over: false };
+        let losses = Losses::default();
+        let mut writer = Self { context, head, answers, parts, usage: None, losses, over: false };
         writer.begin(None, None, None);
         writer
     }
@@ -110,6 +118,12 @@ impl StreamWriter {
         }
     }
 
+    /// What the answer so far held that this dialect has no form for.
+    #[must_use]
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
         let id = id.filter(|id| id.starts_with("chatcmpl")).unwrap_or(&self.context.id);
         let model = self.context.model.as_deref().or(model).unwrap_or_default();
@@ -147,13 +161,19 @@ impl StreamWriter {
                 answer.refused = true;
                 PartKind::Refusal
             }
-            Open::Reasoning => PartKind::Reasoning { signature: None },
-            Open::Redacted(data) => {
-                let block = |w: &mut Writer<'_>| {
+            Open::Reasoning => {
+                let block = answer.blocks;
+                answer.blocks += 1;
+                PartKind::Reasoning { block, signature: None }
+            }
+            Open::Redacted { data, .. } => {
+                let block = answer.blocks;
+                answer.blocks += 1;
+                let fill = |w: &mut Writer<'_>| {
                     w.key("type").string("redacted_thinking");
                     w.key("data").string(&data);
                 };
-                self.thinking_block(choice, out, block);
+                self.chunk(choice, out, |w| thinking_block(w, block, fill), None, None);
                 PartKind::Foreign
             }
             Open::ToolCall { call_id, name, kind } => {
@@ -180,7 +200,10 @@ impl StreamWriter {
                 self.audio(choice, &raw, out);
                 PartKind::Audio
             }
-            Open::Native { .. } => PartKind::Foreign,
+            Open::Native { native_type, .. } => {
+                self.losses.push_once(no_form(choice, "content", &native_type));
+                PartKind::Foreign
+            }
         };
         self.parts.push(OpenPart { number, choice, kind });
     }
@@ -191,7 +214,10 @@ impl StreamWriter {
         let (key, text) = match (&mut part.kind, delta) {
             (PartKind::Text { .. }, Delta::Text(text)) => ("content", text),
             (PartKind::Refusal, Delta::Text(text)) => ("refusal", text),
-            (PartKind::Reasoning { .. }, Delta::Text(text)) => ("reasoning_content", text),
+            (PartKind::Reasoning { block, .. }, Delta::Text(text)) => {
+                let block = *block;
+                return self.thoughts(choice, block, &text, out);
+            }
             (PartKind::Tool { index, kind, empty }, Delta::Arguments(more)) => {
                 let (index, kind) = (*index, *kind);
                 *empty &= more.is_empty();
@@ -203,7 +229,7 @@ impl StreamWriter {
             (PartKind::Text { citations, .. }, Delta::Citation(citation)) => {
                 return citations.push(*citation);
             }
-            (PartKind::Reasoning { signature }, Delta::Signature(proof)) => {
+            (PartKind::Reasoning { signature, .. }, Delta::Signature { proof, .. }) => {
                 return *signature = Some(proof.into_owned());
             }
             (PartKind::Audio, Delta::Native(raw)) => return self.audio(choice, &raw, out),
@@ -234,19 +260,19 @@ impl StreamWriter {
         let OpenPart { choice, kind, .. } = self.parts.remove(at);
         match kind {
             PartKind::Text { start, citations } => self.annotations(choice, start, citations, out),
-            PartKind::Reasoning { signature: Some(signature) } => {
-                let block = |w: &mut Writer<'_>| {
+            PartKind::Reasoning { block, signature: Some(signature) } => {
+                let fill = |w: &mut Writer<'_>| {
                     w.key("type").string("thinking");
                     w.key("thinking").string("");
                     w.key("signature").string(&signature);
                 };
-                self.thinking_block(choice, out, block);
+                self.chunk(choice, out, |w| thinking_block(w, block, fill), None, None);
             }
             // Clients parse the arguments of a call without any.
             PartKind::Tool { index, kind: ToolCallKind::Function, empty: true } => {
                 self.arguments(choice, index, ToolCallKind::Function, "{}", out);
             }
-            PartKind::Reasoning { signature: None }
+            PartKind::Reasoning { signature: None, .. }
             | PartKind::Refusal
             | PartKind::Tool { .. }
             | PartKind::Audio
@@ -265,9 +291,11 @@ impl StreamWriter {
 
     fn tell_usage(&mut self, out: &mut Vec<u8>) {
         let Some(usage) = self.usage.take().filter(|_| self.context.include_usage) else { return };
+        let from = out.len();
         self.head(out);
         out.extend_from_slice(b",\"choices\":[],\"usage\":");
         usage::write(&mut Writer::new(out), &usage);
+        one_line(out, from);
         out.extend_from_slice(b"}\n\n");
     }
 
@@ -287,7 +315,11 @@ impl StreamWriter {
     fn annotations(&mut self, choice: u32, start: u64, citations: Vec<Citation>, out: &mut Vec<u8>) {
         let Some(answer) = self.answers.iter_mut().find(|answer| answer.index == choice) else { return };
         let span = (start, answer.scalars);
+        let cited = citations.len();
         let placed: Vec<_> = citations.into_iter().filter_map(|c| Placed::new(c, span)).collect();
+        if placed.len() < cited {
+            self.losses.push_once(no_form(choice, "annotations", "this citation"));
+        }
         if placed.is_empty() {
             return;
         }
@@ -299,19 +331,21 @@ impl StreamWriter {
         self.chunk(choice, out, list, None, None);
     }
 
-    fn thinking_block(&mut self, choice: u32, out: &mut Vec<u8>, fill: impl FnOnce(&mut Writer<'_>)) {
-        let Some(answer) = self.answers.iter_mut().find(|answer| answer.index == choice) else { return };
-        let index = answer.blocks;
-        answer.blocks += 1;
-        let block = |w: &mut Writer<'_>| {
-            w.key("thinking_blocks").array(|w| {
-                w.object(|w| {
-                    w.key("index").u64(index);
-                    fill(w);
-                });
-            });
+    /// Thoughts go out twice: as `reasoning_content` for clients that show them, and in the block whose
+    /// signature will prove them, so that what a client collects by `index` is whole.
+    fn thoughts(&self, choice: u32, block: u64, text: &str, out: &mut Vec<u8>) {
+        if text.is_empty() {
+            return;
+        }
+        let fill = |w: &mut Writer<'_>| {
+            w.key("type").string("thinking");
+            w.key("thinking").string(text);
         };
-        self.chunk(choice, out, block, None, None);
+        let both = |w: &mut Writer<'_>| {
+            w.key("reasoning_content").string(text);
+            thinking_block(w, block, fill);
+        };
+        self.chunk(choice, out, both, None, None);
     }
 
     fn audio(&self, choice: u32, raw: &Json, out: &mut Vec<u8>) {
@@ -326,6 +360,7 @@ impl StreamWriter {
         logprobs: Option<&Json>,
         finish: Option<&str>,
     ) {
+        let from = out.len();
         self.head(out);
         out.extend_from_slice(b",\"choices\":[");
         let mut w = Writer::new(out);
@@ -338,11 +373,32 @@ impl StreamWriter {
                 None => w.key("finish_reason").null(),
             }
         });
+        one_line(out, from);
         out.extend_from_slice(b"]}\n\n");
     }
 
     fn head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
+    }
+}
+
+fn thinking_block(w: &mut Writer<'_>, index: u64, fill: impl FnOnce(&mut Writer<'_>)) {
+    w.key("thinking_blocks").array(|w| {
+        w.object(|w| {
+            w.key("index").u64(index);
+            fill(w);
+        });
+    });
+}
+
+/// The loss of something in `field` of an answer that this dialect cannot say.
+pub(super) fn no_form(choice: u32, field: &str, what: &str) -> Loss {
+    let what = if what.is_empty() { "this item" } else { what };
+    Loss {
+        path: format!("choices[{choice}].message.{field}").into(),
+        action: Action::Dropped,
+        class: Class::Behaviour,
+        reason: format!("no form for {what}").into(),
     }
 }
 

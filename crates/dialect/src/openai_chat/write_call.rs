@@ -2,10 +2,10 @@
 
 use super::turns::Planner;
 use super::{parameters, write_messages, write_tools};
-use crate::codec::{Target, Written};
+use crate::codec::{Target, Vendor, Written};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
-use crate::restore::Restore;
+use crate::restore::{self, Restore};
 use trunkline_core::{Call, Fault, FaultKind, Losses};
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
@@ -32,5 +32,10 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         write_tools::write(w, &tools, call, target, &mut names, losses);
         parameters::write(w, call, target, losses);
     });
-    Ok(Written { body, headers: Vec::new(), restore: Restore::new(names, false), fan_out: 1 })
+    let free_text = match target.vendor {
+        Vendor::Owner => Vec::new(),
+        Vendor::Compatible => restore::free_text(call, &mut names),
+    };
+    let restore = Restore::new(names, false, free_text);
+    Ok(Written { body, headers: Vec::new(), restore, fan_out: 1 })
 }

@@ -1,7 +1,7 @@
 //! A whole answer for a client.
 
 use super::citations::{Placed, scalars};
-use super::stream_write::{explained_refusal, tool_words};
+use super::stream_write::{explained_refusal, no_form, tool_words};
 use super::{OURS, finish, usage};
 use crate::codec::Context;
 use crate::json::Writer;
@@ -85,7 +85,6 @@ fn write_choice(w: &mut Writer<'_>, choice: &Choice, losses: &mut Losses) {
 
 fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
     let mut said = Said::default();
-    let path = |field: &str| format!("choices[{}].message.{field}", choice.index);
     for item in &choice.items {
         match &item.kind {
             ItemKind::Message(message) => {
@@ -93,7 +92,8 @@ fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
                     match &part.kind {
                         PartKind::Text { text, citations } => {
                             if !said.calls.is_empty() && !text.is_empty() {
-                                losses.degraded(path("content"), "text after a tool call moves before it");
+                                let path = format!("choices[{}].message.content", choice.index);
+                                losses.degraded(path, "text after a tool call moves before it");
                             }
                             let start = scalars(&said.text);
                             said.text.push_str(text);
@@ -101,7 +101,9 @@ fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
                             for citation in citations {
                                 match Placed::new(citation.clone(), span) {
                                     Some(placed) => said.annotations.push(placed),
-                                    None => losses.dropped(path("annotations"), "no form for this citation"),
+                                    None => {
+                                        losses.push(no_form(choice.index, "annotations", "this citation"))
+                                    }
                                 }
                             }
                         }
@@ -118,7 +120,7 @@ fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
                         | PartKind::CodeResult { .. }
                         | PartKind::Json(_)
                         | PartKind::Unknown { .. } => {
-                            losses.dropped(path("content"), "no form for this part");
+                            losses.push(no_form(choice.index, "content", "this part"));
                         }
                     }
                 }
@@ -129,10 +131,10 @@ fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
                 said.audio = Some(&tool.raw);
             }
             ItemKind::ServerTool(tool) => {
-                losses.dropped(path("content"), format!("no form for {}", tool.native_type));
+                losses.push(no_form(choice.index, "content", &tool.native_type));
             }
             ItemKind::ToolResult(_) | ItemKind::Reference(_) | ItemKind::Unknown { .. } => {
-                losses.dropped(path("content"), "no form for this item");
+                losses.push(no_form(choice.index, "content", ""));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{json, refuse};
 use crate::endpoint::{ENDPOINTS, dialect_of_path};
 use crate::shared::Shared;
-use crate::walk::plan::explain as explain_plan;
+use crate::walk::plan::{Explanation, Request, explain as explain_plan};
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, FaultKind};
-use trunkline_dialect::scan::Scan;
+use trunkline_dialect::scan::{Scan, ScanError};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
@@ -36,18 +36,30 @@ pub(super) async fn explain(
     }
 }
 
-fn explained(shared: &Shared, path: &str, body: &[u8]) -> Result<crate::walk::plan::Explanation, Fault> {
-    let dialect = dialect_named(path)?;
-    let snapshot = shared.fleet.snapshot();
-    let mut scan = Scan::new(snapshot.config.limits.json_depth);
-    let invalid =
-        |error: trunkline_dialect::scan::ScanError| Fault::new(FaultKind::InvalidRequest, error.to_string());
+fn explained(shared: &Shared, endpoint: &str, body: &[u8]) -> Result<Explanation, Fault> {
+    let depth = shared.fleet.snapshot().config.limits.json_depth;
+    explain_plan(&shared.fleet, &request_of(endpoint, None, body, depth)?)
+}
+
+/// What a request body sent to `endpoint` asks for; `model` wins over the body's.
+///
+/// # Errors
+/// 400 when the body or the endpoint's name is none, or no model is named.
+pub(crate) fn request_of(
+    endpoint: &str,
+    model: Option<String>,
+    body: &[u8],
+    depth: usize,
+) -> Result<Request, Fault> {
+    let dialect = dialect_named(endpoint)?;
+    let mut scan = Scan::new(depth);
+    let invalid = |error: ScanError| Fault::new(FaultKind::InvalidRequest, error.to_string());
     scan.push(body).map_err(invalid)?;
     let scanned = scan.finish().map_err(invalid)?;
-    let Some((model, _)) = scanned.model else {
+    let Some(model) = model.or(scanned.model.map(|(model, _)| model)) else {
         return Err(Fault::new(FaultKind::InvalidRequest, "`model` is missing").at("model"));
     };
-    explain_plan(&snapshot, &model, dialect)
+    Ok(Request { model, dialect, stream: scanned.stream })
 }
 
 /// The dialect of an endpoint, by path or name.

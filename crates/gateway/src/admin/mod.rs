@@ -1,6 +1,6 @@
 //! Everything that is not inference: health, metrics, model lists, the workers' REST surface, explain.
 
-mod explain;
+pub(crate) mod explain;
 mod health;
 mod models;
 mod workers;

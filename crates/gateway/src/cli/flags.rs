@@ -150,7 +150,7 @@ pub struct Flags {
 /// What `trunkline demo` takes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DemoFlags {
-    /// Send one request of each kind, print the answers, and stop.
+    /// Play the scenes and stop; fails when one did not go as it should.
     #[arg(long)]
     pub once: bool,
     /// Port to bind; 0 picks a free one [default: 30000].
@@ -161,15 +161,21 @@ pub struct DemoFlags {
 /// What `trunkline explain` takes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ExplainFlags {
-    /// The model a client would ask for.
-    #[arg(long)]
-    pub model: String,
+    /// The model a client would ask for; wins over the body's.
+    #[arg(long, required_unless_present = "body")]
+    pub model: Option<String>,
     /// As a stream.
     #[arg(long)]
     pub stream: bool,
-    /// File with a request body to take the rest from.
+    /// File with a request body to take the rest from; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub body: Option<PathBuf>,
+    /// Where the request would be sent: chat, completions, embeddings, responses or messages.
+    #[arg(long, default_value = "chat")]
+    pub endpoint: String,
+    /// As JSON, the way POST /admin/v1/explain answers.
+    #[arg(long)]
+    pub json: bool,
     /// The configuration to explain.
     #[command(flatten)]
     pub flags: Flags,

@@ -247,9 +247,11 @@ fn other_subcommands() {
     else {
         panic!("explain is not read");
     };
-    assert_eq!((explain.model.as_str(), explain.stream), ("m", true));
+    assert_eq!((explain.model.as_deref(), explain.stream), (Some("m"), true));
     assert_eq!(explain.body.as_deref(), Some("b.json".as_ref()));
     assert_eq!(explain.flags.worker_urls, ["http://a"]);
+    assert_eq!((explain.endpoint.as_str(), explain.json), ("chat", false));
+    assert!(matches!(read("trunkline explain --body -"), Ok(Command::Explain(_))), "a body names its model");
 }
 
 #[test]

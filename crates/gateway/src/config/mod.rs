@@ -34,6 +34,15 @@ pub struct Sources {
     pub flags: Flags,
 }
 
+impl Sources {
+    /// The configuration file, when one is named.
+    #[must_use]
+    pub fn named_file(&self) -> Option<PathBuf> {
+        let variable = self.env.get("TRUNKLINE_CONFIG").filter(|name| !name.is_empty());
+        self.file.clone().or_else(|| self.flags.config.clone()).or_else(|| variable.map(PathBuf::from))
+    }
+}
+
 /// Environment variables that hold a provider's key, and the provider.
 pub(crate) const KEY_VARIABLES: [(&str, &str); 4] = [
     ("OPENAI_API_KEY", "openai"),
@@ -48,9 +57,7 @@ pub(crate) const KEY_VARIABLES: [(&str, &str); 4] = [
 /// The file cannot be read, or anything in it, the environment or the flags is wrong; then all that is
 /// wrong is listed.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let named = sources.env.get("TRUNKLINE_CONFIG").filter(|name| !name.is_empty());
-    let file =
-        sources.file.clone().or_else(|| sources.flags.config.clone()).or_else(|| named.map(PathBuf::from));
+    let file = sources.named_file();
     let mut problems = Vec::new();
     let (mut config, document) = match &file {
         None => (Config::default(), None),

@@ -234,8 +234,7 @@ impl Fleet {
         self.lock().tasks.drain().for_each(|(_, task)| task.abort());
     }
 
-    /// Begins to watch a worker that is published already: its task runs on another thread at once, and
-    /// ends when it finds nobody to watch.
+    /// To be called after the worker was published: its task, on another thread, looks there for it.
     fn watch(self: &Arc<Self>, state: &mut State, id: &WorkerId) {
         state.stop_watching(id);
         let task = self.control.spawn(watch::watch(Arc::clone(self), id.clone()));
@@ -327,4 +326,47 @@ fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
 fn check(spec: &WorkerSpec) -> Result<(), FleetError> {
     let problems: Vec<String> = spec.validate().iter().map(|p| format!("{} {}", p.path, p.message)).collect();
     if problems.is_empty() { Ok(()) } else { Err(FleetError::Invalid(problems.join("; "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelCard;
+    use std::time::Duration;
+    use trunkline_upstream::{ConnectionCounts, Connector, ConnectorSettings, PoolSettings};
+
+    fn fleet(config: Config) -> Arc<Fleet> {
+        let connector = Arc::new(Connector::new(ConnectorSettings {
+            timeout: Duration::from_secs(1),
+            ca_certs: Vec::new(),
+            http2_prior_knowledge: false,
+        }));
+        let settings = PoolSettings { idle: 1, idle_timeout: Duration::from_secs(1) };
+        let pool = Pool::new(connector, settings, Arc::new(ConnectionCounts::default()));
+        let metrics = Arc::new(Metrics::new(&config.metrics.duration_buckets).unwrap());
+        Fleet::new(Arc::new(config), metrics, Handle::current(), pool)
+    }
+
+    /// Workers are watched by other threads than those that register them.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn every_worker_is_got_to_know_whoever_is_faster() {
+        let mut config = Config { igw: true, ..Config::default() };
+        config.health.enabled = false;
+        let fleet = fleet(config);
+        let workers: Vec<_> = (0..300)
+            .map(|n| {
+                let models = vec![ModelCard::Name("m".to_owned())];
+                fleet.add(WorkerSpec { models, ..WorkerSpec::new(format!("http://127.0.0.1:{}", 1000 + n)) })
+            })
+            .map(Result::unwrap)
+            .collect();
+        let all_ready = async {
+            while workers.iter().any(|worker| worker.load.health() != Health::Ready) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let known = tokio::time::timeout(Duration::from_secs(10), all_ready).await;
+        let pending = workers.iter().filter(|worker| worker.load.health() == Health::Pending).count();
+        assert!(known.is_ok(), "{pending} workers are still pending");
+    }
 }

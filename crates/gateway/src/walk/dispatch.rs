@@ -397,14 +397,18 @@ async fn translate(
         let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
         let mut out = Vec::new();
         unfold(&reply, |event| writer.write(event, &mut out));
+        ledger.lost_more(writer.losses(), dialect.name());
         return Ok(Answered {
             status: StatusCode::OK,
             headers: stream_headers(headers),
             content: Content::Whole(out.into()),
         });
     }
+    let mut more = Losses::default();
+    let out = write_reply(dialect, &reply, &context, &mut more).map_err(refused)?;
+    ledger.lost_more(&more, dialect.name());
     let mut losses = losses;
-    let out = write_reply(dialect, &reply, &context, &mut losses).map_err(refused)?;
+    more.into_iter().for_each(|loss| losses.push(loss));
     if let Some(warnings) = warnings(&losses) {
         headers.insert(WARNINGS, warnings);
     }

@@ -2,7 +2,8 @@
 
 use super::read::Question;
 use super::settle::Ledger;
-use crate::snapshot::{Lane, ModelEntry, Passage, Snapshot, passage};
+use crate::fleet::Fleet;
+use crate::snapshot::{Lane, Passage, passage};
 use serde::Serialize;
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, FaultKind, Health, Model};
@@ -37,15 +38,14 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let model = if resolved == asked.as_str() { asked.clone() } else { Model::new(resolved) };
     ledger.planned(&model, &lane);
     if !lane.candidates.iter().any(|candidate| candidate.load.health() == Health::Ready) {
-        return Err(nobody_ready(entry));
+        return Err(nobody_ready(&entry.name, entry.workers.len()));
     }
     Ok(Plan { question, asked, model, lane })
 }
 
-/// The fault when no worker of a model is ready.
-pub(crate) fn nobody_ready(entry: &ModelEntry) -> Fault {
-    let count = entry.workers.len();
-    let message = format!("none of the {count} workers of model `{}` is ready; see GET /workers", entry.name);
+/// The fault when none of a model's `count` workers is ready.
+pub(crate) fn nobody_ready(model: &str, count: usize) -> Fault {
+    let message = format!("none of the {count} workers of model `{model}` is ready; see GET /workers");
     let mut fault = Fault::new(FaultKind::Unavailable, message).code("no_available_workers");
     fault.retry_after = Some(std::time::Duration::from_secs(1));
     fault
@@ -60,6 +60,8 @@ pub struct Explanation {
     pub model: String,
     /// What the client speaks.
     pub dialect: &'static str,
+    /// Whether the answer would be streamed.
+    pub stream: bool,
     /// How one of the candidates is picked.
     pub policy: &'static str,
     /// Every worker of the model.
@@ -88,16 +90,33 @@ pub struct Considered {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filtered: Option<String>,
+    /// What went wrong with it last, where it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// What the policy thinks of it; lower is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
 }
 
-/// Explains a request for `asked` in `dialect`, through the very code that routes.
+/// What there is to explain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The model asked for.
+    pub model: String,
+    /// What the client speaks.
+    pub dialect: Dialect,
+    /// Whether the answer would be streamed.
+    pub stream: bool,
+}
+
+/// Explains a request, through the very code that routes.
 ///
 /// # Errors
 /// As [`plan`], except that workers which are not ready are shown rather than refused.
-pub fn explain(snapshot: &Snapshot, asked: &str, dialect: Dialect) -> Result<Explanation, Fault> {
+pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
+    let Request { model: asked, dialect, stream } = request;
+    let dialect = *dialect;
+    let snapshot = fleet.snapshot();
     let model = snapshot.resolve(asked);
     let entry = snapshot.model(model)?;
     let lane = entry.lane(dialect)?;
@@ -127,13 +146,15 @@ pub fn explain(snapshot: &Snapshot, asked: &str, dialect: Dialect) -> Result<Exp
             },
             eligible: filtered.is_none(),
             filtered,
+            trouble: fleet.trouble(&worker.id).filter(|_| worker.load.health() != Health::Ready),
             score,
         }
     };
     Ok(Explanation {
-        asked: asked.to_owned(),
+        asked: asked.clone(),
         model: model.to_owned(),
         dialect: dialect.name(),
+        stream: *stream,
         policy: lane.policy.name(),
         candidates: entry.workers.iter().map(considered).collect(),
         choice,

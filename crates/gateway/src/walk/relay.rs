@@ -297,6 +297,7 @@ impl Translate {
                 return Poll::Ready(Step::Failed(fault));
             }
             if self.merge.is_over() {
+                ledger.lost_more(self.writer.losses(), ledger.endpoint.dialect.name());
                 return Poll::Ready(Step::End);
             }
             let mut progressed = false;

@@ -135,7 +135,13 @@ impl Ledger {
 
     /// Things were lost in translation.
     pub(crate) fn lost(&mut self, losses: &Losses, target: &'static str) {
-        self.losses = u32::try_from(losses.len()).unwrap_or(u32::MAX);
+        self.losses = 0;
+        self.lost_more(losses, target);
+    }
+
+    /// More was lost: the answer held what the client's dialect cannot say.
+    pub(crate) fn lost_more(&mut self, losses: &Losses, target: &'static str) {
+        self.losses = self.losses.saturating_add(u32::try_from(losses.len()).unwrap_or(u32::MAX));
         for loss in losses.iter() {
             let parameter = known_parameter(&loss.path);
             let counter = &self.local.shared.metrics.losses;

@@ -65,6 +65,8 @@ fn c72_a_foreign_answer_takes_anthropics_shape() {
     }));
     let (body, losses) = written(&reply, &context());
     assert_eq!((&body["id"], &body["model"]), (&json!("msg_req7f3"), &json!("qwen3")));
+    let (own, _) = written(&reply, &Context { id: "msg_7f3".into(), ..context() });
+    assert_eq!(own["id"], "msg_7f3", "an id of our own making has its form already");
     assert_eq!(body["content"][1]["input"], json!({"n": 1.0}));
     assert!(
         body["content"][1]["id"].as_str().unwrap().chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

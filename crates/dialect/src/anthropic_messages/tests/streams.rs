@@ -306,10 +306,14 @@ fn c86_interleaved_calls_never_overlap() {
 
 #[test]
 fn c87_thoughts_are_signed_and_closed_before_text() {
+    let signed = |proof: &'static str| Delta::Signature {
+        proof: proof.into(),
+        stamp: Some(Dialect::AnthropicMessages),
+    };
     let sealed = |pieces: &[&'static str], signature: Option<&'static str>| {
         let mut events = vec![start(), open(0, Open::Reasoning)];
         events.extend(pieces.iter().map(|piece| text(0, piece)));
-        events.extend(signature.map(|s| Event::Delta { part: 0, delta: Delta::Signature(s.into()) }));
+        events.extend(signature.map(|s| Event::Delta { part: 0, delta: signed(s) }));
         events.extend([open(1, Open::Text), text(1, "so"), close(0), Event::End]);
         write(context(), events)
     };

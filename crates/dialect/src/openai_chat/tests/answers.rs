@@ -267,6 +267,7 @@ fn whole_answers_of_upstreams() {
                 Item::new(ItemKind::Reasoning(ReasoningItem {
                     text: vec!["b".into()],
                     signature: Some("s".into()),
+                    stamp: Some(Dialect::OpenaiChat),
                     ..ReasoningItem::default()
                 })),
             ],

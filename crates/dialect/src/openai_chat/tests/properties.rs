@@ -196,7 +196,7 @@ fn owned(event: Event<'_>) -> Event<'static> {
                 Open::Text => Open::Text,
                 Open::Refusal => Open::Refusal,
                 Open::Reasoning => Open::Reasoning,
-                Open::Redacted(data) => Open::Redacted(own(data)),
+                Open::Redacted { data, stamp } => Open::Redacted { data: own(data), stamp },
                 Open::ToolCall { call_id, name, kind } => {
                     Open::ToolCall { call_id: own(call_id), name: own(name), kind }
                 }
@@ -210,7 +210,7 @@ fn owned(event: Event<'_>) -> Event<'static> {
             let delta = match delta {
                 Delta::Text(text) => Delta::Text(own(text)),
                 Delta::Arguments(text) => Delta::Arguments(own(text)),
-                Delta::Signature(text) => Delta::Signature(own(text)),
+                Delta::Signature { proof, stamp } => Delta::Signature { proof: own(proof), stamp },
                 Delta::Citation(citation) => Delta::Citation(citation),
                 Delta::Native(raw) => Delta::Native(raw),
             };

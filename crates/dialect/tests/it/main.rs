@@ -1,0 +1,20 @@
+//! The codecs against each other: what a client of one dialect says reaches an upstream of another, and
+//! its answer comes back, case by case and as laws. Everything here goes through the public door that
+//! the gateway uses.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod chain;
+mod corpus;
+mod errors;
+mod laws;
+mod mutation;
+mod replies;
+mod requests;
+mod streams;
+mod thinking;
+mod tools;

@@ -1,0 +1,343 @@
+//! HTTP/1.1 answers without sockets: where a head ends and what it says, and which bytes behind it are
+//! the body (RFC 9112, sections 4 to 6).
+//!
+//! Sans-IO, so that one property stands for every network: however the bytes are cut, the same head,
+//! body and errors come out.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
+
+/// Most header fields of an answer.
+const MOST_HEADERS: usize = 128;
+/// Longest head.
+pub(crate) const LONGEST_HEAD: usize = 256 << 10;
+/// Longest chunk-size line or trailer section; real ones have a few bytes.
+const LONGEST_LINE: usize = 16 << 10;
+
+/// What came is not an HTTP/1.1 answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotHttp(&'static str);
+
+/// The head of an answer, read.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) parts: response::Parts,
+    pub(crate) body: Body,
+    /// Whether the connection can serve again afterwards.
+    pub(crate) keep_alive: bool,
+}
+
+/// Reads the head at the start of `bytes`, if it is there whole: the head and its length. Interim answers
+/// (1xx) are skipped.
+pub(crate) fn read_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, NotHttp> {
+    let mut skipped = 0;
+    loop {
+        let rest = bytes.get(skipped..).unwrap_or_default();
+        let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut parsed = httparse::Response::new(&mut fields);
+        let length = match parsed.parse(rest) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) if rest.len() > LONGEST_HEAD => {
+                return Err(NotHttp("the answer's head is too long"));
+            }
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => {
+                return Err(NotHttp("the answer has too many header fields"));
+            }
+            Err(_) => return Err(NotHttp("the answer's head is malformed")),
+        };
+        let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
+        let status = status.ok_or(NotHttp("the answer has no valid status"))?;
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            skipped += length;
+            continue;
+        }
+        let is_11 = parsed.version == Some(1);
+        let headers = headers(rest.get(..length).unwrap_or_default(), parsed.headers)?;
+        let (body, length_is_sound) = body_of(status, &headers)?;
+        let keep_alive = length_is_sound && body != Body::UntilClose && persists(is_11, &headers);
+        let mut response = http::Response::new(());
+        *response.status_mut() = status;
+        *response.version_mut() = if is_11 { Version::HTTP_11 } else { Version::HTTP_10 };
+        *response.headers_mut() = headers;
+        let (parts, ()) = response.into_parts();
+        return Ok(Some((Head { parts, body, keep_alive }, skipped + length)));
+    }
+}
+
+/// Values share one copy of the head's bytes.
+fn headers(head: &[u8], fields: &[httparse::Header<'_>]) -> Result<HeaderMap, NotHttp> {
+    let shared = Bytes::copy_from_slice(head);
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| NotHttp("a header's name is malformed"))?;
+        let from = field.value.as_ptr().addr().saturating_sub(head.as_ptr().addr());
+        let value = shared.slice(from..from + field.value.len());
+        let value =
+            HeaderValue::from_maybe_shared(value).map_err(|_| NotHttp("a header's value is malformed"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// How the body ends, and whether that was said soundly.
+fn body_of(status: StatusCode, headers: &HeaderMap) -> Result<(Body, bool), NotHttp> {
+    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED || status.is_informational() {
+        return Ok((Body::Over, status != StatusCode::SWITCHING_PROTOCOLS));
+    }
+    if let Some(codings) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
+        let last = codings.to_str().ok().and_then(|list| list.rsplit(',').next()).unwrap_or_default().trim();
+        if last.eq_ignore_ascii_case("chunked") {
+            // Both framings at once may be an attempt to smuggle: believed, but the connection is not reused.
+            return Ok((Body::Size { value: 0, digits: 0, line: 0 }, !headers.contains_key(CONTENT_LENGTH)));
+        }
+        return Ok((Body::UntilClose, false));
+    }
+    let mut length: Option<u64> = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        for part in value.to_str().unwrap_or("-").split(',') {
+            let this =
+                part.trim().parse().map_err(|_| NotHttp("the answer's content-length is malformed"))?;
+            if length.is_some_and(|length| length != this) {
+                return Err(NotHttp("the answer has two content-lengths"));
+            }
+            length = Some(this);
+        }
+    }
+    Ok(match length {
+        Some(0) => (Body::Over, true),
+        Some(left) => (Body::Length { left }, true),
+        None => (Body::UntilClose, false),
+    })
+}
+
+fn persists(is_11: bool, headers: &HeaderMap) -> bool {
+    let says = |token: &str| {
+        let lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        lists.flat_map(|list| list.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+    };
+    if is_11 { !says("close") } else { says("keep-alive") }
+}
+
+/// Where in a body we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// This many bytes are left.
+    Length { left: u64 },
+    /// Everything up to the end of the connection.
+    UntilClose,
+    /// In a chunk-size line.
+    Size { value: u64, digits: u8, line: usize },
+    /// In its extensions, or at its CR.
+    SizeEnd { value: u64, line: usize },
+    /// In a chunk's data.
+    Data { left: u64 },
+    /// In the CR LF behind it.
+    DataEnd { seen_cr: bool },
+    /// In the trailers: bytes seen of this line, and of all of them.
+    Trailer { in_line: usize, all: usize },
+    /// Complete.
+    Over,
+}
+
+impl Body {
+    /// Takes `input` and hands its payload to `out`, slice by slice; how much of it belongs to this body.
+    pub(crate) fn read<'i>(
+        &mut self,
+        input: &'i [u8],
+        mut out: impl FnMut(&'i [u8]),
+    ) -> Result<usize, NotHttp> {
+        let mut at = 0;
+        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+            match self {
+                Self::Over => break,
+                Self::UntilClose => {
+                    out(rest);
+                    at = input.len();
+                }
+                Self::Length { left } | Self::Data { left } => {
+                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    out(rest.get(..take).unwrap_or_default());
+                    at += take;
+                    *left -= take as u64;
+                    if *left == 0 {
+                        *self = if matches!(self, Self::Data { .. }) {
+                            Self::DataEnd { seen_cr: false }
+                        } else {
+                            Self::Over
+                        };
+                    }
+                }
+                Self::Size { .. } | Self::SizeEnd { .. } | Self::DataEnd { .. } | Self::Trailer { .. } => {
+                    let Some(byte) = rest.first() else { break };
+                    *self = self.step(*byte)?;
+                    at += 1;
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// The connection ended here. `true` when that is a proper end.
+    pub(crate) fn may_end(self) -> bool {
+        matches!(self, Self::UntilClose | Self::Over)
+    }
+
+    fn step(self, byte: u8) -> Result<Self, NotHttp> {
+        Ok(match (self, byte) {
+            (Self::Size { line, .. } | Self::SizeEnd { line, .. }, _) if line >= LONGEST_LINE => {
+                return Err(NotHttp("a chunk-size line is too long"));
+            }
+            (Self::Size { value, digits, line }, _) if byte.is_ascii_hexdigit() => {
+                if digits >= 16 {
+                    return Err(NotHttp("a chunk is too large"));
+                }
+                let digit = match byte {
+                    b'0'..=b'9' => byte - b'0',
+                    _ => (byte | 0x20) - b'a' + 10,
+                };
+                Self::Size { value: value << 4 | u64::from(digit), digits: digits + 1, line: line + 1 }
+            }
+            (Self::Size { digits: 0, .. }, _) => return Err(NotHttp("a chunk has no size")),
+            (Self::Size { value, .. } | Self::SizeEnd { value, .. }, b'\n') => match value {
+                0 => Self::Trailer { in_line: 0, all: 0 },
+                left => Self::Data { left },
+            },
+            (Self::Size { value, line, .. }, b';' | b'\r' | b' ' | b'\t') => {
+                Self::SizeEnd { value, line: line + 1 }
+            }
+            (Self::Size { .. }, _) => return Err(NotHttp("a chunk's size is malformed")),
+            (Self::SizeEnd { value, line }, _) => Self::SizeEnd { value, line: line + 1 },
+            (Self::DataEnd { seen_cr: false }, b'\r') => Self::DataEnd { seen_cr: true },
+            (Self::DataEnd { .. }, b'\n') => Self::Size { value: 0, digits: 0, line: 0 },
+            (Self::DataEnd { .. }, _) => return Err(NotHttp("a chunk is longer than its size")),
+            (Self::Trailer { all, .. }, _) if all >= LONGEST_LINE => {
+                return Err(NotHttp("the trailers are too long"));
+            }
+            (Self::Trailer { in_line: 0, .. }, b'\n') => Self::Over,
+            (Self::Trailer { all, .. }, b'\n') => Self::Trailer { in_line: 0, all: all + 1 },
+            // A bare CR before the LF does not make a line non-empty.
+            (Self::Trailer { in_line, all }, b'\r') => Self::Trailer { in_line, all: all + 1 },
+            (Self::Trailer { in_line, all }, _) => Self::Trailer { in_line: in_line + 1, all: all + 1 },
+            (same @ (Self::Length { .. } | Self::UntilClose | Self::Data { .. } | Self::Over), _) => same,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNKED: Body = Body::Size { value: 0, digits: 0, line: 0 };
+
+    fn read(mut body: Body, chunks: &[&[u8]]) -> (String, Result<(), NotHttp>, Body) {
+        let mut out = Vec::new();
+        let result = chunks
+            .iter()
+            .try_for_each(|chunk| body.read(chunk, |data| out.extend_from_slice(data)).map(drop));
+        (String::from_utf8_lossy(&out).into_owned(), result, body)
+    }
+
+    #[test]
+    fn bodies() {
+        for (what, body, bytes, want, ends) in [
+            ("length", Body::Length { left: 3 }, "abcdef", Ok("abc"), true),
+            ("short", Body::Length { left: 9 }, "abc", Ok("abc"), false),
+            ("until close", Body::UntilClose, "abc", Ok("abc"), true),
+            ("chunks", CHUNKED, "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", Ok("abcde"), true),
+            ("bare line feeds", CHUNKED, "3\nabc\n0\n\n", Ok("abc"), true),
+            ("trailers", CHUNKED, "1\r\na\r\n0\r\nx: y\r\nz: w\r\n\r\nrest", Ok("a"), true),
+            ("upper case size", CHUNKED, "A\r\n0123456789\r\n0\r\n\r\n", Ok("0123456789"), true),
+            ("cut in a chunk", CHUNKED, "5\r\nabc", Ok("abc"), false),
+            ("cut before the end", CHUNKED, "3\r\nabc\r\n", Ok("abc"), false),
+            ("no size", CHUNKED, "\r\nabc", Err("a chunk has no size"), false),
+            ("garbage size", CHUNKED, "3x\r\nabc", Err("a chunk's size is malformed"), false),
+            ("too long a chunk", CHUNKED, "3\r\nabcd\r\n", Err("a chunk is longer than its size"), false),
+            ("absurd size", CHUNKED, "11111111111111111\r\n", Err("a chunk is too large"), false),
+        ] {
+            let whole = read(body, &[bytes.as_bytes()]);
+            match want {
+                Ok(text) => {
+                    assert_eq!((whole.0.as_str(), whole.1, whole.2.may_end()), (text, Ok(()), ends), "{what}")
+                }
+                Err(error) => assert_eq!(whole.1, Err(NotHttp(error)), "{what}"),
+            }
+            for cut in 0..bytes.len() {
+                let (a, b) = bytes.as_bytes().split_at(cut);
+                assert_eq!(read(body, &[a, b]), whole, "{what}, cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn heads() {
+        for (what, head, want) in [
+            (
+                "plain",
+                "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n",
+                Ok((200, Body::Length { left: 3 }, true)),
+            ),
+            (
+                "chunked",
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, Chunked\r\n\r\n",
+                Ok((200, CHUNKED, true)),
+            ),
+            (
+                "close",
+                "HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 0\r\n\r\n",
+                Ok((200, Body::Over, false)),
+            ),
+            ("no length", "HTTP/1.1 200 OK\r\n\r\n", Ok((200, Body::UntilClose, false))),
+            (
+                "old",
+                "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n",
+                Ok((200, Body::Length { left: 1 }, false)),
+            ),
+            (
+                "interim",
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+                Ok((204, Body::Over, true)),
+            ),
+            (
+                "both framings",
+                "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+                Ok((200, CHUNKED, false)),
+            ),
+            (
+                "two lengths",
+                "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+                Err("the answer has two content-lengths"),
+            ),
+            (
+                "bad length",
+                "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+                Err("the answer's content-length is malformed"),
+            ),
+            ("not http", "SSH-2.0-OpenSSH\r\n\r\n", Err("the answer's head is malformed")),
+        ] {
+            let got = read_head(head.as_bytes()).map(|found| {
+                let (head, length) = found.unwrap();
+                (head.parts.status.as_u16(), head.body, head.keep_alive, length)
+            });
+            assert_eq!(got, want.map(|(s, b, k)| (s, b, k, head.len())).map_err(NotHttp), "{what}");
+            if want.is_ok() {
+                for cut in 0..head.len() {
+                    assert!(read_head(&head.as_bytes()[..cut]).unwrap().is_none(), "{what}, cut at {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn header_values_are_the_answers_own() {
+        let (head, _) =
+            read_head(b"HTTP/1.1 200 OK\r\nX-One:  a b \r\nset-cookie: 1\r\nset-cookie: 2\r\n\r\n")
+                .unwrap()
+                .unwrap();
+        assert_eq!(head.parts.headers["x-one"], "a b");
+        assert_eq!(head.parts.headers.get_all("set-cookie").iter().count(), 2);
+    }
+}

@@ -1,0 +1,338 @@
+//! One HTTP/1.1 connection to an upstream.
+//!
+//! Nobody drives it but the reader of its answer, on the reader's own task: a client that stops reading
+//! holds back the upstream, dropping the answer closes the socket, and there is neither a task nor a
+//! channel per stream. It keeps no buffer while it waits: bytes are read into the thread's scratch space
+//! and handed on in a piece of their own size. (hyper's client needs a driver with channels and holds
+//! some 28 KiB per open stream; see `docs/adr/0002-own-http1-client.md`.)
+
+use crate::UpstreamError;
+use crate::connect::Socket;
+use crate::framing::{Body, Head, LONGEST_HEAD, NotHttp, read_head};
+use crate::pool::{Counted, Pool};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, response};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use trunkline_dialect::rope::Rope;
+
+/// An idle connection, or one in an exchange.
+#[derive(Debug)]
+pub(crate) struct Http1 {
+    socket: Socket,
+    /// Whether it has served before, so that the other side may have closed it as idle.
+    pub(crate) served: bool,
+    _counted: Counted,
+}
+
+/// The body of an answer being read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// Taken when it has gone back to the pool or away.
+    line: Option<Http1>,
+    body: Body,
+    keep_alive: bool,
+    /// What came together with the head.
+    first: Bytes,
+    pool: Arc<Pool>,
+    shelf: u64,
+}
+
+thread_local! {
+    /// Where answers are read into before they are handed on: at most this much at once, so that one fast
+    /// upstream does not keep its core.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 << 10].into_boxed_slice());
+}
+
+/// Space to read into, for as long as one poll takes. Not to be nested.
+fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| read(scratch))
+}
+
+/// Most pieces of a request written at once.
+const TOGETHER: usize = 16;
+
+impl Http1 {
+    pub(crate) const fn new(socket: Socket, counted: Counted) -> Self {
+        Self { socket, served: false, _counted: counted }
+    }
+
+    /// Whether an idle connection is still good: it has neither been closed nor said anything unasked.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        Pin::new(&mut self.socket)
+            .poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer)
+            .is_pending()
+    }
+
+    /// Sends a request and reads the head of its answer.
+    pub(crate) async fn send(
+        mut self,
+        head: Vec<u8>,
+        body: &Rope,
+        pool: &Arc<Pool>,
+        shelf: u64,
+    ) -> Result<(response::Parts, Reading), UpstreamError> {
+        let reused = std::mem::replace(&mut self.served, true);
+        let mut outgoing = Outgoing::new(head, body);
+        let mut incoming: Vec<u8> = Vec::new();
+        let (head, first) = poll_fn(|cx| {
+            // An upstream may answer before it has read everything, to refuse the rest.
+            let sent = outgoing.poll_write(&mut self.socket, cx);
+            if let Poll::Ready(Err(_)) = sent {
+                // It may have said why before it closed.
+                outgoing.give_up();
+            }
+            self.poll_head(&mut incoming, cx).map_err(|error| match error {
+                HeadError::Closed => UpstreamError::Closed { reused },
+                HeadError::NotHttp(why) => UpstreamError::Protocol(why),
+            })
+        })
+        .await?;
+        let Head { parts, body, keep_alive } = head;
+        let keep_alive = keep_alive && outgoing.is_done();
+        let mut reading =
+            Reading { line: Some(self), body, keep_alive, first, pool: Arc::clone(pool), shelf };
+        if reading.body == Body::Over {
+            reading.put_back();
+        }
+        Ok((parts, reading))
+    }
+
+    fn poll_head(
+        &mut self,
+        incoming: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Head, Bytes), HeadError>> {
+        loop {
+            let read = with_scratch(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))
+                    .map_err(|_| HeadError::Closed)?;
+                let bytes = buffer.filled();
+                if bytes.is_empty() {
+                    return Poll::Ready(Err(HeadError::Closed));
+                }
+                // Heads nearly always arrive whole; then nothing is kept.
+                let found = if incoming.is_empty() {
+                    read_head(bytes).map_err(HeadError::NotHttp)?
+                } else {
+                    incoming.extend_from_slice(bytes);
+                    read_head(incoming).map_err(HeadError::NotHttp)?
+                };
+                let all: &[u8] = if incoming.is_empty() { bytes } else { incoming };
+                Poll::Ready(Ok(match found {
+                    Some((mut head, length)) => {
+                        let rest = all.get(length..).unwrap_or_default();
+                        let (first, _) = payload(&mut head, rest).map_err(HeadError::NotHttp)?;
+                        Some((head, first))
+                    }
+                    None => {
+                        if incoming.is_empty() {
+                            incoming.extend_from_slice(bytes);
+                        }
+                        None
+                    }
+                }))
+            });
+            match ready!(read)? {
+                Some(found) => return Poll::Ready(Ok(found)),
+                None if incoming.len() > LONGEST_HEAD + (64 << 10) => {
+                    return Poll::Ready(Err(HeadError::Closed));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+enum HeadError {
+    Closed,
+    NotHttp(NotHttp),
+}
+
+/// The payload in the bytes behind a head. Bytes behind the body's end mean that the connection is out of
+/// step and cannot serve again.
+fn payload(head: &mut Head, rest: &[u8]) -> Result<(Bytes, usize), NotHttp> {
+    let mut pieces: SmallVec<[&[u8]; 4]> = SmallVec::new();
+    let used = head.body.read(rest, |data| pieces.push(data))?;
+    if used < rest.len() {
+        head.keep_alive = false;
+    }
+    Ok((gather(&pieces), used))
+}
+
+fn gather(pieces: &[&[u8]]) -> Bytes {
+    match pieces {
+        [] => Bytes::new(),
+        [only] => Bytes::copy_from_slice(only),
+        many => many.concat().into(),
+    }
+}
+
+impl Reading {
+    /// The next bytes: all that arrived together; `None` at the end.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        if !self.first.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            if self.body == Body::Over {
+                self.put_back();
+            }
+            return Poll::Ready(Some(Ok(first)));
+        }
+        loop {
+            if self.body == Body::Over {
+                self.put_back();
+                return Poll::Ready(None);
+            }
+            let Self { line: Some(line), body, keep_alive, .. } = self else {
+                return Poll::Ready(None);
+            };
+            let read = with_scratch(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(&mut line.socket).poll_read(cx, &mut buffer)).map_err(UpstreamError::Cut)?;
+                let bytes = buffer.filled();
+                if bytes.is_empty() {
+                    if !body.may_end() {
+                        let early = io::Error::new(io::ErrorKind::UnexpectedEof, "closed before its end");
+                        return Poll::Ready(Err(UpstreamError::Cut(early)));
+                    }
+                    *body = Body::Over;
+                    *keep_alive = false;
+                    return Poll::Ready(Ok(Bytes::new()));
+                }
+                let mut pieces: SmallVec<[&[u8]; 32]> = SmallVec::new();
+                let used = body.read(bytes, |data| pieces.push(data)).map_err(UpstreamError::Protocol)?;
+                *keep_alive &= used == bytes.len();
+                Poll::Ready(Ok(gather(&pieces)))
+            });
+            match ready!(read) {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => {
+                    if self.body == Body::Over {
+                        self.put_back();
+                    }
+                    return Poll::Ready(Some(Ok(data)));
+                }
+                Err(error) => {
+                    self.line = None;
+                    self.body = Body::Over;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    /// The answer is complete: the connection can serve again, if it is willing to.
+    fn put_back(&mut self) {
+        if let Some(line) = self.line.take()
+            && self.keep_alive
+        {
+            self.pool.put_back(self.shelf, line);
+        }
+    }
+}
+
+/// A request being written: its head, then its body's pieces.
+struct Outgoing {
+    pieces: SmallVec<[Bytes; 4]>,
+    /// Pieces written whole, and bytes written of the next.
+    done: (usize, usize),
+    flushed: bool,
+    gave_up: bool,
+}
+
+impl Outgoing {
+    fn new(head: Vec<u8>, body: &Rope) -> Self {
+        let mut pieces = SmallVec::with_capacity(1 + body.pieces().len());
+        pieces.push(Bytes::from(head));
+        pieces.extend(body.pieces().iter().cloned());
+        Self { pieces, done: (0, 0), flushed: false, gave_up: false }
+    }
+
+    fn is_done(&self) -> bool {
+        self.flushed && !self.gave_up
+    }
+
+    fn give_up(&mut self) {
+        self.gave_up = true;
+    }
+
+    fn poll_write(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.flushed || self.gave_up {
+            return Poll::Ready(Ok(()));
+        }
+        while self.done.0 < self.pieces.len() {
+            let mut slices = [IoSlice::new(&[]); TOGETHER];
+            let mut count = 0;
+            let mut skip = self.done.1;
+            for (slot, piece) in slices.iter_mut().zip(self.pieces.iter().skip(self.done.0)) {
+                *slot = IoSlice::new(piece.get(std::mem::take(&mut skip)..).unwrap_or_default());
+                count += 1;
+            }
+            let batch = slices.get(..count).unwrap_or_default();
+            let written = ready!(Pin::new(&mut *socket).poll_write_vectored(cx, batch))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        ready!(Pin::new(socket).poll_flush(cx))?;
+        self.flushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(piece) = self.pieces.get(self.done.0) {
+            let left = piece.len() - self.done.1;
+            if written < left {
+                self.done.1 += written;
+                return;
+            }
+            written -= left;
+            self.done = (self.done.0 + 1, 0);
+        }
+    }
+}
+
+/// A request's head on the wire.
+pub(crate) fn write_head(
+    method: &Method,
+    path: &PathAndQuery,
+    authority: &HeaderValue,
+    headers: &HeaderMap,
+    length: usize,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    let field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
+        out.extend_from_slice(name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    };
+    out.extend_from_slice(method.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(path.as_str().as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    field(&mut out, b"host", authority.as_bytes());
+    let mut name: Option<&HeaderName> = None;
+    for (this, value) in headers {
+        name = Some(this).or(name);
+        if let Some(name) = name {
+            field(&mut out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    if length > 0 || *method == Method::POST {
+        field(&mut out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
