@@ -24,7 +24,7 @@ pub struct Scanned {
     pub model: Option<(String, Range<usize>)>,
     /// `stream`.
     pub stream: bool,
-    /// `stream_options`, verbatim range.
+    /// `stream_options`, verbatim range; it may hold `null`.
     pub stream_options: Option<Range<usize>>,
     /// The prompt (`messages`, `prompt` or `input`): its key and range.
     pub prompt: Option<(&'static str, Range<usize>)>,
@@ -115,6 +115,8 @@ pub struct Scan {
     held: Vec<u8>,
     field: Field,
     value_at: usize,
+    /// One bit per field of [`OWNED`] met so far.
+    seen: u8,
     found: Scanned,
 }
 
@@ -127,6 +129,16 @@ enum Field {
     Prompt(&'static str),
     Other,
 }
+
+/// The fields routing needs, by name.
+const OWNED: [(&str, Field); 6] = [
+    ("model", Field::Model),
+    ("stream", Field::Stream),
+    ("stream_options", Field::StreamOptions),
+    ("messages", Field::Prompt("messages")),
+    ("prompt", Field::Prompt("prompt")),
+    ("input", Field::Prompt("input")),
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -186,6 +198,7 @@ impl Scan {
             held: Vec::new(),
             field: Field::Other,
             value_at: 0,
+            seen: 0,
             found: Scanned::default(),
         }
     }
@@ -428,22 +441,21 @@ impl Scan {
         Ok(())
     }
 
-    fn name_field(&self) -> Result<Field, ScanError> {
+    /// Which field the key just read names. One of ours may stand once, whatever its value: `null` does
+    /// not undo what an upstream reads later.
+    fn name_field(&mut self) -> Result<Field, ScanError> {
         let key = unescaped(&self.held);
-        let (field, taken, name) = match key.as_ref() {
-            "model" => (Field::Model, self.found.model.is_some(), "model"),
-            "stream" => (Field::Stream, self.found.stream, "stream"),
-            "stream_options" => (Field::StreamOptions, self.found.stream_options.is_some(), "stream_options"),
-            "messages" => (Field::Prompt("messages"), self.is_prompt("messages"), "messages"),
-            "prompt" => (Field::Prompt("prompt"), self.is_prompt("prompt"), "prompt"),
-            "input" => (Field::Prompt("input"), self.is_prompt("input"), "input"),
-            _ => return Ok(Field::Other),
-        };
-        if taken { Err(ScanError::Duplicate { key: name }) } else { Ok(field) }
-    }
-
-    fn is_prompt(&self, key: &str) -> bool {
-        self.found.prompt.as_ref().is_some_and(|(have, _)| *have == key)
+        for (nth, (name, field)) in OWNED.iter().enumerate() {
+            if key == *name {
+                let bit = 1 << nth;
+                if self.seen & bit != 0 {
+                    return Err(ScanError::Duplicate { key: name });
+                }
+                self.seen |= bit;
+                return Ok(*field);
+            }
+        }
+        Ok(Field::Other)
     }
 
     fn value_end(&mut self, end: usize) -> Result<(), ScanError> {
@@ -461,12 +473,12 @@ impl Scan {
                 self.found.model = Some((unescaped(&self.held).into_owned(), range));
             }
             Field::Stream => self.found.stream = self.held == b"true",
-            Field::StreamOptions if !null => self.found.stream_options = Some(range),
+            Field::StreamOptions => self.found.stream_options = Some(range),
             Field::Prompt(key) if !null => {
                 self.found.prompt_is_empty = self.held.is_empty();
                 self.found.prompt = Some((key, range));
             }
-            Field::Model | Field::StreamOptions | Field::Prompt(_) | Field::Other => {}
+            Field::Model | Field::Prompt(_) | Field::Other => {}
         }
         self.field = Field::Other;
         Ok(())
@@ -608,6 +620,8 @@ mod tests {
             (b"{\"stream\":\"yes\"}", "`stream` must be true or false"),
             (b"{\"messages\":{}}", "`messages` must be an array"),
             (b"{\"model\":\"a\",\"model\":\"b\"}", "`model` is given twice; send it once"),
+            (b"{\"model\":null,\"model\":\"b\"}", "`model` is given twice; send it once"),
+            (b"{\"stream\":false,\"stream\":true}", "`stream` is given twice; send it once"),
             (deep.as_bytes(), "body is nested deeper than 64 levels"),
         ] {
             let error = scan(&[body]).unwrap_err();

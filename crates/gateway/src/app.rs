@@ -1,6 +1,6 @@
 //! The process: puts everything together, serves until told to stop, reloads when told to.
 
-use crate::config::{self, Config, Sources, WorkerSpec};
+use crate::config::{self, Config, ConfigError, Sources, WorkerSpec};
 use crate::fleet::Fleet;
 use crate::log::LogSink;
 use crate::metrics::Metrics;
@@ -80,6 +80,22 @@ impl Running {
         self.serving.address
     }
 
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// When it is bad, in which case the old one stays in force.
+    pub fn reload(&self, sources: &Sources) -> Result<(), ConfigError> {
+        let Shared { fleet, metrics, .. } = &*self.shared;
+        let loaded = config::load(sources);
+        let result = if loaded.is_ok() { "taken" } else { "refused" };
+        metrics.reloads.with_label_values(&[result]).inc();
+        let mut config = loaded?;
+        add_providers_with_keys(&mut config);
+        warn_of_fixed(&fleet.snapshot().config, &config);
+        fleet.reconfigure(Arc::new(config));
+        Ok(())
+    }
+
     /// Stops: nobody new is let in, what is under way may finish within the grace period.
     pub async fn stop(self) {
         let Self { shared, serving, metrics } = self;
@@ -117,7 +133,12 @@ async fn serve(config: Config, sources: &Sources, sink: Arc<LogSink>) -> anyhow:
     let running = start(config, sink).await?;
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&running.shared, sources),
+            _ = hangup.recv() => match running.reload(sources) {
+                Ok(()) => tracing::info!("configuration reloaded"),
+                Err(error) => {
+                    tracing::error!("configuration not reloaded, the old one stays in force:\n{error}");
+                }
+            },
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -125,23 +146,6 @@ async fn serve(config: Config, sources: &Sources, sink: Arc<LogSink>) -> anyhow:
     tracing::info!("stopping: finishing what is under way");
     running.stop().await;
     Ok(())
-}
-
-/// Reads the configuration again. A bad one changes nothing and is told in the log.
-fn reload(shared: &Shared, sources: &Sources) {
-    match config::load(sources) {
-        Ok(mut config) => {
-            add_providers_with_keys(&mut config);
-            warn_of_fixed(&shared.fleet.snapshot().config, &config);
-            shared.fleet.reconfigure(Arc::new(config));
-            shared.metrics.reloads.with_label_values(&["taken"]).inc();
-            tracing::info!("configuration reloaded");
-        }
-        Err(error) => {
-            shared.metrics.reloads.with_label_values(&["refused"]).inc();
-            tracing::error!("configuration not reloaded, the old one stays in force:\n{error}");
-        }
-    }
 }
 
 /// Tells of changes that only a restart brings into force.

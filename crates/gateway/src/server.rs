@@ -6,6 +6,7 @@
 use crate::body::Body;
 use crate::config::{Config, Layout};
 use crate::shared::{Local, Shared};
+use crate::walk::settle::REQUEST_ID;
 use crate::{admin, cors, endpoint, fault, ids, walk};
 use axum::Router;
 use http::{Request, Response};
@@ -26,11 +27,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use trunkline_core::{Fault, FaultKind};
+use trunkline_core::{Fault, FaultKind, RequestId};
 use trunkline_upstream::{Pool, PoolSettings};
 
 /// How long a connection may be idle or take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How far over the limits a request's head may be and still be refused by us, with a word on why, rather
+/// than by the HTTP library's bare 431.
+const LENIENCY: usize = 2;
 /// How often pools are swept.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -226,6 +230,9 @@ impl Connection {
 
     async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, http2: bool) {
         let Self { server, mut stopping, _alive } = self;
+        let snapshot = server.local.shared.fleet.snapshot();
+        let (head_bytes, headers) = (snapshot.config.limits.head_bytes, snapshot.config.limits.headers);
+        drop(snapshot);
         let service = service_fn(move |request| {
             // Boxed so that its memory is given back as soon as the answer begins: a stream may be held
             // for minutes, and the walk is no longer needed then.
@@ -241,6 +248,7 @@ impl Connection {
             let mut connection = Box::pin(
                 http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
+                    .max_header_list_size(u32::try_from(head_bytes.saturating_mul(LENIENCY)).unwrap_or(u32::MAX))
                     .serve_connection(TokioIo::new(stream), service),
             );
             tokio::select! {
@@ -256,6 +264,7 @@ impl Connection {
                 http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIMEOUT)
+                    .max_headers(headers.saturating_mul(LENIENCY))
                     .serve_connection(TokioIo::new(stream), service)
             );
             tokio::select! {
@@ -291,9 +300,10 @@ impl Server {
             Some(endpoint) if *request.method() != http::Method::OPTIONS => {
                 let message = format!("{} takes POST only", endpoint.path);
                 let fault = Fault::new(FaultKind::MethodNotAllowed, message);
-                let mut response =
-                    fault::answer(&fault, endpoint.dialect, &ids::fresh("req-")).map(Body::from);
+                let id = RequestId::new(ids::fresh("req-"));
+                let mut response = fault::answer(&fault, endpoint.dialect, id.as_str()).map(Body::from);
                 response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static("POST"));
+                response.headers_mut().insert(REQUEST_ID, ids::header(&id));
                 response
             }
             Some(_) | None => admin::answer(&self.admin, request).await,

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider, Turns};
 use trunkline_testkit::engine::{Engine, EngineConfig};
-use trunkline_testkit::load::{self, Mode, Plan};
+use trunkline_testkit::load::{self, ChatBody, Mode, Plan, Text};
 use trunkline_testkit::loopback::{self, ANY_PORT};
 use trunkline_testkit::mock::{Mock, MockConfig, Pacing};
 
@@ -30,6 +30,8 @@ testkit load    a load generator; prints one JSON line
     --mode closed|rate|stream|hold  --port P | --target 127.0.0.1:P  --path /v1/chat/completions
     --body FILE  --header 'name: value' (repeatable)  --connections 1  --warm-s 0.3  --window-s 3
     --rate 1000 (rate: requests/s; hold: streams opened/s)  --sessions 64  --cpu NAME=PID[,..] (repeatable)
+testkit body    a chat request for it, on standard output
+    --bytes 8192  --text prose|escaped  --stream true|false
 
 Only loopback addresses are listened on and called.
 ";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         "cloud" => cloud(flags),
         "mock" => mock(flags),
         "load" => load(flags),
+        "body" => body(flags),
         "" | "help" | "--help" | "-h" => Ok(say(USAGE)?),
         other => Err(format!("unknown command `{other}`\n\n{USAGE}").into()),
     });
@@ -179,6 +182,21 @@ fn load(mut flags: Flags) -> Outcome {
     flags.finish()?;
     let report = load::run(plan)?;
     say(&format!("{}\n", report.to_json()))?;
+    Ok(())
+}
+
+fn body(mut flags: Flags) -> Outcome {
+    let wanted = ChatBody {
+        bytes: flags.value("bytes", 8 << 10)?,
+        text: match flags.text("text").as_deref() {
+            None | Some("prose") => Text::Prose,
+            Some("escaped") => Text::Escaped,
+            Some(other) => return Err(format!("--text must be prose or escaped, not {other}").into()),
+        },
+        stream: flags.value("stream", false)?,
+    };
+    flags.finish()?;
+    std::io::stdout().write_all(&wanted.make())?;
     Ok(())
 }
 

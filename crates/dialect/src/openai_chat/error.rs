@@ -29,10 +29,12 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
     let code: Option<Cow<'static, str>> = if too_long {
         Some(Cow::Borrowed("context_length_exceeded"))
     } else {
-        let default = match kind {
-            FaultKind::NotFound if names_model => Some("model_not_found"),
-            FaultKind::RateLimit if status == 498 => Some("capacity"),
-            kind => code_of(kind),
+        let default = if kind == FaultKind::NotFound && names_model {
+            Some("model_not_found")
+        } else if kind == FaultKind::RateLimit && status == 498 {
+            Some("capacity")
+        } else {
+            code_of(kind)
         };
         found.code.map(Cow::Owned).or_else(|| default.map(Cow::Borrowed))
     };

@@ -137,11 +137,9 @@ fn joins_anthropic(before: &ItemKind, item: &ItemKind) -> bool {
         | ItemKind::Unknown { .. } => true,
     };
     let is_words = |kind: &ItemKind| matches!(kind, ItemKind::Message(_));
-    match before {
-        ItemKind::ToolResult(_) => {
-            matches!(item, ItemKind::ToolResult(_))
-                || matches!(item, ItemKind::Message(message) if message.role == Role::User)
-        }
-        before => is_block(before) && is_block(item) && !(is_words(before) && is_words(item)),
+    if let ItemKind::ToolResult(_) = before {
+        return matches!(item, ItemKind::ToolResult(_))
+            || matches!(item, ItemKind::Message(message) if message.role == Role::User);
     }
+    is_block(before) && is_block(item) && !(is_words(before) && is_words(item))
 }

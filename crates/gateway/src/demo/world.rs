@@ -64,7 +64,7 @@ enum Simulated {
 }
 
 impl World {
-    /// Starts everything, the gateway on `port`, and waits until all workers are ready.
+    /// Starts everything, the gateway as `config` has it, and waits until all workers are ready.
     pub(super) async fn begin(config: Config, journal: Journal, sink: Arc<LogSink>) -> anyhow::Result<Self> {
         free(SocketAddr::new(config.listen.host, config.listen.port))?;
         let running = app::start(config, sink).await?;

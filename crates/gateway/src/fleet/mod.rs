@@ -246,16 +246,18 @@ impl Fleet {
         self.snapshot.load().workers.iter().find(|worker| worker.id == *id).map(Arc::clone)
     }
 
-    /// Records what was found out.
-    fn learned(&self, worker: Worker) {
+    /// Records what was found out about `asked`; `false` when it was changed or removed while it was
+    /// spoken to.
+    fn learned(&self, asked: &Arc<Worker>, worker: Worker) -> bool {
         let mut state = self.lock();
-        // It may have been removed while it was spoken to.
-        if state.find(worker.id.as_str()).is_ok() {
-            state.troubles.remove(&worker.id);
-            state.replace(&Arc::new(worker));
-            let config = Arc::clone(&self.snapshot.load().config);
-            self.publish(&mut state, config);
+        if !state.find(worker.id.as_str()).is_ok_and(|current| Arc::ptr_eq(&current, asked)) {
+            return false;
         }
+        state.troubles.remove(&worker.id);
+        state.replace(&Arc::new(worker));
+        let config = Arc::clone(&self.snapshot.load().config);
+        self.publish(&mut state, config);
+        true
     }
 
     fn troubled(&self, id: &WorkerId, what: String) {

@@ -5,6 +5,7 @@ use super::worker::{Served, Worker};
 use crate::config::Config;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use trunkline_core::{Health, WorkerId};
 use trunkline_route::HealthMachine;
@@ -82,12 +83,17 @@ async fn meet(fleet: &Arc<Fleet>, id: &WorkerId) -> bool {
         let config = fleet.snapshot().config.clone();
         match learn(fleet, &worker, &config).await {
             Ok(known) => {
-                // Probing may be off, or this may be a changed worker that is still unwell.
-                if !matches!(worker.load.health(), Health::Unhealthy) {
-                    known.load.set_health(Health::Ready);
-                }
                 let (engine, models) = (known.engine.map_or("external", |e| e.name()), known.models.len());
-                fleet.learned(known);
+                if !fleet.learned(&worker, known) {
+                    // What was found out is about a worker that has been changed since; or it is being removed,
+                    // and with it this task.
+                    yield_now().await;
+                    continue;
+                }
+                // This may be a changed worker that is still unwell.
+                if !matches!(worker.load.health(), Health::Unhealthy) {
+                    worker.load.set_health(Health::Ready);
+                }
                 tracing::info!(worker = %id, engine, models, "worker ready");
                 return true;
             }
@@ -140,11 +146,10 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
 async fn refresh(fleet: &Arc<Fleet>, worker: &Arc<Worker>, config: &Config) {
     if let Ok(known) = learn(fleet, worker, config).await
         && known.models != worker.models
-        // Somebody may have changed it meanwhile; then the next round sees to it.
-        && fleet.current(&worker.id).is_some_and(|current| Arc::ptr_eq(&current, worker))
     {
         tracing::info!(worker = %worker.id, models = known.models.len(), "worker serves other models now");
-        fleet.learned(known);
+        // Should somebody have changed it meanwhile, the next round sees to it.
+        let _ = fleet.learned(worker, known);
     }
 }
 

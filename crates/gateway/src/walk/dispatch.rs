@@ -12,14 +12,18 @@ use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response};
+use serde::de::IgnoredAny;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{
     Dialect, Fault, FaultKind, Fold, Health, LoadGuard, Losses, Origin, Prompt, WorkerId, unfold,
 };
 use trunkline_dialect::rope::Rope;
+use trunkline_dialect::scan::Scanned;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_error, read_reply, speaks, write_reply};
 use trunkline_route::Backoff;
@@ -152,14 +156,7 @@ fn splice(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
     let config = &plan.question.snapshot.config;
     let streams_usage = matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
     if scanned.stream && config.translate.force_include_usage && streams_usage {
-        match &scanned.stream_options {
-            // The client's own options are its own.
-            Some(_) => {}
-            None => {
-                let field: &[u8] = br#""stream_options":{"include_usage":true},"#;
-                edits.push((scanned.inside..scanned.inside, Bytes::from_static(field)));
-            }
-        }
+        edits.extend(ask_for_usage(&plan.question.body, scanned));
     }
     let name = worker.name_for(plan.model.as_str());
     if name != plan.asked.as_str()
@@ -169,7 +166,28 @@ fn splice(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
         trunkline_dialect::json::escape(&mut text, name);
         edits.push((range.clone(), text.into()));
     }
+    edits.sort_unstable_by_key(|(range, _)| range.start);
     if edits.is_empty() { plan.question.body.clone() } else { plan.question.body.splice(&edits) }
+}
+
+/// The edit that asks for usage in a stream; none where the client has said itself whether it wants it.
+fn ask_for_usage(body: &Rope, scanned: &Scanned) -> Option<(Range<usize>, Bytes)> {
+    let Some(range) = scanned.stream_options.clone() else {
+        let field: &[u8] = br#""stream_options":{"include_usage":true},"#;
+        return Some((scanned.inside..scanned.inside, Bytes::from_static(field)));
+    };
+    let options = body.slice(range.clone());
+    if options.as_ref() == b"null" {
+        return Some((range, Bytes::from_static(br#"{"include_usage":true}"#)));
+    }
+    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_slice(&options).ok()?;
+    if fields.contains_key("include_usage") {
+        return None;
+    }
+    let field: &[u8] =
+        if fields.is_empty() { br#""include_usage":true"# } else { br#""include_usage":true,"# };
+    let inside = range.start + 1;
+    Some((inside..inside, Bytes::from_static(field)))
 }
 
 /// Sends a request; an answer with an error status becomes a [`Failure`].
@@ -547,7 +565,7 @@ async fn error_answer(
         return Failure { outcome, retry, wait, last: Err(fault) };
     }
     // In its own dialect an error passes as it came, when it is an error in that dialect at all.
-    let is_object = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok()
+    let is_object = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok()
         && bytes.trim_ascii().starts_with(b"{");
     if to == ledger.endpoint.dialect && is_object {
         let mut headers = forward::response_headers(head.headers);

@@ -182,8 +182,10 @@ impl Flow {
     /// How a client in the middle of the answer is told that it failed.
     fn tell(&mut self, fault: &Fault, ledger: &Ledger) -> Option<Bytes> {
         match self {
-            Self::Splice(_) => {
-                Some(write_stream_error(ledger.endpoint.dialect, fault, ledger.id.as_str()).into())
+            Self::Splice(splice) => {
+                let told = write_stream_error(ledger.endpoint.dialect, fault, ledger.id.as_str());
+                let gap: &[u8] = if splice.torn { b"\n\n" } else { b"" };
+                Some([gap, &told].concat().into())
             }
             Self::Copy { .. } => None,
             Self::Translate(translate) => {
@@ -203,14 +205,19 @@ pub(crate) struct Splice {
     tap: StreamTap,
     /// The beginning of an event whose end has not come.
     held: BytesMut,
+    /// Whether what was handed on last ends inside an event that was too long to be held.
+    torn: bool,
 }
 
 /// Most bytes held back for the end of an event; a longer one is handed on as it comes.
 const LONGEST_HELD: usize = 1 << 20;
 
+/// Blank lines, in the three ways a stream may spell them.
+const EVENT_ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+
 impl Splice {
     pub(crate) fn new(body: AnswerBody, tap: StreamTap) -> Self {
-        Self { body, tap, held: BytesMut::new() }
+        Self { body, tap, held: BytesMut::new(), torn: false }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -222,15 +229,20 @@ impl Splice {
                         ledger.content(Instant::now());
                     }
                     match whole_events(&mut self.held, data) {
-                        Some(events) => Step::Data(events),
+                        Some(events) => {
+                            self.torn = !EVENT_ENDS.iter().any(|end| events.ends_with(end));
+                            Step::Data(events)
+                        }
                         None => continue,
                     }
                 }
                 Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
-                None if !self.held.is_empty() => Step::Data(self.held.split().freeze()),
                 None => {
                     let tapped = &mut self.tap.tapped;
                     let is_whole = tapped.ended || tapped.failed || tapped.finish.is_some();
+                    if is_whole && !self.held.is_empty() {
+                        return Poll::Ready(Step::Data(self.held.split().freeze()));
+                    }
                     ledger.usage = tapped.usage.take();
                     ledger.finish = tapped.finish.take().map(Into::into);
                     if is_whole { Step::End } else { Step::Failed(broke_off(None)) }
@@ -252,8 +264,7 @@ fn whole_events(held: &mut BytesMut, data: Bytes) -> Option<Bytes> {
         return Some(data);
     }
     held.extend_from_slice(&data);
-    let ends = [b"\n\n".as_slice(), b"\r\n\r\n", b"\r\r"];
-    let end = ends.iter().filter_map(|end| Some(memchr::memmem::rfind(held, end)? + end.len())).max();
+    let end = EVENT_ENDS.iter().filter_map(|end| Some(memchr::memmem::rfind(held, end)? + end.len())).max();
     match end {
         Some(end) => Some(held.split_to(end).freeze()),
         None if held.len() > LONGEST_HELD => Some(held.split().freeze()),

@@ -110,8 +110,11 @@ impl Parsed {
 /// What the outer fields of the answer say.
 pub(crate) fn context(ledger: &Ledger, plan: &Plan, include_usage: bool) -> Context {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A client's own request id need not look like an id of the dialect.
+    let (prefix, id) = (ledger.endpoint.id_prefix, ledger.id.as_str());
+    let id = if id.starts_with(prefix) { id.to_owned() } else { format!("{prefix}{id}") };
     Context {
-        id: ledger.id.as_str().to_owned(),
+        id,
         created: now.map_or(0, |now| now.as_secs()),
         model: plan.question.snapshot.config.echo_alias.then(|| plan.asked.as_str().to_owned()),
         include_usage,

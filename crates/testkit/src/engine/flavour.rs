@@ -83,6 +83,11 @@ impl Flavour {
         }
     }
 
+    /// The `Server` header of the engines that are told by it: Python's own HTTP server names itself.
+    pub(super) fn server(self) -> Option<&'static str> {
+        (self == Self::Mlx).then_some("BaseHTTP/0.6 Python/3.12.3")
+    }
+
     /// One entry of `/v1/models`.
     pub(super) fn model(self, id: &str, created: u64, context: usize) -> Value {
         let entry = |more: Value| {

@@ -14,11 +14,11 @@ pub use flavour::{Flavour, UnknownFlavour};
 pub use metrics::Stats;
 pub use schedule::{Job, Pace, Round, Schedule};
 
-use crate::brain::answer;
+use crate::brain::answer::prompt;
 use crate::loopback;
 use crate::serve::{self, Body, Received, Recorder, Server};
 use crate::wire::{Wire, embedding, messages};
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use run::Runner;
 use std::io;
 use std::net::SocketAddr;
@@ -195,6 +195,13 @@ impl Inner {
 
 async fn handle(engine: Arc<Inner>, request: Received) -> Response<Body> {
     engine.recorder.note(&request);
+    let server = engine.config.flavour.server().map(HeaderValue::from_static);
+    let mut response = answer(engine, request).await;
+    response.headers_mut().extend(server.map(|server| (header::SERVER, server)));
+    response
+}
+
+async fn answer(engine: Arc<Inner>, request: Received) -> Response<Body> {
     if !engine.authorised(&request) {
         return engine.refuse(StatusCode::UNAUTHORIZED, "invalid or missing API key", None);
     }
@@ -223,7 +230,7 @@ async fn handle(engine: Arc<Inner>, request: Received) -> Response<Body> {
                 embedding::answer(&body, engine.config.seed)
             } else {
                 let ask = Wire::Messages.read(&messages::with_limit(body));
-                ask.map(|ask| serde_json::json!({"input_tokens": answer::prompt(&ask).len()}))
+                ask.map(|ask| serde_json::json!({"input_tokens": prompt(&ask).len()}))
             };
             match answer {
                 Ok(answer) => serve::json(StatusCode::OK, &answer),

@@ -2,13 +2,14 @@
 
 use super::Shared;
 use super::answer::{Answer, Lines};
+use super::pacer::Pacer;
 use crate::clock;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 
 const BUFFER: usize = 64 << 10;
 
@@ -47,10 +48,11 @@ impl Client {
     }
 
     /// Takes planned requests in turn with the other connections.
-    pub(super) async fn loop_planned(mut self, planned: Rc<Mutex<mpsc::Receiver<Instant>>>) {
+    pub(super) async fn loop_planned(mut self, planned: Rc<Mutex<Pacer>>) {
         loop {
-            let next = planned.lock().await.recv().await;
-            let Some(due) = next else { return };
+            let next = planned.lock().await.next().await;
+            // A timer that fails once stays so; the report shows the missing requests.
+            let Ok(due) = next else { return };
             self.shared.tally.borrow_mut().late.add(due.elapsed());
             self.one(due).await;
         }

@@ -8,6 +8,7 @@
 //! place and at the same length: prompts that share prefixes and never repeat whole.
 
 mod answer;
+mod body;
 mod client;
 mod cpu;
 mod histogram;
@@ -15,12 +16,14 @@ mod pacer;
 mod report;
 mod template;
 
+pub use body::{ChatBody, Text};
 pub use cpu::CpuTimes;
 pub use histogram::Histogram;
 pub use report::{Report, Tally};
 
 use crate::loopback;
 use client::Client;
+use pacer::Pacer;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +31,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 use template::Template;
+use tokio::sync::Mutex;
 use tokio::task::LocalSet;
 
 /// What to send, how, and for how long.
@@ -115,11 +119,11 @@ pub fn run(plan: Plan) -> Result<Report, LoadError> {
     let generator = thread::Builder::new().name("load".to_owned());
     // A thread of its own: the caller may be inside another runtime.
     let running = generator.spawn(move || LocalSet::new().block_on(&runtime, measure(plan)))?;
-    running.join().map_err(|_| LoadError::Panicked)
+    Ok(running.join().map_err(|_| LoadError::Panicked)??)
 }
 
 /// Connections at work, the warm-up, the window.
-async fn measure(plan: Plan) -> Report {
+async fn measure(plan: Plan) -> io::Result<Report> {
     let shared = Rc::new(Shared {
         template: RefCell::new(Template::new(&plan)),
         tally: RefCell::new(Tally::default()),
@@ -128,7 +132,7 @@ async fn measure(plan: Plan) -> Report {
         alive: Cell::new(0),
     });
     let planned = match plan.mode {
-        Mode::Rate(per_s) => Some(Rc::new(tokio::sync::Mutex::new(pacer::start(per_s)))),
+        Mode::Rate(per_s) => Some(Rc::new(Mutex::new(Pacer::start(per_s)?))),
         Mode::Closed | Mode::Streams | Mode::Hold(_) => None,
     };
     let started = Instant::now();
@@ -165,10 +169,11 @@ async fn measure(plan: Plan) -> Report {
     let cpu_after = cpu::read_all(&plan.cpu);
     let tally = std::mem::take(&mut *shared.tally.borrow_mut());
     let backlog = match &planned {
-        Some(planned) => planned.try_lock().map_or(0, |planned| planned.len()),
+        // Whoever waits for the next request's turn holds the lock, and then nothing is left over.
+        Some(planned) => planned.try_lock().map_or(0, |pacer| pacer.backlog()),
         None => 0,
     };
-    Report {
+    Ok(Report {
         mode: plan.mode,
         connections: plan.connections,
         window,
@@ -177,7 +182,7 @@ async fn measure(plan: Plan) -> Report {
         failed_before_window: before_window.failed,
         backlog,
         cpu: cpu::differences(cpu_before, cpu_after),
-    }
+    })
 }
 
 /// What all connections share; one thread, so no locks.

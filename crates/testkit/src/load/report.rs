@@ -23,7 +23,7 @@ pub struct Report {
     /// Failures while warming up, which the window does not show.
     pub failed_before_window: u64,
     /// Planned requests not sent by its end.
-    pub backlog: usize,
+    pub backlog: u64,
     /// CPU time per group of processes, this one as `self`.
     pub cpu: Vec<(String, CpuTimes)>,
 }

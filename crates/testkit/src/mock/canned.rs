@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 const TEXT: &str = "A message leaves the coast before dawn and crosses three exchanges on its way inland; \
                     at each one a clerk reads the tape, keys it again and wishes the next clerk a good \
                     morning. By noon it has become a telegram, a headline and a rumour, and only the \
-                    first of them is exact. ";
+                    first of them is exact. In the evening an answer starts back along the same wire. It \
+                    is shorter, it is better spelled, and nobody keys it twice, because by then every \
+                    exchange has learned to pass on what it does not have to read. The last clerk of the \
+                    day counts the slips, closes the book and writes underneath how many words went out, \
+                    how many came home, and what was owed for each of them. ";
 
 /// Input and output tokens of every answer.
 const USAGE: (u64, u64) = (57, 96);
@@ -103,7 +107,7 @@ fn chat_stream(model: &str, usage: &Value) -> Script {
     let envelope = |choices: Value, usage: &Value| {
         let chunk = json!({
             "id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": CREATED,
-            "model": model, "choices": choices, "usage": usage,
+            "model": model, "choices": choices, "usage": usage, "system_fingerprint": "fp_mock",
         });
         format!("data: {chunk}\n\n")
     };

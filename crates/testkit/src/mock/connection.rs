@@ -116,8 +116,6 @@ async fn tell(
 /// Waits for `time`, with an eye on the peer: its leaving is an error.
 async fn rest(stream: &mut TcpStream, time: Duration, unread: &mut Vec<u8>) -> io::Result<()> {
     if time.is_zero() {
-        // Streams without a pace take turns: none is served whole while others wait for a first byte.
-        tokio::task::yield_now().await;
         return Ok(());
     }
     let sleep = tokio::time::sleep(time);

@@ -1,0 +1,210 @@
+//! Credentials: whose key goes where, and where no key ever goes.
+
+use crate::client::{Ask, get, post};
+use crate::rig::{ALL, CHAT, MESSAGES, Rig, Speech, cloud, engine, header_text, settings};
+use trunkline_core::Secret;
+use trunkline_gateway::config::{Config, WorkerSpec};
+use trunkline_testkit::script::{Reply, Upstream};
+
+const GATEWAY: &str = "gw-key-0123456789";
+
+async fn answering(speech: Speech) -> Upstream {
+    Upstream::directed(move |request, _| {
+        if request.path() == "/v1/models" {
+            return Reply::json(200, r#"{"object":"list","data":[{"id":"m","object":"model"}],"has_more":false}"#);
+        }
+        speech.answer(false)
+    })
+    .await
+    .unwrap()
+}
+
+/// A gateway that wants [`GATEWAY`] of its callers.
+fn locked(workers: impl IntoIterator<Item = WorkerSpec>) -> Config {
+    let mut config = settings(workers);
+    config.auth.api_key = Some(Secret::new(GATEWAY));
+    config
+}
+
+/// How the last request presented itself: `authorization`, `x-api-key`.
+fn presented(upstream: &Upstream) -> (Option<String>, Option<String>) {
+    let requests = upstream.requests();
+    let last = requests.last().unwrap();
+    assert!(!header_text(&last.headers).contains(GATEWAY), "the gateway's key went upstream");
+    let text = |name: &str| last.header(name).map(str::to_owned);
+    assert_eq!(text("x-upstream-authorization"), None, "this header is for the gateway alone");
+    (text("authorization"), text("x-api-key"))
+}
+
+fn with(ask: Ask, headers: &[(&str, &str)]) -> Ask {
+    headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value))
+}
+
+#[tokio::test]
+async fn keys_go_where_they_belong_and_nowhere_else() {
+    let gateway_bearer = format!("Bearer {GATEWAY}");
+    let gw = gateway_bearer.as_str();
+    for (what, provider, stored, locks, headers, authorization, x_api_key) in [
+        ("stored", "openai", Some("sk-stored"), false, vec![], Some("Bearer sk-stored"), None),
+        ("the caller's beats stored", "openai", Some("sk-stored"), false, vec![("authorization", "Bearer sk-mine")], Some("Bearer sk-mine"), None),
+        ("none at all", "openai", None, false, vec![], None, None),
+        ("Anthropic's stored", "anthropic", Some("sk-ant-stored"), false, vec![], None, Some("sk-ant-stored")),
+        ("the caller's to Anthropic", "anthropic", Some("sk-ant-stored"), false, vec![("x-api-key", "sk-ant-mine")], None, Some("sk-ant-mine")),
+        ("the caller's as bearer to Anthropic", "anthropic", None, false, vec![("authorization", "Bearer sk-ant-mine")], None, Some("sk-ant-mine")),
+        ("OpenAI's key stays away from Anthropic", "anthropic", None, false, vec![("authorization", "Bearer sk-proj-mine")], None, None),
+        ("Anthropic's key stays away from OpenAI", "openai", Some("sk-stored"), false, vec![("x-api-key", "sk-ant-mine")], Some("Bearer sk-stored"), None),
+        ("xAI's key stays away from OpenAI", "openai", None, false, vec![("authorization", "Bearer xai-mine")], None, None),
+        ("the gateway's is not the caller's", "openai", Some("sk-stored"), true, vec![("authorization", gw)], Some("Bearer sk-stored"), None),
+        ("the gateway's as x-api-key", "anthropic", Some("sk-ant-stored"), true, vec![("x-api-key", GATEWAY)], None, Some("sk-ant-stored")),
+        ("the gateway's, and nothing stored", "openai", None, true, vec![("authorization", gw)], None, None),
+        ("both, in two headers", "openai", Some("sk-stored"), true, vec![("x-api-key", GATEWAY), ("authorization", "Bearer sk-mine")], Some("Bearer sk-mine"), None),
+        ("both, said so", "openai", Some("sk-stored"), true, vec![("authorization", gw), ("x-upstream-authorization", "Bearer sk-mine")], Some("Bearer sk-mine"), None),
+        ("both, without the scheme", "anthropic", None, true, vec![("x-api-key", GATEWAY), ("x-upstream-authorization", "sk-ant-mine")], None, Some("sk-ant-mine")),
+        ("the gateway's in every header", "openai", None, true, vec![("authorization", gw), ("x-api-key", GATEWAY), ("x-upstream-authorization", gw)], None, None),
+        ("an engine keeps its own", "", Some("local"), false, vec![("authorization", "Bearer mine")], Some("Bearer local"), None),
+        ("an engine without one gets the caller's", "", None, false, vec![("authorization", "Bearer mine")], Some("Bearer mine"), None),
+        ("an engine gets no provider's key", "", None, false, vec![("authorization", "Bearer sk-proj-mine")], None, None),
+    ] {
+        let speech = if provider == "anthropic" { MESSAGES } else { CHAT };
+        let upstream = answering(speech).await;
+        let mut worker = engine(upstream.url(), "m");
+        worker.api_key = stored.map(Secret::new);
+        worker.provider = (!provider.is_empty()).then(|| provider.to_owned());
+        let rig = Rig::start(if locks { locked([worker]) } else { settings([worker]) }).await;
+        let answer = rig.ask(&with(speech.ask(false), &headers)).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        let want = (authorization.map(str::to_owned), x_api_key.map(str::to_owned));
+        assert_eq!(presented(&upstream), want, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn keys_of_providers_reach_their_provider_only() {
+    let (openai, anthropic, xai) = (answering(CHAT).await, answering(MESSAGES).await, answering(CHAT).await);
+    let mut config = locked([
+        cloud(openai.url(), "openai", "m", None),
+        cloud(anthropic.url(), "anthropic", "m", None),
+        cloud(xai.url(), "xai", "grok-x", None),
+    ]);
+    for (provider, key) in [("openai", "sk-proj-openai"), ("anthropic", "sk-ant-anthropic"), ("xai", "xai-xai")] {
+        config.provider_keys.insert(provider.to_owned(), Secret::new(key));
+    }
+    let rig = Rig::start(config).await;
+    let bearer = format!("Bearer {GATEWAY}");
+    for _ in 0..20 {
+        let grok = post(CHAT.path, CHAT.body("grok-x", false));
+        for ask in [CHAT.ask(false), MESSAGES.ask(false), grok] {
+            let answer = rig.ask(&ask.header("authorization", &bearer)).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
+    for (upstream, own) in [(&openai, "sk-proj-openai"), (&anthropic, "sk-ant-anthropic"), (&xai, "xai-xai")] {
+        assert!(!upstream.requests().is_empty());
+        for request in upstream.requests() {
+            let headers = header_text(&request.headers);
+            assert!(headers.contains(own), "{own}: {headers}");
+            for other in ["sk-proj-openai", "sk-ant-anthropic", "xai-xai", GATEWAY] {
+                assert!(other == own || !headers.contains(other), "{other} at {own}'s");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_the_gateways_key_nobody_gets_in() {
+    for speech in ALL {
+        let upstream = answering(speech).await;
+        let rig = Rig::start(locked([speech.worker(upstream.url())])).await;
+        for headers in [
+            vec![],
+            vec![("authorization", "Bearer wrong-key")],
+            vec![("x-api-key", "wrong-key")],
+            vec![("authorization", "Basic wrong-key")],
+            vec![("x-upstream-authorization", "Bearer wrong-key")],
+        ] {
+            let answer = rig.ask(&with(speech.ask(false), &headers)).await;
+            assert_eq!(answer.status, 401, "{} {headers:?}", speech.path);
+            let message = speech.error(&answer.json());
+            assert!(message.contains("API key") && !message.contains("wrong-key"), "{message}");
+            assert_eq!(answer.header("x-trunkline-error-code"), "invalid_api_key");
+        }
+        assert!(upstream.requests().is_empty(), "{}", speech.path);
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn the_gateways_key_guards_administration_too() {
+    let upstream = answering(CHAT).await;
+    let rig = Rig::start(locked([CHAT.worker(upstream.url())])).await;
+    for ask in [
+        get("/workers"),
+        get("/v1/models"),
+        get("/v1/models/m"),
+        get("/v1/capabilities"),
+        post("/workers", "{\"url\":\"http://127.0.0.1:9\"}"),
+        post("/workers/x", "{}").method("PATCH"),
+        post("/workers/x", "{}").method("PUT"),
+        post("/workers/x", "").method("DELETE"),
+        post("/admin/v1/explain", CHAT.body("m", false)),
+    ] {
+        let refused = rig.ask(&ask).await;
+        assert_eq!(refused.status, 401, "{ask:?}");
+        CHAT.error(&refused.json());
+        let let_in = rig.ask(&ask.clone().header("x-api-key", GATEWAY)).await;
+        assert_ne!(let_in.status, 401, "{ask:?}: {}", let_in.text());
+    }
+    for open in ["/health", "/liveness", "/readiness", "/metrics"] {
+        assert_eq!(rig.get(open).await.status, 200, "{open}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_never_shown() {
+    let secrets = ["sk-ant-stored-1", "engine-stored-2", "sk-proj-provider-3", GATEWAY, "sk-caller-4"];
+    let refuse = || Upstream::directed(|_, _| Reply::json(401, r#"{"error":{"message":"bad key","type":"x"}}"#));
+    let (a, b) = (refuse().await.unwrap(), refuse().await.unwrap());
+    let mut local = engine(b.url(), "local");
+    local.api_key = Some(Secret::new(secrets[1]));
+    let mut config = locked([cloud(a.url(), "anthropic", "m", Some(secrets[0])), local]);
+    config.provider_keys.insert("openai".to_owned(), Secret::new(secrets[2]));
+    config.retry.attempts = 1;
+    let rig = Rig::start(config).await;
+    let gateway = |ask: Ask| ask.header("x-api-key", GATEWAY);
+    let id = rig.ask(&gateway(get("/workers"))).await.json()["workers"][0]["id"].as_str().unwrap().to_owned();
+    for ask in [
+        get("/workers"),
+        get(&format!("/workers/{id}")),
+        get("/metrics"),
+        get("/v1/models"),
+        post(&format!("/workers/{id}"), "{\"api_key\":\"sk-caller-4\",\"colour\":1}").method("PATCH"),
+        post("/workers", "{\"url\":\"nonsense\",\"api_key\":\"sk-caller-4\"}"),
+        post(CHAT.path, CHAT.body("local", false)).header("authorization", "Bearer sk-caller-4"),
+        post(MESSAGES.path, MESSAGES.body("m", false)).header("authorization", "Bearer sk-caller-4"),
+        post(CHAT.path, CHAT.body("nothing", false)).header("authorization", "Bearer sk-caller-4"),
+    ] {
+        let answer = rig.ask(&gateway(ask.clone())).await;
+        let shown = format!("{}{}", header_text(&answer.headers), answer.text());
+        for secret in secrets {
+            assert!(!shown.contains(secret), "{secret} is shown by {ask:?}");
+        }
+    }
+    let logged = rig.log();
+    assert!(logged.contains(" access "), "{logged}");
+    assert!(secrets.iter().all(|secret| !logged.contains(secret)), "{logged}");
+}
+
+#[tokio::test]
+async fn a_refused_stored_key_is_the_operators_concern() {
+    for (speech, provider) in [(CHAT, "openai"), (MESSAGES, "anthropic")] {
+        let body = r#"{"type":"error","error":{"message":"invalid key sk-...1234","type":"authentication_error"}}"#;
+        let upstream = Upstream::directed(move |_, _| Reply::json(401, body)).await.unwrap();
+        let rig = Rig::start(settings([cloud(upstream.url(), provider, "m", Some("sk-ours"))])).await;
+        let ours = rig.ask(&speech.ask(false)).await;
+        assert_eq!(ours.status, 502, "{provider}: the caller's own key would have been no better");
+        let message = speech.error(&ours.json());
+        assert!(message.contains("operator") && !message.contains("sk-"), "{message}");
+        let theirs = rig.ask(&speech.ask(false).header("authorization", "Bearer own-key")).await;
+        assert_eq!((theirs.status, theirs.text()), (401, body), "{provider}: the caller's key, the caller's error");
+    }
+}

@@ -1,0 +1,20 @@
+//! The gateway from outside: started whole, in front of simulated and scripted upstreams, and called over
+//! plain sockets, so that bytes can be compared and connections cut.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod client;
+mod rig;
+
+mod bad_input;
+mod fleet;
+mod keys;
+mod lifecycle;
+mod limits;
+mod relay;
+mod retry;
+mod splice;

@@ -1,0 +1,203 @@
+//! Answers on their way: who goes away when, and what the others notice of it.
+
+use crate::client::{Line, events};
+use crate::rig::{ALL, CHAT, MESSAGES, RESPONSES, Rig, STREAMING, Speech, pieces, settings, until};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+use trunkline_testkit::script::{Head, Reply, Then, Upstream};
+
+/// How soon an upstream must learn that the client is gone. The promise is 100 ms; a machine under load is
+/// given more.
+const SOON: Duration = Duration::from_millis(500);
+
+/// The beginning of a stream, then nothing.
+fn stalled(speech: &Speech) -> Reply {
+    Reply::events(pieces(&speech.stream[..2]), Duration::ZERO).then(Then::Hang)
+}
+
+/// Half a whole answer, then nothing.
+fn stalled_half(speech: &Speech) -> Reply {
+    Reply { then: Then::Hang, ..Reply::half(speech.reply) }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_work_upstream() {
+    let streams = STREAMING.map(|speech| ("mid-stream", speech, true, stalled(&speech)));
+    let unary = ALL.map(|speech| ("before the head", speech, false, Reply::hang()));
+    let halves = ALL.map(|speech| ("mid-body", speech, false, stalled_half(&speech)));
+    let heads = STREAMING.map(|speech| ("before the first event", speech, true, Reply::head_then_hang()));
+    for (what, speech, streams, reply) in streams.into_iter().chain(unary).chain(halves).chain(heads) {
+        let what = format!("{} {what}", speech.path);
+        let upstream = Upstream::replying([reply]).await.unwrap();
+        let rig = Rig::start(settings([speech.worker(upstream.url())])).await;
+        let mut line = Line::open(rig.address()).await;
+        if what.ends_with("mid-stream") {
+            let mut head = line.begin(&speech.ask(streams)).await;
+            assert_eq!(head.status, 200, "{what}");
+            line.see(&mut head, "hel").await;
+        } else {
+            line.write(&speech.ask(streams).bytes()).await.unwrap();
+            until(&what, async || upstream.requests().len() == 1).await;
+        }
+        assert_eq!(rig.workers().await[0]["load"], 1, "{what}");
+        assert!((rig.metric("trunkline_in_flight_requests", &[]).await - 1.0).abs() < 0.1, "{what}");
+        let left = Instant::now();
+        drop(line);
+        let aborted = tokio::time::timeout(SOON, upstream.aborted()).await.expect(&what);
+        assert!(aborted.at.saturating_duration_since(left) < SOON, "{what}");
+        rig.at_rest().await;
+        let line = rig.access_line("end=client_gone").await;
+        assert!(line.contains("status=499"), "{what}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_client_holds_back_the_upstream() {
+    const PIECE: usize = 256 << 10;
+    const PIECES: usize = 256;
+    // Sockets on the way hold some megabytes each; a gateway that read ahead would have taken all 64.
+    const MOST: usize = 40 << 20;
+    let mut event = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"".to_vec();
+    event.resize(PIECE - 7, b'x');
+    event.extend_from_slice(b"\"}}]}\n\n");
+    let stream = Reply::events(vec![Bytes::from(event); PIECES], Duration::ZERO);
+    let body = vec![(Duration::ZERO, Bytes::from(vec![b' '; PIECE])); PIECES];
+    let whole = Reply { pieces: body, ..CHAT.answer(false) };
+    for (what, streams, reply) in [("a stream", true, stream), ("a whole answer", false, whole)] {
+        let upstream = Upstream::replying([reply]).await.unwrap();
+        let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+        let mut line = Line::open(rig.address()).await;
+        let mut head = line.begin(&CHAT.ask(streams)).await;
+        line.piece(&mut head).await.unwrap();
+        // Long enough to move everything many times over, were nobody held back.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        drop(line);
+        let sent = upstream.aborted().await.pieces_sent * PIECE;
+        assert!(sent < MOST, "{what}: the upstream could send {sent} bytes to a client that reads nothing");
+        rig.at_rest().await;
+    }
+}
+
+/// Checks the last event of a stream that broke off.
+fn assert_error_event(speech: &Speech, stream: &[u8], what: &str) {
+    let events = events(stream);
+    let last = events.last().unwrap_or_else(|| panic!("{what}: no event"));
+    let body = last.json();
+    if speech.path == RESPONSES.path {
+        assert_eq!((last.name.as_str(), &body["type"]), ("error", &"error".into()), "{what}: {body}");
+        assert!(body["code"].is_string() && body["message"].is_string(), "{what}: {body}");
+    } else {
+        assert_eq!(last.name, if speech.is_messages() { "error" } else { "" }, "{what}");
+        assert!(!speech.error(&body).is_empty(), "{what}");
+    }
+    let text = String::from_utf8_lossy(stream);
+    assert!(text.ends_with("\n\n") && !text.contains("[DONE]"), "{what}: {text}");
+    let others = &events[..events.len() - 1];
+    assert!(others.iter().all(|event| event.json().is_object()), "{what}: a broken event in {text}");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_ends_with_an_error_in_its_dialect() {
+    let half = |speech: &Speech| Bytes::from(speech.stream[2].split_at(20).0);
+    for speech in STREAMING {
+        for (what, then, partial, class) in [
+            ("cut", Then::Cut, false, "upstream"),
+            ("reset", Then::Reset, false, "upstream"),
+            ("ended cleanly, but early", Then::End, false, "upstream"),
+            ("closed cleanly, but early", Then::Close, false, "upstream"),
+            ("went silent", Then::Hang, false, "timeout"),
+            ("cut inside an event", Then::Cut, true, "upstream"),
+            ("ended inside an event", Then::End, true, "upstream"),
+            ("went silent inside an event", Then::Hang, true, "timeout"),
+        ] {
+            let what = format!("{} {what}", speech.path);
+            let mut parts = pieces(&speech.stream[..2]);
+            parts.extend(partial.then(|| half(&speech)));
+            // The last part must be on its way before the end, or a reset takes it along.
+            let reply = Reply::events(parts, Duration::from_millis(2)).then(then);
+            let upstream = Upstream::replying([reply]).await.unwrap();
+            let mut config = settings([speech.worker(upstream.url())]);
+            config.timeouts.idle = Duration::from_millis(150);
+            let rig = Rig::start(config).await;
+            let mut line = Line::open(rig.address()).await;
+            let answer = line.ask(&speech.ask(true)).await;
+            assert_eq!(answer.status, 200, "{what}");
+            let begin = speech.stream[..2].concat();
+            assert!(answer.text().starts_with(&begin), "{what}: {}", answer.text());
+            assert_error_event(&speech, &answer.body, &what);
+            rig.at_rest().await;
+            let line = rig.access_line("attempts=").await;
+            assert!(line.contains(&format!(" end={class} ")), "{what}: {line}");
+            let errors = rig.metric("trunkline_request_errors_total", &[&format!("error=\"{class}\"")]).await;
+            assert!((errors - 1.0).abs() < 0.1, "{what}");
+            assert_eq!(upstream.requests().len(), 1, "{what}: nothing is tried again after the first byte");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_without_its_last_blank_line_is_complete() {
+    for speech in STREAMING {
+        let text = speech.stream.concat();
+        let cut = text.strip_suffix('\n').unwrap().to_owned();
+        let upstream = Upstream::replying([Reply::events([cut.clone()], Duration::ZERO)]).await.unwrap();
+        let rig = Rig::start(settings([speech.worker(upstream.url())])).await;
+        let answer = rig.ask(&speech.ask(true)).await;
+        assert_eq!(answer.text(), cut, "{}", speech.path);
+        assert!(rig.access_line("attempts=").await.contains("end=done"), "{}", speech.path);
+    }
+}
+
+#[tokio::test]
+async fn half_an_answer_is_an_error_or_asked_for_elsewhere() {
+    for speech in ALL {
+        let broken = Upstream::directed(move |_, _| Reply::half(speech.reply)).await.unwrap();
+        let mut config = settings([speech.worker(broken.url())]);
+        config.retry.attempts = 1;
+        let rig = Rig::start(config).await;
+        let answer = rig.ask(&speech.ask(false)).await;
+        assert_eq!(answer.status, 502, "{}: {}", speech.path, answer.text());
+        let message = speech.error(&answer.json());
+        assert!(message.contains("broke off"), "{}: {message}", speech.path);
+        rig.at_rest().await;
+
+        let whole = Upstream::directed(move |_, _| speech.answer(false)).await.unwrap();
+        let mut first = speech.worker(broken.url());
+        first.priority = 90;
+        let rig = Rig::start(settings([first, speech.worker(whole.url())])).await;
+        let answer = rig.ask(&speech.ask(false)).await;
+        assert_eq!((answer.status, answer.text()), (200, speech.reply), "{}", speech.path);
+        assert_eq!((broken.requests().len(), whole.requests().len()), (2, 1), "{}", speech.path);
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn half_of_a_long_answer_ends_the_connection() {
+    // Its beginning is with the client already, so nothing but a broken connection can tell.
+    let body = Bytes::from(vec![b' '; 2 << 20]);
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let head = Head::Length { status: 200, headers, missing: 1000 };
+    let reply = Reply { head, pieces: vec![(Duration::ZERO, body)], then: Then::Cut, after: Duration::ZERO };
+    let upstream = Upstream::replying([reply]).await.unwrap();
+    let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+    let answer = Line::open(rig.address()).await.try_ask(&CHAT.ask(false)).await;
+    assert!(answer.is_err(), "a cut answer must not look complete");
+    rig.at_rest().await;
+    assert!(rig.access_line("attempts=").await.contains(" end=upstream "));
+}
+
+#[tokio::test]
+async fn an_error_inside_a_stream_passes_as_it_was_said() {
+    let chat = "data: {\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\",\"x\":1.0}}\n\n";
+    let messages = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
+    for (speech, said) in [(CHAT, chat), (MESSAGES, messages)] {
+        let text = speech.stream[..2].concat() + said;
+        let upstream = Upstream::replying([Reply::events([text.clone()], Duration::ZERO)]).await.unwrap();
+        let mut config = settings([speech.worker(upstream.url())]);
+        config.retry.attempts = 1;
+        let rig = Rig::start(config).await;
+        assert_eq!(rig.ask(&speech.ask(true)).await.text(), text, "{}", speech.path);
+        rig.at_rest().await;
+    }
+}

@@ -1,0 +1,267 @@
+//! Same dialect on both sides: bytes pass, all of them, as they are, whatever is written in them and
+//! however the network cuts them.
+
+use crate::client::{Answer, Line, post};
+use crate::rig::{ALL, CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, settings};
+use bytes::Bytes;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use trunkline_testkit::script::{Reply, Upstream};
+
+/// Bodies made up per endpoint.
+const CASES: u64 = 300;
+
+/// An upstream that answers with whatever was put before it last.
+struct Puppet {
+    upstream: Upstream,
+    next: Arc<Mutex<Option<Reply>>>,
+}
+
+impl Puppet {
+    async fn new() -> Self {
+        let next = Arc::new(Mutex::new(None));
+        let taken = Arc::clone(&next);
+        let upstream = Upstream::directed(move |_, nth| {
+            let next: Option<Reply> = taken.lock().unwrap().take();
+            next.unwrap_or_else(|| Reply::json(500, format!("nothing is prepared for request {nth}")))
+        });
+        Self { upstream: upstream.await.unwrap(), next }
+    }
+
+    fn says(&self, reply: Reply) {
+        *self.next.lock().unwrap() = Some(reply);
+    }
+
+    fn heard(&self) -> Vec<Bytes> {
+        self.upstream.requests().into_iter().map(|request| request.body).collect()
+    }
+}
+
+/// Makes up JSON as no serializer would write it, and streams as no engine would send them.
+struct Fancy(fastrand::Rng);
+
+impl Fancy {
+    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.0.usize(..choices.len())]
+    }
+
+    fn space(&mut self) -> &'static str {
+        self.one_of(&["", "", "", " ", "  ", "\t", " \n ", "\r\n"])
+    }
+
+    /// A JSON value that fits in one line when `line` says so.
+    fn value(&mut self, depth: u32, line: bool) -> String {
+        let leaf = depth == 0 || self.0.u8(..4) > 0;
+        let space = |fancy: &mut Self| if line { " " } else { fancy.space() };
+        if leaf {
+            return self
+                .one_of(&[
+                    "1.0", "1e5", "-0", "9007199254740993", "18446744073709551615", "-9223372036854775808",
+                    "0.10", "1E+2", "-1.50e-7", "true", "false", "null", "\"\"", r#""\u00e9\/\"\\ \u0041""#,
+                    r#""\ud83d\ude00 two  spaces""#, "\"Zürich — 東京 😀\"", r#""data: [DONE]\n\n""#, "[]", "{}",
+                    r#""\"model\":\"fake\"""#,
+                ])
+                .to_owned();
+        }
+        let members = self.0.usize(0..4);
+        let parts: Vec<String> = if self.0.bool() {
+            (0..members).map(|_| self.value(depth - 1, line)).collect::<Vec<_>>()
+        } else {
+            return format!("{{{}}}", self.members(members, depth - 1, line).join(","));
+        };
+        let gap = space(self);
+        format!("[{gap}{}{gap}]", parts.join(&format!("{gap},")))
+    }
+
+    /// Members of an object; some keys stand twice, none is one the gateway owns.
+    fn members(&mut self, count: usize, depth: u32, line: bool) -> Vec<String> {
+        let member = |_| {
+            let key = self.one_of(&[
+                "x_unknown", "top_k", "model ", "Stream", "vendor.ext", "seed", "\\u0078", "messages_", "x_unknown",
+            ]);
+            let (a, b) = if line { ("", " ") } else { (self.space(), self.space()) };
+            let value = self.value(depth, line);
+            format!("\"{key}\"{a}:{b}{value}")
+        };
+        (0..count).map(member).collect()
+    }
+
+    /// A request at `speech` for the model written as `model`, which is nowhere else in it.
+    fn request(&mut self, speech: &Speech, model: &str, streams: bool) -> String {
+        let count = self.0.usize(0..6);
+        let mut members = self.members(count, 3, false);
+        members.push(format!("\"model\"{}:{}{model}", self.space(), self.space()));
+        members.push(speech.prompt.to_owned());
+        if streams {
+            members.push(format!("\"stream\":{}true", self.space()));
+        } else if self.0.bool() {
+            members.push("\"stream\":  false".to_owned());
+        }
+        self.0.shuffle(&mut members);
+        let gap = self.space();
+        format!("{gap}{{{gap}{}{gap}}}{gap}", members.join(&format!("{gap},{}", self.space())))
+    }
+
+    fn reply(&mut self) -> String {
+        let count = self.0.usize(1..8);
+        let mut text = format!("{{{}{}}}", self.space(), self.members(count, 4, false).join(self.one_of(&[",", " ,  "])));
+        if self.0.u8(..30) == 0 {
+            // Too long to be held back until it is complete.
+            text.insert_str(1, &format!("\"long\":\"{}\",", "x".repeat(400_000)));
+        }
+        text
+    }
+
+    /// A stream of `speech` with everything between its events that a stream may hold.
+    fn stream(&mut self, speech: &Speech) -> String {
+        let mut out = String::new();
+        for part in speech.stream {
+            for _ in 0..self.0.usize(0..3) {
+                let value = self.value(2, true);
+                out += &match self.0.u8(..6) {
+                    0 => ": keep-alive\n\n".to_owned(),
+                    1 => format!("id: 7\nretry: 5\nevent: x.unknown\ndata: {value}\n\n"),
+                    2 => "event: split\ndata: {\"type\":\ndata:  \"x\",\ndata: \"y\": 1.0 }\n\n".to_owned(),
+                    3 => format!("data:{value}\n\n"),
+                    4 => "\n\n".to_owned(),
+                    _ => format!("data: {{\"type\":\"x\",\"v\":  {value}}}\n: aside\n\n"),
+                };
+            }
+            out += part;
+        }
+        if self.0.bool() {
+            out += ": the end\n\n";
+        }
+        if self.0.u8(..3) == 0 { out.replace('\n', "\r\n") } else { out }
+    }
+
+    /// Cuts `text` anywhere, also inside characters.
+    fn cut(&mut self, text: &str) -> Vec<Bytes> {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        let mut cuts: Vec<usize> = (0..self.0.usize(0..12)).map(|_| self.0.usize(0..=text.len())).collect();
+        cuts.extend([0, text.len()]);
+        cuts.sort_unstable();
+        cuts.windows(2).map(|pair| text.slice(pair[0]..pair[1])).collect()
+    }
+}
+
+fn same(got: &[u8], want: &str, what: &str) {
+    assert!(got == want.as_bytes(), "{what}\ngot:  {:?}\nwant: {want:?}", String::from_utf8_lossy(got));
+}
+
+#[tokio::test]
+async fn every_byte_passes_in_both_directions() {
+    for (nth, speech) in (0u64..).zip(ALL) {
+        let puppet = Puppet::new().await;
+        let rig = Rig::start(settings([speech.worker(puppet.upstream.url())])).await;
+        let mut line = Line::open(rig.address()).await;
+        let mut sent = Vec::new();
+        for case in 0..CASES {
+            let seed = nth * CASES + case;
+            let what = format!("{} seed {seed}", speech.path);
+            let mut fancy = Fancy(fastrand::Rng::with_seed(seed));
+            let streams = !speech.stream[0].is_empty() && fancy.0.bool();
+            let model = fancy.one_of(&["\"m\"", "\"\\u006d\"", "\"m\""]);
+            let request = fancy.request(&speech, model, streams);
+            let (reply, said) = if streams {
+                let text = fancy.stream(&speech);
+                (Reply::events(fancy.cut(&text), Duration::ZERO), text)
+            } else {
+                let text = fancy.reply();
+                let whole = Reply::json(200, "").header("x-own", "kept");
+                let pieces = fancy.cut(&text).into_iter().map(|piece| (Duration::ZERO, piece)).collect();
+                (Reply { pieces, ..whole }, text)
+            };
+            puppet.says(reply);
+            let chunks = fancy.cut(&request).iter().map(Bytes::len).filter(|size| *size > 0).collect();
+            let ask = post(speech.path, request.clone());
+            let answer = line.ask(&if fancy.0.bool() { ask.chunked(chunks) } else { ask }).await;
+            assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+            same(&answer.body, &said, &what);
+            let kind = answer.header("content-type");
+            assert_eq!(kind, if streams { "text/event-stream" } else { "application/json" }, "{what}");
+            assert!(streams || answer.header("x-own") == "kept", "{what}");
+            sent.push(request);
+        }
+        for (case, (got, want)) in puppet.heard().iter().zip(&sent).enumerate() {
+            same(got, want, &format!("{} request {case}", speech.path));
+        }
+        assert_eq!(puppet.heard().len(), sent.len());
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn an_alias_changes_the_models_name_and_nothing_else() {
+    for (nth, speech) in (0u64..).zip(ALL) {
+        let puppet = Puppet::new().await;
+        let mut config = settings([speech.worker(puppet.upstream.url())]);
+        config.aliases.insert("fast \"one\"".to_owned(), "m".to_owned());
+        let rig = Rig::start(config).await;
+        let mut line = Line::open(rig.address()).await;
+        for case in 0..40 {
+            let seed = 10_000 + nth * 100 + case;
+            let what = format!("{} seed {seed}", speech.path);
+            let alias = r#""fast \u0022one\"""#;
+            let mut fancy = Fancy(fastrand::Rng::with_seed(seed));
+            let body = fancy.request(&speech, alias, false);
+            puppet.says(Reply::json(200, speech.reply));
+            let answer = line.ask(&post(speech.path, body.clone())).await;
+            same(&answer.body, speech.reply, &what);
+            same(puppet.heard().last().unwrap(), &body.replace(alias, "\"m\""), &what);
+        }
+    }
+}
+
+/// What an upstream got for `options`, and what the client got back, with usage asked for by the gateway.
+async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
+    let upstream = Upstream::replying([speech.answer(true)]).await.unwrap();
+    let mut config = settings([speech.worker(upstream.url())]);
+    config.translate.force_include_usage = true;
+    let rig = Rig::start(config).await;
+    let body = format!("{{\"model\":\"m\",\"stream\":true{options},{}}}", speech.prompt);
+    let answer = rig.post(speech.path, &body).await;
+    let heard = String::from_utf8(upstream.requests()[0].body.to_vec()).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&heard).is_ok(), "{heard}");
+    (heard, answer)
+}
+
+#[tokio::test]
+async fn usage_is_asked_for_where_the_operator_wants_it() {
+    for (what, speech, options, want) in [
+        ("none", CHAT, "", Some("{\"stream_options\":{\"include_usage\":true},\"model\"")),
+        ("none, completions", COMPLETIONS, "", Some("{\"stream_options\":{\"include_usage\":true},\"model\"")),
+        (
+            "others",
+            CHAT,
+            ",\"stream_options\": { \"x\": 1.0}",
+            Some(",\"stream_options\": {\"include_usage\":true, \"x\": 1.0}"),
+        ),
+        ("empty", CHAT, ",\"stream_options\":{ }", Some(",\"stream_options\":{\"include_usage\":true }")),
+        ("null", CHAT, ",\"stream_options\":null", Some(",\"stream_options\":{\"include_usage\":true},")),
+        ("its own yes", CHAT, ",\"stream_options\":{\"include_usage\" :true}", None),
+        ("its own no", CHAT, ",\"stream_options\":{\"include_usage\":false}", None),
+        ("a dialect without them", RESPONSES, "", None),
+        ("another dialect without them", MESSAGES, "", None),
+    ] {
+        let (heard, answer) = with_usage(&speech, options).await;
+        let sent = format!("{{\"model\":\"m\",\"stream\":true{options},{}}}", speech.prompt);
+        match want {
+            Some(want) => assert!(heard.contains(want) && heard != sent, "{what}: {heard}"),
+            None => assert_eq!(heard, sent, "{what}"),
+        }
+        assert_eq!(answer.text(), speech.stream.concat(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_a_stream_is_never_asked_for_usage() {
+    let upstream = Upstream::replying([EMBEDDINGS.answer(false), CHAT.answer(false)]).await.unwrap();
+    let mut config = settings([CHAT.worker(upstream.url())]);
+    config.translate.force_include_usage = true;
+    let rig = Rig::start(config).await;
+    for (speech, nth) in [(EMBEDDINGS, 0), (CHAT, 1)] {
+        assert_eq!(rig.ask(&speech.ask(false)).await.status, 200);
+        assert_eq!(upstream.requests()[nth].body, speech.body("m", false));
+    }
+}
