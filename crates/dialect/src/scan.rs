@@ -242,6 +242,14 @@ impl Scan {
                 self.hold(rest.get(..plain).unwrap_or_default(), key);
                 at += plain;
                 let Some(&special) = chunk.get(at) else { break };
+                // Code has an escape every few bytes; those that are whole need no automaton.
+                if let Some(escape @ [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't']) =
+                    chunk.get(at..at + 2)
+                {
+                    self.hold(escape, key);
+                    at += 2;
+                    continue;
+                }
                 match special {
                     b'"' => self.string_end(self.base + at + 1, key)?,
                     b'\\' => self.state = State::Escape { key },
