@@ -229,7 +229,8 @@ async fn workers_that_speak_http2_are_treated_alike() {
     config.upstream.http2_prior_knowledge = true;
     config.retry.attempts = 1;
     let rig = Rig::start(config).await;
-    let body = |most: u32| format!("{{\"model\":\"m\",\"stream\":true,\"max_tokens\":{most},{}}}", CHAT.prompt);
+    let body =
+        |most: u32| format!("{{\"model\":\"m\",\"stream\":true,\"max_tokens\":{most},{}}}", CHAT.prompt);
     let short = post(CHAT.path, body(3));
     for answer in futures_util::future::join_all((0..10).map(|_| rig.ask(&short))).await {
         assert_eq!(answer.status, 200, "{}", answer.text());
