@@ -6,6 +6,7 @@ use super::relay::broke_off;
 use super::settle::{Ledger, Outcome};
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::time::Duration;
 use trunkline_core::{Dialect, Fault, FaultKind, Origin};
@@ -122,10 +123,10 @@ pub(super) async fn error_answer(
         fault.origin = Origin::Gateway;
         return Failure { outcome, retry, wait, last: Err(fault) };
     }
-    // In its own dialect an error passes as it came, when it is an error in that dialect at all.
-    let is_object =
-        serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() && bytes.trim_ascii().starts_with(b"{");
-    if to == ledger.endpoint.dialect && is_object {
+    // In its own dialect an error passes as it came, when it says anything a client looks for.
+    let said = serde_json::from_slice::<Said>(&bytes);
+    let is_error = said.is_ok_and(|said| said.error.is_some() || said.message.is_some());
+    if to == ledger.endpoint.dialect && is_error && bytes.trim_ascii_start().starts_with(b"{") {
         let mut headers = forward::response_headers(head.headers);
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -133,6 +134,15 @@ pub(super) async fn error_answer(
         return Failure { outcome, retry, wait, last };
     }
     Failure { outcome, retry, wait, last: Err(fault) }
+}
+
+/// Where errors say what they are: under `error` in both owners' dialects, beside it in SGLang's.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    error: Option<IgnoredAny>,
+    #[serde(default)]
+    message: Option<IgnoredAny>,
 }
 
 /// How long an upstream asks us to wait: `retry-after-ms`, or `retry-after` in seconds.

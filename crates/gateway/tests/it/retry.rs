@@ -122,6 +122,9 @@ async fn the_last_failure_is_told_in_the_callers_dialect() {
             ("text", Reply::new(503, "text/plain", "SECRET internal host 10.0.0.1"), 503, ""),
             ("broken JSON", Reply::json(500, "{\"error\": SECRET"), 500, ""),
             ("no body", Reply::json(504, ""), 504, ""),
+            ("an empty object", Reply::json(500, "{}"), 500, ""),
+            ("a list", Reply::json(500, "[\"SECRET\"]"), 500, ""),
+            ("what FastAPI says", Reply::json(404, "{\"detail\":\"Not Found\"}"), 404, "Not Found"),
         ] {
             let upstream = Upstream::replying([reply]).await.unwrap();
             let mut config = settings([speech.worker(upstream.url())]);
