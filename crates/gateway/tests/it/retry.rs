@@ -124,7 +124,7 @@ async fn the_last_failure_is_told_in_the_callers_dialect() {
             ("no body", Reply::json(504, ""), 504, ""),
             ("an empty object", Reply::json(500, "{}"), 500, ""),
             ("a list", Reply::json(500, "[\"SECRET\"]"), 500, ""),
-            ("what FastAPI says", Reply::json(404, "{\"detail\":\"Not Found\"}"), 404, "Not Found"),
+            ("what FastAPI says", Reply::json(404, "{\"detail\":\"Not Found\"}"), 404, ""),
         ] {
             let upstream = Upstream::replying([reply]).await.unwrap();
             let mut config = settings([speech.worker(upstream.url())]);
