@@ -2,10 +2,10 @@
 //!
 //! | direction | request | answer | stream | error |
 //! | --- | --- | --- | --- | --- |
-//! | client to neutral | [`read_call`] | | | |
-//! | neutral to upstream | [`write_call`] | | | |
-//! | upstream to neutral | | [`read_reply`] | [`StreamReader`] | [`read_error`] |
-//! | neutral to client | | [`write_reply`] | [`StreamWriter`] | [`write_error`] |
+//! | client to neutral | [`read_call()`] | | | |
+//! | neutral to upstream | [`write_call()`] | | | |
+//! | upstream to neutral | | [`read_reply`] | [`StreamReader`] | [`read_error()`] |
+//! | neutral to client | | [`write_reply`] | [`StreamWriter`] | [`write_error()`] |
 //!
 //! Anthropic wants more order than other dialects (alternating turns, results before words, blocks that
 //! never overlap) and refuses what it does not know; writing therefore plans first and cannot fail once

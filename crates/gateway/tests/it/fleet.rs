@@ -209,9 +209,17 @@ async fn a_removed_worker_finishes_what_it_has() {
     let draining = rig.worker(&id).await;
     assert_eq!((&draining["status"], &draining["load"]), (&json!("draining"), &json!(1)));
     assert_ne!(rig.chat("m", 1).await, [200], "it takes nothing new");
+    // Its place is free for another at the same address.
+    let again = rig.register(&json!({"url": upstream.url(), "model_id": "again"})).await;
+    assert_ne!(again, id);
+    rig.becomes(&again, "ready").await;
     let rest = line.rest(&mut head).await.unwrap();
     assert!(String::from_utf8(rest).unwrap().ends_with("[DONE]\n\n"));
-    until("it is gone", async || rig.workers().await.is_empty()).await;
+    until("it is gone", async || rig.workers().await.len() == 1).await;
+    assert_eq!(
+        (rig.workers().await[0]["id"].as_str(), rig.chat("again", 1).await),
+        (Some(again.as_str()), vec![200])
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::client::{self, Answer, Ask};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,8 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A gateway that serves while this lives.
 pub(crate) struct Rig {
     running: Option<Running>,
-    log: Arc<LogSink>,
-    logged: Mutex<String>,
+    sink: Arc<LogSink>,
+    logged: Logged,
+}
+
+/// Takes what is logged.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Logged {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(lines)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Settings of a gateway on loopback that asks nothing of its workers: they are ready at once.
@@ -61,9 +76,10 @@ impl Rig {
 
     /// Starts one.
     pub(crate) async fn start_unready(config: Config) -> Self {
-        let log = LogSink::held(config.runtime.threads);
-        let running = app::start(config, Arc::clone(&log)).await.unwrap();
-        Self { running: Some(running), log, logged: Mutex::default() }
+        let logged = Logged::default();
+        let sink = LogSink::start_into(config.runtime.threads, Box::new(logged.clone()));
+        let running = app::start(config, Arc::clone(&sink)).await.unwrap();
+        Self { running: Some(running), sink, logged }
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -113,9 +129,9 @@ impl Rig {
 
     /// Everything logged so far.
     pub(crate) fn log(&self) -> String {
-        let mut logged = self.logged.lock().unwrap();
-        logged.push_str(std::str::from_utf8(&self.log.take()).unwrap());
-        logged.clone()
+        // Closed or not, what is in its buffers is written.
+        self.sink.close();
+        String::from_utf8(self.logged.0.lock().unwrap().clone()).unwrap()
     }
 
     /// The access lines so far.
@@ -147,6 +163,7 @@ impl Drop for Rig {
         if let Some(running) = &self.running {
             running.shared.stopping.send_replace(true);
             running.shared.fleet.close();
+            self.sink.close();
         }
     }
 }

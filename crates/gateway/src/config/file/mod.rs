@@ -1,6 +1,6 @@
 //! A configuration file: YAML (and so JSON), every value with the place it stands at.
 //!
-//! The text becomes a tree of located [`Node`]s, `${...}` is filled in, and the tree is lowered into
+//! The text becomes a tree of located [`node::Node`]s, `${...}` is filled in, and the tree is lowered into
 //! [`Config`] by a deserializer of our own. A serde library's own errors name neither the key's path
 //! nor the nearest known key, and would quote the very line a credential stands on.
 
