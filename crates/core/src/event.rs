@@ -130,12 +130,14 @@ impl Event<'_> {
     #[must_use]
     pub fn is_content(&self) -> bool {
         match self {
-            Self::Open { .. }
-            | Self::Delta { .. }
-            | Self::Close { .. }
-            | Self::Logprobs { .. }
-            | Self::Finish { .. } => true,
-            Self::Start { .. } | Self::Usage(_) | Self::Ping | Self::Error(_) | Self::End => false,
+            Self::Delta { .. } | Self::Close { .. } | Self::Logprobs { .. } | Self::Finish { .. } => true,
+            // A part that has been opened has not said anything yet.
+            Self::Start { .. }
+            | Self::Open { .. }
+            | Self::Usage(_)
+            | Self::Ping
+            | Self::Error(_)
+            | Self::End => false,
         }
     }
 }

@@ -66,7 +66,10 @@ impl Usage {
             self.cache_write_12h,
             self.cache_write_other,
         ];
-        all.iter().any(Option::is_some).then(|| all.iter().flatten().sum())
+        all.iter().any(Option::is_some).then(|| {
+            // Counts are the upstream's word; absurd ones must not bring us down.
+            all.iter().flatten().fold(0, |sum: u64, count| sum.saturating_add(*count))
+        })
     }
 
     /// Takes over every count that `later` states: upstreams report cumulative counts, the last wins.

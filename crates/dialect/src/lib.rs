@@ -10,6 +10,7 @@ pub mod names;
 pub mod openai_chat;
 pub mod provider;
 mod redact;
+pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;

@@ -208,29 +208,15 @@ impl Scan {
     /// # Errors
     /// As soon as the bytes cannot be the body of an acceptable request.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
-        self.check_utf8(chunk)?;
-        let mut at = 0;
-        while let Some(&byte) = chunk.get(at) {
-            if let State::Str { key } = self.state {
-                let rest = chunk.get(at..).unwrap_or_default();
-                let plain = plain_prefix(rest);
-                self.hold(rest.get(..plain).unwrap_or_default(), key);
-                at += plain;
-                let Some(&special) = chunk.get(at) else { break };
-                match special {
-                    b'"' => self.string_end(self.base + at + 1, key)?,
-                    b'\\' => self.state = State::Escape { key },
-                    _ => return Err(self.syntax(at, "control character in a string")),
-                }
-                if special == b'\\' {
-                    self.hold(b"\\", key);
-                }
-                at += 1;
-                continue;
+        if let Err(error) = self.check_utf8(chunk) {
+            // What is wrong first is reported, however the body was cut.
+            if let ScanError::NotUtf8 { at } = error {
+                let before = (at + 1).saturating_sub(self.base).min(chunk.len());
+                self.walk(chunk.get(..before).unwrap_or_default())?;
             }
-            self.step(byte, at)?;
-            at += 1;
+            return Err(error);
         }
+        self.walk(chunk)?;
         self.base += chunk.len();
         Ok(())
     }
@@ -245,6 +231,40 @@ impl Scan {
         } else {
             Err(ScanError::Truncated { at: self.base })
         }
+    }
+
+    fn walk(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
+        let mut at = 0;
+        while let Some(&byte) = chunk.get(at) {
+            if let State::Str { key } = self.state {
+                let rest = chunk.get(at..).unwrap_or_default();
+                let plain = plain_prefix(rest);
+                self.hold(rest.get(..plain).unwrap_or_default(), key);
+                at += plain;
+                let Some(&special) = chunk.get(at) else { break };
+                // Code has an escape every few bytes; those that are whole need no automaton.
+                if let Some(escape @ [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't']) =
+                    chunk.get(at..at + 2)
+                {
+                    self.hold(escape, key);
+                    at += 2;
+                    continue;
+                }
+                match special {
+                    b'"' => self.string_end(self.base + at + 1, key)?,
+                    b'\\' => self.state = State::Escape { key },
+                    _ => return Err(self.syntax(at, "control character in a string")),
+                }
+                if special == b'\\' {
+                    self.hold(b"\\", key);
+                }
+                at += 1;
+                continue;
+            }
+            self.step(byte, at)?;
+            at += 1;
+        }
+        Ok(())
     }
 
     fn check_utf8(&mut self, chunk: &[u8]) -> Result<(), ScanError> {

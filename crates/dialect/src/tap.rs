@@ -7,9 +7,10 @@
 //! is passed over.
 
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use trunkline_core::{Dialect, Usage};
 
 /// What an answer turned out to be.
@@ -38,6 +39,14 @@ pub struct Seen {
 const LONGEST_LINE: usize = 256 << 10;
 /// How much of the end of a whole answer is searched for usage.
 const TAIL: usize = 32 << 10;
+
+/// What every event is searched for; preparing a search costs more than searching an event.
+static FINISH_REASON: Key = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
+static USAGE: Key = LazyLock::new(|| Finder::new(b"\"usage\""));
+static ERROR: Key = LazyLock::new(|| Finder::new(b"\"error\""));
+static RESPONSE: Key = LazyLock::new(|| Finder::new(b"\"response\""));
+static MESSAGE_STOP: Key = LazyLock::new(|| Finder::new(b"\"message_stop\""));
+type Key = LazyLock<Finder<'static>>;
 
 /// A tap on a stream of server-sent events.
 #[derive(Debug)]
@@ -107,7 +116,7 @@ impl StreamTap {
     fn openai(&mut self, data: &[u8]) {
         if data == b"[DONE]" {
             self.tapped.ended = true;
-        } else if says(data, b"\"finish_reason\"") || says(data, b"\"usage\"") || says(data, b"\"error\"") {
+        } else if says(data, &FINISH_REASON) || says(data, &USAGE) || says(data, &ERROR) {
             let Ok(chunk) = serde_json::from_slice::<OpenaiChunk<'_>>(data) else { return };
             self.tapped.failed |= chunk.error.is_some();
             if let Some(reason) = chunk.choices.into_iter().find_map(|choice| choice.finish_reason) {
@@ -121,7 +130,7 @@ impl StreamTap {
     }
 
     fn responses(&mut self, data: &[u8]) {
-        if !(says(data, b"\"response\"") || says(data, b"\"error\"")) {
+        if !(says(data, &RESPONSE) || says(data, &ERROR)) {
             return;
         }
         let Ok(event) = serde_json::from_slice::<ResponsesEvent<'_>>(data) else { return };
@@ -143,7 +152,7 @@ impl StreamTap {
     }
 
     fn messages(&mut self, data: &[u8]) {
-        if !(says(data, b"\"usage\"") || says(data, b"\"message_stop\"") || says(data, b"\"error\"")) {
+        if !(says(data, &USAGE) || says(data, &MESSAGE_STOP) || says(data, &ERROR)) {
             return;
         }
         let Ok(event) = serde_json::from_slice::<MessagesEvent<'_>>(data) else { return };
@@ -215,9 +224,9 @@ fn first_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
 }
 
 /// Whether `data` has the key with a value other than `null`.
-fn says(data: &[u8], key: &[u8]) -> bool {
-    let Some(at) = memmem::find(data, key) else { return false };
-    let rest = data.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+fn says(data: &[u8], key: &Finder<'_>) -> bool {
+    let Some(at) = key.find(data) else { return false };
+    let rest = data.get(at + key.needle().len()..).unwrap_or_default().trim_ascii_start();
     let value = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
     !value.starts_with(b"null")
 }
@@ -377,7 +386,8 @@ impl MessagesUsage {
         usage.cache_read = self.cache_read_input_tokens.or(usage.cache_read);
         usage.cache_write_other = self.cache_creation_input_tokens.or(usage.cache_write_other);
         if let Some(fresh) = self.input_tokens {
-            let cached = usage.cache_read.unwrap_or(0) + usage.cache_write_other.unwrap_or(0);
+            let written = usage.cache_write_other.unwrap_or(0);
+            let cached = usage.cache_read.unwrap_or(0).saturating_add(written);
             usage.input_total = Some(fresh.saturating_add(cached));
         }
         usage.output_total = self.output_tokens.or(usage.output_total);

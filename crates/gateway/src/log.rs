@@ -54,27 +54,6 @@ impl LogSink {
         sink
     }
 
-    /// The same without a writer: lines wait in memory until they are taken.
-    #[must_use]
-    pub fn held(threads: usize) -> Arc<Self> {
-        Arc::new(Self {
-            buffers: (0..=threads).map(|_| Mutex::default()).collect(),
-            out: Mutex::new(Box::new(std::io::sink())),
-            lost: AtomicU64::new(0),
-            stop: AtomicBool::new(true),
-            writer: Mutex::new(None),
-        })
-    }
-
-    /// Takes out the lines that wait, buffer by buffer.
-    #[must_use]
-    pub fn take(&self) -> Vec<u8> {
-        let take = |buffer: &Mutex<Vec<u8>>| {
-            std::mem::take(&mut *buffer.lock().unwrap_or_else(PoisonError::into_inner))
-        };
-        self.buffers.iter().flat_map(take).collect()
-    }
-
     /// Appends what `fill` writes to the buffer of thread `of`.
     pub fn append(&self, of: usize, fill: impl FnOnce(&mut Vec<u8>)) {
         let Some(buffer) = self.buffers.get(of).or(self.buffers.last()) else { return };

@@ -211,25 +211,37 @@ impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         // Without it, an answer's last packet would wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
+        // Who has not said anything yet must not hold up a stop.
+        let stop = stopped(self.stopping.clone());
         match tls {
             None => {
-                let http2 = begins_http2(&stream).await;
+                let http2 = tokio::select! {
+                    http2 = begins_http2(&stream) => http2,
+                    () = stop => return,
+                };
                 self.drive(stream, http2).await;
             }
             // Boxed, as is HTTP/2 below: what most connections never are must not add to what each costs.
-            Some(tls) => match Box::pin(tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream))).await {
-                Ok(Ok(stream)) => {
-                    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    Box::pin(self.drive(Box::new(stream), http2)).await;
+            Some(tls) => {
+                let handshake = Box::pin(tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)));
+                let accepted = tokio::select! {
+                    accepted = handshake => accepted,
+                    () = stop => return,
+                };
+                match accepted {
+                    Ok(Ok(stream)) => {
+                        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        Box::pin(self.drive(Box::new(stream), http2)).await;
+                    }
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => {}
                 }
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => {}
-            },
+            }
         }
     }
 
     async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, http2: bool) {
-        let Self { server, mut stopping, _alive } = self;
+        let Self { server, stopping, _alive } = self;
         let snapshot = server.local.shared.fleet.snapshot();
         let (head_bytes, headers) = (snapshot.config.limits.head_bytes, snapshot.config.limits.headers);
         drop(snapshot);
@@ -240,15 +252,14 @@ impl Connection {
                 Box::pin(Arc::clone(&server).answer(request));
             answer
         });
-        let stop = async move {
-            // The sender lives as long as the process.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        };
+        let stop = stopped(stopping);
         let result = if http2 {
             let mut connection = Box::pin(
                 http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
-                    .max_header_list_size(u32::try_from(head_bytes.saturating_mul(LENIENCY)).unwrap_or(u32::MAX))
+                    .max_header_list_size(
+                        u32::try_from(head_bytes.saturating_mul(LENIENCY)).unwrap_or(u32::MAX),
+                    )
                     .serve_connection(TokioIo::new(stream), service),
             );
             tokio::select! {
@@ -280,6 +291,12 @@ impl Connection {
             tracing::debug!(%error, "a client connection ended");
         }
     }
+}
+
+/// Waits until a stop is asked for.
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // The sender lives as long as the process.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 /// Whether a plain connection begins with HTTP/2's preface.

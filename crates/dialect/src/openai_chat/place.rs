@@ -18,12 +18,21 @@ pub(super) struct Place<'c> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Of {
     Instruction(usize),
-    Item(usize),
+    Item(usize, Position),
+}
+
+/// Where an item stood: its message, and the block of it that it began at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Position {
+    message: usize,
+    block: usize,
 }
 
 impl<'c> Place<'c> {
-    pub(super) fn item(call: &'c Call, at: usize) -> Self {
-        Self { call, of: Of::Item(at), part: None }
+    /// The `at`th item, where `positions` are those of all of them.
+    pub(super) fn item(call: &'c Call, positions: &[Position], at: usize) -> Self {
+        let position = positions.get(at).copied().unwrap_or_default();
+        Self { call, of: Of::Item(at, position), part: None }
     }
 
     pub(super) fn part(self, at: usize) -> Self {
@@ -48,17 +57,15 @@ impl fmt::Display for Place<'_> {
                 write!(f, "messages[{at}]")?;
                 self.content(f, 0)
             }
-            (Dialect::OpenaiChat, Of::Item(at)) => {
-                let (message, _) = position(&self.call.items, at, joins_openai);
-                write!(f, "messages[{}]", self.call.instructions.len() + message)?;
+            (Dialect::OpenaiChat, Of::Item(_, position)) => {
+                write!(f, "messages[{}]", self.call.instructions.len() + position.message)?;
                 self.content(f, 0)
             }
             (Dialect::AnthropicMessages, Of::Instruction(_)) => match self.part {
                 Some(part) => write!(f, "system[{part}]"),
                 None => f.write_str("system"),
             },
-            (Dialect::AnthropicMessages, Of::Item(at)) => {
-                let (message, block) = position(&self.call.items, at, joins_anthropic);
+            (Dialect::AnthropicMessages, Of::Item(at, Position { message, block })) => {
                 write!(f, "messages[{message}]")?;
                 if let Some(Item { kind: ItemKind::Message(_), .. }) = self.call.items.get(at) {
                     return self.content(f, block);
@@ -67,7 +74,7 @@ impl fmt::Display for Place<'_> {
                 self.content(f, 0)
             }
             (_, Of::Instruction(_)) => f.write_str("instructions"),
-            (_, Of::Item(at)) => {
+            (_, Of::Item(at, _)) => {
                 write!(f, "input[{at}]")?;
                 self.content(f, 0)
             }
@@ -84,27 +91,42 @@ impl Place<'_> {
     }
 }
 
-/// The message an item was in, and the block it began at, where `joins` says whether an item stood in
-/// the same message as the one before it.
-fn position(items: &[Item], at: usize, joins: fn(&ItemKind, &ItemKind) -> bool) -> (usize, usize) {
-    let (mut message, mut block) = (0, 0);
-    for (before, item) in items.iter().zip(items.iter().skip(1)).take(at) {
-        if joins(&before.kind, &item.kind) {
-            block += match &before.kind {
-                ItemKind::Message(message) => message.parts.len(),
-                ItemKind::ToolCall(_)
-                | ItemKind::ToolResult(_)
-                | ItemKind::Reasoning(_)
-                | ItemKind::ServerTool(_)
-                | ItemKind::Reference(_)
-                | ItemKind::Unknown { .. } => 1,
+/// The position of every item of `call`.
+pub(super) fn positions(call: &Call) -> Vec<Position> {
+    let joins = match call.dialect {
+        Dialect::AnthropicMessages => joins_anthropic,
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses => joins_openai,
+    };
+    let (mut here, mut before) = (Position::default(), None);
+    let mut positions = Vec::with_capacity(call.items.len());
+    for item in &call.items {
+        if let Some(before) = before {
+            here = if joins(before, &item.kind) {
+                Position { block: here.block + blocks(before), ..here }
+            } else {
+                Position { message: here.message + 1, block: 0 }
             };
-        } else {
-            message += 1;
-            block = 0;
         }
+        positions.push(here);
+        before = Some(&item.kind);
     }
-    (message, block)
+    positions
+}
+
+/// How many blocks an item was.
+fn blocks(kind: &ItemKind) -> usize {
+    match kind {
+        ItemKind::Message(message) => message.parts.len(),
+        ItemKind::ToolCall(_)
+        | ItemKind::ToolResult(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => 1,
+    }
 }
 
 /// One assistant message is read as its reasoning, its words, its calls.

@@ -27,7 +27,7 @@ pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
         )
         .code("missing_required_parameter")
     })?;
-    let Conversation { instructions, items } = read_messages::read(&messages, losses)?;
+    let Conversation { instructions, items, .. } = read_messages::read(&messages, losses)?;
     call.instructions = instructions;
     call.items = items;
     read_tools::read(&mut fields, &mut call, losses)?;

@@ -8,6 +8,7 @@ use super::read_parts::{read_cache, read_content, read_thinking};
 use super::{OURS, stream_write};
 use crate::json::{Fields, array, invalid, string};
 use serde_json::value::RawValue;
+use std::collections::HashMap;
 use trunkline_core::{
     Audio, ExtraField, Fault, Instruction, Item, ItemKind, Json, Losses, MediaSource, Message, OriginRole,
     Part, PartKind, ReasoningItem, Role, ToolCall, ToolCallKind, ToolResult,
@@ -18,6 +19,8 @@ use trunkline_core::{
 pub(super) struct Conversation {
     pub(super) instructions: Vec<Instruction>,
     pub(super) items: Vec<Item>,
+    /// The last call of each function, for legacy results, which name no other.
+    last_calls: HashMap<String, String>,
 }
 
 /// Reads `messages`.
@@ -116,7 +119,12 @@ impl Conversation {
             let message = Message { role: Role::Assistant, name, id: None, parts };
             self.items.push(Item { kind: ItemKind::Message(message), extra });
         }
-        self.items.extend(calls);
+        for item in calls {
+            if let ItemKind::ToolCall(call) = &item.kind {
+                self.last_calls.insert(call.name.clone(), call.call_id.clone());
+            }
+            self.items.push(item);
+        }
         Ok(())
     }
 
@@ -135,16 +143,7 @@ impl Conversation {
     /// The legacy result: it names the function, not the call.
     fn function(&mut self, mut fields: Fields<'_>, at: usize) -> Result<(), Fault> {
         let name = fields.need_string("name")?.into_owned();
-        let call = self.items.iter().rev().find_map(|item| match &item.kind {
-            ItemKind::ToolCall(call) if call.name == name => Some(call.call_id.clone()),
-            ItemKind::ToolCall(_)
-            | ItemKind::Message(_)
-            | ItemKind::ToolResult(_)
-            | ItemKind::Reasoning(_)
-            | ItemKind::ServerTool(_)
-            | ItemKind::Reference(_)
-            | ItemKind::Unknown { .. } => None,
-        });
+        let call = self.last_calls.get(&name).cloned();
         let result = ToolResult {
             call_id: call.unwrap_or_else(|| legacy_id(at)),
             name: Some(name),

@@ -4,11 +4,12 @@
 //! of assistant items becomes one message; of the run that follows, results come first, then what of
 //! them is no text (a tool message holds nothing else), then the rest as it stood.
 
-use super::place::{Of, Place};
+use super::place::{Of, Place, Position};
 use super::write_parts::{Content, Mark, WireKind, WirePart, mark, own, plan};
 use crate::codec::{Target, Vendor};
 use crate::names::Names;
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{
     Call, ExtraField, Fault, Instruction, Item, ItemKind, Losses, MediaSource, Message, OriginRole, PartKind,
     ReasoningItem, Role, ToolCall, ToolResult,
@@ -45,6 +46,7 @@ pub(super) struct WireCall<'c> {
 /// Plans the messages of one call.
 pub(super) struct Planner<'c, 'x> {
     pub(super) call: &'c Call,
+    pub(super) positions: Vec<Position>,
     pub(super) target: &'x Target<'x>,
     pub(super) names: &'x mut Names,
     pub(super) ids: &'x mut Names,
@@ -103,7 +105,7 @@ impl<'c> Planner<'c, '_> {
         let mut parts: Vec<WirePart<'c>> = Vec::new();
         let mut calls = Vec::new();
         for (at, item) in (from..to).zip(self.call.items.get(from..to).unwrap_or_default()) {
-            let place = Place::item(self.call, at);
+            let place = Place::item(self.call, &self.positions, at);
             match &item.kind {
                 ItemKind::Message(message) => {
                     if !calls.is_empty() && !message.parts.is_empty() {
@@ -206,29 +208,35 @@ impl<'c> Planner<'c, '_> {
     }
 
     /// The client's side from `from` up to `to`, where `calls` wait for their results.
-    fn follow(&mut self, from: usize, to: usize, mut calls: Vec<(usize, &'c ToolCall)>) -> Result<(), Fault> {
+    fn follow(&mut self, from: usize, to: usize, calls: Vec<(usize, &'c ToolCall)>) -> Result<(), Fault> {
         let items = self.call.items.get(from..to).unwrap_or_default();
         let mut late = Vec::new();
         let mut rest = Vec::new();
+        // Ids may repeat; the first call of an id gets the first result.
+        let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
+        for (at, call) in &calls {
+            waiting.entry(&call.call_id).or_default().push_back(*at);
+        }
+        let mut answered = HashSet::new();
         for (at, item) in (from..to).zip(items) {
             let ItemKind::ToolResult(result) = &item.kind else {
                 rest.push((at, item));
                 continue;
             };
-            let Some(n) = calls.iter().position(|(_, call)| call.call_id == result.call_id) else {
+            let Some(call) = waiting.get_mut(result.call_id.as_str()).and_then(VecDeque::pop_front) else {
                 rest.push((at, item));
                 continue;
             };
-            calls.remove(n);
-            let (content, media) = self.result(result, Place::item(self.call, at), "")?;
+            answered.insert(call);
+            let (content, media) = self.result(result, Place::item(self.call, &self.positions, at), "")?;
             late.extend(media);
             let id = self.ids.target(&result.call_id);
             let name = result.name.as_deref().filter(|_| self.target.vendor == Vendor::Compatible);
             self.turns.push(Turn::Result { id, name, content, extra: own(&item.extra) });
         }
-        for (at, call) in calls {
+        for (at, call) in calls.into_iter().filter(|(at, _)| !answered.contains(at)) {
             let what = format!("no result for call {}", call.call_id);
-            self.losses.invented(Place::item(self.call, at).to_string(), what);
+            self.losses.invented(Place::item(self.call, &self.positions, at).to_string(), what);
             let content = Content::Text(Cow::Borrowed("Error: no result provided"));
             self.turns.push(Turn::Result {
                 id: self.ids.target(&call.call_id),
@@ -242,7 +250,7 @@ impl<'c> Planner<'c, '_> {
             self.turns.push(Turn::Words { role: "user", name: None, content, extra: &[] });
         }
         for (at, item) in rest {
-            self.client(item, Place::item(self.call, at))?;
+            self.client(item, Place::item(self.call, &self.positions, at))?;
         }
         Ok(())
     }

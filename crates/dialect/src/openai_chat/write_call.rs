@@ -1,7 +1,7 @@
 //! A request for an upstream: everything that may refuse is planned first, then the body is written.
 
 use super::turns::Planner;
-use super::{parameters, write_messages, write_tools};
+use super::{parameters, place, write_messages, write_tools};
 use crate::codec::{Target, Vendor, Written};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
@@ -21,7 +21,9 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     let mut names = Names::new(Alphabet::OPENAI_NAME);
     let mut ids = Names::new(Alphabet::OPENAI_ID);
     let tools = write_tools::plan(call, target, &mut names, losses)?;
-    let planner = Planner { call, target, names: &mut names, ids: &mut ids, losses, turns: Vec::new() };
+    let positions = place::positions(call);
+    let planner =
+        Planner { call, positions, target, names: &mut names, ids: &mut ids, losses, turns: Vec::new() };
     let turns = planner.plan()?;
 
     let mut body = Vec::with_capacity(4096);

@@ -7,7 +7,10 @@ use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::Names;
 use std::borrow::Cow;
-use trunkline_core::{AllowedMode, Call, ExtraField, Fault, FaultKind, Json, Losses, ToolChoice, ToolKind};
+use std::collections::HashSet;
+use trunkline_core::{
+    AllowedMode, Call, ExtraField, Fault, FaultKind, Json, Losses, Tool, ToolChoice, ToolKind,
+};
 
 /// The schema of a free-text tool where only functions are known.
 const TEXT_INPUT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
@@ -39,11 +42,12 @@ pub(super) fn plan<'c>(
     losses: &mut Losses,
 ) -> Result<Vec<WireTool<'c>>, Fault> {
     let mut tools = Vec::with_capacity(call.tools.len());
+    let allowed = allowed(call, target);
     for (at, tool) in call.tools.iter().enumerate() {
         if tool.cache.is_some() {
             losses.hint(format!("tools[{at}]"), "the target takes no cache marks on tools");
         }
-        if !is_allowed(call, target, tool.name()) {
+        if allowed.as_ref().is_some_and(|names| !tool.name().is_some_and(|name| names.contains(name))) {
             continue;
         }
         let extra = own(&tool.extra);
@@ -87,13 +91,13 @@ pub(super) fn plan<'c>(
     Ok(tools)
 }
 
-/// Only OpenAI takes a list of allowed tools; others are shown no tool outside it.
-fn is_allowed(call: &Call, target: &Target<'_>, name: Option<&str>) -> bool {
+/// Only OpenAI takes a list of allowed tools; others are shown no tool outside it. `None` shows all.
+fn allowed<'c>(call: &'c Call, target: &Target<'_>) -> Option<HashSet<&'c str>> {
     match (&call.tool_choice, target.vendor) {
         (Some(ToolChoice::Allowed { names, .. }), Vendor::Compatible) => {
-            name.is_some_and(|name| names.iter().any(|allowed| allowed == name))
+            Some(names.iter().map(String::as_str).collect())
         }
-        _ => true,
+        _ => None,
     }
 }
 
@@ -184,6 +188,7 @@ fn write_choice(
                 losses.emulated("tool_choice", "only the allowed tools are offered");
                 return w.key("tool_choice").string(mode);
             }
+            let custom = custom_names(call);
             w.key("tool_choice").object(|w| {
                 w.key("type").string("allowed_tools");
                 w.key("allowed_tools").object(|w| {
@@ -191,7 +196,7 @@ fn write_choice(
                     w.key("tools").array(|w| {
                         for name in allowed {
                             w.object(|w| {
-                                let kind = kind(is_custom(call, name));
+                                let kind = kind(custom.contains(name.as_str()));
                                 w.key("type").string(kind);
                                 w.key(kind).object(|w| w.key("name").string(&names.target(name)));
                             });
@@ -205,8 +210,7 @@ fn write_choice(
     }
 }
 
-fn is_custom(call: &Call, name: &str) -> bool {
-    call.tools
-        .iter()
-        .any(|tool| matches!(&tool.kind, ToolKind::Custom { name: custom, .. } if custom == name))
+fn custom_names(call: &Call) -> HashSet<&str> {
+    let custom = |tool: &'_ &Tool| matches!(tool.kind, ToolKind::Custom { .. });
+    call.tools.iter().filter(custom).filter_map(Tool::name).collect()
 }

@@ -11,10 +11,7 @@ use trunkline_core::{
     Choice, Dialect, Finish, FinishReason, Item, ItemKind, Losses, Message, Part, ReasoningItem, Reply, Role,
     ToolCall, ToolCallKind, Usage,
 };
-use trunkline_dialect::restore::Restore;
 use trunkline_dialect::{read_call, read_error, read_reply, write_call, write_reply};
-
-const IDLE: fn() -> Restore = idle;
 
 fn words() -> impl Strategy<Value = String> {
     proptest::string::string_regex("[a-zA-Z0-9 \"\\\\\n\té🌧<>&\u{2028}]{1,24}").unwrap()
@@ -117,14 +114,14 @@ proptest! {
     fn c103_streamed_and_whole_answers_say_the_same(reply in any_reply(), cuts in cuts()) {
         for pair in PAIRS {
             let stream = told(pair.upstream, &reply);
-            let relayed = pair.stream(&pieces(stream.as_bytes(), &cuts), &IDLE(), context());
+            let relayed = pair.stream(&pieces(stream.as_bytes(), &cuts), &idle(), context());
             prop_assert_eq!(&relayed, &pair.relay(&stream), "chunking never matters");
             prop_assert_eq!(ends(pair.client, &relayed), (1, 0));
             if pair.client == Dialect::AnthropicMessages {
                 check_blocks(&relayed);
             }
             let streamed = fold(pair.client, relayed.as_bytes()).unwrap();
-            let (answer, _) = pair.answer(whole(pair.upstream, &reply), &IDLE()).unwrap();
+            let (answer, _) = pair.answer(whole(pair.upstream, &reply), &idle()).unwrap();
             let answer = read_reply(pair.client, answer.as_bytes()).unwrap();
             prop_assert_eq!(said(&streamed), said(&answer), "{:?}", pair);
             prop_assert_eq!(said(&streamed), said(&reply), "{:?}", pair);
@@ -145,7 +142,7 @@ proptest! {
         for pair in PAIRS {
             let stream = told(pair.upstream, &reply);
             let cut = cut.index(stream.len() + 1);
-            let relayed = pair.stream(&[&stream.as_bytes()[..cut]], &IDLE(), context());
+            let relayed = pair.stream(&[&stream.as_bytes()[..cut]], &idle(), context());
             let (clean, errors) = ends(pair.client, &relayed);
             prop_assert_eq!(clean + errors, 1, "{:?} cut at {}: {}", pair, cut, relayed);
             if clean == 1 {
@@ -213,9 +210,9 @@ proptest! {
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), status in any::<u16>()) {
         for pair in PAIRS {
             let _ = pair.send(&bytes, &owner(CLAUDE));
-            prop_assert!(pair.answer(&bytes, &IDLE()).is_err());
+            prop_assert!(pair.answer(&bytes, &idle()).is_err());
             prop_assert!(!read_error(pair.upstream, status, &bytes).message.is_empty());
-            let stream = pair.stream(&[&bytes], &IDLE(), context());
+            let stream = pair.stream(&[&bytes], &idle(), context());
             let (clean, errors) = ends(pair.client, &stream);
             prop_assert_eq!(clean + errors, 1, "{}", stream);
         }

@@ -95,7 +95,7 @@ impl Fleet {
         let config = Arc::clone(&self.snapshot.load().config);
         check(&spec)?;
         let mut state = self.lock();
-        if let Some(same) = state.workers.iter().find(|w| same_place(&w.spec.url, &spec.url)) {
+        if let Some(same) = state.workers.iter().find(|w| stays_at(w, &spec.url)) {
             return Err(FleetError::Exists(same.id.clone()));
         }
         let id = loop {
@@ -211,7 +211,7 @@ impl Fleet {
             }
         }
         for spec in &config.workers {
-            let existing = before.workers.iter().find(|worker| same_place(&worker.spec.url, &spec.url));
+            let existing = before.workers.iter().find(|worker| stays_at(worker, &spec.url));
             let result = match existing {
                 Some(worker) if same_spec(&worker.spec, spec) => Ok(()),
                 Some(worker) => self.change(worker.id.as_str(), spec.clone()).map(drop),
@@ -312,6 +312,12 @@ impl State {
             task.abort();
         }
     }
+}
+
+/// Whether `worker` is the one at `url`. One that drains is not: it will be gone, and the place is free for
+/// another.
+fn stays_at(worker: &Worker, url: &str) -> bool {
+    worker.load.health() != Health::Draining && same_place(&worker.spec.url, url)
 }
 
 /// Whether two URLs name the same worker: one with and one without `/v1` or a trailing slash do.

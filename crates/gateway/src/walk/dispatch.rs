@@ -22,6 +22,7 @@ use std::time::Duration;
 use trunkline_core::{
     Dialect, Fault, FaultKind, Fold, Health, LoadGuard, Losses, Origin, Prompt, WorkerId, unfold,
 };
+use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
@@ -128,10 +129,11 @@ async fn attempt(
         Passage::Splice => {
             let body = splice(plan, worker, dialect);
             let answer = send(ledger, plan, worker, dialect, &body, &[]).await?;
+            let rename = echo(plan, worker, dialect);
             if is_stream(&answer.head) && plan.question.scanned.stream {
-                splice_stream(ledger, plan, answer).await
+                splice_stream(ledger, plan, answer, rename).await
             } else {
-                splice_whole(ledger, plan, answer).await
+                splice_whole(ledger, plan, answer, rename).await
             }
         }
         Passage::Translate(to) => {
@@ -168,6 +170,13 @@ fn splice(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
     }
     edits.sort_unstable_by_key(|(range, _)| range.start);
     if edits.is_empty() { plan.question.body.clone() } else { plan.question.body.splice(&edits) }
+}
+
+/// What shows the client the name it asked for, where that is wanted and another was sent.
+fn echo(plan: &Plan, worker: &Worker, dialect: Dialect) -> Option<Rename> {
+    let asked = plan.asked.as_str();
+    let renamed = plan.question.snapshot.config.echo_alias && worker.name_for(plan.model.as_str()) != asked;
+    renamed.then(|| Rename::new(dialect, asked))
 }
 
 /// The edit that asks for usage in a stream; none where the client has said itself whether it wants it.
@@ -227,10 +236,16 @@ fn is_stream(head: &response::Parts) -> bool {
 }
 
 /// A stream that passes untouched, committed to once its first bytes are there.
-async fn splice_stream(ledger: &mut Ledger, plan: &Plan, answer: Answer) -> Result<Answered, Failure> {
+async fn splice_stream(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    answer: Answer,
+    rename: Option<Rename>,
+) -> Result<Answered, Failure> {
     let Answer { head, body } = answer;
     let idle = plan.question.snapshot.config.timeouts.idle;
-    let mut flow = Flow::Splice(Box::new(Splice::new(body, StreamTap::new(ledger.endpoint.dialect))));
+    let tap = StreamTap::new(ledger.endpoint.dialect);
+    let mut flow = Flow::Splice(Box::new(Splice::new(body, tap, rename.map(Box::new))));
     let first = prime(&mut flow, ledger, idle).await?;
     let failed = if let Flow::Splice(splice) = &flow { splice.has_failed() } else { false };
     if failed {
@@ -292,13 +307,21 @@ const fn is_retryable(fault: &Fault) -> bool {
 }
 
 /// A whole answer that passes untouched.
-async fn splice_whole(ledger: &mut Ledger, plan: &Plan, answer: Answer) -> Result<Answered, Failure> {
+async fn splice_whole(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    answer: Answer,
+    rename: Option<Rename>,
+) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
     let Answer { head, mut body } = answer;
-    let idle = plan.question.snapshot.config.timeouts.idle;
+    let config = &plan.question.snapshot.config;
+    let idle = config.timeouts.idle;
+    // The name may stand at the very end.
+    let held = if rename.is_some() { config.limits.reply_bytes } else { HELD };
     let mut pieces: SmallVec<[Bytes; 2]> = SmallVec::new();
     let mut size = 0;
-    while size <= HELD {
+    while size <= held {
         match next(&mut body, idle).await {
             Ok(Some(data)) => {
                 size += data.len();
@@ -306,6 +329,7 @@ async fn splice_whole(ledger: &mut Ledger, plan: &Plan, answer: Answer) -> Resul
             }
             Ok(None) => {
                 let whole = join(&pieces, size);
+                let whole = if let Some(rename) = rename { rename.reply(whole) } else { whole };
                 return Ok(whole_answer(ledger, plan, head, whole, dialect));
             }
             Err(error) => return Err(broken(&error)),
@@ -565,8 +589,8 @@ async fn error_answer(
         return Failure { outcome, retry, wait, last: Err(fault) };
     }
     // In its own dialect an error passes as it came, when it is an error in that dialect at all.
-    let is_object = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok()
-        && bytes.trim_ascii().starts_with(b"{");
+    let is_object =
+        serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() && bytes.trim_ascii().starts_with(b"{");
     if to == ledger.endpoint.dialect && is_object {
         let mut headers = forward::response_headers(head.headers);
         headers.remove(header::CONTENT_LENGTH);

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use trunkline_core::{Event, Fault, FaultKind};
+use trunkline_dialect::rename::Rename;
 use trunkline_dialect::restore::Restore;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, write_stream_error};
@@ -207,6 +208,8 @@ pub(crate) struct Splice {
     held: BytesMut,
     /// Whether what was handed on last ends inside an event that was too long to be held.
     torn: bool,
+    /// Shows the client another name for the model.
+    rename: Option<Box<Rename>>,
 }
 
 /// Most bytes held back for the end of an event; a longer one is handed on as it comes.
@@ -216,8 +219,8 @@ const LONGEST_HELD: usize = 1 << 20;
 const EVENT_ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
 
 impl Splice {
-    pub(crate) fn new(body: AnswerBody, tap: StreamTap) -> Self {
-        Self { body, tap, held: BytesMut::new(), torn: false }
+    pub(crate) fn new(body: AnswerBody, tap: StreamTap, rename: Option<Box<Rename>>) -> Self {
+        Self { body, tap, held: BytesMut::new(), torn: false, rename }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -231,7 +234,10 @@ impl Splice {
                     match whole_events(&mut self.held, data) {
                         Some(events) => {
                             self.torn = !EVENT_ENDS.iter().any(|end| events.ends_with(end));
-                            Step::Data(events)
+                            Step::Data(match &self.rename {
+                                Some(rename) => rename.events(events),
+                                None => events,
+                            })
                         }
                         None => continue,
                     }

@@ -56,13 +56,33 @@ fn refused(speech: &Speech) -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
         ("an empty model", text(format!("{{\"model\":\"\",{prompt}}}")), 400, "`model` is missing"),
         ("model null", text(format!("{{\"model\":null,{prompt}}}")), 400, "`model` is missing"),
         ("a numeric model", text(format!("{{\"model\":7,{prompt}}}")), 400, "`model` must be"),
-        ("an object as model", text(format!("{{\"model\":{{\"id\":\"m\"}},{prompt}}}")), 400, "`model` must be"),
-        ("a model as long as a letter", text(format!("{{\"model\":\"{}\",{prompt}}}", "m".repeat(4000))), 400, "`model` must be"),
+        (
+            "an object as model",
+            text(format!("{{\"model\":{{\"id\":\"m\"}},{prompt}}}")),
+            400,
+            "`model` must be",
+        ),
+        (
+            "a model as long as a letter",
+            text(format!("{{\"model\":\"{}\",{prompt}}}", "m".repeat(4000))),
+            400,
+            "`model` must be",
+        ),
         ("stream as text", body(speech, "\"stream\":\"yes\","), 400, "`stream` must be"),
         ("model twice", body(speech, "\"model\":\"m\","), 400, "`model` is given twice"),
-        ("model twice, once escaped", body(speech, "\"mod\\u0065l\":\"other\","), 400, "`model` is given twice"),
+        (
+            "model twice, once escaped",
+            body(speech, "\"mod\\u0065l\":\"other\","),
+            400,
+            "`model` is given twice",
+        ),
         ("stream twice", body(speech, "\"stream\":true,\"stream\":false,"), 400, "`stream` is given twice"),
-        ("stream twice, no first", body(speech, "\"stream\":false,\"stream\":true,"), 400, "`stream` is given twice"),
+        (
+            "stream twice, no first",
+            body(speech, "\"stream\":false,\"stream\":true,"),
+            400,
+            "`stream` is given twice",
+        ),
         ("the prompt twice", text(format!("{{\"model\":\"m\",{prompt},{prompt}}}")), 400, "is given twice"),
         ("200 levels", body(speech, &nested(200)), 400, "nested deeper than 128"),
         ("20,000 levels", body(speech, &nested(20_000)), 400, "nested deeper than 128"),
@@ -82,7 +102,12 @@ fn refused(speech: &Speech) -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     }
     invalid.clear();
     if [CHAT.path, MESSAGES.path].contains(&speech.path) {
-        cases.push(("no messages at all", text("{\"model\":\"m\",\"messages\":[]}".into()), 400, "`messages` is empty"));
+        cases.push((
+            "no messages at all",
+            text("{\"model\":\"m\",\"messages\":[]}".into()),
+            400,
+            "`messages` is empty",
+        ));
     }
     if [CHAT.path, MESSAGES.path, EMBEDDINGS.path].contains(&speech.path) {
         cases.push(("no prompt", text("{\"model\":\"m\"}".into()), 400, "is missing"));
@@ -135,8 +160,11 @@ async fn what_is_merely_strange_passes() {
 async fn wrong_content_types_are_refused() {
     for speech in ALL {
         let (upstream, rig) = serving(speech).await;
-        let with = |kind: &str| post(speech.path, speech.body("m", false)).bare().header("content-type", kind);
-        for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "nonsense"] {
+        let with =
+            |kind: &str| post(speech.path, speech.body("m", false)).bare().header("content-type", kind);
+        for kind in
+            ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "nonsense"]
+        {
             let answer = rig.ask(&with(kind)).await;
             assert_eq!(answer.status, 415, "{} {kind}", speech.path);
             let message = speech.error(&answer.json());
@@ -159,7 +187,8 @@ async fn a_body_over_the_limit_is_refused_before_it_is_read() {
     for speech in ALL {
         let (_upstream, rig) = serving(speech).await;
         let mut line = Line::open(rig.address()).await;
-        let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n", speech.path);
+        let head =
+            format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n", speech.path);
         line.write(head.as_bytes()).await.unwrap();
         let mut head = line.head().await.unwrap();
         assert_eq!(head.status, 413, "{}", speech.path);
@@ -188,7 +217,8 @@ async fn a_client_that_stops_sending_is_not_waited_for() {
     for speech in ALL {
         let (upstream, rig) = serving(speech).await;
         let mut line = Line::open(rig.address()).await;
-        let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{\"model\":", speech.path);
+        let head =
+            format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{\"model\":", speech.path);
         line.write(head.as_bytes()).await.unwrap();
         let mut head = line.head().await.unwrap();
         assert_eq!(head.status, 400, "{}", speech.path);
@@ -198,7 +228,11 @@ async fn a_client_that_stops_sending_is_not_waited_for() {
 
         // Gone in the middle of its body: nobody is left to answer, and nothing is left behind.
         let mut line = Line::open(rig.address()).await;
-        line.write(format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{", speech.path).as_bytes()).await.unwrap();
+        line.write(
+            format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{", speech.path).as_bytes(),
+        )
+        .await
+        .unwrap();
         crate::rig::until("it arrived", async || rig.shared().metrics.in_flight.get() == 1).await;
         drop(line);
         rig.at_rest().await;
@@ -210,7 +244,9 @@ async fn a_client_that_stops_sending_is_not_waited_for() {
 async fn header_bombs_are_refused() {
     for speech in ALL {
         let (upstream, rig) = serving(speech).await;
-        let many = |count: usize| (0..count).fold(speech.ask(false), |ask, nth| ask.header(&format!("x-{nth}"), "y"));
+        let many = |count: usize| {
+            (0..count).fold(speech.ask(false), |ask, nth| ask.header(&format!("x-{nth}"), "y"))
+        };
         let large = |bytes: usize| speech.ask(false).header("x-large", &"y".repeat(bytes));
         for (what, ask, says) in [
             ("one too many", many(41), "over 40 header fields"),
@@ -312,10 +348,28 @@ async fn upstreams_that_answer_nonsense_cost_nothing() {
         Nonsense { what: "a page", reply: Reply::bad_gateway, status: 502 },
         Nonsense { what: "hang", reply: Reply::hang, status: 504 },
         Nonsense { what: "hang after the head", reply: Reply::head_then_hang, status: 504 },
-        Nonsense { what: "half a head", reply: || Reply::raw("HTTP/1.1 200 OK\r\ncontent-ty", Then::Cut), status: 502 },
-        Nonsense { what: "two lengths", reply: || Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}", Then::Cut), status: 502 },
-        Nonsense { what: "a huge head", reply: || Reply::raw(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20)), Then::Cut), status: 502 },
-        Nonsense { what: "a bad chunk", reply: || Reply::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", Then::Cut), status: 502 },
+        Nonsense {
+            what: "half a head",
+            reply: || Reply::raw("HTTP/1.1 200 OK\r\ncontent-ty", Then::Cut),
+            status: 502,
+        },
+        Nonsense {
+            what: "two lengths",
+            reply: || {
+                Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}", Then::Cut)
+            },
+            status: 502,
+        },
+        Nonsense {
+            what: "a huge head",
+            reply: || Reply::raw(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20)), Then::Cut),
+            status: 502,
+        },
+        Nonsense {
+            what: "a bad chunk",
+            reply: || Reply::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", Then::Cut),
+            status: 502,
+        },
     ];
     for speech in ALL {
         for streams in [false, true] {

@@ -67,7 +67,10 @@ async fn workers_are_registered_shown_changed_and_removed() {
     let upstream = chatting().await;
     let rig = Rig::start(settings([])).await;
     let listed = rig.get("/workers").await.json();
-    assert_eq!(listed, json!({"workers": [], "total": 0, "stats": {"prefill_count": 0, "decode_count": 0, "regular_count": 0}}));
+    assert_eq!(
+        listed,
+        json!({"workers": [], "total": 0, "stats": {"prefill_count": 0, "decode_count": 0, "regular_count": 0}})
+    );
 
     let spec = json!({"url": upstream.url(), "api_key": "local", "runtime_type": "vllm", "priority": 60, "cost": 2.5,
         "labels": {"rack": "a"}, "model_id": "m"});
@@ -108,14 +111,16 @@ async fn workers_are_registered_shown_changed_and_removed() {
 
     let patch = json!({"priority": 70, "labels": {"rack": null, "row": "7"}}).to_string();
     let answer = rig.ask(&post(&location, patch).method("PATCH")).await;
-    let accepted = |what: &str| {
-        json!({"status": "accepted", "worker_id": id, "message": format!("Worker {what} queued for background processing")})
-    };
+    let accepted = |what: &str| json!({"status": "accepted", "worker_id": id, "message": format!("Worker {what} queued for background processing")});
     assert_eq!((answer.status, answer.json()), (202, accepted("update")));
     rig.becomes(&id, "ready").await;
     let patched = rig.worker(&id).await;
     assert_eq!((&patched["priority"], &patched["labels"]), (&json!(70), &json!({"row": "7"})));
-    assert_eq!((&patched["cost"], &patched["runtime"]), (&json!(2.5), &json!("vllm")), "what is not said stays");
+    assert_eq!(
+        (&patched["cost"], &patched["runtime"]),
+        (&json!(2.5), &json!("vllm")),
+        "what is not said stays"
+    );
     assert_eq!(rig.chat("m", 1).await, [200]);
     assert_eq!(upstream.requests()[0].header("authorization"), Some("Bearer local"), "the key too");
 
@@ -124,7 +129,11 @@ async fn workers_are_registered_shown_changed_and_removed() {
     assert_eq!((answer.status, answer.json()), (202, accepted("update")));
     rig.becomes(&id, "ready").await;
     let replaced = rig.worker(&id).await;
-    assert_eq!((&replaced["priority"], &replaced["cost"]), (&json!(50), &json!(1.0)), "what is not said is gone");
+    assert_eq!(
+        (&replaced["priority"], &replaced["cost"]),
+        (&json!(50), &json!(1.0)),
+        "what is not said is gone"
+    );
     assert_eq!((rig.chat("n", 1).await, rig.chat("m", 1).await), (vec![200], vec![404]));
 
     let answer = rig.ask(&post(&location, "").method("DELETE")).await;
@@ -150,9 +159,23 @@ async fn what_is_wrong_with_a_worker_request_is_said() {
         ("POST", "/workers", "{\"url\":\"ftp://x\"}", 400, "BAD_REQUEST", "url"),
         ("POST", "/workers", "{\"url\":\"http://x\",\"priority\":101}", 400, "BAD_REQUEST", "priority"),
         ("POST", "/workers", "{\"url\":\"http://x\",\"cost\":0}", 400, "BAD_REQUEST", "cost"),
-        ("POST", "/workers", "{\"url\":\"http://x\",\"colour\":1}", 400, "BAD_REQUEST", "unknown field `colour`"),
+        (
+            "POST",
+            "/workers",
+            "{\"url\":\"http://x\",\"colour\":1}",
+            400,
+            "BAD_REQUEST",
+            "unknown field `colour`",
+        ),
         ("POST", "/workers", "{\"url\":\"http://x\",\"runtime\":\"abacus\"}", 400, "BAD_REQUEST", "abacus"),
-        ("POST", "/workers", "{\"url\":\"http://x\",\"worker_type\":\"prefill\"}", 400, "BAD_REQUEST", "not in this build"),
+        (
+            "POST",
+            "/workers",
+            "{\"url\":\"http://x\",\"worker_type\":\"prefill\"}",
+            400,
+            "BAD_REQUEST",
+            "not in this build",
+        ),
         ("PUT", own.as_str(), elsewhere, 400, "BAD_REQUEST", "url cannot be changed"),
         ("PATCH", own.as_str(), "{\"priority\":101}", 400, "BAD_REQUEST", "priority"),
         ("PATCH", own.as_str(), "7", 400, "BAD_REQUEST", "must be a JSON object"),
@@ -186,9 +209,17 @@ async fn a_removed_worker_finishes_what_it_has() {
     let draining = rig.worker(&id).await;
     assert_eq!((&draining["status"], &draining["load"]), (&json!("draining"), &json!(1)));
     assert_ne!(rig.chat("m", 1).await, [200], "it takes nothing new");
+    // Its place is free for another at the same address.
+    let again = rig.register(&json!({"url": upstream.url(), "model_id": "again"})).await;
+    assert_ne!(again, id);
+    rig.becomes(&again, "ready").await;
     let rest = line.rest(&mut head).await.unwrap();
     assert!(String::from_utf8(rest).unwrap().ends_with("[DONE]\n\n"));
-    until("it is gone", async || rig.workers().await.is_empty()).await;
+    until("it is gone", async || rig.workers().await.len() == 1).await;
+    assert_eq!(
+        (rig.workers().await[0]["id"].as_str(), rig.chat("again", 1).await),
+        (Some(again.as_str()), vec![200])
+    );
 }
 
 #[tokio::test]
@@ -272,7 +303,8 @@ async fn a_model_that_appears_is_found() {
     let listed = std::sync::Arc::clone(&models);
     let upstream = Upstream::directed(move |request, _| match request.path() {
         "/v1/models" => {
-            let data: Vec<_> = listed.lock().unwrap().iter().map(|id| json!({"id": id, "object": "model"})).collect();
+            let data: Vec<_> =
+                listed.lock().unwrap().iter().map(|id| json!({"id": id, "object": "model"})).collect();
             Reply::json(200, json!({"object": "list", "data": data}).to_string())
         }
         "/health" => Reply::json(200, "{}"),
@@ -298,10 +330,16 @@ async fn an_unknown_model_is_told_with_those_that_are_close() {
         assert!(message.contains("did you mean `llama-3.1-8b-instruct`?"), "{message}");
         assert_eq!(answer.header("x-trunkline-error-code"), "model_not_found");
     }
-    assert_eq!(rig.post(CHAT.path, &CHAT.body("zzz", false)).await.json()["error"]["code"], "model_not_found");
+    assert_eq!(
+        rig.post(CHAT.path, &CHAT.body("zzz", false)).await.json()["error"]["code"],
+        "model_not_found"
+    );
     assert!(upstream.requests().is_empty());
     let metrics = rig.get("/metrics").await;
-    assert!(!metrics.text().contains("llama-3-8b") && !metrics.text().contains("zzz"), "a made up name is no label");
+    assert!(
+        !metrics.text().contains("llama-3-8b") && !metrics.text().contains("zzz"),
+        "a made up name is no label"
+    );
 }
 
 #[tokio::test]
@@ -340,9 +378,12 @@ async fn the_highest_tier_with_a_ready_worker_serves() {
 #[tokio::test]
 async fn power_of_two_sees_streams_until_they_end() {
     let stalled = || Reply::events(pieces(&CHAT.stream[..2]), Duration::ZERO).then(Then::Hang);
-    let busy = Upstream::directed(move |request, _| {
-        if request.json()["stream"] == true { stalled() } else { CHAT.answer(false) }
-    });
+    let busy =
+        Upstream::directed(
+            move |request, _| {
+                if request.json()["stream"] == true { stalled() } else { CHAT.answer(false) }
+            },
+        );
     let (busy, idle) = (busy.await.unwrap(), chatting().await);
     let mut config = settings([WorkerSpec { priority: 90, ..engine(busy.url(), "m") }]);
     config.policy = PolicyName::PowerOfTwo;
@@ -356,7 +397,11 @@ async fn power_of_two_sees_streams_until_they_end() {
     let other = rig.register(&json!({"url": idle.url(), "model_id": "m"})).await;
     rig.becomes(&other, "ready").await;
     assert_eq!(rig.chat("m", 30).await, vec![200; 30]);
-    assert_eq!((busy.requests().len(), idle.requests().len()), (1, 30), "the one without a stream is less loaded");
+    assert_eq!(
+        (busy.requests().len(), idle.requests().len()),
+        (1, 30),
+        "the one without a stream is less loaded"
+    );
     drop(line);
     until("the stream is over", async || rig.worker(&id).await["load"] == 0).await;
     rig.chat("m", 60).await;
@@ -388,7 +433,8 @@ async fn models_are_listed_in_the_callers_shape() {
     let rig = Rig::start(config).await;
     let listed = rig.get("/v1/models").await.json();
     let entry = |id: &str, owner: &str| json!({"id": id, "object": "model", "created": 0, "owned_by": owner});
-    let data = [entry("claude-x", "anthropic"), entry("fast", "self_hosted"), entry("org/model-b", "self_hosted")];
+    let data =
+        [entry("claude-x", "anthropic"), entry("fast", "self_hosted"), entry("org/model-b", "self_hosted")];
     assert_eq!(listed, json!({"object": "list", "data": data}));
     assert_eq!(rig.get("/v1/models/org/model-b").await.json(), data[2]);
     assert_eq!(rig.get("/v1/models/fast").await.json(), data[1]);
@@ -447,7 +493,10 @@ async fn explain_tells_what_routing_would_do() {
     let low = WorkerSpec { priority: 10, ..engine("http://127.0.0.1:9", "m") };
     let rig = Rig::start(settings([engine(upstream.url(), "m"), low])).await;
     let told = rig.post("/admin/v1/explain", &CHAT.body("m", false)).await.json();
-    assert_eq!((&told["model"], &told["policy"], &told["dialect"]), (&json!("m"), &json!("round_robin"), &json!("openai-chat")));
+    assert_eq!(
+        (&told["model"], &told["policy"], &told["dialect"]),
+        (&json!("m"), &json!("round_robin"), &json!("openai-chat"))
+    );
     let candidates = told["candidates"].as_array().unwrap();
     assert_eq!(candidates.len(), 2);
     assert_eq!((&candidates[0]["eligible"], &candidates[0]["passage"]), (&json!(true), &json!("splice")));

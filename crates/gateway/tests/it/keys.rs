@@ -11,7 +11,10 @@ const GATEWAY: &str = "gw-key-0123456789";
 async fn answering(speech: Speech) -> Upstream {
     Upstream::directed(move |request, _| {
         if request.path() == "/v1/models" {
-            return Reply::json(200, r#"{"object":"list","data":[{"id":"m","object":"model"}],"has_more":false}"#);
+            return Reply::json(
+                200,
+                r#"{"object":"list","data":[{"id":"m","object":"model"}],"has_more":false}"#,
+            );
         }
         speech.answer(false)
     })
@@ -46,24 +49,152 @@ async fn keys_go_where_they_belong_and_nowhere_else() {
     let gw = gateway_bearer.as_str();
     for (what, provider, stored, locks, headers, authorization, x_api_key) in [
         ("stored", "openai", Some("sk-stored"), false, vec![], Some("Bearer sk-stored"), None),
-        ("the caller's beats stored", "openai", Some("sk-stored"), false, vec![("authorization", "Bearer sk-mine")], Some("Bearer sk-mine"), None),
+        (
+            "the caller's beats stored",
+            "openai",
+            Some("sk-stored"),
+            false,
+            vec![("authorization", "Bearer sk-mine")],
+            Some("Bearer sk-mine"),
+            None,
+        ),
         ("none at all", "openai", None, false, vec![], None, None),
-        ("Anthropic's stored", "anthropic", Some("sk-ant-stored"), false, vec![], None, Some("sk-ant-stored")),
-        ("the caller's to Anthropic", "anthropic", Some("sk-ant-stored"), false, vec![("x-api-key", "sk-ant-mine")], None, Some("sk-ant-mine")),
-        ("the caller's as bearer to Anthropic", "anthropic", None, false, vec![("authorization", "Bearer sk-ant-mine")], None, Some("sk-ant-mine")),
-        ("OpenAI's key stays away from Anthropic", "anthropic", None, false, vec![("authorization", "Bearer sk-proj-mine")], None, None),
-        ("Anthropic's key stays away from OpenAI", "openai", Some("sk-stored"), false, vec![("x-api-key", "sk-ant-mine")], Some("Bearer sk-stored"), None),
-        ("xAI's key stays away from OpenAI", "openai", None, false, vec![("authorization", "Bearer xai-mine")], None, None),
-        ("the gateway's is not the caller's", "openai", Some("sk-stored"), true, vec![("authorization", gw)], Some("Bearer sk-stored"), None),
-        ("the gateway's as x-api-key", "anthropic", Some("sk-ant-stored"), true, vec![("x-api-key", GATEWAY)], None, Some("sk-ant-stored")),
+        (
+            "Anthropic's stored",
+            "anthropic",
+            Some("sk-ant-stored"),
+            false,
+            vec![],
+            None,
+            Some("sk-ant-stored"),
+        ),
+        (
+            "the caller's to Anthropic",
+            "anthropic",
+            Some("sk-ant-stored"),
+            false,
+            vec![("x-api-key", "sk-ant-mine")],
+            None,
+            Some("sk-ant-mine"),
+        ),
+        (
+            "the caller's as bearer to Anthropic",
+            "anthropic",
+            None,
+            false,
+            vec![("authorization", "Bearer sk-ant-mine")],
+            None,
+            Some("sk-ant-mine"),
+        ),
+        (
+            "OpenAI's key stays away from Anthropic",
+            "anthropic",
+            None,
+            false,
+            vec![("authorization", "Bearer sk-proj-mine")],
+            None,
+            None,
+        ),
+        (
+            "Anthropic's key stays away from OpenAI",
+            "openai",
+            Some("sk-stored"),
+            false,
+            vec![("x-api-key", "sk-ant-mine")],
+            Some("Bearer sk-stored"),
+            None,
+        ),
+        (
+            "xAI's key stays away from OpenAI",
+            "openai",
+            None,
+            false,
+            vec![("authorization", "Bearer xai-mine")],
+            None,
+            None,
+        ),
+        (
+            "the gateway's is not the caller's",
+            "openai",
+            Some("sk-stored"),
+            true,
+            vec![("authorization", gw)],
+            Some("Bearer sk-stored"),
+            None,
+        ),
+        (
+            "the gateway's as x-api-key",
+            "anthropic",
+            Some("sk-ant-stored"),
+            true,
+            vec![("x-api-key", GATEWAY)],
+            None,
+            Some("sk-ant-stored"),
+        ),
         ("the gateway's, and nothing stored", "openai", None, true, vec![("authorization", gw)], None, None),
-        ("both, in two headers", "openai", Some("sk-stored"), true, vec![("x-api-key", GATEWAY), ("authorization", "Bearer sk-mine")], Some("Bearer sk-mine"), None),
-        ("both, said so", "openai", Some("sk-stored"), true, vec![("authorization", gw), ("x-upstream-authorization", "Bearer sk-mine")], Some("Bearer sk-mine"), None),
-        ("both, without the scheme", "anthropic", None, true, vec![("x-api-key", GATEWAY), ("x-upstream-authorization", "sk-ant-mine")], None, Some("sk-ant-mine")),
-        ("the gateway's in every header", "openai", None, true, vec![("authorization", gw), ("x-api-key", GATEWAY), ("x-upstream-authorization", gw)], None, None),
-        ("an engine keeps its own", "", Some("local"), false, vec![("authorization", "Bearer mine")], Some("Bearer local"), None),
-        ("an engine without one gets the caller's", "", None, false, vec![("authorization", "Bearer mine")], Some("Bearer mine"), None),
-        ("an engine gets no provider's key", "", None, false, vec![("authorization", "Bearer sk-proj-mine")], None, None),
+        (
+            "both, in two headers",
+            "openai",
+            Some("sk-stored"),
+            true,
+            vec![("x-api-key", GATEWAY), ("authorization", "Bearer sk-mine")],
+            Some("Bearer sk-mine"),
+            None,
+        ),
+        (
+            "both, said so",
+            "openai",
+            Some("sk-stored"),
+            true,
+            vec![("authorization", gw), ("x-upstream-authorization", "Bearer sk-mine")],
+            Some("Bearer sk-mine"),
+            None,
+        ),
+        (
+            "both, without the scheme",
+            "anthropic",
+            None,
+            true,
+            vec![("x-api-key", GATEWAY), ("x-upstream-authorization", "sk-ant-mine")],
+            None,
+            Some("sk-ant-mine"),
+        ),
+        (
+            "the gateway's in every header",
+            "openai",
+            None,
+            true,
+            vec![("authorization", gw), ("x-api-key", GATEWAY), ("x-upstream-authorization", gw)],
+            None,
+            None,
+        ),
+        (
+            "an engine keeps its own",
+            "",
+            Some("local"),
+            false,
+            vec![("authorization", "Bearer mine")],
+            Some("Bearer local"),
+            None,
+        ),
+        (
+            "an engine without one gets the caller's",
+            "",
+            None,
+            false,
+            vec![("authorization", "Bearer mine")],
+            Some("Bearer mine"),
+            None,
+        ),
+        (
+            "an engine gets no provider's key",
+            "",
+            None,
+            false,
+            vec![("authorization", "Bearer sk-proj-mine")],
+            None,
+            None,
+        ),
     ] {
         let speech = if provider == "anthropic" { MESSAGES } else { CHAT };
         let upstream = answering(speech).await;
@@ -86,7 +217,9 @@ async fn keys_of_providers_reach_their_provider_only() {
         cloud(anthropic.url(), "anthropic", "m", None),
         cloud(xai.url(), "xai", "grok-x", None),
     ]);
-    for (provider, key) in [("openai", "sk-proj-openai"), ("anthropic", "sk-ant-anthropic"), ("xai", "xai-xai")] {
+    for (provider, key) in
+        [("openai", "sk-proj-openai"), ("anthropic", "sk-ant-anthropic"), ("xai", "xai-xai")]
+    {
         config.provider_keys.insert(provider.to_owned(), Secret::new(key));
     }
     let rig = Rig::start(config).await;
@@ -98,7 +231,8 @@ async fn keys_of_providers_reach_their_provider_only() {
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
     }
-    for (upstream, own) in [(&openai, "sk-proj-openai"), (&anthropic, "sk-ant-anthropic"), (&xai, "xai-xai")] {
+    for (upstream, own) in [(&openai, "sk-proj-openai"), (&anthropic, "sk-ant-anthropic"), (&xai, "xai-xai")]
+    {
         assert!(!upstream.requests().is_empty());
         for request in upstream.requests() {
             let headers = header_text(&request.headers);
@@ -162,7 +296,8 @@ async fn the_gateways_key_guards_administration_too() {
 #[tokio::test]
 async fn secrets_are_never_shown() {
     let secrets = ["sk-ant-stored-1", "engine-stored-2", "sk-proj-provider-3", GATEWAY, "sk-caller-4"];
-    let refuse = || Upstream::directed(|_, _| Reply::json(401, r#"{"error":{"message":"bad key","type":"x"}}"#));
+    let refuse =
+        || Upstream::directed(|_, _| Reply::json(401, r#"{"error":{"message":"bad key","type":"x"}}"#));
     let (a, b) = (refuse().await.unwrap(), refuse().await.unwrap());
     let mut local = engine(b.url(), "local");
     local.api_key = Some(Secret::new(secrets[1]));
@@ -197,7 +332,8 @@ async fn secrets_are_never_shown() {
 #[tokio::test]
 async fn a_refused_stored_key_is_the_operators_concern() {
     for (speech, provider) in [(CHAT, "openai"), (MESSAGES, "anthropic")] {
-        let body = r#"{"type":"error","error":{"message":"invalid key sk-...1234","type":"authentication_error"}}"#;
+        let body =
+            r#"{"type":"error","error":{"message":"invalid key sk-...1234","type":"authentication_error"}}"#;
         let upstream = Upstream::directed(move |_, _| Reply::json(401, body)).await.unwrap();
         let rig = Rig::start(settings([cloud(upstream.url(), provider, "m", Some("sk-ours"))])).await;
         let ours = rig.ask(&speech.ask(false)).await;
@@ -205,6 +341,10 @@ async fn a_refused_stored_key_is_the_operators_concern() {
         let message = speech.error(&ours.json());
         assert!(message.contains("operator") && !message.contains("sk-"), "{message}");
         let theirs = rig.ask(&speech.ask(false).header("authorization", "Bearer own-key")).await;
-        assert_eq!((theirs.status, theirs.text()), (401, body), "{provider}: the caller's key, the caller's error");
+        assert_eq!(
+            (theirs.status, theirs.text()),
+            (401, body),
+            "{provider}: the caller's key, the caller's error"
+        );
     }
 }

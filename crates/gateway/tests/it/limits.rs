@@ -104,7 +104,8 @@ async fn the_queue_is_bounded_in_length_and_time() {
 #[tokio::test]
 async fn request_ids_are_taken_made_returned_and_passed_on() {
     for speech in ALL {
-        let upstream = Upstream::directed(move |_, _| speech.answer(false).header("x-request-id", "upstreams-own"));
+        let upstream =
+            Upstream::directed(move |_, _| speech.answer(false).header("x-request-id", "upstreams-own"));
         let upstream = upstream.await.unwrap();
         let rig = Rig::start(settings([speech.worker(upstream.url())])).await;
         for (name, value, taken) in [
@@ -119,7 +120,12 @@ async fn request_ids_are_taken_made_returned_and_passed_on() {
             let id = answer.header("x-request-id");
             assert_eq!(id == value, taken, "{} {name}: {value} became {id}", speech.path);
             assert!(id.len() >= 6 && id != "upstreams-own", "{id}");
-            assert_eq!(upstream.requests().last().unwrap().header("x-request-id"), Some(id), "{}", speech.path);
+            assert_eq!(
+                upstream.requests().last().unwrap().header("x-request-id"),
+                Some(id),
+                "{}",
+                speech.path
+            );
             rig.access_line(&format!("request_id={id} ")).await;
         }
         let refused = rig.ask(&post(speech.path, "{").header("x-request-id", "mine-6")).await;
@@ -212,7 +218,11 @@ async fn browsers_are_let_in_as_configured() {
             .header("origin", origin)
             .header("access-control-request-method", "POST")
             .header("access-control-request-headers", "authorization,x-stainless-os");
-        for ask in [CHAT.ask(false).header("origin", origin), get("/v1/models").header("origin", origin), preflight.clone()] {
+        for ask in [
+            CHAT.ask(false).header("origin", origin),
+            get("/v1/models").header("origin", origin),
+            preflight.clone(),
+        ] {
             let answer = rig.ask(&ask).await;
             let got = answer.headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap());
             assert_eq!(got, want, "{allowed:?} {ask:?}");
@@ -238,8 +248,18 @@ fn fields(line: &str) -> Vec<(String, String)> {
 #[tokio::test]
 async fn access_lines_have_the_documented_fields() {
     let always = [
-        "request_id", "tenant", "endpoint", "model", "worker", "attempts", "status", "end", "stream", "bytes_in",
-        "bytes_out", "duration_us",
+        "request_id",
+        "tenant",
+        "endpoint",
+        "model",
+        "worker",
+        "attempts",
+        "status",
+        "end",
+        "stream",
+        "bytes_in",
+        "bytes_out",
+        "duration_us",
     ];
     for speech in STREAMING {
         for (json, streams) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -254,7 +274,10 @@ async fn access_lines_have_the_documented_fields() {
             let line = logged.lines().find(|line| line.contains("line-1")).unwrap();
             let fields: Vec<(String, String)> = if json {
                 let object: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
-                assert_eq!((&object["level"], &object["target"]), (&"INFO".into(), &"trunkline::access".into()));
+                assert_eq!(
+                    (&object["level"], &object["target"]),
+                    (&"INFO".into(), &"trunkline::access".into())
+                );
                 assert!(object["timestamp"].as_str().unwrap().ends_with('Z'));
                 assert!(object["status"].is_u64() && object["stream"].is_boolean());
                 let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -271,7 +294,10 @@ async fn access_lines_have_the_documented_fields() {
                 assert!(!field(name).is_empty(), "{name}: {line}");
             }
             assert_eq!(field("tenant"), "anonymous");
-            assert_eq!((field("model"), field("worker"), field("status"), field("end")), ("m", id.as_str(), "200", "done"));
+            assert_eq!(
+                (field("model"), field("worker"), field("status"), field("end")),
+                ("m", id.as_str(), "200", "done")
+            );
             assert_eq!(field("attempts"), format!("{id}:200"));
             assert_eq!(field("stream"), streams.to_string());
             assert_eq!(field("bytes_in"), speech.body("m", streams).len().to_string());
@@ -342,11 +368,18 @@ async fn what_translation_loses_is_said() {
     for parameter in ["seed", "logit_bias"] {
         let label = format!("parameter=\"{parameter}\"");
         let labels = [label.as_str(), "dialect=\"anthropic-messages\"", "action=\"dropped\""];
-        assert!((rig.metric("trunkline_translation_losses_total", &labels).await - 1.0).abs() < 0.1, "{parameter}");
+        assert!(
+            (rig.metric("trunkline_translation_losses_total", &labels).await - 1.0).abs() < 0.1,
+            "{parameter}"
+        );
     }
     assert!(rig.access_line("attempts=").await.contains(" losses="));
     let same = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
     let rig = Rig::start(settings([engine(same.url(), "m")])).await;
     let spliced = rig.post(CHAT.path, &body).await;
-    assert_eq!((spliced.status, spliced.header("x-trunkline-warnings")), (200, ""), "nothing is lost without translation");
+    assert_eq!(
+        (spliced.status, spliced.header("x-trunkline-warnings")),
+        (200, ""),
+        "nothing is lost without translation"
+    );
 }

@@ -18,3 +18,4 @@ mod limits;
 mod relay;
 mod retry;
 mod splice;
+mod translate;

@@ -1,9 +1,10 @@
 //! Answers on their way: who goes away when, and what the others notice of it.
 
-use crate::client::{Line, events};
+use crate::client::{Line, events, post};
 use crate::rig::{ALL, CHAT, MESSAGES, RESPONSES, Rig, STREAMING, Speech, pieces, settings, until};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
+use trunkline_testkit::engine::{Engine, EngineConfig};
 use trunkline_testkit::script::{Head, Reply, Then, Upstream};
 
 /// How soon an upstream must learn that the client is gone. The promise is 100 ms; a machine under load is
@@ -200,4 +201,75 @@ async fn an_error_inside_a_stream_passes_as_it_was_said() {
         assert_eq!(rig.ask(&speech.ask(true)).await.text(), text, "{}", speech.path);
         rig.at_rest().await;
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_between_attempts_ends_them() {
+    let upstream = Upstream::directed(|_, _| Reply::json(503, "{}")).await.unwrap();
+    let mut config = settings([CHAT.worker(upstream.url())]);
+    config.retry.initial_backoff = Duration::from_millis(150);
+    config.retry.jitter = 0.0;
+    let rig = Rig::start(config).await;
+    let mut line = Line::open(rig.address()).await;
+    line.write(&CHAT.ask(false).bytes()).await.unwrap();
+    until("the first attempt failed", async || rig.metric("trunkline_attempts_total", &[]).await > 0.5).await;
+    drop(line);
+    rig.at_rest().await;
+    // Longer than the pause before the next attempt.
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(upstream.requests().len(), 1);
+    assert!(rig.access_line("attempts=").await.contains(" end=client_gone "));
+}
+
+#[tokio::test]
+async fn workers_that_speak_http2_are_treated_alike() {
+    let config = EngineConfig { models: vec!["m".to_owned()], max_running: 64, ..EngineConfig::default() };
+    let engine = Engine::start(config).await.unwrap();
+    let mut config = settings([CHAT.worker(engine.url())]);
+    config.upstream.http2_prior_knowledge = true;
+    config.retry.attempts = 1;
+    let rig = Rig::start(config).await;
+    let body = |most: u32| format!("{{\"model\":\"m\",\"stream\":true,\"max_tokens\":{most},{}}}", CHAT.prompt);
+    let short = post(CHAT.path, body(3));
+    for answer in futures_util::future::join_all((0..10).map(|_| rig.ask(&short))).await {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
+    }
+    rig.at_rest().await;
+    assert!(rig.shared().counts.open() <= 2, "they share a connection: {}", rig.shared().counts.open());
+
+    // Long enough for both to be cut in the middle.
+    let long = post(CHAT.path, body(2000));
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        let mut line = Line::open(rig.address()).await;
+        let mut head = line.begin(&long).await;
+        line.see(&mut head, "\"content\":\"").await;
+        lines.push((line, head));
+    }
+    until("both run", async || engine.stats().running == 2).await;
+    let (mut line, mut head) = lines.pop().unwrap();
+    let left = Instant::now();
+    drop(lines);
+    until("one is aborted", async || engine.stats().running == 1).await;
+    assert!(left.elapsed() < SOON, "{:?}", left.elapsed());
+    engine.stop();
+    let rest = line.rest(&mut head).await.unwrap();
+    assert_error_event(&CHAT, &rest, "the engine is gone");
+    rig.at_rest().await;
+}
+
+#[tokio::test]
+async fn every_leg_of_a_call_that_was_split_is_aborted() {
+    let stalled = || Reply::events(pieces(&MESSAGES.stream[..2]), Duration::ZERO).then(Then::Hang);
+    let upstream = Upstream::directed(move |_, _| stalled()).await.unwrap();
+    let rig = Rig::start(settings([MESSAGES.worker(upstream.url())])).await;
+    let body = format!("{{\"model\":\"m\",\"n\":3,\"stream\":true,{}}}", CHAT.prompt);
+    let mut line = Line::open(rig.address()).await;
+    let mut head = line.begin(&post(CHAT.path, body)).await;
+    line.see(&mut head, "hello").await;
+    assert_eq!((upstream.requests().len(), &rig.workers().await[0]["load"]), (3, &3.into()));
+    drop(line);
+    until("all three are aborted", async || upstream.aborts().len() == 3).await;
+    rig.at_rest().await;
 }

@@ -54,7 +54,8 @@ async fn failures_are_tried_again_on_another_worker() {
             let what = format!("{} stream {streams}: {what}", speech.path);
             let bad = Upstream::directed(move |_, _| fault()).await.unwrap();
             let good = good(speech, streams).await;
-            let rig = Rig::start(settings([first(speech.worker(bad.url())), speech.worker(good.url())])).await;
+            let rig =
+                Rig::start(settings([first(speech.worker(bad.url())), speech.worker(good.url())])).await;
             let answer = rig.ask(&speech.ask(streams)).await;
             assert_eq!(answer.status == 200, again, "{what}: {}", answer.text());
             assert_eq!((bad.requests().len(), good.requests().len()), (1, usize::from(again)), "{what}");
@@ -128,7 +129,12 @@ async fn the_last_failure_is_told_in_the_callers_dialect() {
             let rig = Rig::start(config).await;
             let answer = rig.ask(&speech.ask(false)).await;
             let overloaded = if speech.is_messages() && status == 503 { 529 } else { status };
-            assert!([status, overloaded].contains(&answer.status), "{} {what}: {}", speech.path, answer.status);
+            assert!(
+                [status, overloaded].contains(&answer.status),
+                "{} {what}: {}",
+                speech.path,
+                answer.status
+            );
             let message = speech.error(&answer.json());
             assert!(message.contains(says) && !message.is_empty(), "{} {what}: {message}", speech.path);
             for hidden in ["SECRET", "html", "nginx", "10.0.0.1", "127.0.0.1"] {
@@ -145,7 +151,8 @@ async fn errors_in_the_callers_dialect_pass_as_they_came() {
     for speech in ALL {
         for status in [400, 401, 403, 404, 409, 413, 422, 429, 500, 503] {
             let body = if speech.is_messages() { anthropic } else { openai };
-            let upstream = Upstream::replying([Reply::json(status, body).header("x-own", "kept")]).await.unwrap();
+            let upstream =
+                Upstream::replying([Reply::json(status, body).header("x-own", "kept")]).await.unwrap();
             let mut config = settings([speech.worker(upstream.url())]);
             config.retry.attempts = 1;
             let rig = Rig::start(config).await;
@@ -207,7 +214,8 @@ async fn a_stream_that_fails_before_it_began_is_asked_for_elsewhere() {
         ] {
             let bad = Upstream::replying([reply]).await.unwrap();
             let good = good(speech, true).await;
-            let rig = Rig::start(settings([first(speech.worker(bad.url())), speech.worker(good.url())])).await;
+            let rig =
+                Rig::start(settings([first(speech.worker(bad.url())), speech.worker(good.url())])).await;
             let answer = rig.ask(&speech.ask(true)).await;
             assert_eq!(answer.text(), speech.stream.concat(), "{} {what}", speech.path);
             rig.at_rest().await;

@@ -4,6 +4,7 @@ use crate::client::{self, Answer, Ask};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,8 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A gateway that serves while this lives.
 pub(crate) struct Rig {
     running: Option<Running>,
-    log: Arc<LogSink>,
-    logged: Mutex<String>,
+    sink: Arc<LogSink>,
+    logged: Logged,
+}
+
+/// Takes what is logged.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Logged {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(lines)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Settings of a gateway on loopback that asks nothing of its workers: they are ready at once.
@@ -45,11 +60,7 @@ pub(crate) fn engine(url: impl Into<String>, model: &str) -> WorkerSpec {
 
 /// An account with `provider` at `url` that serves `model`.
 pub(crate) fn cloud(url: impl Into<String>, provider: &str, model: &str, key: Option<&str>) -> WorkerSpec {
-    WorkerSpec {
-        provider: Some(provider.to_owned()),
-        api_key: key.map(Secret::new),
-        ..engine(url, model)
-    }
+    WorkerSpec { provider: Some(provider.to_owned()), api_key: key.map(Secret::new), ..engine(url, model) }
 }
 
 impl Rig {
@@ -65,9 +76,10 @@ impl Rig {
 
     /// Starts one.
     pub(crate) async fn start_unready(config: Config) -> Self {
-        let log = LogSink::held(config.runtime.threads);
-        let running = app::start(config, Arc::clone(&log)).await.unwrap();
-        Self { running: Some(running), log, logged: Mutex::default() }
+        let logged = Logged::default();
+        let sink = LogSink::start_into(config.runtime.threads, Box::new(logged.clone()));
+        let running = app::start(config, Arc::clone(&sink)).await.unwrap();
+        Self { running: Some(running), sink, logged }
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -117,9 +129,9 @@ impl Rig {
 
     /// Everything logged so far.
     pub(crate) fn log(&self) -> String {
-        let mut logged = self.logged.lock().unwrap();
-        logged.push_str(std::str::from_utf8(&self.log.take()).unwrap());
-        logged.clone()
+        // Closed or not, what is in its buffers is written.
+        self.sink.close();
+        String::from_utf8(self.logged.0.lock().unwrap().clone()).unwrap()
     }
 
     /// The access lines so far.
@@ -137,7 +149,8 @@ impl Rig {
     /// Waits until nothing is in flight: every slot, every place and every gauge was given back.
     pub(crate) async fn at_rest(&self) {
         until("nothing is in flight", async || {
-            let loads = self.shared().fleet.snapshot().workers.iter().map(|w| w.load.in_flight()).sum::<u64>();
+            let loads =
+                self.shared().fleet.snapshot().workers.iter().map(|w| w.load.in_flight()).sum::<u64>();
             loads == 0 && self.shared().metrics.in_flight.get() == 0
         })
         .await;
@@ -150,6 +163,7 @@ impl Drop for Rig {
         if let Some(running) = &self.running {
             running.shared.stopping.send_replace(true);
             running.shared.fleet.close();
+            self.sink.close();
         }
     }
 }
@@ -266,7 +280,10 @@ impl Speech {
 
 /// The values of all headers of all requests, for searching.
 pub(crate) fn header_text(headers: &HeaderMap) -> String {
-    headers.iter().map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))).collect()
+    headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())))
+        .collect()
 }
 
 /// Body pieces of a scripted stream, each sent as a chunk of its own.

@@ -56,9 +56,25 @@ impl Fancy {
         if leaf {
             return self
                 .one_of(&[
-                    "1.0", "1e5", "-0", "9007199254740993", "18446744073709551615", "-9223372036854775808",
-                    "0.10", "1E+2", "-1.50e-7", "true", "false", "null", "\"\"", r#""\u00e9\/\"\\ \u0041""#,
-                    r#""\ud83d\ude00 two  spaces""#, "\"Zürich — 東京 😀\"", r#""data: [DONE]\n\n""#, "[]", "{}",
+                    "1.0",
+                    "1e5",
+                    "-0",
+                    "9007199254740993",
+                    "18446744073709551615",
+                    "-9223372036854775808",
+                    "0.10",
+                    "1E+2",
+                    "-1.50e-7",
+                    "true",
+                    "false",
+                    "null",
+                    "\"\"",
+                    r#""\u00e9\/\"\\ \u0041""#,
+                    r#""\ud83d\ude00 two  spaces""#,
+                    "\"Zürich — 東京 😀\"",
+                    r#""data: [DONE]\n\n""#,
+                    "[]",
+                    "{}",
                     r#""\"model\":\"fake\"""#,
                 ])
                 .to_owned();
@@ -77,7 +93,15 @@ impl Fancy {
     fn members(&mut self, count: usize, depth: u32, line: bool) -> Vec<String> {
         let member = |_| {
             let key = self.one_of(&[
-                "x_unknown", "top_k", "model ", "Stream", "vendor.ext", "seed", "\\u0078", "messages_", "x_unknown",
+                "x_unknown",
+                "top_k",
+                "model ",
+                "Stream",
+                "vendor.ext",
+                "seed",
+                "\\u0078",
+                "messages_",
+                "x_unknown",
             ]);
             let (a, b) = if line { ("", " ") } else { (self.space(), self.space()) };
             let value = self.value(depth, line);
@@ -104,7 +128,11 @@ impl Fancy {
 
     fn reply(&mut self) -> String {
         let count = self.0.usize(1..8);
-        let mut text = format!("{{{}{}}}", self.space(), self.members(count, 4, false).join(self.one_of(&[",", " ,  "])));
+        let mut text = format!(
+            "{{{}{}}}",
+            self.space(),
+            self.members(count, 4, false).join(self.one_of(&[",", " ,  "]))
+        );
         if self.0.u8(..30) == 0 {
             // Too long to be held back until it is complete.
             text.insert_str(1, &format!("\"long\":\"{}\",", "x".repeat(400_000)));
@@ -213,6 +241,36 @@ async fn an_alias_changes_the_models_name_and_nothing_else() {
     }
 }
 
+#[tokio::test]
+async fn an_alias_is_echoed_where_the_operator_wants_it() {
+    for (nth, speech) in (0u64..).zip(ALL) {
+        let puppet = Puppet::new().await;
+        let mut config = settings([speech.worker(puppet.upstream.url())]);
+        config.aliases.insert("fast \"one\"".to_owned(), "m".to_owned());
+        config.echo_alias = true;
+        let rig = Rig::start(config).await;
+        let mut line = Line::open(rig.address()).await;
+        let alias = r#""fast \"one\"""#;
+        for case in 0..40 {
+            let mut fancy = Fancy(fastrand::Rng::with_seed(20_000 + nth * 100 + case));
+            let streams = !speech.stream[0].is_empty() && fancy.0.bool();
+            let said = if streams { fancy.stream(&speech) } else { speech.reply.to_owned() };
+            let reply = if streams {
+                Reply::events(fancy.cut(&said), Duration::ZERO)
+            } else {
+                Reply::json(200, said.clone())
+            };
+            // A client that names the model itself is told what the upstream tells.
+            for model in [alias, "\"m\""] {
+                puppet.says(reply.clone());
+                let answer = line.ask(&post(speech.path, fancy.request(&speech, model, streams))).await;
+                let want = said.replace("\"model\":\"m\"", &format!("\"model\":{model}"));
+                same(&answer.body, &want, &format!("{} case {case} {model}", speech.path));
+            }
+        }
+    }
+}
+
 /// What an upstream got for `options`, and what the client got back, with usage asked for by the gateway.
 async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
     let upstream = Upstream::replying([speech.answer(true)]).await.unwrap();
@@ -230,7 +288,12 @@ async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
 async fn usage_is_asked_for_where_the_operator_wants_it() {
     for (what, speech, options, want) in [
         ("none", CHAT, "", Some("{\"stream_options\":{\"include_usage\":true},\"model\"")),
-        ("none, completions", COMPLETIONS, "", Some("{\"stream_options\":{\"include_usage\":true},\"model\"")),
+        (
+            "none, completions",
+            COMPLETIONS,
+            "",
+            Some("{\"stream_options\":{\"include_usage\":true},\"model\""),
+        ),
         (
             "others",
             CHAT,
@@ -264,4 +327,38 @@ async fn what_is_not_a_stream_is_never_asked_for_usage() {
         assert_eq!(rig.ask(&speech.ask(false)).await.status, 200);
         assert_eq!(upstream.requests()[nth].body, speech.body("m", false));
     }
+}
+
+#[tokio::test]
+async fn large_bodies_pass_in_both_directions() {
+    const SIZE: usize = 8 << 20;
+    let puppet = Puppet::new().await;
+    let mut config = settings([EMBEDDINGS.worker(puppet.upstream.url())]);
+    config.aliases.insert("alias".to_owned(), "m".to_owned());
+    config.echo_alias = true;
+    let rig = Rig::start(config).await;
+    let mut line = Line::open(rig.address()).await;
+    let large = |model: &str| format!("{{\"input\":\"{}\",\"model\":\"{model}\"}}", "x ".repeat(SIZE / 2));
+    for (model, shown) in [("m", "m"), ("alias", "alias")] {
+        puppet.says(Reply::json(200, large("m")));
+        let ask = post(EMBEDDINGS.path, large(model));
+        let ask = if model == "m" { ask } else { ask.chunked(vec![1, 100_000, 1 << 20]) };
+        let answer = line.ask(&ask).await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == large(shown).as_bytes(), "{model}: the answer differs");
+        assert!(puppet.heard().last().unwrap() == large("m").as_bytes(), "{model}: the request differs");
+    }
+    // What clients with large bodies ask before they send them.
+    puppet.says(Reply::json(200, EMBEDDINGS.reply));
+    let body = EMBEDDINGS.body("m", false);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        EMBEDDINGS.path,
+        body.len()
+    );
+    line.write(head.as_bytes()).await.unwrap();
+    assert_eq!(line.head().await.unwrap().status, 100);
+    line.write(body.as_bytes()).await.unwrap();
+    let mut head = line.head().await.unwrap();
+    assert_eq!(line.rest(&mut head).await.unwrap(), EMBEDDINGS.reply.as_bytes());
 }

@@ -1,0 +1,574 @@
+//! Different dialects on the two sides: what was said arrives, whatever happens on the way.
+
+use crate::client::{Answer, Event, Line, events, post};
+use crate::rig::{
+    CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, cloud, engine, pieces, settings,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use trunkline_core::OnUnsupported;
+use trunkline_gateway::config::WorkerSpec;
+use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
+use trunkline_testkit::engine::{Engine, EngineConfig, Flavour};
+use trunkline_testkit::script::{Reply, Then, Upstream};
+
+const CLAUDE: &str = "claude-haiku-4-5";
+
+/// A gateway in front of a simulated Anthropic.
+async fn claude() -> (Cloud, Rig) {
+    let account = Cloud::start(Provider::Anthropic, CloudConfig::new(Provider::Anthropic)).await.unwrap();
+    let rig = Rig::start(settings([cloud(account.url(), "anthropic", CLAUDE, Some("sk-test"))])).await;
+    (account, rig)
+}
+
+/// A gateway in front of a simulated engine that speaks OpenAI alone.
+async fn generic() -> (Engine, Rig) {
+    let config = EngineConfig {
+        flavour: Flavour::Generic,
+        models: vec!["m".to_owned()],
+        time_scale: 0.0,
+        record: 100,
+        ..EngineConfig::default()
+    };
+    let simulated = Engine::start(config).await.unwrap();
+    let rig = Rig::start(settings([engine(simulated.url(), "m")])).await;
+    (simulated, rig)
+}
+
+fn ok(answer: Answer) -> Answer {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer
+}
+
+fn tool(name: &str) -> Value {
+    json!({"type": "function", "function": {"name": name, "description": "Looks something up.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}})
+}
+
+fn anthropic_tool(name: &str) -> Value {
+    json!({"name": name, "description": "Looks something up.",
+        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}})
+}
+
+/// Text and tool calls of a chat stream, put together, with its finish reason.
+fn fold_chat(stream: &[Event], choice: u64) -> (String, Vec<(String, String, String)>, String) {
+    let (mut text, mut tools, mut finish) =
+        (String::new(), Vec::<(String, String, String)>::new(), String::new());
+    for chunk in stream.iter().map(Event::json) {
+        let Some(choice) = chunk["choices"].as_array().into_iter().flatten().find(|c| c["index"] == choice)
+        else {
+            continue;
+        };
+        text += choice["delta"]["content"].as_str().unwrap_or_default();
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            let at = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+            if at == tools.len() {
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                tools.push((text(&call["id"]), text(&call["function"]["name"]), String::new()));
+            }
+            tools[at].2 += call["function"]["arguments"].as_str().unwrap_or_default();
+        }
+        finish += choice["finish_reason"].as_str().unwrap_or_default();
+    }
+    (text, tools, finish)
+}
+
+/// The same of a Messages stream.
+fn fold_messages(stream: &[Event]) -> (String, Vec<(String, String, String)>, String) {
+    let (mut text, mut tools, mut finish) =
+        (String::new(), Vec::<(String, String, String)>::new(), String::new());
+    for event in stream {
+        let body = event.json();
+        assert_eq!(body["type"], event.name, "{body}");
+        let delta = &body["delta"];
+        text += delta["text"].as_str().unwrap_or_default();
+        if body["content_block"]["type"] == "tool_use" {
+            let text = |key: &str| body["content_block"][key].as_str().unwrap().to_owned();
+            tools.push((text("id"), text("name"), String::new()));
+        }
+        if let Some(json) = delta["partial_json"].as_str() {
+            tools.last_mut().unwrap().2 += json;
+        }
+        finish += delta["stop_reason"].as_str().unwrap_or_default();
+    }
+    (text, tools, finish)
+}
+
+#[tokio::test]
+async fn a_chat_client_talks_to_anthropic() {
+    let (account, rig) = claude().await;
+    let mut body = json!({"model": CLAUDE, "max_tokens": 40, "temperature": 0.5, "messages": [
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tell me of the sea."}]});
+    let whole = ok(rig.post(CHAT.path, &body.to_string()).await);
+    let reply = whole.json();
+    let text = reply["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    assert_eq!((&reply["object"], &reply["model"]), (&json!("chat.completion"), &json!(CLAUDE)));
+    assert!(!text.is_empty() && reply["usage"]["prompt_tokens"].as_u64().unwrap() > 0, "{reply}");
+    let heard = account.requests().pop().unwrap();
+    assert_eq!((heard.path(), heard.header("x-api-key")), ("/v1/messages", Some("sk-test")));
+    assert!(heard.header("anthropic-version").is_some() && heard.header("authorization").is_none());
+    let heard = heard.json();
+    assert_eq!((&heard["max_tokens"], &heard["temperature"]), (&json!(40), &json!(0.5)));
+    assert!(heard["system"].to_string().contains("Be brief."), "{heard}");
+
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({"include_usage": true});
+    let stream = ok(rig.post(CHAT.path, &body.to_string()).await);
+    assert_eq!(stream.header("content-type"), "text/event-stream; charset=utf-8");
+    let events = stream.events();
+    assert_eq!(events.last().unwrap().data, "[DONE]");
+    let (streamed, tools, finish) = fold_chat(&events, 0);
+    assert_eq!((streamed, tools.len()), (text, 0), "both say the same");
+    assert_eq!(finish, reply["choices"][0]["finish_reason"].as_str().unwrap());
+    let usage = &events[events.len() - 2].json()["usage"];
+    assert_eq!(usage["completion_tokens"], reply["usage"]["completion_tokens"], "{usage}");
+    rig.at_rest().await;
+    assert!(rig.metric("trunkline_tokens_total", &["direction=\"output\""]).await > 0.0);
+}
+
+#[tokio::test]
+async fn a_messages_client_talks_to_an_engine() {
+    let (simulated, rig) = generic().await;
+    let mut body = json!({"model": "m", "max_tokens": 40, "system": "Be brief.",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Tell me of the sea."}]}]});
+    let whole = ok(rig.post(MESSAGES.path, &body.to_string()).await).json();
+    assert_eq!(
+        (&whole["type"], &whole["role"], &whole["model"]),
+        (&json!("message"), &json!("assistant"), &json!("m"))
+    );
+    let text = whole["content"][0]["text"].as_str().unwrap().to_owned();
+    assert!(!text.is_empty() && whole["usage"]["output_tokens"].as_u64().unwrap() > 0, "{whole}");
+    let heard = simulated.requests().pop().unwrap();
+    assert_eq!(heard.path(), CHAT.path);
+    let heard = heard.json();
+    assert_eq!(
+        (&heard["messages"][0]["role"], &heard["messages"][0]["content"]),
+        (&json!("system"), &json!("Be brief."))
+    );
+
+    body["stream"] = json!(true);
+    let stream = ok(rig.post(MESSAGES.path, &body.to_string()).await).events();
+    let names: Vec<_> =
+        stream.iter().map(|event| event.name.as_str()).filter(|name| *name != "ping").collect();
+    assert_eq!((names[0], names[1]), ("message_start", "content_block_start"));
+    assert_eq!(names[names.len() - 3..], ["content_block_stop", "message_delta", "message_stop"]);
+    let (streamed, _, finish) = fold_messages(&stream);
+    assert_eq!((streamed.as_str(), finish.as_str()), (text.as_str(), whole["stop_reason"].as_str().unwrap()));
+    rig.at_rest().await;
+}
+
+#[tokio::test]
+async fn tools_are_called_across_dialects() {
+    let (_account, rig) = claude().await;
+    for streams in [false, true] {
+        let body = json!({"model": CLAUDE, "max_tokens": 200, "stream": streams, "tools": [tool("get_weather")],
+            "tool_choice": "required", "messages": [{"role": "user", "content": "What is the weather in Berlin?"}]});
+        let answer = ok(rig.post(CHAT.path, &body.to_string()).await);
+        let (tools, finish) = if streams {
+            let (_, tools, finish) = fold_chat(&answer.events(), 0);
+            (tools, finish)
+        } else {
+            let choice = answer.json()["choices"][0].clone();
+            let call = &choice["message"]["tool_calls"][0];
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let call =
+                (text(&call["id"]), text(&call["function"]["name"]), text(&call["function"]["arguments"]));
+            (vec![call], text(&choice["finish_reason"]))
+        };
+        assert_eq!((tools[0].1.as_str(), finish.as_str()), ("get_weather", "tool_calls"), "stream {streams}");
+        let arguments: Value = serde_json::from_str(&tools[0].2).unwrap();
+        assert!(arguments["city"].is_string(), "{arguments}");
+        let next = json!({"model": CLAUDE, "max_tokens": 200, "stream": streams, "tools": [tool("get_weather")],
+            "messages": [{"role": "user", "content": "What is the weather in Berlin?"},
+                {"role": "assistant", "content": null, "tool_calls": [{"id": tools[0].0, "type": "function",
+                    "function": {"name": "get_weather", "arguments": tools[0].2}}]},
+                {"role": "tool", "tool_call_id": tools[0].0, "content": "Sunny."}]});
+        ok(rig.post(CHAT.path, &next.to_string()).await);
+    }
+
+    let (_engine, rig) = generic().await;
+    for streams in [false, true] {
+        let body = json!({"model": "m", "max_tokens": 200, "stream": streams, "tools": [anthropic_tool("get_weather")],
+            "tool_choice": {"type": "any"}, "messages": [{"role": "user", "content": "What is the weather in Berlin?"}]});
+        let answer = ok(rig.post(MESSAGES.path, &body.to_string()).await);
+        let (name, input, finish) = if streams {
+            let (_, tools, finish) = fold_messages(&answer.events());
+            (tools[0].1.clone(), serde_json::from_str(&tools[0].2).unwrap(), finish)
+        } else {
+            let reply = answer.json();
+            let block = reply["content"].as_array().unwrap().iter().find(|block| block["type"] == "tool_use");
+            let block = block.unwrap().clone();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&block["name"]), block["input"].clone(), text(&reply["stop_reason"]))
+        };
+        assert_eq!((name.as_str(), finish.as_str()), ("get_weather", "tool_use"), "stream {streams}");
+        assert!(input["city"].is_string(), "{input}");
+    }
+}
+
+/// Two tools called at once, as Anthropic says it.
+const TWO_TOOLS: [&str; 2] = [
+    r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Both."},{"type":"tool_use","id":"toolu_1","name":"a","input":{"x":1}},{"type":"tool_use","id":"toolu_2","name":"b","input":{"y":[2,3]}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":9}}"#,
+    concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Both.\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"a\",\"input\":{}}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"x\\\":\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"1}\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_2\",\"name\":\"b\",\"input\":{}}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"y\\\":[2,3]}\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    ),
+];
+
+#[tokio::test]
+async fn parallel_tool_calls_keep_apart() {
+    let want = [("toolu_1", "a", json!({"x": 1})), ("toolu_2", "b", json!({"y": [2, 3]}))];
+    for streams in [false, true] {
+        let reply = if streams {
+            // A byte at a time: no cut of the network may matter.
+            Reply::events([TWO_TOOLS[1]], Duration::ZERO).drip(Duration::ZERO)
+        } else {
+            Reply::json(200, TWO_TOOLS[0])
+        };
+        let upstream = Upstream::replying([reply]).await.unwrap();
+        let rig = Rig::start(settings([MESSAGES.worker(upstream.url())])).await;
+        let body = json!({"model": "m", "stream": streams, "tools": [tool("a"), tool("b")],
+            "messages": [{"role": "user", "content": "Both, please."}]});
+        let answer = ok(rig.post(CHAT.path, &body.to_string()).await);
+        let (text, tools, finish) = if streams {
+            fold_chat(&answer.events(), 0)
+        } else {
+            let choice = answer.json()["choices"][0].clone();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let calls = choice["message"]["tool_calls"].as_array().unwrap();
+            let calls = calls.iter().map(|call| {
+                (text(&call["id"]), text(&call["function"]["name"]), text(&call["function"]["arguments"]))
+            });
+            (text(&choice["message"]["content"]), calls.collect(), text(&choice["finish_reason"]))
+        };
+        assert_eq!((text.as_str(), finish.as_str()), ("Both.", "tool_calls"), "stream {streams}");
+        let tools: Vec<_> = tools
+            .iter()
+            .map(|(id, name, arguments)| {
+                (id.as_str(), name.as_str(), serde_json::from_str(arguments).unwrap())
+            })
+            .collect();
+        assert_eq!(tools, want, "stream {streams}");
+    }
+}
+
+#[tokio::test]
+async fn errors_keep_their_meaning() {
+    let anthropic =
+        |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "as told"}}).to_string();
+    let openai = |kind: &str| {
+        json!({"error": {"type": kind, "message": "as told", "param": null, "code": null}}).to_string()
+    };
+    for (status, from_anthropic, want_chat, from_openai, want_messages) in [
+        (400, "invalid_request_error", 400, "invalid_request_error", (400, "invalid_request_error")),
+        (403, "permission_error", 403, "permission_error", (403, "permission_error")),
+        (404, "not_found_error", 404, "invalid_request_error", (404, "not_found_error")),
+        (413, "request_too_large", 413, "invalid_request_error", (413, "request_too_large")),
+        (429, "rate_limit_error", 429, "requests", (429, "rate_limit_error")),
+        (500, "api_error", 500, "server_error", (500, "api_error")),
+        (503, "api_error", 503, "server_error", (503, "overloaded_error")),
+        (529, "overloaded_error", 503, "server_error", (529, "overloaded_error")),
+    ] {
+        for streams in [false, true] {
+            for (client, server, reply, want) in [
+                (CHAT, MESSAGES, anthropic(from_anthropic), (want_chat, "")),
+                (MESSAGES, CHAT, openai(from_openai), want_messages),
+            ] {
+                let upstream = Upstream::replying([Reply::json(status, reply).header("retry-after", "7")])
+                    .await
+                    .unwrap();
+                let mut config = settings([server.worker(upstream.url())]);
+                config.retry.attempts = 1;
+                let rig = Rig::start(config).await;
+                let answer = rig.ask(&client.ask(streams)).await;
+                let what = format!("{status} to {} stream {streams}: {}", client.path, answer.text());
+                assert_eq!(answer.status, want.0, "{what}");
+                assert!(client.error(&answer.json()).contains("as told"), "{what}");
+                assert!(want.1.is_empty() || answer.json()["error"]["type"] == want.1, "{what}");
+                assert_eq!(answer.header("retry-after"), "7", "{what}");
+                rig.at_rest().await;
+            }
+        }
+    }
+}
+
+/// Checks that a translated stream ends with an error in the client's dialect.
+fn assert_ends_with_error(client: &Speech, stream: &[u8], what: &str) {
+    let events = events(stream);
+    let last = events.last().unwrap();
+    assert_eq!(last.name, if client.is_messages() { "error" } else { "" }, "{what}");
+    assert!(!client.error(&last.json()).is_empty(), "{what}");
+    assert!(!String::from_utf8_lossy(stream).contains("[DONE]"), "{what}");
+}
+
+#[tokio::test]
+async fn a_translated_stream_that_breaks_off_says_so() {
+    let said = [
+        (
+            MESSAGES,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n",
+        ),
+        (CHAT, "data: {\"error\":{\"message\":\"busy\",\"type\":\"server_error\"}}\n\n"),
+    ];
+    for (client, (server, error)) in [CHAT, MESSAGES].into_iter().zip(said) {
+        for (what, then, more) in [
+            ("cut", Then::Cut, ""),
+            ("reset", Then::Reset, ""),
+            ("ended early", Then::End, ""),
+            ("silent", Then::Hang, ""),
+            ("cut inside an event", Then::Cut, &server.stream[2][..20]),
+            ("ended inside an event", Then::End, &server.stream[2][..20]),
+            ("said so itself", Then::End, error),
+        ] {
+            let what = format!("{} {what}", client.path);
+            let mut parts = pieces(&server.stream[..2]);
+            parts.extend((!more.is_empty()).then(|| more.into()));
+            let reply = Reply::events(parts, Duration::from_millis(2)).then(then);
+            let upstream = Upstream::replying([reply]).await.unwrap();
+            let mut config = settings([server.worker(upstream.url())]);
+            config.timeouts.idle = Duration::from_millis(150);
+            let rig = Rig::start(config).await;
+            let answer = ok(rig.ask(&client.ask(true)).await);
+            assert!(answer.text().contains("hello"), "{what}: {}", answer.text());
+            assert_ends_with_error(&client, &answer.body, &what);
+            assert_eq!(upstream.requests().len(), 1, "{what}");
+            rig.at_rest().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_translated_stream_ends_the_work() {
+    for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT)] {
+        let reply = Reply::events(pieces(&server.stream[..2]), Duration::ZERO).then(Then::Hang);
+        let upstream = Upstream::replying([reply]).await.unwrap();
+        let rig = Rig::start(settings([server.worker(upstream.url())])).await;
+        let mut line = Line::open(rig.address()).await;
+        let mut head = line.begin(&client.ask(true)).await;
+        line.see(&mut head, "hello").await;
+        drop(line);
+        tokio::time::timeout(Duration::from_millis(500), upstream.aborted()).await.expect(client.path);
+        rig.at_rest().await;
+        assert!(rig.access_line("attempts=").await.contains(" end=client_gone "), "{}", client.path);
+    }
+}
+
+/// `spec` in front of all others.
+fn first(spec: WorkerSpec) -> WorkerSpec {
+    WorkerSpec { priority: 90, ..spec }
+}
+
+#[tokio::test]
+async fn c83_a_stream_without_content_yet_goes_elsewhere() {
+    let busy = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
+    for (what, reply) in [
+        ("an error at once", Reply::events([busy], Duration::ZERO)),
+        ("an error behind its start", Reply::events([MESSAGES.stream[0], busy], Duration::ZERO)),
+        ("a cut behind its start", Reply::cut_after([MESSAGES.stream[0]])),
+        ("an end behind its start", Reply::events([MESSAGES.stream[0]], Duration::ZERO)),
+        ("a status", Reply::overloaded()),
+    ] {
+        // From one dialect to the same, and to the one the client itself speaks.
+        for second in [MESSAGES, CHAT] {
+            let bad = Upstream::replying([reply.clone()]).await.unwrap();
+            let good = Upstream::directed(move |_, _| second.answer(true)).await.unwrap();
+            let workers = [first(MESSAGES.worker(bad.url())), second.worker(good.url())];
+            let rig = Rig::start(settings(workers)).await;
+            let answer = ok(rig.ask(&CHAT.ask(true)).await);
+            let what = format!("{what}, then {}", second.path);
+            let (text, _, finish) = fold_chat(&answer.events(), 0);
+            assert_eq!((text.as_str(), finish.as_str()), ("hello", "stop"), "{what}: {}", answer.text());
+            assert!(!answer.text().contains("busy"), "{what}");
+            let starts = answer
+                .events()
+                .iter()
+                .filter(|e| e.json()["choices"][0]["delta"]["role"].is_string())
+                .count();
+            assert_eq!(starts, 1, "{what}: nothing of the first attempt is left: {}", answer.text());
+            assert_eq!((bad.requests().len(), good.requests().len()), (1, 1), "{what}");
+            rig.at_rest().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn c18_several_choices_are_asked_for_one_by_one() {
+    let (account, rig) = claude().await;
+    let mut body = json!({"model": CLAUDE, "n": 3, "max_tokens": 30, "messages": [{"role": "user", "content": "Tell me of the sea."}]});
+    let reply = ok(rig.post(CHAT.path, &body.to_string()).await).json();
+    let choices = reply["choices"].as_array().unwrap();
+    assert_eq!(choices.iter().map(|c| c["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(choices.iter().all(|c| !c["message"]["content"].as_str().unwrap().is_empty()), "{reply}");
+    let asked = account.requests();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|request| request.json().get("n").is_none()));
+
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({"include_usage": true});
+    let events = ok(rig.post(CHAT.path, &body.to_string()).await).events();
+    assert_eq!(events.last().unwrap().data, "[DONE]");
+    for nth in 0..3 {
+        let (text, _, finish) = fold_chat(&events, nth);
+        let whole = &choices[usize::try_from(nth).unwrap()];
+        assert_eq!(
+            (Some(text.as_str()), Some(finish.as_str())),
+            (whole["message"]["content"].as_str(), whole["finish_reason"].as_str())
+        );
+    }
+    let ids: std::collections::BTreeSet<_> =
+        events.iter().filter_map(|e| e.json()["id"].as_str().map(str::to_owned)).collect();
+    assert_eq!(ids.len(), 1, "one answer, one id");
+    let usage = &events[events.len() - 2].json()["usage"];
+    assert_eq!(usage["completion_tokens"], reply["usage"]["completion_tokens"], "usage adds up");
+    rig.at_rest().await;
+}
+
+#[tokio::test]
+async fn c18_one_choice_that_fails_fails_all() {
+    let upstream =
+        Upstream::directed(|_, nth| if nth == 1 { Reply::overloaded() } else { MESSAGES.answer(false) });
+    let upstream = upstream.await.unwrap();
+    let mut config = settings([MESSAGES.worker(upstream.url())]);
+    config.retry.attempts = 1;
+    let rig = Rig::start(config).await;
+    let body = format!("{{\"model\":\"m\",\"n\":3,{}}}", CHAT.prompt);
+    let answer = rig.post(CHAT.path, &body).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    CHAT.error(&answer.json());
+    rig.at_rest().await;
+}
+
+#[tokio::test]
+async fn c101_an_answer_in_one_piece_becomes_the_stream_that_was_asked_for() {
+    for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT), (CHAT, CHAT), (MESSAGES, MESSAGES)] {
+        let upstream = Upstream::replying([server.answer(false)]).await.unwrap();
+        let rig = Rig::start(settings([server.worker(upstream.url())])).await;
+        let answer = ok(rig.ask(&client.ask(true)).await);
+        let what = format!("{} of {}: {}", client.path, server.path, answer.text());
+        assert!(answer.header("content-type").starts_with("text/event-stream"), "{what}");
+        let (text, _, finish) = if client.is_messages() {
+            fold_messages(&answer.events())
+        } else {
+            fold_chat(&answer.events(), 0)
+        };
+        assert_eq!(text, "hello", "{what}");
+        assert_eq!(finish, if client.is_messages() { "end_turn" } else { "stop" }, "{what}");
+        rig.at_rest().await;
+    }
+    // And the other way round: a stream nobody asked for becomes one answer.
+    for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT)] {
+        let upstream = Upstream::replying([server.answer(true)]).await.unwrap();
+        let rig = Rig::start(settings([server.worker(upstream.url())])).await;
+        let reply = ok(rig.ask(&client.ask(false)).await).json();
+        let text = if client.is_messages() {
+            &reply["content"][0]["text"]
+        } else {
+            &reply["choices"][0]["message"]["content"]
+        };
+        assert_eq!(text, "hello", "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn pairs_without_a_way_are_refused_in_the_callers_dialect() {
+    for (client, server) in [(RESPONSES, MESSAGES), (COMPLETIONS, MESSAGES), (EMBEDDINGS, MESSAGES)] {
+        let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
+        let rig = Rig::start(settings([server.worker(upstream.url())])).await;
+        let answer = rig.ask(&client.ask(false)).await;
+        assert_eq!(answer.status, 400, "{}", client.path);
+        assert_eq!(answer.header("x-trunkline-error-code"), "dialect_not_supported");
+        let message = client.error(&answer.json());
+        assert!(message.contains("anthropic-messages") && message.contains("`m`"), "{message}");
+        assert_eq!(answer.json()["error"]["code"], "dialect_not_supported");
+        assert!(upstream.requests().is_empty());
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_said_is_refused_when_the_operator_wants_it() {
+    let upstream = Upstream::directed(|_, _| MESSAGES.answer(false)).await.unwrap();
+    let mut config = settings([MESSAGES.worker(upstream.url())]);
+    config.translate.on_unsupported = OnUnsupported::Reject;
+    let rig = Rig::start(config).await;
+    let body = format!("{{\"model\":\"m\",\"seed\":7,{}}}", CHAT.prompt);
+    let answer = rig.post(CHAT.path, &body).await;
+    assert_eq!(answer.status, 400);
+    assert!(CHAT.error(&answer.json()).contains("seed"));
+    assert_eq!(answer.json()["error"]["param"], "seed");
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_nonsense_is_an_upstream_error() {
+    for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT)] {
+        for (what, streams, reply) in [
+            ("no JSON", false, Reply::json(200, "{")),
+            ("another JSON", false, Reply::json(200, "[1]")),
+            ("a page", false, Reply::new(200, "text/html", "<html>SECRET</html>")),
+            ("half", false, Reply::half(server.reply)),
+            ("no events", true, Reply::invalid_events()),
+            ("20 MB in one line", true, Reply::long_line(20 << 20)),
+            ("nothing", true, Reply::events(Vec::<&str>::new(), Duration::ZERO)),
+            ("a page for a stream", true, Reply::new(200, "text/html", "<html>SECRET</html>")),
+        ] {
+            let what = format!("{} {what}", client.path);
+            let upstream = Upstream::replying([reply]).await.unwrap();
+            let mut config = settings([server.worker(upstream.url())]);
+            config.retry.attempts = 1;
+            let rig = Rig::start(config).await;
+            let answer = rig.ask(&client.ask(streams)).await;
+            assert_eq!(answer.status, 502, "{what}: {}", answer.text());
+            let message = client.error(&answer.json());
+            assert!(!message.contains("SECRET") && !message.is_empty(), "{what}: {message}");
+            rig.at_rest().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_body_that_cannot_be_read_names_the_field() {
+    for (client, server, body, field) in [
+        (CHAT, MESSAGES, r#"{"model":"m","messages":[{"role":"user","content":7}]}"#, "messages"),
+        (CHAT, MESSAGES, r#"{"model":"m","messages":"hi"}"#, "messages"),
+        (
+            CHAT,
+            MESSAGES,
+            r#"{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":"hot"}"#,
+            "temperature",
+        ),
+        (
+            MESSAGES,
+            CHAT,
+            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":7}]}"#,
+            "messages",
+        ),
+        (
+            MESSAGES,
+            CHAT,
+            r#"{"model":"m","max_tokens":"many","messages":[{"role":"user","content":"x"}]}"#,
+            "max_tokens",
+        ),
+    ] {
+        let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
+        let rig = Rig::start(settings([server.worker(upstream.url())])).await;
+        let answer = rig.ask(&post(client.path, body)).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text());
+        let message = client.error(&answer.json());
+        assert!(message.contains(field), "{body}: {message}");
+        assert!(upstream.requests().is_empty());
+        rig.at_rest().await;
+    }
+}
