@@ -58,7 +58,12 @@ def is_refusing(gateway: Gateway) -> bool:
     return False
 
 
-def test_sigterm_breaks_no_live_stream(gateway: Gateway, engine: Upstream):
+def test_sigterm_breaks_no_live_stream(processes: Processes):
+    # 6 s a stream: enough to open all of them on a busy machine before the first one ends.
+    engine = processes.engine(flavour="vllm", time_scale=25, step_per_running_ms=0)
+    gateway = processes.gateway("--worker-urls", engine.url)
+    gateway.wait_ready(1)
+
     async def stream(client: httpx.AsyncClient, begun: asyncio.Semaphore) -> str:
         text = ""
         async with client.stream("POST", f"{gateway.url}/v1/chat/completions", json=chat()) as answer:
