@@ -12,13 +12,16 @@ REPOSITORY = Path(__file__).parents[2]
 LOG_TAIL = 4000
 LOGS_SHOWN = 4
 
+# Nothing here leaves the machine, whatever proxies it is set up for.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
     """Where `trunkline` and `testkit` are: TRUNKLINE_BIN_DIR, or built now."""
     if given := os.environ.get("TRUNKLINE_BIN_DIR"):
         return Path(given)
-    subprocess.run(["cargo", "build", "--quiet", "--workspace", "--all-targets"], cwd=REPOSITORY, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--workspace", "--bins", "--tests"], cwd=REPOSITORY, check=True)
     target = os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target"
     return Path(target) / "debug"
 

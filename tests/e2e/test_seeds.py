@@ -1,4 +1,4 @@
-"""The commands of the guides that users of other gateways follow, run as written.
+"""The commands of the guides that users of other gateways follow, and of our own README, run as written.
 
 Replaced are only the program's name, the gateway's own address and the addresses of machines that are
 not here: `http://worker1:8000` becomes a simulated engine, `https://api.openai.com` a simulated cloud.
@@ -6,6 +6,7 @@ Models and keys are as written, since the simulated servers can be told to have 
 """
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from processes import Gateway, Processes, Upstream, wait_for
 
+README = Path(__file__).parents[2] / "README.md"
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 CHAT_LLAMA = r"""
 curl http://localhost:30000/v1/chat/completions \
@@ -303,3 +305,43 @@ def test_external_providers(start, machines: Machines):
     models = curl(machines, gateway, 'curl http://localhost:30000/v1/models -H "Authorization: Bearer sk-..."')
     listed = {model["id"] for model in json.loads(models)["data"]}
     assert {"gpt-4o", "claude-sonnet-4-20250514"} <= listed
+
+
+def readme_commands(program: str) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", README.read_text(), re.DOTALL)
+    # A command ends with a line that has no backslash and leaves no quote open.
+    commands, open_one = [], ""
+    for line in "\n".join(blocks).splitlines():
+        open_one += line + "\n"
+        if not line.endswith("\\") and open_one.count("'") % 2 == 0:
+            commands.append(open_one.strip())
+            open_one = ""
+    return [command for command in commands if command.startswith(f"{program} ")]
+
+
+def test_readme_curls(start, machines: Machines):
+    gateway = start("smg --enable-igw")
+    commands = readme_commands("curl")
+    posts = [command for command in commands if "-X POST" in command]
+    (delete,) = (command for command in commands if "-X DELETE" in command)
+    asks = [command for command in commands if command not in posts and command != delete]
+    assert (len(posts), len(asks)) >= (2, 5)
+    for command in posts:
+        assert json.loads(curl(machines, gateway, command))["status"] == "accepted"
+    gateway.wait_ready(len(posts))
+    for command in asks:
+        assert curl(machines, gateway, command)
+    worker = gateway.workers()[0]["id"]
+    removed = json.loads(curl(machines, gateway, delete.replace("{worker_id}", worker)))
+    assert (removed["status"], removed["worker_id"]) == ("accepted", worker)
+
+
+def test_readme_command_lines(machines: Machines, binaries: Path, tmp_path: Path):
+    (tmp_path / "gateway.yaml").write_text(f"workers: [{{url: '{machines.engines[0].url}'}}]\n")
+    joined = (command.replace("\\\n", " ") for command in readme_commands("trunkline"))
+    commands = [shlex.split(command, comments=True)[1:] for command in joined]
+    assert len(commands) >= 3
+    for words in commands:
+        words = words if words[0] in ("check", "explain") else ["check", *words]
+        done = subprocess.run([binaries / "trunkline", *words], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, f"{words}: {done.stderr.decode()}"
