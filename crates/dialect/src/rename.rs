@@ -101,9 +101,24 @@ mod tests {
     fn only_the_name_changes() {
         let chat = Dialect::OpenaiChat;
         for (what, dialect, given, want) in [
-            ("a reply", chat, "{\"a\":1.0, \"model\" : \"m\",\"b\":2}", "{\"a\":1.0, \"model\" : \"x\\\"y\",\"b\":2}"),
-            ("a name that says it is one", chat, "{\"text\":\"\\\"model\\\":\\\"m\\\"\"}", "{\"text\":\"\\\"model\\\":\\\"m\\\"\"}"),
-            ("inside of something else", chat, "{\"message\":{\"model\":\"m\"}}", "{\"message\":{\"model\":\"m\"}}"),
+            (
+                "a reply",
+                chat,
+                "{\"a\":1.0, \"model\" : \"m\",\"b\":2}",
+                "{\"a\":1.0, \"model\" : \"x\\\"y\",\"b\":2}",
+            ),
+            (
+                "a name that says it is one",
+                chat,
+                "{\"text\":\"\\\"model\\\":\\\"m\\\"\"}",
+                "{\"text\":\"\\\"model\\\":\\\"m\\\"\"}",
+            ),
+            (
+                "inside of something else",
+                chat,
+                "{\"message\":{\"model\":\"m\"}}",
+                "{\"message\":{\"model\":\"m\"}}",
+            ),
             ("no name", chat, "{\"model\":null}", "{\"model\":null}"),
             ("no JSON", chat, "{\"model\":\"m\"", "{\"model\":\"m\""),
             (
@@ -127,7 +142,8 @@ mod tests {
         ] {
             let rename = Rename::new(dialect, "x\"y");
             assert_eq!(rename.reply(Bytes::from(given)), want, "{what}");
-            let stream = |json: &str| format!(": a\r\ndata:  {json}\r\n\r\nevent: e\ndata:{json}\n\ndata: [DONE]\n\n");
+            let stream =
+                |json: &str| format!(": a\r\ndata:  {json}\r\n\r\nevent: e\ndata:{json}\n\ndata: [DONE]\n\n");
             assert_eq!(rename.events(stream(given).into()), stream(want), "{what}, streamed");
         }
     }

@@ -13,6 +13,12 @@ pub(super) fn logprobs() -> Loss {
     Loss { class: Class::Performance, ..dropped("logprobs", "an Anthropic answer has no log probabilities") }
 }
 
+/// Tool arguments that are no object.
+pub(super) fn input() -> Loss {
+    let reason = "the model's arguments are not a JSON object; shown as _raw";
+    Loss { action: Action::Degraded, ..dropped("content.input", reason) }
+}
+
 /// A block of another provider's.
 pub(super) fn block() -> Loss {
     dropped("content", "only the dialect that made this block can show it")

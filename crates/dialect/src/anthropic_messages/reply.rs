@@ -203,8 +203,7 @@ impl<'r> Blocks<'r, '_> {
             (ToolCallKind::Custom, _) => Cow::Owned(wrapped("input", &call.arguments)),
             (ToolCallKind::Function, Some(input)) => Cow::Borrowed(input),
             (ToolCallKind::Function, None) => {
-                self.losses
-                    .degraded("content.input", "the model's arguments are not a JSON object; shown as _raw");
+                self.losses.push(lost::input());
                 Cow::Owned(wrapped("_raw", &call.arguments))
             }
         };

@@ -164,6 +164,9 @@ impl StreamWriter {
             return;
         }
         self.stage = Stage::Delivered;
+        if self.wire.raw_input {
+            self.losses.push_once(lost::input());
+        }
         frame(out, "message_delta", |w| {
             w.key("delta").object(|w| finish::write(w, self.finish.as_ref(), self.wire.held));
             usage::write(w, self.usage.as_deref());

@@ -13,6 +13,21 @@ pub(super) struct Wire {
     next_index: u64,
     /// What kinds of block there were.
     pub held: Held,
+    input: Input,
+    /// Whether a call's input was no object and is shown as the text it was.
+    pub raw_input: bool,
+}
+
+/// How the input of the open tool block is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Input {
+    /// Nothing was said of it.
+    #[default]
+    Unsaid,
+    /// As it comes: it is an object.
+    Object,
+    /// As the one text of an object, escaped as it flows.
+    Text,
 }
 
 /// What a block holds.
@@ -59,8 +74,9 @@ impl Wire {
         match kind {
             Kind::Tool { kind, .. } => {
                 self.held.tool_use = true;
-                // Free text becomes the one member of an object; it is escaped as it flows.
+                self.input = Input::Unsaid;
                 if *kind == ToolCallKind::Custom {
+                    self.input = Input::Text;
                     self.text_delta(out, "input_json_delta", "partial_json", r#"{"input":""#);
                 }
             }
@@ -70,7 +86,7 @@ impl Wire {
     }
 
     /// Writes a step of the open block.
-    pub(super) fn send(&self, kind: &Kind, piece: &Piece, out: &mut Vec<u8>) {
+    pub(super) fn send(&mut self, kind: &Kind, piece: &Piece, out: &mut Vec<u8>) {
         match piece {
             Piece::Text(text) => self.say(kind, text, out),
             Piece::Citation(json) => self.delta_frame(out, |w| {
@@ -85,22 +101,37 @@ impl Wire {
     }
 
     /// Writes words or arguments of the open block.
-    pub(super) fn say(&self, kind: &Kind, text: &str, out: &mut Vec<u8>) {
+    pub(super) fn say(&mut self, kind: &Kind, text: &str, out: &mut Vec<u8>) {
         match kind {
             Kind::Text | Kind::Refusal => self.text_delta(out, "text_delta", "text", text),
             Kind::Thoughts { .. } => self.text_delta(out, "thinking_delta", "thinking", text),
-            Kind::Tool { kind: ToolCallKind::Function, .. } => {
+            Kind::Tool { .. } => self.say_input(text, out),
+            // These come whole.
+            Kind::Redacted(_) | Kind::Native(_) => {}
+        }
+    }
+
+    fn say_input(&mut self, text: &str, out: &mut Vec<u8>) {
+        if self.input == Input::Unsaid {
+            let Some(first) = text.trim_start().chars().next() else { return };
+            self.input = if first == '{' { Input::Object } else { Input::Text };
+            // Clients parse the input as an object, whatever the model made of it.
+            if self.input == Input::Text {
+                self.raw_input = true;
+                self.text_delta(out, "input_json_delta", "partial_json", r#"{"_raw":""#);
+            }
+        }
+        match self.input {
+            Input::Unsaid | Input::Object => {
                 self.text_delta(out, "input_json_delta", "partial_json", text);
             }
-            Kind::Tool { kind: ToolCallKind::Custom, .. } => {
+            Input::Text => {
                 let mut quoted = Vec::with_capacity(text.len() + 2);
                 escape(&mut quoted, text);
                 let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
                 let inner = std::str::from_utf8(inner).unwrap_or_default();
                 self.text_delta(out, "input_json_delta", "partial_json", inner);
             }
-            // These come whole.
-            Kind::Redacted(_) | Kind::Native(_) => {}
         }
     }
 
@@ -111,7 +142,7 @@ impl Wire {
                 let signature = signature.unwrap_or_else(|| seal.finish());
                 self.text_delta(out, "signature_delta", "signature", &signature);
             }
-            Kind::Tool { kind: ToolCallKind::Custom, .. } => {
+            Kind::Tool { .. } if self.input == Input::Text => {
                 self.text_delta(out, "input_json_delta", "partial_json", r#""}"#);
             }
             Kind::Text | Kind::Refusal | Kind::Redacted(_) | Kind::Tool { .. } | Kind::Native(_) => {}

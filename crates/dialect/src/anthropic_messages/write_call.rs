@@ -13,7 +13,7 @@ use super::turn::{self, Conversation, Speaker};
 use super::user;
 use super::write_tool::{self, Needs, Tools};
 use crate::codec::{Target, Written};
-use crate::json::{Fields, Writer};
+use crate::json::{Fields, Writer, invalid};
 use crate::names::{Alphabet, Names};
 use crate::restore::{self, Restore};
 use trunkline_core::{Call, Dialect, Fault, Json, Losses, Number, OutputFormat};
@@ -23,12 +23,15 @@ const DIALECT: Dialect = Dialect::AnthropicMessages;
 /// Most cache marks in one request.
 const MARKS: usize = 4;
 
+/// Most answers to one call, which is OpenAI's own bound: each is a call of its own here.
+const MOST_ANSWERS: u64 = 128;
+
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
 /// # Errors
 /// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) naming the content that the model
 /// would not see; [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) for tool
-/// arguments that are not JSON when the target is strict about them.
+/// arguments that are not JSON when the target is strict about them, and for too many answers.
 pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Result<Written, Fault> {
     super::unsent::record(call, losses);
     let mut prepare = Prepare {
@@ -71,6 +74,9 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     let free_text = restore::free_text(call, &mut names);
     let body = parts.body(losses);
     let copies = call.sampling.n.unwrap_or(1).max(1);
+    if copies > MOST_ANSWERS {
+        return Err(invalid("n", format!("is {copies}; {MOST_ANSWERS} is the most")));
+    }
     if copies > 1 {
         losses.emulated("n", "the target answers once; the call is sent several times");
     }

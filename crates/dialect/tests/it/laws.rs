@@ -8,8 +8,8 @@ use crate::streams::{check_blocks, ends};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::{
-    Choice, Dialect, Finish, FinishReason, Item, ItemKind, Losses, Message, Part, ReasoningItem, Reply, Role,
-    ToolCall, ToolCallKind, Usage,
+    Choice, Dialect, Finish, FinishReason, Item, ItemKind, Losses, Message, Part, PartKind, ReasoningItem,
+    Reply, Role, ToolCall, ToolCallKind, Usage,
 };
 use trunkline_dialect::{read_call, read_error, read_reply, write_call, write_reply};
 
@@ -46,33 +46,61 @@ fn call(n: usize, name: &str, arguments: String) -> Item {
     }))
 }
 
-/// An answer both dialects can give: thoughts, then words, then calls.
+/// A block of thoughts as Anthropic signs or withholds it.
+fn thoughts() -> impl Strategy<Value = Item> {
+    let proof = "[A-Za-z0-9+/]{8}";
+    let item = |text: Option<String>, signature, redacted| {
+        Item::new(ItemKind::Reasoning(ReasoningItem {
+            text: text.into_iter().collect(),
+            signature,
+            redacted,
+            stamp: Some(Dialect::AnthropicMessages),
+            ..ReasoningItem::default()
+        }))
+    };
+    prop_oneof![
+        (words(), proof).prop_map(move |(text, signature)| item(Some(text), Some(signature), None)),
+        proof.prop_map(move |data| item(None, None, Some(data))),
+    ]
+}
+
+/// Words of the answer.
+fn message() -> impl Strategy<Value = Item> {
+    proptest::collection::vec(words(), 1..3)
+        .prop_map(|texts| says(texts.into_iter().map(Part::text).collect()))
+}
+
+fn says(parts: Vec<Part>) -> Item {
+    Item::new(ItemKind::Message(Message { role: Role::Assistant, name: None, id: None, parts }))
+}
+
+/// An answer: thoughts, words and calls in whatever order, and words of declining last, since OpenAI's
+/// answers keep those apart.
 fn any_reply() -> impl Strategy<Value = Reply> {
-    let thoughts = proptest::option::of((words(), "[A-Za-z0-9+/]{8}"));
-    let calls = proptest::collection::vec(("[a-z_]{1,8}", arguments()), 0..4);
+    let items = prop_oneof![
+        thoughts().prop_map(|item| vec![item]),
+        message().prop_map(|item| vec![item]),
+        proptest::collection::vec(("[a-z_]{1,8}", arguments()), 1..4)
+            .prop_map(|calls| calls.into_iter().map(|(name, input)| call(0, &name, input)).collect()),
+    ];
     let counts = (0..9999_u64, 0..500_u64, 1..9999_u64);
-    (thoughts, proptest::option::of(words()), calls, any::<bool>(), counts).prop_map(
-        |(thoughts, words, calls, long, (fresh, read, output))| {
-            let mut items = Vec::new();
-            items.extend(thoughts.map(|(text, signature)| {
-                Item::new(ItemKind::Reasoning(ReasoningItem {
-                    text: vec![text],
-                    signature: Some(signature),
-                    stamp: Some(Dialect::AnthropicMessages),
-                    ..ReasoningItem::default()
-                }))
-            }));
-            items.extend(words.map(|text| {
-                let parts = vec![Part::text(text)];
-                Item::new(ItemKind::Message(Message { role: Role::Assistant, name: None, id: None, parts }))
-            }));
-            let reason = match (long, calls.is_empty()) {
+    let refusal = proptest::option::weighted(0.2, words());
+    (proptest::collection::vec(items, 0..5), refusal, any::<bool>(), counts).prop_map(
+        |(items, refusal, long, (fresh, read, output))| {
+            let mut items = items.concat();
+            items.extend(refusal.map(|text| says(vec![Part::new(PartKind::Refusal(text))])));
+            let mut called = 0;
+            for item in &mut items {
+                if let ItemKind::ToolCall(call) = &mut item.kind {
+                    call.call_id = format!("call_{called}");
+                    called += 1;
+                }
+            }
+            let reason = match (long, called) {
                 (true, _) => FinishReason::Length,
-                (false, true) => FinishReason::Stop,
-                (false, false) => FinishReason::ToolCalls,
+                (false, 0) => FinishReason::Stop,
+                (false, _) => FinishReason::ToolCalls,
             };
-            let calls = calls.into_iter().enumerate();
-            items.extend(calls.map(|(n, (name, arguments))| call(n, &name, arguments)));
             Reply {
                 id: Some("msg_1".into()),
                 model: Some("m".into()),

@@ -176,6 +176,37 @@ fn numbers_keep_their_spelling_in_arguments_and_schemas() {
     }
 }
 
+/// Anthropic's clients parse a call's input as an object while it streams, whatever the model wrote.
+#[test]
+fn arguments_that_are_no_object_are_wrapped_whole_and_streamed() {
+    for (arguments, want) in [
+        ("Paris, \"FR\"", json!({"_raw": "Paris, \"FR\""})),
+        ("[1.0]", json!({"_raw": "[1.0]"})),
+        ("null", json!({"_raw": "null"})),
+        (" ", json!({})),
+        ("{\"a\": 1}", json!({"a": 1})),
+    ] {
+        let call = json!({"index": 0, "id": "b", "type": "function", "function": {"name": "f", "arguments": arguments}});
+        let whole = json!({"id": "chatcmpl-1", "model": "q", "choices": [{"index": 0, "finish_reason": "tool_calls",
+            "message": {"role": "assistant", "content": null, "tool_calls": [call]}}]});
+        let (text, losses) = AM_OC.answer(whole.to_string(), &crate::chain::idle()).unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer["content"][0]["input"], want, "{arguments}");
+        let stream = AM_OC.relay(&chunks(&[
+            &json!({"id": "chatcmpl-1", "model": "q", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).to_string(),
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
+        ]));
+        crate::streams::check_blocks(&stream);
+        let input: String = payloads(&stream)
+            .iter()
+            .filter_map(|event| event.pointer("/delta/partial_json")?.as_str().map(str::to_owned))
+            .collect();
+        let input = if input.is_empty() { json!({}) } else { serde_json::from_str(&input).unwrap() };
+        assert_eq!(input, want, "{arguments}: {stream}");
+        assert_eq!(losses.len(), usize::from(want.get("_raw").is_some()), "{arguments}");
+    }
+}
+
 /// Two thousand names that no target takes: each is its own there and itself again here.
 #[test]
 fn many_illegal_names_are_told_apart() {

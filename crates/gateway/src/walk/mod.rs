@@ -12,8 +12,10 @@
 //! | [`settle`] | the books, closed exactly once |
 
 pub(crate) mod accept;
+mod access;
 pub mod admit;
 pub(crate) mod dispatch;
+mod failure;
 mod fan;
 pub(crate) mod forward;
 pub mod plan;

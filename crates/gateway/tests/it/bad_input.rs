@@ -382,14 +382,31 @@ async fn upstreams_that_answer_nonsense_cost_nothing() {
                 let upstream = Upstream::directed(move |_, _| reply()).await.unwrap();
                 let mut config = settings([speech.worker(upstream.url())]);
                 tight(&mut config);
-                config.timeouts.first_byte = Duration::from_millis(80);
-                config.timeouts.idle = Duration::from_millis(80);
+                let patience = Duration::from_millis(if *status == 504 { 80 } else { 5000 });
+                (config.timeouts.first_byte, config.timeouts.idle) = (patience, patience);
                 let rig = Rig::start(config).await;
                 let answer = rig.ask(&speech.ask(streams)).await;
                 assert_eq!(answer.status, *status, "{what}: {}", answer.text());
                 speech.error(&answer.json());
                 rig.at_rest().await;
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn redirections_are_not_followed() {
+    for speech in ALL {
+        for status in [301, 302, 307, 308] {
+            let elsewhere = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
+            let page =
+                Reply::new(status, "text/html", "<html>moved</html>").header("location", &elsewhere.url());
+            let upstream = Upstream::replying([page]).await.unwrap();
+            let rig = Rig::start(settings([speech.worker(upstream.url())])).await;
+            let answer = rig.ask(&speech.ask(false)).await;
+            assert_eq!((answer.status, answer.header("location")), (502, ""), "{} {status}", speech.path);
+            speech.error(&answer.json());
+            assert!(elsewhere.requests().is_empty(), "a key might go with it");
         }
     }
 }

@@ -90,6 +90,26 @@ async fn a_stop_breaks_none_of_200_streams() {
 }
 
 #[tokio::test]
+async fn a_stop_breaks_no_stream_of_http2() {
+    let upstream = Upstream::directed(|_, _| slow(Duration::from_millis(60))).await.unwrap();
+    let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+    let address = rig.address();
+    let send = http2(TcpStream::connect(address).await.unwrap()).await;
+    let begun = (0..50).map(|_| {
+        let mut send = send.clone();
+        async move { send.send_request(http2_ask(CHAT.path, &CHAT.body("m", true))).await.unwrap() }
+    });
+    let begun = join_all(begun).await;
+    let stopping = tokio::spawn(rig.stop());
+    until("nobody new is let in", async || TcpStream::connect(address).await.is_err()).await;
+    for response in begun {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.ends_with(b"data: [DONE]\n\n"));
+    }
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stop_waits_no_longer_than_it_may() {
     let stalled = || Reply::events(pieces(&CHAT.stream[..1]), Duration::ZERO).then(Then::Hang);
     let upstream = Upstream::directed(move |_, _| stalled()).await.unwrap();

@@ -118,7 +118,7 @@ async fn a_stream_that_breaks_off_ends_with_an_error_in_its_dialect() {
             let reply = Reply::events(parts, Duration::from_millis(2)).then(then);
             let upstream = Upstream::replying([reply]).await.unwrap();
             let mut config = settings([speech.worker(upstream.url())]);
-            config.timeouts.idle = Duration::from_millis(150);
+            config.timeouts.idle = Duration::from_millis(if then == Then::Hang { 150 } else { 5000 });
             let rig = Rig::start(config).await;
             let mut line = Line::open(rig.address()).await;
             let answer = line.ask(&speech.ask(true)).await;
@@ -207,7 +207,7 @@ async fn an_error_inside_a_stream_passes_as_it_was_said() {
 async fn a_client_that_leaves_between_attempts_ends_them() {
     let upstream = Upstream::directed(|_, _| Reply::json(503, "{}")).await.unwrap();
     let mut config = settings([CHAT.worker(upstream.url())]);
-    config.retry.initial_backoff = Duration::from_millis(150);
+    config.retry.initial_backoff = Duration::from_millis(400);
     config.retry.jitter = 0.0;
     let rig = Rig::start(config).await;
     let mut line = Line::open(rig.address()).await;
@@ -216,7 +216,7 @@ async fn a_client_that_leaves_between_attempts_ends_them() {
     drop(line);
     rig.at_rest().await;
     // Longer than the pause before the next attempt.
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(upstream.requests().len(), 1);
     assert!(rig.access_line("attempts=").await.contains(" end=client_gone "));
 }
@@ -229,7 +229,8 @@ async fn workers_that_speak_http2_are_treated_alike() {
     config.upstream.http2_prior_knowledge = true;
     config.retry.attempts = 1;
     let rig = Rig::start(config).await;
-    let body = |most: u32| format!("{{\"model\":\"m\",\"stream\":true,\"max_tokens\":{most},{}}}", CHAT.prompt);
+    let body =
+        |most: u32| format!("{{\"model\":\"m\",\"stream\":true,\"max_tokens\":{most},{}}}", CHAT.prompt);
     let short = post(CHAT.path, body(3));
     for answer in futures_util::future::join_all((0..10).map(|_| rig.ask(&short))).await {
         assert_eq!(answer.status, 200, "{}", answer.text());

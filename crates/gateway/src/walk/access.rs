@@ -1,0 +1,152 @@
+//! The access log: one line per request, as text or JSON.
+
+use super::settle::Outcome;
+use serde::Serialize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use trunkline_core::WorkerId;
+
+/// One line of the access log.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    pub(super) timestamp: String,
+    pub(super) level: &'static str,
+    pub(super) target: &'static str,
+    pub(super) request_id: &'a str,
+    pub(super) tenant: &'a str,
+    pub(super) endpoint: &'static str,
+    pub(super) model: &'a str,
+    pub(super) worker: &'a str,
+    pub(super) attempts: Attempts<'a>,
+    pub(super) status: u16,
+    pub(super) end: &'static str,
+    pub(super) stream: bool,
+    pub(super) finish: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cached_tokens: Option<u64>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) losses: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ttft_us: Option<u64>,
+    pub(super) duration_us: u64,
+}
+
+/// `worker:outcome` of each attempt, separated by commas.
+pub(super) struct Attempts<'a>(pub(super) &'a [(WorkerId, Outcome)]);
+
+impl Line<'_> {
+    /// `key=value` pairs; what a client named (model, request id) holds no spaces or is quoted.
+    pub(super) fn write_text(&self, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(self.timestamp.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.level.as_bytes());
+        out.extend_from_slice(b" access");
+        let text = |out: &mut Vec<u8>, key: &str, value: &str| {
+            out.push(b' ');
+            out.extend_from_slice(key.as_bytes());
+            out.push(b'=');
+            if value.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
+                out.extend_from_slice(value.as_bytes());
+            } else {
+                trunkline_dialect::json::escape(out, value);
+            }
+        };
+        text(out, "request_id", self.request_id);
+        text(out, "tenant", self.tenant);
+        text(out, "endpoint", self.endpoint);
+        text(out, "model", self.model);
+        text(out, "worker", self.worker);
+        out.extend_from_slice(b" attempts=");
+        self.attempts.write(out);
+        text(out, "status", digits.format(self.status));
+        text(out, "end", self.end);
+        text(out, "stream", if self.stream { "true" } else { "false" });
+        if !self.finish.is_empty() {
+            text(out, "finish", self.finish);
+        }
+        for (key, value) in [
+            ("input_tokens", self.input_tokens),
+            ("output_tokens", self.output_tokens),
+            ("cached_tokens", self.cached_tokens),
+            ("bytes_in", Some(self.bytes_in)),
+            ("bytes_out", Some(self.bytes_out)),
+            ("losses", (self.losses > 0).then_some(u64::from(self.losses))),
+            ("ttft_us", self.ttft_us),
+            ("duration_us", Some(self.duration_us)),
+        ] {
+            if let Some(value) = value {
+                text(out, key, digits.format(value));
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
+impl Attempts<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        for (n, (worker, outcome)) in self.0.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(worker.as_str().as_bytes());
+            out.push(b':');
+            match outcome {
+                Outcome::Status(status) => out.extend_from_slice(digits.format(*status).as_bytes()),
+                Outcome::Failed(class) => out.extend_from_slice(class.as_bytes()),
+            }
+        }
+    }
+}
+
+impl Serialize for Attempts<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = Vec::new();
+        self.write(&mut text);
+        serializer.serialize_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// RFC 3339 in UTC with milliseconds. Days to dates by Howard Hinnant's `civil_from_days`.
+pub(super) fn timestamp(now: SystemTime) -> String {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_790_000_000, "2026-09-21T14:13:20.000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+}

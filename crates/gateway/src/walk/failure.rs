@@ -1,0 +1,164 @@
+//! What became of an attempt that gave the client nothing, and what the client gets when no other follows.
+
+use super::dispatch::{Answered, Content, collect};
+use super::forward::{self, Credential};
+use super::relay::broke_off;
+use super::settle::{Ledger, Outcome};
+use crate::fleet::worker::Worker;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::de::IgnoredAny;
+use std::time::Duration;
+use trunkline_core::{Dialect, Fault, FaultKind, Origin};
+use trunkline_dialect::read_error;
+use trunkline_upstream::{Answer, UpstreamError};
+
+/// Why an attempt gave the client nothing.
+pub(super) struct Failure {
+    pub(super) outcome: Outcome,
+    /// Whether another attempt may do better.
+    pub(super) retry: bool,
+    /// How long the upstream asked us to wait.
+    pub(super) wait: Option<Duration>,
+    /// What the client gets if there is no other attempt.
+    pub(super) last: Result<Answered, Fault>,
+}
+
+/// Error answers are read up to this size.
+const LONGEST_ERROR: usize = 1 << 20;
+
+/// The request itself is at fault; nobody will do better.
+pub(super) fn refused(fault: Fault) -> Failure {
+    Failure { outcome: Outcome::Failed("refused"), retry: false, wait: None, last: Err(fault) }
+}
+
+/// An answer that began and broke off before the client got any of it.
+pub(super) fn broken(error: &UpstreamError) -> Failure {
+    let mut fault = broke_off(Some(error));
+    if error.is_timeout() {
+        fault.kind = FaultKind::Timeout;
+    }
+    let outcome = Outcome::Failed(error.class());
+    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
+}
+
+/// Whether a failure inside a stream might not happen elsewhere.
+pub(super) const fn is_retryable(fault: &Fault) -> bool {
+    matches!(
+        fault.kind,
+        FaultKind::Upstream | FaultKind::Overloaded | FaultKind::RateLimit | FaultKind::Unavailable
+    )
+}
+
+/// Nobody is there to try it on.
+pub(super) fn nobody_left() -> Fault {
+    let message = "the model's workers went away while the request was tried; try again";
+    let mut fault = Fault::new(FaultKind::Unavailable, message).code("no_available_workers");
+    fault.retry_after = Some(Duration::from_secs(1));
+    fault
+}
+
+/// No answer began.
+pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError) -> Failure {
+    tracing::warn!(request_id = %ledger.id, worker = %worker.id, %error, "no answer from a worker");
+    // The client is told what happened, not where: addresses are the operator's business.
+    let (kind, what) = match error {
+        UpstreamError::FirstByteTimeout(limit) => (
+            FaultKind::Timeout,
+            format!("the model's worker did not begin to answer within {} s", limit.as_secs()),
+        ),
+        UpstreamError::ConnectTimeout(_) | UpstreamError::IdleTimeout(_) => {
+            (FaultKind::Timeout, "the model's worker could not be reached in time".to_owned())
+        }
+        UpstreamError::Protocol(_) => {
+            (FaultKind::Upstream, "the model's worker did not answer in HTTP".to_owned())
+        }
+        UpstreamError::Closed { .. } | UpstreamError::Cut(_) => {
+            (FaultKind::Upstream, "the model's worker closed the connection without an answer".to_owned())
+        }
+        UpstreamError::Resolve(_)
+        | UpstreamError::Connect(_)
+        | UpstreamError::Tls(_)
+        | UpstreamError::TooLarge(_) => {
+            (FaultKind::Upstream, "the model's worker cannot be reached".to_owned())
+        }
+    };
+    let fault = Fault::new(kind, what).code(format!("upstream_{}", error.class()));
+    let outcome = Outcome::Failed(error.class());
+    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
+}
+
+/// An answer with an error status.
+pub(super) async fn error_answer(
+    ledger: &Ledger,
+    worker: &Worker,
+    to: Dialect,
+    credential: Credential<'_>,
+    answer: Answer,
+    idle: Duration,
+) -> Failure {
+    let Answer { head, body } = answer;
+    let status = head.status;
+    let bytes = collect(body, idle, LONGEST_ERROR).await.unwrap_or_default();
+    let mut fault = read_error(to, status.as_u16(), &bytes);
+    fault.retry_after = fault.retry_after.or_else(|| retry_after(&head.headers));
+    let wait = fault.retry_after;
+    let retry = match head.headers.get("x-should-retry").map(HeaderValue::as_bytes) {
+        Some(b"true") => true,
+        Some(b"false") => false,
+        Some(_) | None => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529),
+    };
+    let outcome = Outcome::Status(status.as_u16());
+    if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
+        let message =
+            "the model's provider refuses the key this gateway holds for it; tell the gateway's operator";
+        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth");
+        return Failure { outcome, retry: false, wait: None, last: Err(fault) };
+    }
+    if credential.is_ours && status == StatusCode::PAYMENT_REQUIRED {
+        tracing::error!(worker = %worker.id, "a worker's account cannot pay");
+        fault.kind = FaultKind::RateLimit;
+        fault.code = Some("insufficient_quota".into());
+        fault.origin = Origin::Gateway;
+        return Failure { outcome, retry, wait, last: Err(fault) };
+    }
+    // In its own dialect an error passes as it came, when it is an error in that dialect at all.
+    let is_object =
+        serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() && bytes.trim_ascii().starts_with(b"{");
+    if to == ledger.endpoint.dialect && is_object {
+        let mut headers = forward::response_headers(head.headers);
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let last = Ok(Answered { status, headers, content: Content::Whole(bytes) });
+        return Failure { outcome, retry, wait, last };
+    }
+    Failure { outcome, retry, wait, last: Err(fault) }
+}
+
+/// How long an upstream asks us to wait: `retry-after-ms`, or `retry-after` in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+    // A day is longer than anybody waits, and keeps nonsense out of the arithmetic.
+    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_upstreams_ask_for() {
+        for (name, value, want) in [
+            ("retry-after", "2", Some(2000)),
+            ("retry-after", "0.5", Some(500)),
+            ("retry-after-ms", "250", Some(250)),
+            ("retry-after", "-1", None),
+            ("retry-after", "soon", None),
+            ("retry-after", "1e12", None),
+        ] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+            assert_eq!(retry_after(&headers), want.map(Duration::from_millis), "{name}: {value}");
+        }
+    }
+}
