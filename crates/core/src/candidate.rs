@@ -80,7 +80,11 @@ impl Load {
     /// Where the worker is in its life.
     #[must_use]
     pub fn health(&self) -> Health {
-        match self.health.load(Relaxed) {
+        Self::named(self.health.load(Relaxed))
+    }
+
+    const fn named(health: u8) -> Health {
+        match health {
             1 => Health::Ready,
             2 => Health::Unhealthy,
             3 => Health::Draining,
@@ -89,11 +93,12 @@ impl Load {
         }
     }
 
-    /// Moves the worker on; returns where it was.
+    /// Moves the worker on; returns where it was. A draining worker stays one: a probe that was under way
+    /// when it was removed must not bring it back.
     pub fn set_health(&self, health: Health) -> Health {
-        let was = self.health();
-        self.health.store(health as u8, Relaxed);
-        was
+        let draining = Health::Draining as u8;
+        let moved = self.health.try_update(Relaxed, Relaxed, |was| (was != draining).then_some(health as u8));
+        Self::named(moved.unwrap_or_else(|was| was))
     }
 }
 
@@ -135,9 +140,11 @@ mod tests {
     #[test]
     fn health_round_trips() {
         let load = Load::default();
-        for health in [Health::Ready, Health::Unhealthy, Health::Draining, Health::Failed, Health::Pending] {
+        for health in [Health::Ready, Health::Unhealthy, Health::Failed, Health::Pending, Health::Draining] {
             load.set_health(health);
             assert_eq!(load.health(), health);
         }
+        load.set_health(Health::Ready);
+        assert_eq!(load.health(), Health::Draining, "a removed worker does not come back");
     }
 }

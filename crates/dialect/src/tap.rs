@@ -37,6 +37,8 @@ pub struct Seen {
 
 /// Longest line kept while it is incomplete; data of interest is far shorter.
 const LONGEST_LINE: usize = 256 << 10;
+/// How much of a line that is passed over is looked at.
+const START: usize = 256;
 /// How much of the end of a whole answer is searched for usage.
 const TAIL: usize = 32 << 10;
 
@@ -88,6 +90,9 @@ impl StreamTap {
         }
         if self.line.len() + rest.len() > LONGEST_LINE {
             self.skipping = true;
+            // The last event of Responses repeats the whole answer; its beginning is enough to know it.
+            let start: Vec<u8> = self.line.iter().chain(rest).take(START).copied().collect();
+            self.tapped.ended |= self.dialect == Dialect::OpenaiResponses && ends_responses(&start);
             self.line = Vec::new();
         } else if !self.skipping {
             self.line.extend_from_slice(rest);
@@ -209,6 +214,12 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
     tapped
+}
+
+/// Whether the beginning of an event of Responses says that it is the last one.
+fn ends_responses(start: &[u8]) -> bool {
+    let kinds: [&[u8]; 2] = [b"\"response.completed\"", b"\"response.incomplete\""];
+    kinds.iter().any(|kind| memmem::find(start, kind).is_some())
 }
 
 /// The bytes behind the last `key` and its colon.
@@ -470,6 +481,15 @@ mod tests {
         assert!(tap.line.capacity() <= 2 * LONGEST_LINE);
         tap.see(b"\n\ndata: [DONE]\n\n");
         assert!(tap.tapped.ended);
+    }
+
+    #[test]
+    fn the_end_of_responses_may_be_longer_than_a_line_that_is_kept() {
+        let mut tap = StreamTap::new(Dialect::OpenaiResponses);
+        tap.see(b"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"x\":\"");
+        tap.see(&vec![b'x'; 2 * LONGEST_LINE]);
+        tap.see(b"\"}}\n\n");
+        assert!(tap.tapped.ended && !tap.tapped.failed);
     }
 
     proptest! {

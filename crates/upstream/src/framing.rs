@@ -55,8 +55,12 @@ pub(crate) fn read_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, NotHttp> 
             continue;
         }
         let is_11 = parsed.version == Some(1);
-        let headers = headers(rest.get(..length).unwrap_or_default(), parsed.headers)?;
+        let mut headers = headers(rest.get(..length).unwrap_or_default(), parsed.headers)?;
         let (body, length_is_sound) = body_of(status, &headers)?;
+        if headers.contains_key(TRANSFER_ENCODING) {
+            // It does not count then (RFC 9112, 6.3), and must not be believed further on.
+            headers.remove(CONTENT_LENGTH);
+        }
         let keep_alive = length_is_sound && body != Body::UntilClose && persists(is_11, &headers);
         let mut response = http::Response::new(());
         *response.status_mut() = status;

@@ -92,9 +92,10 @@ impl Fleet {
     /// # Errors
     /// When the description is wrong or its URL is taken.
     pub fn add(self: &Arc<Self>, spec: WorkerSpec) -> Result<Arc<Worker>, FleetError> {
-        let config = Arc::clone(&self.snapshot.load().config);
         check(&spec)?;
         let mut state = self.lock();
+        // Under the lock: a reload on another thread must not be undone by what is published here.
+        let config = Arc::clone(&self.snapshot.load().config);
         if let Some(same) = state.workers.iter().find(|w| stays_at(w, &spec.url)) {
             return Err(FleetError::Exists(same.id.clone()));
         }
@@ -119,9 +120,10 @@ impl Fleet {
     /// # Errors
     /// When there is no such worker, the description is wrong, or it names another URL.
     pub fn change(self: &Arc<Self>, id: &str, spec: WorkerSpec) -> Result<Arc<Worker>, FleetError> {
-        let config = Arc::clone(&self.snapshot.load().config);
         check(&spec)?;
         let mut state = self.lock();
+        // Under the lock: a reload on another thread must not be undone by what is published here.
+        let config = Arc::clone(&self.snapshot.load().config);
         let before = state.find(id)?;
         if !same_place(&before.spec.url, &spec.url) {
             return Err(FleetError::Invalid(
@@ -160,8 +162,8 @@ impl Fleet {
     /// # Errors
     /// When there is no such worker.
     pub fn remove(self: &Arc<Self>, id: &str) -> Result<Arc<Worker>, FleetError> {
-        let config = Arc::clone(&self.snapshot.load().config);
         let mut state = self.lock();
+        let config = Arc::clone(&self.snapshot.load().config);
         let worker = state.find(id)?;
         worker.load.set_health(Health::Draining);
         state.stop_watching(&worker.id);

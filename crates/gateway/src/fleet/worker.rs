@@ -68,7 +68,12 @@ impl Worker {
         let endpoint = Endpoint::parse(url.base()).map_err(|_| WorkerUrlError::Character)?;
         let provider = provider_of(&spec, &url, config);
         let known = provider.as_deref().and_then(provider::named);
-        let key = spec.api_key.clone().or_else(|| config.provider_keys.get(provider.as_deref()?).cloned());
+        // The operator's keys go to addresses that are the provider's or that the operator wrote down. Whoever
+        // may register workers over the network must not be able to have them sent elsewhere.
+        let trusted = provider::of_host(url.host()).map(|p| p.id) == provider.as_deref()
+            || config.workers.iter().any(|written| written.url == spec.url);
+        let stored = || config.provider_keys.get(provider.as_deref()?).filter(|_| trusted).cloned();
+        let key = spec.api_key.clone().or_else(stored);
         let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(upstream_path(*dialect))).ok();
         Ok(Self {
             id,

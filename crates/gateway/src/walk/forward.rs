@@ -92,7 +92,7 @@ pub(crate) fn request_headers(
 }
 
 /// Headers of an upstream's answer that must not reach the client: they speak of the connection.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 12] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -102,6 +102,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
     header::HOST,
     HeaderName::from_static("keep-alive"),
+    // Of the upstream's host: a browser would take them for ours.
+    header::STRICT_TRANSPORT_SECURITY,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    HeaderName::from_static("alt-svc"),
 ];
 
 /// Takes out of an upstream's headers what must not reach the client.

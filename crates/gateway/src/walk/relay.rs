@@ -92,7 +92,8 @@ impl Relay {
             Poll::Ready(step) => step,
             Poll::Pending => {
                 // One timer for the whole answer: it is only set anew when it fires too early.
-                let end = self.last + self.idle;
+                // Bytes that give the client nothing are signs of life all the same.
+                let end = self.last.max(ledger.heard.unwrap_or(self.last)) + self.idle;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
                 loop {
                     if timer.as_mut().poll(cx).is_pending() {
@@ -340,6 +341,7 @@ impl Translate {
         let Some(Leg { body: slot, reader, restore }) = legs.get_mut(at) else { return false };
         let Some(body) = slot else { return false };
         let Poll::Ready(next) = body.poll_data(cx) else { return false };
+        ledger.heard = Some(Instant::now());
         let mut ended = false;
         let mut content = false;
         let mut each = |event: Event<'_>| {

@@ -32,6 +32,8 @@ pub(crate) struct Ledger {
     pub(crate) id: RequestId,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) stream: bool,
+    /// When the upstream of a translated stream last sent anything.
+    pub(crate) heard: Option<Instant>,
     pub(crate) bytes_in: u64,
     pub(crate) usage: Option<Box<Usage>>,
     pub(crate) finish: Option<Box<str>>,
@@ -91,6 +93,7 @@ impl Ledger {
             id,
             tenant: None,
             stream: false,
+            heard: None,
             bytes_in: 0,
             usage: None,
             finish: None,
