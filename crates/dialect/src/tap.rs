@@ -115,6 +115,11 @@ impl StreamTap {
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => self.openai(data),
             Dialect::OpenaiResponses => self.responses(data),
             Dialect::AnthropicMessages => self.messages(data),
+            Dialect::GeminiGenerate
+            | Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat => {}
         }
     }
 
@@ -205,12 +210,22 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
                 first_value::<OpenaiUsage>(object).map(|usage| Box::new(usage.neutral()))
             }
+            Dialect::GeminiGenerate
+            | Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat => None,
         };
     }
     let key: &[u8] = match dialect {
         Dialect::AnthropicMessages => b"\"stop_reason\"",
         Dialect::OpenaiResponses => b"\"status\"",
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => b"\"finish_reason\"",
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => return tapped,
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
     tapped
@@ -252,6 +267,11 @@ fn carries_content(dialect: Dialect, data: &[u8]) -> bool {
         Dialect::OpenaiResponses => return memmem::find(data, b".delta\"").is_some(),
         Dialect::AnthropicMessages => return memmem::find(data, b"\"content_block_delta\"").is_some(),
         Dialect::OpenaiEmbeddings => return true,
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => return false,
     };
     keys.iter().any(|key| {
         let Some(at) = memmem::find(data, key) else { return false };

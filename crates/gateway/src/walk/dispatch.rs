@@ -204,12 +204,15 @@ async fn send(
         forward::tell_apart(&mut headers, leg);
         headers
     };
-    let Some(path) = worker.path(to) else { return Err(refused(nobody_left())) };
+    let name = worker.name_for(plan.model.as_str());
+    let Some(path) = worker.path(to, name, question.scanned.stream) else {
+        return Err(refused(nobody_left()));
+    };
     let first_byte = config.timeouts.first_byte;
     let mut answer = ledger
         .local
         .pool
-        .send(&worker.endpoint, Method::POST, path, headers, body, first_byte)
+        .send(&worker.endpoint, Method::POST, &path, headers, body, first_byte)
         .await
         .map_err(|error| unanswered(ledger, worker, &error))?;
     forward::clean(&mut answer.head.headers, credential.is_ours);
