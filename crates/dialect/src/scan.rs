@@ -24,6 +24,8 @@ pub struct Scanned {
     pub model: Option<(String, Range<usize>)>,
     /// `stream`.
     pub stream: bool,
+    /// `n`: how many answers are asked for, where it is a whole number.
+    pub choices: Option<u32>,
     /// `stream_options`, verbatim range; it may hold `null`.
     pub stream_options: Option<Range<usize>>,
     /// The prompt (`messages`, `prompt` or `input`): its key and range.
@@ -125,15 +127,17 @@ pub struct Scan {
 enum Field {
     Model,
     Stream,
+    Choices,
     StreamOptions,
     Prompt(&'static str),
     Other,
 }
 
 /// The fields routing needs, by name.
-const OWNED: [(&str, Field); 6] = [
+const OWNED: [(&str, Field); 7] = [
     ("model", Field::Model),
     ("stream", Field::Stream),
+    ("n", Field::Choices),
     ("stream_options", Field::StreamOptions),
     ("messages", Field::Prompt("messages")),
     ("prompt", Field::Prompt("prompt")),
@@ -354,7 +358,10 @@ impl Scan {
                 self.state = if left == 1 { State::Str { key } } else { State::Hex { key, left: left - 1 } };
             }
             State::Num(num) => match num.next(byte) {
-                Some(next) => self.state = State::Num(next),
+                Some(next) => {
+                    self.hold(&[byte], false);
+                    self.state = State::Num(next);
+                }
                 None if num.may_end() => {
                     self.value_end(self.base + at)?;
                     return self.step(byte, at);
@@ -424,7 +431,12 @@ impl Scan {
             Field::Prompt("messages") if byte != b'[' => {
                 Err(ScanError::WrongType { key: "messages", wanted: "an array" })
             }
-            Field::Model | Field::Stream | Field::StreamOptions | Field::Prompt(_) | Field::Other => Ok(()),
+            Field::Model
+            | Field::Stream
+            | Field::Choices
+            | Field::StreamOptions
+            | Field::Prompt(_)
+            | Field::Other => Ok(()),
         }
     }
 
@@ -493,6 +505,9 @@ impl Scan {
                 self.found.model = Some((unescaped(&self.held).into_owned(), range));
             }
             Field::Stream => self.found.stream = self.held == b"true",
+            Field::Choices => {
+                self.found.choices = std::str::from_utf8(&self.held).ok().and_then(|n| n.parse().ok());
+            }
             Field::StreamOptions => self.found.stream_options = Some(range),
             Field::Prompt(key) if !null => {
                 self.found.prompt_is_empty = self.held.is_empty();
@@ -509,10 +524,10 @@ impl Scan {
         let limit = match (key, self.field) {
             (true, _) if self.depth == 1 => LONGEST_KEY,
             (true, _) | (false, Field::Other | Field::StreamOptions) => return,
-            (false, Field::Model | Field::Stream) if self.depth == 1 => LONGEST_MODEL + 1,
+            (false, Field::Model | Field::Stream | Field::Choices) if self.depth == 1 => LONGEST_MODEL + 1,
             // Enough to tell `null` from an empty prompt from one with something in it.
             (false, Field::Prompt(_)) if self.depth == 1 => 5,
-            (false, Field::Model | Field::Stream | Field::Prompt(_)) => return,
+            (false, Field::Model | Field::Stream | Field::Choices | Field::Prompt(_)) => return,
         };
         let room = limit.saturating_sub(self.held.len());
         self.held.extend(bytes.iter().take(room));

@@ -41,6 +41,23 @@ fn odd_but_valid() {
 }
 
 #[test]
+fn how_many_answers_are_asked_for() {
+    for (body, choices) in [
+        (r#"{"n":3}"#, Some(3)),
+        (r#"{"n": 12 ,"a":{"n":7}}"#, Some(12)),
+        (r#"{"n":null}"#, None),
+        (r#"{"n":2.5}"#, None),
+        // Some upstreams take it for a number.
+        (r#"{"n":"2"}"#, Some(2)),
+        (r#"{"n":[2]}"#, None),
+        (r#"{"n":99999999999999999999}"#, None),
+        ("{}", None),
+    ] {
+        assert_eq!(scan(&[body.as_bytes()]).unwrap().choices, choices, "{body}");
+    }
+}
+
+#[test]
 fn refusals() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     for (body, message) in [
