@@ -49,6 +49,9 @@ pub enum ScanError {
         /// What was wrong there.
         what: &'static str,
     },
+    /// No body, or nothing but white space.
+    #[error("body is empty; send a JSON object")]
+    Empty,
     /// The body ended in the middle.
     #[error("body is cut off after {at} bytes; send the whole JSON object")]
     Truncated {
@@ -93,6 +96,7 @@ impl ScanError {
         match self {
             Self::Duplicate { key } | Self::WrongType { key, .. } => Some(key),
             Self::Syntax { .. }
+            | Self::Empty
             | Self::Truncated { .. }
             | Self::NotAnObject
             | Self::NotUtf8 { .. }
@@ -116,6 +120,8 @@ pub struct Scan {
     /// Raw bytes of the top-level key or small value being read.
     held: Vec<u8>,
     field: Field,
+    /// The value being read is of the wrong type, if it turns out to be one at all.
+    wrong: Option<ScanError>,
     value_at: usize,
     /// One bit per field of [`OWNED`] met so far.
     seen: u8,
@@ -201,6 +207,7 @@ impl Scan {
             utf8: ([0; 4], 0),
             held: Vec::new(),
             field: Field::Other,
+            wrong: None,
             value_at: 0,
             seen: 0,
             found: Scanned::default(),
@@ -232,6 +239,8 @@ impl Scan {
     pub fn finish(self) -> Result<Scanned, ScanError> {
         if self.state == State::Done && self.utf8.1 == 0 {
             Ok(self.found)
+        } else if self.state == State::Start {
+            Err(ScanError::Empty)
         } else {
             Err(ScanError::Truncated { at: self.base })
         }
@@ -393,10 +402,19 @@ impl Scan {
     }
 
     fn value(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
+        if !matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
+            return Err(self.syntax(at, "expected a value"));
+        }
         if self.depth == 1 {
             self.value_at = self.base + at;
             self.held.clear();
-            self.wants(byte)?;
+            self.wrong = self.wants(byte).err();
+            // A word may still turn out to be no JSON, which is what is wrong with it then.
+            if !matches!(byte, b't' | b'f' | b'n')
+                && let Some(wrong) = self.wrong.take()
+            {
+                return Err(wrong);
+            }
         } else if matches!(self.field, Field::Prompt(_)) && self.held.is_empty() {
             // Any element makes the prompt more than empty.
             self.held.push(byte);
@@ -410,8 +428,7 @@ impl Scan {
             b'1'..=b'9' => State::Num(Num::Int),
             b't' => State::Word { rest: b"rue" },
             b'f' => State::Word { rest: b"alse" },
-            b'n' => State::Word { rest: b"ull" },
-            _ => return Err(self.syntax(at, "expected a value")),
+            _ => State::Word { rest: b"ull" },
         };
         if !matches!(byte, b'"') {
             self.hold(&[byte], false);
@@ -494,6 +511,9 @@ impl Scan {
         self.state = State::After;
         if self.depth != 1 {
             return Ok(());
+        }
+        if let Some(wrong) = self.wrong.take() {
+            return Err(wrong);
         }
         let range = self.value_at..end;
         let null = self.held == b"null";

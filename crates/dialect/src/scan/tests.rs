@@ -62,7 +62,13 @@ fn refusals() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     for (body, message) in [
         (&b"{\"a\":"[..], "body is cut off after 5 bytes; send the whole JSON object"),
-        (b"", "body is cut off after 0 bytes; send the whole JSON object"),
+        (b"", "body is empty; send a JSON object"),
+        (b" \n\t", "body is empty; send a JSON object"),
+        (b"{\"model\": oops}", "body is not valid JSON: expected a value at byte 10"),
+        (b"{\"model\": this}", "body is not valid JSON: expected true, false or null at byte 11"),
+        (b"{\"model\": true}", "`model` must be a string"),
+        (b"{\"messages\":nope}", "body is not valid JSON: expected true, false or null at byte 13"),
+        (b"{\"stream\":'yes'}", "body is not valid JSON: expected a value at byte 10"),
         (b"[]", "body must be a JSON object"),
         (b"{\"a\" 1}", "body is not valid JSON: expected a colon at byte 5"),
         (

@@ -253,6 +253,7 @@ const LONGEST_HELD: usize = 1 << 20;
 
 /// Blank lines, in the three ways a stream may spell them.
 const EVENT_ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+const LONGEST_END: usize = 4;
 
 impl Splice {
     pub(crate) fn new(body: AnswerBody, tap: StreamTap, rename: Option<Box<Rename>>) -> Self {
@@ -302,8 +303,12 @@ fn whole_events(held: &mut BytesMut, data: Bytes) -> Option<Bytes> {
     if held.is_empty() && (data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n")) {
         return Some(data);
     }
+    // What was held was searched when it came: only an end that reaches into the new bytes is news.
+    let from = held.len().saturating_sub(LONGEST_END - 1);
     held.extend_from_slice(&data);
-    let end = EVENT_ENDS.iter().filter_map(|end| Some(memchr::memmem::rfind(held, end)? + end.len())).max();
+    let new = held.get(from..).unwrap_or_default();
+    let ends = EVENT_ENDS.iter().filter_map(|end| Some(from + memchr::memmem::rfind(new, end)? + end.len()));
+    let end = ends.max();
     match end {
         Some(end) => Some(held.split_to(end).freeze()),
         None if held.len() > LONGEST_HELD => Some(held.split().freeze()),
