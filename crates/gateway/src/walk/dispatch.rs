@@ -238,7 +238,8 @@ async fn splice_stream(
 ) -> Result<Answered, Failure> {
     let Answer { head, body } = answer;
     let idle = plan.question.snapshot.config.timeouts.idle;
-    let tap = StreamTap::new(ledger.endpoint.dialect);
+    let choices = plan.question.scanned.choices.unwrap_or(1);
+    let tap = StreamTap::new(ledger.endpoint.dialect, choices);
     let mut flow = Flow::Splice(Box::new(Splice::new(body, tap, rename.map(Box::new))));
     let first = prime(&mut flow, ledger, idle).await?;
     if flow.has_failed() {
