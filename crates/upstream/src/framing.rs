@@ -15,10 +15,16 @@ pub(crate) const LONGEST_HEAD: usize = 256 << 10;
 /// Longest chunk-size line or trailer section; real ones have a few bytes.
 const LONGEST_LINE: usize = 16 << 10;
 
-/// What came is not an HTTP/1.1 answer.
+/// What came is not an HTTP answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotHttp(&'static str);
+
+impl NotHttp {
+    pub(crate) const fn of(why: &'static str) -> Self {
+        Self(why)
+    }
+}
 
 /// The head of an answer, read.
 #[derive(Debug)]

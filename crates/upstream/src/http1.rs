@@ -41,8 +41,14 @@ pub(crate) struct Reading {
     keep_alive: bool,
     /// What came together with the head.
     first: Bytes,
-    pool: Arc<Pool>,
-    shelf: u64,
+    home: Option<Home>,
+}
+
+/// Where a connection goes when its exchange is over.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) shelf: u64,
 }
 
 thread_local! {
@@ -73,13 +79,12 @@ impl Http1 {
             .is_pending()
     }
 
-    /// Sends a request and reads the head of its answer.
+    /// Sends a request and reads the head of its answer. Without a home the connection ends with it.
     pub(crate) async fn send(
         mut self,
         head: Vec<u8>,
         body: &Rope,
-        pool: &Arc<Pool>,
-        shelf: u64,
+        home: Option<Home>,
     ) -> Result<(response::Parts, Reading), UpstreamError> {
         let reused = std::mem::replace(&mut self.served, true);
         let mut outgoing = Outgoing::new(head, body);
@@ -99,8 +104,7 @@ impl Http1 {
         .await?;
         let Head { parts, body, keep_alive } = head;
         let keep_alive = keep_alive && outgoing.is_done();
-        let mut reading =
-            Reading { line: Some(self), body, keep_alive, first, pool: Arc::clone(pool), shelf };
+        let mut reading = Reading { line: Some(self), body, keep_alive, first, home };
         if reading.body == Body::Over {
             reading.put_back();
         }
@@ -235,8 +239,9 @@ impl Reading {
     fn put_back(&mut self) {
         if let Some(line) = self.line.take()
             && self.keep_alive
+            && let Some(Home { pool, shelf }) = &self.home
         {
-            self.pool.put_back(self.shelf, line);
+            pool.put_back(*shelf, line);
         }
     }
 }

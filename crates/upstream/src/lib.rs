@@ -8,9 +8,10 @@ pub mod engine;
 mod error;
 mod exchange;
 mod framing;
+mod gate;
 mod http1;
+mod http2;
 pub mod media;
-mod payload;
 mod pool;
 
 pub use connect::{Connector, ConnectorSettings, TlsSetup};
@@ -18,5 +19,4 @@ pub use endpoint::{BadUrl, Endpoint};
 pub use error::UpstreamError;
 pub use exchange::{Answer, AnswerBody};
 pub use framing::NotHttp;
-pub use payload::Payload;
 pub use pool::{ConnectionCounts, Pool, PoolSettings};

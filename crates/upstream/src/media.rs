@@ -72,7 +72,7 @@ pub async fn fetch(
         let dialled = connector.dial_some(&to, allow).await.map_err(MediaError::Fetch)?;
         let headers = || HeaderMap::from_iter([(header::ACCEPT, http::HeaderValue::from_static("image/*"))]);
         let answer = pool
-            .send_on(dialled, &to, Method::GET, &path, headers, &Rope::default())
+            .send_alone(dialled, &to, Method::GET, &path, headers, &Rope::default())
             .await
             .map_err(MediaError::Fetch)?;
         if !answer.head.status.is_success() {

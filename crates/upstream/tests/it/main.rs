@@ -1,0 +1,10 @@
+//! The pool from outside, in front of peers on loopback that do what their test wants.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod http2;
+mod peer;
