@@ -13,6 +13,7 @@ mod http1;
 mod http2;
 pub mod media;
 mod pool;
+mod tcp;
 
 pub use connect::{Connector, ConnectorSettings, TlsSetup};
 pub use endpoint::{BadUrl, Endpoint};
