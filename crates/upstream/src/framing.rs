@@ -124,7 +124,10 @@ fn read_head(bytes: &[u8]) -> Result<(usize, Option<(Head, usize)>), NotHttp> {
         };
         let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.ok_or(NotHttp("the answer has no valid status"))?;
-        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(NotHttp("the answer switches protocols, which nobody asked for"));
+        }
+        if status.is_informational() {
             skipped += length;
             continue;
         }
@@ -135,7 +138,9 @@ fn read_head(bytes: &[u8]) -> Result<(usize, Option<(Head, usize)>), NotHttp> {
             // It does not count then (RFC 9112, 6.3), and must not be believed further on.
             headers.remove(CONTENT_LENGTH);
         }
-        let keep_alive = length_is_sound && body != Body::UntilClose && persists(is_11, &headers);
+        // HTTP/1.0 does not know transfer codings (RFC 9112, 6.1).
+        let is_sound = length_is_sound && (is_11 || !headers.contains_key(TRANSFER_ENCODING));
+        let keep_alive = is_sound && body != Body::UntilClose && persists(is_11, &headers);
         let mut response = http::Response::new(());
         *response.status_mut() = status;
         *response.version_mut() = if is_11 { Version::HTTP_11 } else { Version::HTTP_10 };
@@ -163,8 +168,8 @@ fn headers(head: &[u8], fields: &[httparse::Header<'_>]) -> Result<HeaderMap, No
 
 /// How the body ends, and whether that was said soundly.
 fn body_of(status: StatusCode, headers: &HeaderMap) -> Result<(Body, bool), NotHttp> {
-    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED || status.is_informational() {
-        return Ok((Body::Over, status != StatusCode::SWITCHING_PROTOCOLS));
+    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+        return Ok((Body::Over, true));
     }
     if let Some(codings) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
         let last = codings.to_str().ok().and_then(|list| list.rsplit(',').next()).unwrap_or_default().trim();
@@ -177,8 +182,10 @@ fn body_of(status: StatusCode, headers: &HeaderMap) -> Result<(Body, bool), NotH
     let mut length: Option<u64> = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         for part in value.to_str().unwrap_or("-").split(',') {
-            let this =
-                part.trim().parse().map_err(|_| NotHttp("the answer's content-length is malformed"))?;
+            // Digits alone: `parse` would take a sign too, and another reader would not.
+            let digits = Some(part.trim()).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+            let this = digits.and_then(|digits| digits.parse().ok());
+            let this = this.ok_or(NotHttp("the answer's content-length is malformed"))?;
             if length.is_some_and(|length| length != this) {
                 return Err(NotHttp("the answer has two content-lengths"));
             }
@@ -393,6 +400,41 @@ mod tests {
                 "bad length",
                 "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
                 Err("the answer's content-length is malformed"),
+            ),
+            (
+                "signed length",
+                "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
+                Err("the answer's content-length is malformed"),
+            ),
+            (
+                "a list of one length",
+                "HTTP/1.1 200 OK\r\ncontent-length: 1, 1\r\ncontent-length: 1\r\n\r\n",
+                Ok((200, Body::Length { left: 1 }, true)),
+            ),
+            (
+                "chunks in HTTP/1.0",
+                "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n",
+                Ok((200, CHUNKED, false)),
+            ),
+            (
+                "a coding that hides the end",
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, x\r\ncontent-length: 1\r\n\r\n",
+                Ok((200, Body::UntilClose, false)),
+            ),
+            (
+                "another protocol",
+                "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n",
+                Err("the answer switches protocols, which nobody asked for"),
+            ),
+            (
+                "a name with a space behind it",
+                "HTTP/1.1 200 OK\r\ncontent-length : 1\r\n\r\n",
+                Err("the answer's head is malformed"),
+            ),
+            (
+                "a folded line",
+                "HTTP/1.1 200 OK\r\nx: y\r\n content-length: 1\r\n\r\n",
+                Err("the answer's head is malformed"),
             ),
             ("not http", "SSH-2.0-OpenSSH\r\n\r\n", Err("the answer's head is malformed")),
         ] {

@@ -12,7 +12,7 @@ use crate::framing::{Beginning, Body, Head, NotHttp};
 use crate::pool::{Counted, Pool};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, response};
+use http::{HeaderMap, HeaderValue, Method, response};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -322,12 +322,8 @@ pub(crate) fn write_head(
     out.extend_from_slice(path.as_str().as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     field(&mut out, b"host", authority.as_bytes());
-    let mut name: Option<&HeaderName> = None;
-    for (this, value) in headers {
-        name = Some(this).or(name);
-        if let Some(name) = name {
-            field(&mut out, name.as_str().as_bytes(), value.as_bytes());
-        }
+    for (name, value) in headers {
+        field(&mut out, name.as_str().as_bytes(), value.as_bytes());
     }
     if length > 0 || *method == Method::POST {
         field(&mut out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
