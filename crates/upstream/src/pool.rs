@@ -275,6 +275,12 @@ impl Pool {
         drop(stale);
     }
 
+    /// Closes what is idle towards an endpoint that nobody calls any more.
+    pub fn forget(&self, endpoint: &Endpoint) {
+        let shelf = self.shelf(|shelves| shelves.remove(&endpoint.id));
+        drop(shelf);
+    }
+
     pub(crate) fn put_back(&self, id: u64, line: Http1) {
         let now = Instant::now();
         let surplus = self.shelf(|shelves| {
