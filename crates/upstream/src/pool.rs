@@ -306,12 +306,14 @@ impl Pool {
     /// A place on the first connection that has one, so that the last ones become idle when calls get fewer.
     fn take_seat(&self, id: u64, failed: Option<&Failed>) -> Option<Seat> {
         let limit = self.settings.idle_timeout;
-        self.shelf(|shelves| {
-            let lines = shelves.get(&id)?.lines.iter();
-            lines
-                .filter(|line| line.is_usable(limit) && !failed.is_some_and(|f| f.is(line)))
-                .find_map(Line::seat)
-        })
+        let (stale, seat) = self.shelf(|shelves| {
+            let lines = &mut shelves.get_mut(&id)?.lines;
+            let stale: Vec<_> = lines.extract_if(.., |line| !line.is_usable(limit)).collect();
+            let seat = lines.iter().filter(|line| !failed.is_some_and(|f| f.is(line))).find_map(Line::seat);
+            Some((stale, seat))
+        })?;
+        drop(stale);
+        seat
     }
 
     fn shelf<T>(&self, change: impl FnOnce(&mut HashMap<u64, Shelf>) -> T) -> T {

@@ -216,6 +216,19 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
 }
 
 #[tokio::test]
+async fn a_connection_idle_for_too_long_is_replaced() {
+    let peer = serve_http2(100, |mut exchange| async move { exchange.answer(200, "fine") }).await;
+    let client = Client::new(peer, true);
+    client.whole(b"{}").await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(IDLE).await;
+    tokio::time::resume();
+    assert_eq!(client.whole(b"{}").await.unwrap(), (200, "fine".into()));
+    assert_eq!((client.counts.opened(), client.counts.reused()), (2, 0));
+    client.until_open(1).await;
+}
+
+#[tokio::test]
 async fn a_peer_that_answers_no_pings_is_given_up() {
     let (stops, mut stopped) = mpsc::unbounded_channel();
     let peer = listen(move |_, stream| {
