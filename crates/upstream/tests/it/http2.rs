@@ -1,6 +1,9 @@
 //! HTTP/2 upstreams: many exchanges on few connections, and what ends which of the two.
 
-use crate::peer::{Client, IDLE, Tally, frame, listen, serve_connection, serve_http2, until, until_asked};
+use crate::peer::{
+    Client, GOAWAY, HEADERS, IDLE, SETTINGS, Tally, frame, listen, read_frame, serve_connection, serve_http2,
+    until, until_asked,
+};
 use bytes::Bytes;
 use h2::Reason;
 use std::future::{pending, poll_fn};
@@ -108,7 +111,6 @@ async fn what_the_peer_refused_to_look_at_is_sent_again() {
 
 #[tokio::test]
 async fn what_a_peer_going_away_did_not_look_at_is_sent_again() {
-    const GOAWAY: u8 = 7;
     let peer = listen(|nth, mut stream| async move {
         if nth > 0 {
             return serve_connection(nth, 100, stream, |mut x| async move { x.answer(200, "fine") }).await;
@@ -125,6 +127,28 @@ async fn what_a_peer_going_away_did_not_look_at_is_sent_again() {
     }
     assert_eq!(client.counts.opened(), 2);
     client.until_open(1).await;
+}
+
+#[tokio::test]
+async fn a_peer_may_allow_fewer_streams_than_it_did() {
+    const MAX_CONCURRENT_STREAMS: u8 = 3;
+    const OVER: u8 = 0x5;
+    const STATUS_200: u8 = 0x88;
+    let peer = listen(|nth, mut stream| async move {
+        if nth > 0 {
+            return serve_connection(nth, 100, stream, |mut x| async move { x.answer(200, "fine") }).await;
+        }
+        until_asked(&mut stream).await;
+        let none = frame(SETTINGS, 0, 0, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, 0]);
+        stream.write_all(&none).await.unwrap();
+        stream.write_all(&frame(HEADERS, OVER, 1, &[STATUS_200])).await.unwrap();
+        while read_frame(&mut stream).await.is_some() {}
+    })
+    .await;
+    let client = Client::new(peer, true);
+    assert_eq!(client.whole(b"{}").await.unwrap(), (200, "".into()));
+    assert_eq!(client.whole(b"{}").await.unwrap(), (200, "fine".into()));
+    assert_eq!((client.counts.opened(), client.counts.open()), (2, 2));
 }
 
 #[tokio::test]

@@ -131,7 +131,12 @@ pub(crate) async fn serve_connection<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-/// HTTP/2 frames without content: type, flags, stream, payload.
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+
+/// An HTTP/2 frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
@@ -140,22 +145,24 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// Sends settings and reads frames until one with a request's head came.
+/// Greets an HTTP/2 client and waits for the head of its first request.
 pub(crate) async fn until_asked(stream: &mut TcpStream) {
-    const HEADERS: u8 = 1;
-    const SETTINGS: u8 = 4;
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
-    let mut preface = [0; 24];
-    stream.read_exact(&mut preface).await.unwrap();
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await.unwrap();
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut payload).await.unwrap();
-        if head[3] == HEADERS {
-            return;
-        }
+    stream.read_exact(&mut [0; 24]).await.unwrap();
+    while read_frame(stream).await != Some(HEADERS) {}
+}
+
+/// Reads a frame, answers it if it is a ping, and says what it is; `None` at the end.
+pub(crate) async fn read_frame(stream: &mut TcpStream) -> Option<u8> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.ok()?;
+    let [high, middle, low, kind, flags, ..] = head;
+    let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
+    stream.read_exact(&mut payload).await.ok()?;
+    if kind == PING && flags == 0 {
+        stream.write_all(&frame(PING, 1, 0, &payload)).await.ok()?;
     }
+    Some(kind)
 }
 
 /// Counts what happens in a server.
