@@ -17,6 +17,9 @@ use trunkline_dialect::rope::Rope;
 
 /// How often a request is sent that the upstream certainly did nothing with, before that is a failure.
 const TRIES: u32 = 3;
+/// How soon after a request was sent a connection that had been closed as idle shows it. What is lost later
+/// may have been worked on, and whether to ask again is the caller's to decide.
+const IDLE_CLOSE: Duration = Duration::from_secs(2);
 
 /// How connections are kept.
 #[derive(Debug, Clone, Copy)]
@@ -168,16 +171,17 @@ impl Pool {
         let mut failed = None;
         let mut tries = 1;
         loop {
-            let missed = match self.carrier(ask.to, failed.as_ref()).await? {
+            let carrier = self.carrier(ask.to, failed.as_ref()).await?;
+            let sent = Instant::now();
+            let missed = match carrier {
                 Carrier::One(line) => {
                     let home = Home { pool: Arc::clone(self), shelf: ask.to.id };
                     match ask.on_line(line, Some(home)).await {
-                        // Closed as idle: the request did not get through.
-                        Err(error @ UpstreamError::Closed { reused: true }) => {
+                        Err(error) => {
                             failed = Some(Failed::One);
-                            Missed { error, unprocessed: true }
+                            Missed { error, unprocessed: false }
                         }
-                        settled => return settled,
+                        Ok(answer) => return Ok(answer),
                     }
                 }
                 Carrier::Two(seat) => {
@@ -188,8 +192,9 @@ impl Pool {
                     }
                 }
             };
-            let lost = matches!(missed.error, UpstreamError::Closed { reused: true });
-            if tries == TRIES || !(missed.unprocessed || lost) {
+            let was_idle =
+                matches!(missed.error, UpstreamError::Closed { reused: true }) && sent.elapsed() < IDLE_CLOSE;
+            if tries == TRIES || !(missed.unprocessed || was_idle) {
                 return Err(missed.error);
             }
             tries += 1;

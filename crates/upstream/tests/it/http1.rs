@@ -1,11 +1,12 @@
 //! HTTP/1.1 upstreams that answer early, slowly, in part or not at all.
 
-use crate::peer::{Client, Tally, listen};
+use crate::peer::{Client, Tally, listen, until};
 use socket2::SockRef;
 use std::future::pending;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use trunkline_upstream::{UpstreamError, media};
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine";
@@ -167,6 +168,37 @@ async fn only_a_request_that_cannot_have_been_heard_is_sent_again() {
         let got = client.whole(b"").await.map(drop).map_err(|error: UpstreamError| error.class());
         assert_eq!((got, seen.count()), (want, requests), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_was_worked_on_is_not_sent_again() {
+    let asked = Tally::default();
+    let seen = asked.clone();
+    let (hang_up, told) = watch::channel(false);
+    let peer = listen(move |_, mut stream| {
+        let (asked, mut told) = (asked.clone(), told.clone());
+        async move {
+            read_head(&mut stream).await;
+            asked.add();
+            stream.write_all(FINE).await.unwrap();
+            read_head(&mut stream).await;
+            asked.add();
+            told.wait_for(|told| *told).await.unwrap();
+        }
+    })
+    .await;
+    let client = Client::new(peer, false);
+    client.whole(b"").await.unwrap();
+    let after_a_while = async {
+        until("it was asked again", || seen.count() == 2).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(30)).await;
+        tokio::time::resume();
+        hang_up.send_replace(true);
+    };
+    let (got, ()) = tokio::join!(client.whole(b""), after_a_while);
+    assert!(matches!(got, Err(UpstreamError::Closed { reused: true })), "{got:?}");
+    assert_eq!(seen.count(), 2);
 }
 
 #[tokio::test]
