@@ -1,7 +1,9 @@
 //! Which of the workers that may serve a call serves this one.
 //!
 //! A fleet is a slice sorted by descending priority. Only the highest tier with an eligible worker is
-//! looked at: ready, and not yet tried for this call. A policy sees nothing but that tier and never
+//! looked at: ready, and not yet tried for this call. Where none is ready at all, those are eligible that
+//! calls lately did not reach: trying costs one refused connection, not trying would refuse every call
+//! until somebody else finds out that they are back. A policy sees nothing but that tier and never
 //! allocates, locks or waits.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -82,13 +84,12 @@ impl Policy {
     ) -> (Vec<Verdict>, Option<&'f Candidate>) {
         let tier = Tier::of(fleet, tried);
         let priority = tier.as_ref().map(|tier| tier.priority);
+        let standing = tier.as_ref().map_or(Health::Ready, |tier| tier.standing);
         let verdict = |candidate: &Candidate| match candidate.load.health() {
-            health @ (Health::Pending | Health::Unhealthy | Health::Draining | Health::Failed) => {
-                Verdict::NotReady(health)
-            }
-            Health::Ready if tried.contains(&candidate.id) => Verdict::AlreadyTried,
-            Health::Ready if Some(candidate.priority) != priority => Verdict::LowerTier,
-            Health::Ready => Verdict::Eligible(self.score(candidate)),
+            health if health != standing => Verdict::NotReady(health),
+            _ if tried.contains(&candidate.id) => Verdict::AlreadyTried,
+            _ if Some(candidate.priority) != priority => Verdict::LowerTier,
+            _ => Verdict::Eligible(self.score(candidate)),
         };
         let choice = tier.and_then(|tier| match self {
             Self::RoundRobin(policy) => tier.nth(policy.turn.load(Relaxed) % tier.eligible),
@@ -96,6 +97,12 @@ impl Policy {
             Self::PowerOfTwo => tier.less_loaded_of_two(chance),
         });
         (fleet.iter().map(verdict).collect(), choice)
+    }
+
+    /// Whether there is a worker for another attempt at a call that `tried` these.
+    #[must_use]
+    pub fn has_other(fleet: &[Candidate], tried: &[WorkerId]) -> bool {
+        Tier::of(fleet, tried).is_some()
     }
 
     fn score(&self, candidate: &Candidate) -> Option<f64> {
@@ -110,13 +117,23 @@ impl Policy {
 struct Tier<'f, 't> {
     fleet: &'f [Candidate],
     tried: &'t [WorkerId],
+    /// What its workers are: ready, or for want of such unreached.
+    standing: Health,
     priority: u8,
     eligible: usize,
 }
 
 impl<'f, 't> Tier<'f, 't> {
     fn of(fleet: &'f [Candidate], tried: &'t [WorkerId]) -> Option<Self> {
-        let mut tier = Self { fleet, tried, priority: 0, eligible: 0 };
+        Self::standing(fleet, tried, Health::Ready).or_else(|| {
+            // A ready one that has been tried is still the better bet.
+            let any_ready = fleet.iter().any(|candidate| candidate.load.health() == Health::Ready);
+            (!any_ready).then(|| Self::standing(fleet, tried, Health::Unreached))?
+        })
+    }
+
+    fn standing(fleet: &'f [Candidate], tried: &'t [WorkerId], standing: Health) -> Option<Self> {
+        let mut tier = Self { fleet, tried, standing, priority: 0, eligible: 0 };
         for candidate in fleet {
             if tier.eligible > 0 && candidate.priority != tier.priority {
                 break;
@@ -130,7 +147,7 @@ impl<'f, 't> Tier<'f, 't> {
     }
 
     fn admits(&self, candidate: &Candidate) -> bool {
-        candidate.load.health() == Health::Ready && !self.tried.contains(&candidate.id)
+        candidate.load.health() == self.standing && !self.tried.contains(&candidate.id)
     }
 
     /// The `n`th eligible worker. Health may change between counting and choosing; then the last one
@@ -198,7 +215,7 @@ mod tests {
 
     #[test]
     fn round_robin_takes_turns_in_the_highest_ready_tier() {
-        use Health::{Draining, Failed, Pending, Ready, Unhealthy};
+        use Health::{Draining, Failed, Pending, Ready, Unhealthy, Unreached};
         for (what, spec, tried, want) in [
             ("all ready", &[(50, Ready), (50, Ready), (50, Ready)][..], &[][..], "012012"),
             ("one unhealthy", &[(50, Ready), (50, Unhealthy), (50, Ready)], &[], "020202"),
@@ -206,6 +223,10 @@ mod tests {
             ("upper tier down", &[(90, Failed), (90, Pending), (50, Ready)], &[], "222222"),
             ("draining", &[(50, Draining), (50, Ready)], &[], "111111"),
             ("tried", &[(90, Ready), (50, Ready)], &["0"], "111111"),
+            ("not reached", &[(50, Unreached), (50, Ready), (50, Unreached)], &[], "111111"),
+            ("for want of a better", &[(90, Unhealthy), (50, Unreached), (50, Unreached)], &[], "121212"),
+            ("the other of two not reached", &[(50, Unreached), (50, Unreached)], &["0"], "111111"),
+            ("a ready one is better, though tried", &[(50, Ready), (50, Unreached)], &["0"], ""),
             ("none", &[(50, Failed)], &[], ""),
             ("empty", &[], &[], ""),
         ] {
@@ -237,16 +258,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_pick_is_ready_untried_and_of_the_top_tier(
-            spec in proptest::collection::vec((0u8..4, 0u8..5), 0..12),
+            spec in proptest::collection::vec((0u8..4, 0u8..6), 0..12),
             tried in proptest::collection::vec(0usize..12, 0..4),
             chance in any::<u64>(),
         ) {
-            let health = [Health::Pending, Health::Ready, Health::Unhealthy, Health::Draining, Health::Failed];
+            use Health::{Draining, Failed, Pending, Ready, Unhealthy, Unreached};
+            let health = [Pending, Ready, Unhealthy, Draining, Failed, Unreached];
             let mut spec: Vec<_> = spec.into_iter().map(|(p, h)| (p, health[h as usize])).collect();
             spec.sort_by_key(|(p, _)| std::cmp::Reverse(*p));
             let fleet = fleet(&spec);
             let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(t.to_string())).collect();
-            let eligible = |c: &&Candidate| c.load.health() == Health::Ready && !tried.contains(&c.id);
+            let standing = if fleet.iter().any(|c| c.load.health() == Ready) { Ready } else { Unreached };
+            let eligible = |c: &&Candidate| c.load.health() == standing && !tried.contains(&c.id);
             let top = fleet.iter().filter(eligible).map(|c| c.priority).max();
             for policy in [Policy::round_robin(), Policy::Random, Policy::PowerOfTwo] {
                 let (verdicts, foreseen) = policy.explain(&fleet, &tried, chance);

@@ -254,6 +254,12 @@ pub struct HealthChecks {
     pub failure_threshold: u32,
     /// Successes in a row until an unhealthy worker is ready.
     pub success_threshold: u32,
+    /// Calls in a row that find nobody there (no connection, or one closed before an answer began) until
+    /// a worker is unhealthy at once, whatever its probes said last; 0 leaves it to probes. An engine comes
+    /// back by its probes, which then follow quickly; a worker that is not probed, such as a cloud, after 1 s,
+    /// doubled with every failure that follows, up to 30 s. While no worker of a model is ready, calls
+    /// still try those that only other calls found missing.
+    pub unreached_threshold: u32,
     /// Remove workers that reach `failed`.
     pub remove_failed: bool,
     /// How long a new worker may take to answer at all.
@@ -276,6 +282,7 @@ impl Default for HealthChecks {
             timeout: Duration::from_secs(5),
             failure_threshold: 3,
             success_threshold: 2,
+            unreached_threshold: 3,
             remove_failed: false,
             startup_timeout: Duration::from_secs(1800),
             startup_interval: Duration::from_secs(30),

@@ -4,6 +4,7 @@
 //! is held while a worker is spoken to. Every worker has one task that gets to know it and then watches
 //! it; the task belongs to the worker's entry and ends with it.
 
+pub mod reach;
 mod watch;
 pub mod worker;
 
@@ -131,9 +132,8 @@ impl Fleet {
             ));
         }
         let mut after = Worker::new(before.id.clone(), spec, &config, Arc::clone(&before.load))
-            .map_err(|e| FleetError::Invalid(format!("url {e}")))?;
-        // Connections stay on the shelf of their endpoint.
-        after.endpoint = Arc::clone(&before.endpoint);
+            .map_err(|e| FleetError::Invalid(format!("url {e}")))?
+            .succeeding(&before);
         let same_nature = after.provider == before.provider
             && after.key == before.key
             && after.spec.models.is_empty() == before.spec.models.is_empty()
@@ -192,8 +192,8 @@ impl Fleet {
                         Arc::clone(&worker.load),
                     );
                     match fresh {
-                        Ok(mut fresh) => {
-                            fresh.endpoint = Arc::clone(&worker.endpoint);
+                        Ok(fresh) => {
+                            let mut fresh = fresh.succeeding(&worker);
                             fresh.engine = worker.engine;
                             fresh.models.clone_from(&worker.models);
                             fresh.labels.clone_from(&worker.labels);
@@ -204,6 +204,8 @@ impl Fleet {
                 })
                 .collect();
             self.publish(&mut state, Arc::clone(&config));
+            // Whether and how often they are probed may have changed.
+            state.workers.iter().for_each(|worker| worker.reach.wake());
         }
         let named = |config: &Config, url: &str| config.workers.iter().any(|spec| same_place(&spec.url, url));
         for worker in &before.workers {

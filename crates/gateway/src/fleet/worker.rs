@@ -1,5 +1,6 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
+use super::reach::{Contact, Reach};
 use crate::config::{Config, ModelCard, RuntimeName, WorkerSpec, WorkerUrl, WorkerUrlError};
 use crate::endpoint::upstream_path;
 use http::uri::PathAndQuery;
@@ -38,6 +39,8 @@ pub struct Worker {
     pub labels: BTreeMap<String, String>,
     /// Load and health.
     pub load: Arc<Load>,
+    /// Whether calls reach it.
+    pub reach: Arc<Reach>,
     paths: [Option<PathAndQuery>; Dialect::ALL.len()],
 }
 
@@ -87,8 +90,23 @@ impl Worker {
             key,
             provider,
             load,
+            reach: Arc::default(),
             spec,
         })
+    }
+
+    /// A new description of `before`: it stays where it is, and what is known of its life stays with it.
+    #[must_use]
+    pub(super) fn succeeding(mut self, before: &Self) -> Self {
+        // Connections stay on the shelf of their endpoint.
+        self.endpoint = Arc::clone(&before.endpoint);
+        self.reach = Arc::clone(&before.reach);
+        self
+    }
+
+    /// Takes what an attempt on it found.
+    pub fn met(&self, contact: Contact, config: &Config) {
+        self.reach.report(contact, &self.load, config.health.unreached_threshold);
     }
 
     /// Whether it is a cloud account: never probed, judged by traffic.
