@@ -37,7 +37,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let lane = Arc::clone(entry.lane(ledger.endpoint.dialect)?);
     let model = if resolved == asked.as_str() { asked.clone() } else { Model::new(resolved) };
     ledger.planned(&model, &lane);
-    if !lane.candidates.iter().any(|candidate| candidate.load.health() == Health::Ready) {
+    if !lane.candidates.iter().any(|candidate| candidate.load.health().may_serve()) {
         return Err(nobody_ready(&entry.name, entry.workers.len()));
     }
     Ok(Plan { question, asked, model, lane })

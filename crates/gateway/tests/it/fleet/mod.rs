@@ -1,6 +1,7 @@
 //! The fleet: how workers come, are found out about, fall ill and go.
 
 mod choice;
+mod reach;
 
 use crate::client::{Line, post};
 use crate::rig::{CHAT, MESSAGES, Rig, engine, pieces, settings, until};
