@@ -20,10 +20,13 @@ pub enum Policy {
     PowerOfTwo,
 }
 
-/// A position that moves on with every pick.
+/// Positions that move on with every pick: one for first attempts, one for all others. If they shared one,
+/// every call that fails on a dead worker would take a turn twice, and the dead one's neighbour would get
+/// its load as well as its own.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    turn: AtomicUsize,
+    first: AtomicUsize,
+    again: AtomicUsize,
 }
 
 /// What became of a candidate, for whoever asks why.
@@ -68,7 +71,7 @@ impl Policy {
     ) -> Option<&'f Candidate> {
         let tier = Tier::of(fleet, tried)?;
         match self {
-            Self::RoundRobin(policy) => tier.nth(policy.turn.fetch_add(1, Relaxed) % tier.eligible),
+            Self::RoundRobin(policy) => tier.nth(policy.turn(tried).fetch_add(1, Relaxed) % tier.eligible),
             Self::Random => tier.nth(within(chance, tier.eligible)),
             Self::PowerOfTwo => tier.less_loaded_of_two(chance),
         }
@@ -85,14 +88,20 @@ impl Policy {
         let tier = Tier::of(fleet, tried);
         let priority = tier.as_ref().map(|tier| tier.priority);
         let standing = tier.as_ref().map_or(Health::Ready, |tier| tier.standing);
-        let verdict = |candidate: &Candidate| match candidate.load.health() {
-            health if health != standing => Verdict::NotReady(health),
-            _ if tried.contains(&candidate.id) => Verdict::AlreadyTried,
-            _ if Some(candidate.priority) != priority => Verdict::LowerTier,
-            _ => Verdict::Eligible(self.score(candidate)),
+        let verdict = |candidate: &Candidate| {
+            let health = candidate.load.health();
+            if health != standing {
+                Verdict::NotReady(health)
+            } else if tried.contains(&candidate.id) {
+                Verdict::AlreadyTried
+            } else if Some(candidate.priority) != priority {
+                Verdict::LowerTier
+            } else {
+                Verdict::Eligible(self.score(candidate))
+            }
         };
         let choice = tier.and_then(|tier| match self {
-            Self::RoundRobin(policy) => tier.nth(policy.turn.load(Relaxed) % tier.eligible),
+            Self::RoundRobin(policy) => tier.nth(policy.turn(tried).load(Relaxed) % tier.eligible),
             Self::Random => tier.nth(within(chance, tier.eligible)),
             Self::PowerOfTwo => tier.less_loaded_of_two(chance),
         });
@@ -110,6 +119,12 @@ impl Policy {
             Self::RoundRobin(_) | Self::Random => None,
             Self::PowerOfTwo => Some(load_score(candidate)),
         }
+    }
+}
+
+impl RoundRobin {
+    fn turn(&self, tried: &[WorkerId]) -> &AtomicUsize {
+        if tried.is_empty() { &self.first } else { &self.again }
     }
 }
 
@@ -232,6 +247,32 @@ mod tests {
         ] {
             let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
             assert_eq!(names(&Policy::round_robin(), &fleet(spec), &tried, 6).concat(), want, "{what}");
+        }
+    }
+
+    /// Calls that fail on a dead worker which is still `Ready` go elsewhere, as the walk has them do.
+    #[test]
+    fn retries_spread_over_the_live_workers() {
+        for (workers, dead) in [(4, 0), (4, 1), (4, 3), (3, 0), (7, 2)] {
+            let fleet = fleet(&vec![(50, Health::Ready); workers]);
+            let policy = Policy::round_robin();
+            let mut served = vec![0usize; workers];
+            for chance in 0..1200 {
+                let pick =
+                    |tried: &[WorkerId]| policy.pick(&Prompt::default(), &fleet, tried, chance).unwrap();
+                let mut chosen = pick(&[]);
+                if chosen.slot == dead {
+                    chosen = pick(std::slice::from_ref(&chosen.id));
+                }
+                served[chosen.slot] += 1;
+            }
+            let even = 1200 / (workers - 1);
+            for (slot, count) in served.iter().enumerate().filter(|(slot, _)| *slot != dead) {
+                assert!(
+                    count.abs_diff(even) <= 2,
+                    "{dead} of {workers} dead: {slot} served {count} of {served:?}"
+                );
+            }
         }
     }
 
