@@ -227,9 +227,7 @@ fn info(shared: &Shared, worker: &Worker) -> Value {
     object.insert("is_healthy".to_owned(), (health == Health::Ready).into());
     object.insert("status".to_owned(), health.name().into());
     object.insert("load".to_owned(), worker.load.in_flight().into());
-    if health != Health::Ready
-        && let Some(trouble) = shared.fleet.trouble(&worker.id)
-    {
+    if let Some(trouble) = shared.fleet.trouble(worker) {
         object.insert("trouble".to_owned(), trouble.into());
     }
     Value::Object(object)

@@ -217,6 +217,14 @@ fn everything_out_of_range_is_found() {
             "workers: [{url: http://a}, {url: http://A/v1/}]",
             "workers[1].url: is the same worker as workers[0]; list it once",
         ),
+        (
+            "workers: [{url: http://a, provider: gemini}]",
+            "workers[0].provider: `gemini` is not in this build: its dialect comes later",
+        ),
+        (
+            "workers: [{url: https://generativelanguage.googleapis.com}]",
+            "workers[0].url: `gemini` is not in this build: its dialect comes later",
+        ),
         ("aliases: {gpt: gpt}", "aliases.gpt: stands for itself; name the model it stands for, or remove it"),
         ("aliases: {gpt: ''}", "aliases.gpt: has an empty name; write ALIAS: MODEL"),
         (

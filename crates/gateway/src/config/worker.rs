@@ -1,8 +1,10 @@
 //! What is said of a worker: in the file, by `--worker-urls`, and over the network in `POST /workers`.
 
+use super::worker_url::WorkerUrl;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use trunkline_core::Secret;
+use trunkline_dialect::provider::{self, Provider};
 
 /// One worker, as `workers:`, `--worker-urls` and `POST /workers` describe it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -54,6 +56,18 @@ impl WorkerSpec {
             labels: BTreeMap::new(),
             models: Vec::new(),
             health: WorkerHealth::default(),
+        }
+    }
+}
+
+impl WorkerSpec {
+    /// The provider it is said to be or, where neither that nor an engine is said, whose address `url` is.
+    #[must_use]
+    pub fn known_provider(&self, url: &WorkerUrl) -> Option<&'static Provider> {
+        match (&self.provider, self.runtime) {
+            (Some(said), _) => provider::named(said),
+            (None, None | Some(RuntimeName::External)) => provider::of_host(url.host()),
+            (None, Some(_)) => None,
         }
     }
 }

@@ -142,6 +142,7 @@ impl Fleet {
             after.engine = before.engine;
             if after.models.is_empty() {
                 after.models.clone_from(&before.models);
+                after.no_list = before.no_list;
             }
             for (key, value) in &before.labels {
                 if !before.spec.labels.contains_key(key) {
@@ -196,6 +197,7 @@ impl Fleet {
                             let mut fresh = fresh.succeeding(&worker);
                             fresh.engine = worker.engine;
                             fresh.models.clone_from(&worker.models);
+                            fresh.no_list = worker.no_list;
                             fresh.labels.clone_from(&worker.labels);
                             Arc::new(fresh)
                         }
@@ -227,10 +229,12 @@ impl Fleet {
         }
     }
 
-    /// What went wrong with a worker last, if anything.
+    /// What is wrong with a worker, if anything: why it is not ready, or else that its models are not known.
     #[must_use]
-    pub fn trouble(&self, id: &WorkerId) -> Option<String> {
-        self.lock().troubles.get(id).cloned()
+    pub fn trouble(&self, worker: &Worker) -> Option<String> {
+        let ill = worker.load.health() != Health::Ready;
+        let why = if ill { self.lock().troubles.get(&worker.id).cloned() } else { None };
+        why.or_else(|| worker.list_trouble())
     }
 
     /// Stops all watching.

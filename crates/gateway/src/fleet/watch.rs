@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use trunkline_core::{Health, WorkerId};
 use trunkline_route::{Backoff, HealthMachine};
 use trunkline_upstream::UpstreamError;
-use trunkline_upstream::engine::Inquiry;
+use trunkline_upstream::engine::{Inquiry, NoList};
 
 /// First pause between two first-contact probes; it grows from here to the configured one, so that an
 /// engine that starts together with us is not found half a minute late.
@@ -233,11 +233,7 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     if worker.is_external() {
         // Listing models is free. A provider that will not say serves whatever its name promises.
         if worker.spec.models.is_empty() && worker.key.is_some() {
-            let names = inquiry(fleet, worker, config).provider_models().await.unwrap_or_else(|error| {
-                tracing::warn!(worker = %worker.id, %error, "provider does not list its models");
-                Vec::new()
-            });
-            known.models = names.into_iter().map(|id| Served { id, aliases: Vec::new() }).collect();
+            known.serves(inquiry(fleet, worker, config).provider_models().await);
         }
         return Ok(known);
     }
@@ -247,7 +243,7 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     let portrait = inquiry(fleet, worker, config).portrait(worker.engine).await?;
     known.engine = Some(portrait.engine);
     if worker.spec.models.is_empty() {
-        known.models = portrait.models.into_iter().map(|id| Served { id, aliases: Vec::new() }).collect();
+        known.serves(portrait.models);
     }
     for (key, value) in portrait.labels {
         known.labels.entry(key).or_insert(value);
@@ -255,9 +251,23 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     Ok(known)
 }
 
+impl Worker {
+    /// Takes what it says it serves; what is wrong with that is logged once.
+    fn serves(&mut self, told: Result<Vec<String>, NoList>) {
+        let before = std::mem::replace(&mut self.no_list, told.as_ref().err().copied());
+        let names = told.unwrap_or_default();
+        self.models = names.into_iter().map(|id| Served { id, aliases: Vec::new() }).collect();
+        if before != self.no_list
+            && let Some(trouble) = self.list_trouble()
+        {
+            tracing::warn!(worker = %self.id, "worker {trouble}");
+        }
+    }
+}
+
 async fn refresh(fleet: &Arc<Fleet>, worker: &Arc<Worker>, config: &Config) {
     if let Ok(known) = learn(fleet, worker, config).await
-        && known.models != worker.models
+        && (known.models != worker.models || known.no_list != worker.no_list)
     {
         tracing::info!(worker = %worker.id, models = known.models.len(), "worker serves other models now");
         // Should somebody have changed it meanwhile, the next round sees to it.

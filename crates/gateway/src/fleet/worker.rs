@@ -12,7 +12,7 @@ use trunkline_dialect::Vendor;
 use trunkline_dialect::provider::{self, AuthStyle, OPENAI_DIALECTS};
 use trunkline_route::Thresholds;
 use trunkline_upstream::Endpoint;
-use trunkline_upstream::engine::Engine;
+use trunkline_upstream::engine::{Engine, NoList};
 
 /// One worker. A change makes a new one that shares id, address and live figures.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct Worker {
     pub engine: Option<Engine>,
     /// Models it serves.
     pub models: Vec<Served>,
+    /// Why they are not known, once it was asked.
+    pub no_list: Option<NoList>,
     /// Labels found out, overridden by those registered.
     pub labels: BTreeMap<String, String>,
     /// Load and health.
@@ -84,6 +86,7 @@ impl Worker {
             dialects: known.map_or(OPENAI_DIALECTS, |provider| provider.dialects),
             engine: spec.runtime.and_then(engine_of),
             models: spec.models.iter().map(Served::from).collect(),
+            no_list: None,
             labels: spec.labels.clone(),
             paths: Dialect::ALL.each_ref().map(path),
             endpoint: Arc::new(endpoint),
@@ -113,6 +116,37 @@ impl Worker {
     #[must_use]
     pub fn is_external(&self) -> bool {
         self.provider.is_some()
+    }
+
+    /// Whether calls for models that nobody lists may be for it. An engine that refuses to say what it serves
+    /// is only guessed at while no engine's models are known.
+    #[must_use]
+    pub fn is_wild(&self, models_known: bool) -> bool {
+        let refuses = matches!(self.no_list, Some(NoList::Refused(_))) && !self.is_external();
+        self.models.is_empty() && !(refuses && models_known)
+    }
+
+    /// What an operator should know of how its models are found out, if that went wrong.
+    #[must_use]
+    pub fn list_trouble(&self) -> Option<String> {
+        let found = match self.no_list? {
+            NoList::Empty => "lists no models".to_owned(),
+            NoList::Refused(status) => {
+                format!("refuses its list of models ({}); set its `api_key` or its `models`", status.as_u16())
+            }
+            NoList::Failed(status) => {
+                format!("answers {} when asked for its models; set its `models`", status.as_u16())
+            }
+            NoList::Unanswered => "did not answer when asked for its models; set its `models`".to_owned(),
+        };
+        let until_then = match (&self.provider, self.no_list) {
+            (Some(provider), _) => format!("calls for models named like those of {provider} are sent to it"),
+            (None, Some(NoList::Refused(_))) => {
+                "calls are sent to it only while no engine's models are known".to_owned()
+            }
+            (None, _) => "calls for models that no worker lists are sent to it".to_owned(),
+        };
+        Some(format!("{found}; until then {until_then}"))
     }
 
     /// The path of `dialect`'s operation there.
@@ -201,18 +235,16 @@ impl From<&ModelCard> for Served {
 /// Whose API a worker is: said, told by its address, or told by `--backend`.
 fn provider_of(spec: &WorkerSpec, url: &WorkerUrl, config: &Config) -> Option<Box<str>> {
     use crate::config::Backend;
+    if let Some(known) = spec.known_provider(url) {
+        return Some(known.id.into());
+    }
     if let Some(said) = &spec.provider {
-        return Some(provider::named(said).map_or(said.as_str(), |p| p.id).into());
-    }
-    if let Some(runtime) = spec.runtime
-        && runtime != RuntimeName::External
-    {
-        return None;
-    }
-    if let Some(provider) = provider::of_host(url.host()) {
-        return Some(provider.id.into());
+        return Some(said.as_str().into());
     }
     let external = spec.runtime == Some(RuntimeName::External);
+    if spec.runtime.is_some() && !external {
+        return None;
+    }
     match config.backend {
         Some(Backend::Anthropic) => Some("anthropic".into()),
         Some(Backend::Openai) => Some("openai".into()),

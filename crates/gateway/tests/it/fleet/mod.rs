@@ -1,6 +1,7 @@
 //! The fleet: how workers come, are found out about, fall ill and go.
 
 mod choice;
+mod listing;
 mod reach;
 
 use crate::client::{Line, post};
@@ -171,6 +172,23 @@ async fn what_is_wrong_with_a_worker_request_is_said() {
             "unknown field `colour`",
         ),
         ("POST", "/workers", "{\"url\":\"http://x\",\"runtime\":\"abacus\"}", 400, "BAD_REQUEST", "abacus"),
+        (
+            "POST",
+            "/workers",
+            "{\"url\":\"http://x\",\"provider\":\"google\"}",
+            400,
+            "BAD_REQUEST",
+            "`gemini` is not in this build",
+        ),
+        (
+            "POST",
+            "/workers",
+            "{\"url\":\"https://generativelanguage.googleapis.com\"}",
+            400,
+            "BAD_REQUEST",
+            "`gemini` is not in this build",
+        ),
+        ("PATCH", own.as_str(), "{\"provider\":\"gemini\"}", 400, "BAD_REQUEST", "not in this build"),
         (
             "POST",
             "/workers",
