@@ -202,6 +202,9 @@ fn description(spec: &WorkerSpec) -> Map<String, Value> {
     object.retain(|_, value| !value.is_null());
     if let Some(Value::Object(health)) = object.get_mut("health") {
         health.retain(|_, value| !value.is_null());
+        if health.is_empty() {
+            object.remove("health");
+        }
     }
     object
 }

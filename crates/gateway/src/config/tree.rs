@@ -378,6 +378,14 @@ impl Default for Log {
     }
 }
 
+impl Log {
+    /// Whether requests get a line, and then whether as JSON.
+    #[must_use]
+    pub fn access_lines(&self) -> Option<bool> {
+        (self.access && self.level <= LogLevel::Info).then_some(self.json)
+    }
+}
+
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]

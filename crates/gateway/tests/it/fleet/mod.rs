@@ -104,6 +104,7 @@ async fn workers_are_registered_shown_changed_and_removed() {
         ("status", json!("ready")),
         ("load", json!(0)),
         ("api_key", Value::Null),
+        ("health", Value::Null),
     ] {
         assert_eq!(shown[key], want, "{key} of {shown}");
     }
@@ -199,6 +200,8 @@ async fn what_is_wrong_with_a_worker_request_is_said() {
         ),
         ("PUT", own.as_str(), elsewhere, 400, "BAD_REQUEST", "url cannot be changed"),
         ("PATCH", own.as_str(), "{\"priority\":101}", 400, "BAD_REQUEST", "priority"),
+        ("PATCH", own.as_str(), "{\"priority\":900}", 400, "BAD_REQUEST", "a `priority` from 0 to 100"),
+        ("POST", "/workers", "{\"url\":\"http://x\",\"priority\":-1}", 400, "BAD_REQUEST", "from 0 to 100"),
         ("PATCH", own.as_str(), "7", 400, "BAD_REQUEST", "must be a JSON object"),
         ("GET", "/workers/nobody", "", 404, "WORKER_NOT_FOUND", "nobody"),
         ("PATCH", "/workers/nobody", "{}", 404, "WORKER_NOT_FOUND", "nobody"),
