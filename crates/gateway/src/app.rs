@@ -50,7 +50,8 @@ pub fn assemble(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Arc<Sh
         Arc::new(Metrics::new(&config.metrics.duration_buckets).context("metrics.duration_buckets")?);
     let config = Arc::new(config);
     let fleet = Fleet::new(Arc::clone(&config), Arc::clone(&metrics), Handle::current(), pool);
-    let shared = Shared::new(Arc::clone(&fleet), metrics, connector, counts, sink);
+    let shared = Shared::new(Arc::clone(&fleet), metrics, connector, counts, sink)
+        .map_err(|error| anyhow::anyhow!("no randomness for the key that seals reasoning state: {error}"))?;
     for spec in &config.workers {
         fleet.add(spec.clone()).with_context(|| format!("worker {}", spec.url))?;
     }

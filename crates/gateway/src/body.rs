@@ -1,5 +1,6 @@
 //! The bodies of our answers.
 
+use crate::stall::Watched;
 use crate::walk::relay::Relay;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -13,6 +14,8 @@ pub enum Body {
     Whole(Option<Bytes>),
     /// As it comes from an upstream.
     Relay(Box<Relay>),
+    /// The same, over HTTP/2.
+    Watched(Watched),
     /// Of an administrative answer.
     Admin(axum::body::Body),
 }
@@ -41,6 +44,7 @@ impl http_body::Body for Body {
                 bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))),
             ),
             Self::Relay(relay) => relay.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data))),
+            Self::Watched(relay) => relay.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data))),
             Self::Admin(body) => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| BrokenOff)))
             }
@@ -50,7 +54,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Relay(_) => false,
+            Self::Relay(_) | Self::Watched(_) => false,
             Self::Admin(body) => body.is_end_stream(),
         }
     }
@@ -58,7 +62,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Relay(_) => SizeHint::default(),
+            Self::Relay(_) | Self::Watched(_) => SizeHint::default(),
             Self::Admin(body) => body.size_hint(),
         }
     }

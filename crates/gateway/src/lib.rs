@@ -19,5 +19,6 @@ pub mod metrics;
 pub mod server;
 pub mod shared;
 pub mod snapshot;
+pub mod stall;
 mod table;
 pub mod walk;

@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::config::{Config, Layout};
 use crate::endpoint::Endpoint;
 use crate::shared::{Local, Shared};
+use crate::stall::{Patient, Watchlist};
 use crate::walk::access::Line;
 use crate::walk::settle::REQUEST_ID;
 use crate::{admin, cors, endpoint, fault, ids, walk};
@@ -18,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -40,8 +41,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const LENIENCY: usize = 2;
 /// Characters of an unknown path that are logged.
 const LONGEST_PATH: usize = 200;
-/// How often pools are swept.
-const SWEEP: Duration = Duration::from_secs(5);
+/// How long an HTTP/2 client may be silent before it is asked whether it is there, and how long it may take
+/// to say so.
+const PING: Duration = Duration::from_secs(20);
+/// When the kernel begins to ask a silent client whether it is there, how often it asks, and how many times.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(10), 3);
+/// How often idle connections upstream and answers nobody reads are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Serving threads, and where they listen.
 #[derive(Debug)]
@@ -126,6 +132,10 @@ fn bind(address: SocketAddr, share: bool) -> std::io::Result<TcpListenerSocket> 
         // Each thread has its own queue of new connections; the kernel spreads them by address.
         socket.set_reuse_port(true)?;
     }
+    // Connections inherit it: a client that vanished without a word is noticed while its answer is awaited.
+    let (after, every, times) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(after).with_interval(every).with_retries(times);
+    socket.set_tcp_keepalive(&keepalive)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(4096)?;
@@ -168,8 +178,10 @@ impl Listener {
             thread: self.thread,
             shared: Arc::clone(&self.shared),
             pool: Arc::clone(&pool),
+            watchlist: Watchlist::default(),
         });
-        let server = Arc::new(Server { admin: admin::router(Arc::clone(&self.shared)), local });
+        let server =
+            Arc::new(Server { admin: admin::router(Arc::clone(&self.shared)), local: Arc::clone(&local) });
         let mut stopping = self.shared.stopping.subscribe();
         let for_connections = stopping.clone();
         let mut sweep = tokio::time::interval(SWEEP);
@@ -188,7 +200,10 @@ impl Listener {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 },
-                _ = sweep.tick() => pool.sweep(),
+                _ = sweep.tick() => {
+                    pool.sweep();
+                    local.watchlist.sweep(self.shared.fleet.snapshot().config.timeouts.client_write);
+                }
                 _ = stopping.wait_for(|stop| *stop) => break,
             }
         }
@@ -216,6 +231,7 @@ impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         // Without it, an answer's last packet would wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
+        let limit = self.server.local.shared.fleet.snapshot().config.timeouts.client_write;
         // Who has not said anything yet must not hold up a stop.
         let stop = stopped(self.stopping.clone());
         match tls {
@@ -224,11 +240,12 @@ impl Connection {
                     http2 = begins_http2(&stream) => http2,
                     () = stop => return,
                 };
-                self.drive(stream, http2).await;
+                self.drive(Patient::new(stream, limit), http2).await;
             }
             // Boxed, as is HTTP/2 below: what most connections never are must not add to what each costs.
             Some(tls) => {
-                let handshake = Box::pin(tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)));
+                let handshake =
+                    Box::pin(tokio::time::timeout(HEAD_TIMEOUT, tls.accept(Patient::new(stream, limit))));
                 let accepted = tokio::select! {
                     accepted = handshake => accepted,
                     () = stop => return,
@@ -262,6 +279,8 @@ impl Connection {
             let mut connection = Box::pin(
                 http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
+                    .keep_alive_interval(PING)
+                    .keep_alive_timeout(PING)
                     .max_header_list_size(
                         u32::try_from(head_bytes.saturating_mul(LENIENCY)).unwrap_or(u32::MAX),
                     )
@@ -315,12 +334,19 @@ async fn begins_http2(stream: &TcpStream) -> bool {
 impl Server {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let origin = cors::origin(request.headers());
+        let is_http2 = request.version() == http::Version::HTTP_2;
         let mut response = match endpoint::at(request.uri().path()) {
             Some(endpoint) if *request.method() == endpoint::METHOD => {
                 walk::serve(Arc::clone(&self.local), endpoint, request).await
             }
             other => self.outside(other, request).await,
         };
+        if is_http2 {
+            response = response.map(|body| match body {
+                Body::Relay(relay) => Body::Watched(self.local.watchlist.watch(relay)),
+                Body::Whole(_) | Body::Watched(_) | Body::Admin(_) => body,
+            });
+        }
         if let Some(origin) = origin {
             let snapshot = self.local.shared.fleet.snapshot();
             cors::allow(response.headers_mut(), &origin, &snapshot.config.listen.cors_origins);

@@ -3,6 +3,7 @@
 use crate::fleet::Fleet;
 use crate::log::LogSink;
 use crate::metrics::{Metrics, Readings};
+use crate::stall::Watchlist;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
@@ -37,22 +38,26 @@ pub struct Local {
     pub shared: Arc<Shared>,
     /// Its connections to upstreams.
     pub pool: Arc<Pool>,
+    /// Its answers under way over HTTP/2.
+    pub watchlist: Watchlist,
 }
 
 impl Shared {
     /// Puts it together.
-    #[must_use]
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
     pub fn new(
         fleet: Arc<Fleet>,
         metrics: Arc<Metrics>,
         connector: Arc<Connector>,
         counts: Arc<ConnectionCounts>,
         log: Arc<LogSink>,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, getrandom::Error> {
         let mut seal = [0; 32];
-        seal.iter_mut().for_each(|byte| *byte = fastrand::u8(..));
+        getrandom::fill(&mut seal)?;
         let stopping = watch::Sender::new(false);
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             fleet,
             metrics,
             connector,
@@ -61,7 +66,7 @@ impl Shared {
             seal,
             stopping,
             draining: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Whether a stop was asked for: readiness says no from here on.

@@ -193,6 +193,9 @@ pub struct Timeouts {
     /// Of a client: between two pieces of its request.
     #[serde(with = "super::units::duration")]
     pub client_body: Duration,
+    /// Of a client: without taking more of its answer; then the upstream is let go.
+    #[serde(with = "super::units::duration")]
+    pub client_write: Duration,
 }
 
 impl Default for Timeouts {
@@ -202,6 +205,7 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(1800),
             idle: Duration::from_secs(300),
             client_body: Duration::from_secs(60),
+            client_write: Duration::from_secs(60),
         }
     }
 }

@@ -235,6 +235,7 @@ impl Check {
             ("timeouts.first_byte", timeouts.first_byte),
             ("timeouts.idle", timeouts.idle),
             ("timeouts.client_body", timeouts.client_body),
+            ("timeouts.client_write", timeouts.client_write),
         ]);
     }
 

@@ -35,6 +35,9 @@ pub(crate) struct Line<'a> {
     pub(super) status: u16,
     pub(super) end: &'static str,
     pub(super) stream: bool,
+    /// Class of the error the gateway itself answered with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<&'static str>,
     pub(super) finish: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input_tokens: Option<u64>,
@@ -113,6 +116,9 @@ impl<'a> Line<'a> {
         text(out, "status", digits.format(self.status));
         text(out, "end", self.end);
         text(out, "stream", if self.stream { "true" } else { "false" });
+        if let Some(error) = self.error {
+            text(out, "error", error);
+        }
         if !self.finish.is_empty() {
             text(out, "finish", self.finish);
         }
@@ -144,6 +150,7 @@ impl Attempts<'_> {
             out.extend_from_slice(worker.as_str().as_bytes());
             out.push(b':');
             match outcome {
+                Outcome::Open => out.extend_from_slice(b"open"),
                 Outcome::Status(status) => out.extend_from_slice(digits.format(*status).as_bytes()),
                 Outcome::Failed(class) => out.extend_from_slice(class.as_bytes()),
             }

@@ -21,7 +21,8 @@ use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Dialect, Fault, FaultKind, Fold, LoadGuard, Losses, Prompt, WorkerId, unfold};
+use tokio::time::Instant;
+use trunkline_core::{Dialect, Event, Fault, FaultKind, Fold, LoadGuard, Losses, Prompt, WorkerId, unfold};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
@@ -48,6 +49,7 @@ pub(crate) enum Content {
 /// Whole answers up to this size are held until they are complete, so that one that breaks off can still
 /// become a proper error or be asked for elsewhere.
 const HELD: usize = 256 << 10;
+
 /// Gets an answer.
 ///
 /// # Errors
@@ -72,22 +74,24 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         let candidate = pick(&tried).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
         let worker = lane.workers.get(candidate.slot).ok_or_else(nobody_left)?;
         ledger.guards.push(LoadGuard::new(&candidate.load));
+        ledger.attempts(&worker.id);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
             Ok(answered) => {
-                ledger.attempted(&worker.id, Outcome::Status(answered.status.as_u16()));
+                ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
             Err(failure) => failure,
         };
-        ledger.guards.clear();
-        ledger.attempted(&worker.id, failure.outcome);
+        ledger.attempted(failure.outcome);
         tried.push(worker.id.clone());
         let same_worker = !Policy::has_other(&lane.candidates, &tried);
         let delay = backoff.delay(done, failure.wait, same_worker, fastrand::f64());
         match delay.filter(|_| failure.retry) {
+            // An error that is streamed keeps counting as load until it is over.
             None => return failure.last,
             Some(delay) => {
+                ledger.guards.clear();
                 tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");
                 tokio::time::sleep(delay).await;
             }
@@ -105,7 +109,7 @@ async fn attempt(
     match passage(dialect, worker) {
         Passage::Splice => {
             let body = splice(plan, worker, dialect);
-            let answer = send(ledger, plan, worker, dialect, &body, &[]).await?;
+            let answer = send(ledger, plan, worker, dialect, &body, &[], 0).await?;
             let rename = echo(plan, worker, dialect);
             if is_stream(&answer.head) && plan.question.scanned.stream {
                 splice_stream(ledger, plan, answer, rename).await
@@ -176,7 +180,8 @@ fn ask_for_usage(body: &Rope, scanned: &Scanned) -> Option<(Range<usize>, Bytes)
     Some((inside..inside, Bytes::from_static(field)))
 }
 
-/// Sends a request; an answer with an error status becomes a [`Failure`].
+/// Sends a request, the `leg`th of those that together make one answer; an answer with an error status
+/// becomes a [`Failure`].
 async fn send(
     ledger: &Ledger,
     plan: &Plan,
@@ -184,13 +189,18 @@ async fn send(
     to: Dialect,
     body: &Rope,
     extra: &[(&'static str, String)],
+    leg: usize,
 ) -> Result<Answer, Failure> {
     let question = &plan.question;
     let config = &question.snapshot.config;
     let credential = forward::credential(worker, question.caller_key.as_ref());
     let dialects = (ledger.endpoint.dialect, to);
-    let headers =
-        || forward::request_headers(&question.head.headers, worker, dialects, credential, &ledger.id, extra);
+    let headers = || {
+        let client = &question.head.headers;
+        let mut headers = forward::request_headers(client, worker, dialects, credential, &ledger.id, extra);
+        forward::tell_apart(&mut headers, leg);
+        headers
+    };
     let Some(path) = worker.path(to) else { return Err(refused(nobody_left())) };
     let first_byte = config.timeouts.first_byte;
     let answer =
@@ -201,7 +211,8 @@ async fn send(
         // Somebody is there, but slow or confused.
         Err(_) => {}
     }
-    let answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
+    let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
+    forward::clean(&mut answer.head.headers, credential.is_ours);
     if answer.head.status.is_success() {
         return Ok(answer);
     }
@@ -227,26 +238,42 @@ async fn splice_stream(
     let tap = StreamTap::new(ledger.endpoint.dialect);
     let mut flow = Flow::Splice(Box::new(Splice::new(body, tap, rename.map(Box::new))));
     let first = prime(&mut flow, ledger, idle).await?;
-    let failed = if let Flow::Splice(splice) = &flow { splice.has_failed() } else { false };
-    if failed {
+    if flow.has_failed() {
         // The first thing said was that it failed. If nobody else does better, the client gets it as said.
+        let fault = first_fault(ledger.endpoint.dialect, &first);
+        let (retry, wait) = fault.map_or((true, None), |fault| (is_retryable(&fault), fault.retry_after));
         let content = Content::Flow { flow, primed: Some(first), idle };
         let last = Ok(Answered { status: head.status, headers: stream_headers(head.headers), content });
-        return Err(Failure { outcome: Outcome::Failed("stream_error"), retry: true, wait: None, last });
+        let outcome = Some(Outcome::Failed("stream_error"));
+        return Err(Failure { outcome, retry, wait, last });
     }
     let content = Content::Flow { flow, primed: Some(first), idle };
     Ok(Answered { status: head.status, headers: stream_headers(head.headers), content })
 }
 
+/// What a stream that begins with an error says, where its dialect can be read.
+fn first_fault(dialect: Dialect, first: &[u8]) -> Option<Fault> {
+    let mut reader = StreamReader::new(dialect, first.len()).ok()?;
+    let mut fault = None;
+    reader.push(first, &mut |event| {
+        if let Event::Error(error) = event {
+            fault = Some(error);
+        }
+    });
+    fault
+}
+
 /// Reads until the answer has really begun. A failure before that can still be tried elsewhere.
 async fn prime(flow: &mut Flow, ledger: &mut Ledger, idle: Duration) -> Result<Bytes, Failure> {
     let mut ready = BytesMut::new();
+    let mut last = Instant::now();
     loop {
-        let step = tokio::time::timeout(idle, poll_fn(|cx| flow.poll(cx, ledger))).await;
+        let step = tokio::time::timeout_at(last + idle, poll_fn(|cx| flow.poll(cx, ledger))).await;
         match step {
             Ok(Step::Data(data)) if ready.is_empty() && flow.has_content() => return Ok(data),
             Ok(Step::Data(data)) => {
                 ready.extend_from_slice(&data);
+                last = Instant::now();
                 if flow.has_content() {
                     return Ok(ready.freeze());
                 }
@@ -256,19 +283,21 @@ async fn prime(flow: &mut Flow, ledger: &mut Ledger, idle: Duration) -> Result<B
             Ok(Step::Failed(fault)) => {
                 let retry = is_retryable(&fault);
                 return Err(Failure {
-                    outcome: Outcome::Failed("cut"),
+                    outcome: Some(Outcome::Failed("cut")),
                     retry,
                     wait: fault.retry_after,
                     last: Err(fault),
                 });
             }
+            // Bytes that give the client nothing, such as keep-alive comments, are signs of life all the same.
+            Err(_) if ledger.heard.is_some_and(|heard| heard > last) => last = ledger.heard.unwrap_or(last),
             Err(_) => {
                 let fault = Fault::new(
                     FaultKind::Timeout,
                     "the upstream's answer went silent before it really began",
                 );
                 return Err(Failure {
-                    outcome: Outcome::Failed("idle_timeout"),
+                    outcome: Some(Outcome::Failed("idle_timeout")),
                     retry: false,
                     wait: None,
                     last: Err(fault),
@@ -309,8 +338,7 @@ async fn splice_whole(
     }
     let primed = Some(join(&pieces, size));
     let flow = Flow::Copy { body, tail: Vec::new() };
-    let headers = forward::response_headers(head.headers);
-    Ok(Answered { status: head.status, headers, content: Content::Flow { flow, primed, idle } })
+    Ok(Answered { status: head.status, headers: head.headers, content: Content::Flow { flow, primed, idle } })
 }
 
 fn whole_answer(
@@ -335,7 +363,7 @@ fn whole_answer(
     let tapped = tap_reply(dialect, std::slice::from_ref(&whole));
     ledger.usage = tapped.usage;
     ledger.finish = tapped.finish.map(Into::into);
-    let mut headers = forward::response_headers(head.headers);
+    let mut headers = head.headers;
     headers.remove(header::CONTENT_LENGTH);
     Answered { status: head.status, headers, content: Content::Whole(whole) }
 }
@@ -360,12 +388,12 @@ async fn translate(
     let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
     let mut answers: SmallVec<[Answer; 1]> = SmallVec::new();
     if legs == 1 {
-        answers.push(send(ledger, plan, worker, to, &body, &extra).await?);
+        answers.push(send(ledger, plan, worker, to, &body, &extra, 0).await?);
     } else {
         let load = Arc::clone(&worker.load);
         ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
         let shared = &*ledger;
-        let sends = (0..legs).map(|_| send(shared, plan, worker, to, &body, &extra));
+        let sends = (0..legs).map(|leg| send(shared, plan, worker, to, &body, &extra, leg));
         for answer in futures_util::future::join_all(sends).await {
             answers.push(answer?);
         }
@@ -398,7 +426,7 @@ async fn translate(
         let reply = if was_stream { fold(to, &bytes, limits.event_bytes) } else { read_reply(to, &bytes) };
         let mut reply = reply.map_err(|fault| {
             let retry = is_retryable(&fault);
-            Failure { outcome: Outcome::Failed("unreadable"), retry, wait: None, last: Err(fault) }
+            Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
         })?;
         restore.reply(&mut reply);
         replies.push(reply);
@@ -442,8 +470,7 @@ fn fold(dialect: Dialect, bytes: &[u8], event_bytes: usize) -> Result<trunkline_
 }
 
 /// Headers of a stream: no proxy on the way may hold it back, whatever the upstream said.
-fn stream_headers(headers: HeaderMap) -> HeaderMap {
-    let mut headers = forward::response_headers(headers);
+fn stream_headers(mut headers: HeaderMap) -> HeaderMap {
     headers.remove(header::CONTENT_LENGTH);
     headers
         .entry(header::CONTENT_TYPE)

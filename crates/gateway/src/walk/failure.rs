@@ -1,7 +1,8 @@
 //! What became of an attempt that gave the client nothing, and what the client gets when no other follows.
 
 use super::dispatch::{Answered, Content, collect};
-use super::forward::{self, Credential};
+use super::forward::Credential;
+use super::redact::redact;
 use super::relay::broke_off;
 use super::settle::{Ledger, Outcome};
 use crate::fleet::worker::Worker;
@@ -15,7 +16,8 @@ use trunkline_upstream::{Answer, UpstreamError};
 
 /// Why an attempt gave the client nothing.
 pub(super) struct Failure {
-    pub(super) outcome: Outcome,
+    /// What became of it, in the books; `None` when nothing was sent.
+    pub(super) outcome: Option<Outcome>,
     /// Whether another attempt may do better.
     pub(super) retry: bool,
     /// How long the upstream asked us to wait.
@@ -29,7 +31,7 @@ const LONGEST_ERROR: usize = 1 << 20;
 
 /// The request itself is at fault; nobody will do better.
 pub(super) fn refused(fault: Fault) -> Failure {
-    Failure { outcome: Outcome::Failed("refused"), retry: false, wait: None, last: Err(fault) }
+    Failure { outcome: None, retry: false, wait: None, last: Err(fault) }
 }
 
 /// An answer that began and broke off before the client got any of it.
@@ -38,7 +40,7 @@ pub(super) fn broken(error: &UpstreamError) -> Failure {
     if error.is_timeout() {
         fault.kind = FaultKind::Timeout;
     }
-    let outcome = Outcome::Failed(error.class());
+    let outcome = Some(Outcome::Failed(error.class()));
     Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
 }
 
@@ -84,7 +86,7 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
         }
     };
     let fault = Fault::new(kind, what).code(format!("upstream_{}", error.class()));
-    let outcome = Outcome::Failed(error.class());
+    let outcome = Some(Outcome::Failed(error.class()));
     Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
 }
 
@@ -100,6 +102,8 @@ pub(super) async fn error_answer(
     let Answer { head, body } = answer;
     let status = head.status;
     let bytes = collect(body, idle, LONGEST_ERROR).await.unwrap_or_default();
+    let ours = credential.key.filter(|_| credential.is_ours);
+    let bytes = ours.map_or_else(|| bytes.clone(), |key| redact(&bytes, key));
     let mut fault = read_error(to, status.as_u16(), &bytes);
     fault.retry_after = fault.retry_after.or_else(|| retry_after(&head.headers));
     let wait = fault.retry_after;
@@ -108,7 +112,7 @@ pub(super) async fn error_answer(
         Some(b"false") => false,
         Some(_) | None => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529),
     };
-    let outcome = Outcome::Status(status.as_u16());
+    let outcome = Some(Outcome::Status(status.as_u16()));
     if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
         let message =
@@ -127,7 +131,7 @@ pub(super) async fn error_answer(
     let said = serde_json::from_slice::<Said>(&bytes);
     let is_error = said.is_ok_and(|said| said.error.is_some() || said.message.is_some());
     if to == ledger.endpoint.dialect && is_error && bytes.trim_ascii_start().starts_with(b"{") {
-        let mut headers = forward::response_headers(head.headers);
+        let mut headers = head.headers;
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let last = Ok(Answered { status, headers, content: Content::Whole(bytes) });

@@ -8,15 +8,20 @@ use trunkline_core::{Dialect, RequestId, Secret};
 use trunkline_dialect::provider::may_receive;
 use trunkline_upstream::engine::present;
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// Client headers every upstream gets. Everything not listed stays here: cookies, addresses and
 /// credentials of a client are not the upstream's business.
 const ALWAYS: [HeaderName; 5] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-correlation-id"),
-    HeaderName::from_static("idempotency-key"),
+    IDEMPOTENCY_KEY,
     header::ACCEPT,
 ];
+
+/// Client headers that name the account to charge: they mean something with the caller's own key only.
+const OF_ACCOUNT: [&str; 2] = ["openai-organization", "openai-project"];
 
 /// Client headers the owner of a dialect understands.
 fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
@@ -24,7 +29,7 @@ fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses => &["openai-organization", "openai-project", "openai-beta"],
+        | Dialect::OpenaiResponses => &["openai-beta"],
         Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
     }
 }
@@ -77,6 +82,13 @@ pub(crate) fn request_headers(
             }
         }
     }
+    if from == to && !credential.is_ours && to != Dialect::AnthropicMessages {
+        for name in OF_ACCOUNT {
+            if let Some(value) = client.get(name) {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
     for (name, value) in extra {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(*name, value);
@@ -91,8 +103,18 @@ pub(crate) fn request_headers(
     headers
 }
 
-/// Headers of an upstream's answer that must not reach the client: they speak of the connection.
-const HOP_BY_HOP: [HeaderName; 12] = [
+/// Gives each of the requests that together make one answer an idempotency key of its own; with one key, an
+/// upstream would answer all of them with the same text.
+pub(crate) fn tell_apart(headers: &mut HeaderMap, leg: usize) {
+    let Some(key) = headers.get_mut(IDEMPOTENCY_KEY).filter(|_| leg > 0) else { return };
+    if let Ok(own) = HeaderValue::try_from([key.as_bytes(), format!("-{leg}").as_bytes()].concat()) {
+        *key = own;
+    }
+}
+
+/// Headers of an upstream's answer that never reach the client: they speak of the connection or of the
+/// upstream's host.
+const NEVER: [HeaderName; 13] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -102,14 +124,19 @@ const HOP_BY_HOP: [HeaderName; 12] = [
     header::UPGRADE,
     header::HOST,
     HeaderName::from_static("keep-alive"),
-    // Of the upstream's host: a browser would take them for ours.
+    // A browser would take them for ours.
+    header::SET_COOKIE,
     header::STRICT_TRANSPORT_SECURITY,
     header::ACCESS_CONTROL_ALLOW_ORIGIN,
     HeaderName::from_static("alt-svc"),
 ];
 
-/// Takes out of an upstream's headers what must not reach the client.
-pub(crate) fn response_headers(mut headers: HeaderMap) -> HeaderMap {
+/// Headers that name the account an answer was charged to.
+const ACCOUNT: [&str; 3] = ["openai-organization", "openai-project", "anthropic-organization-id"];
+
+/// Takes out of an upstream's headers what must not reach the client; an account is the client's business
+/// only when it is the client's.
+pub(crate) fn clean(headers: &mut HeaderMap, account_is_ours: bool) {
     // The connection may name further headers that are its own.
     if let Some(named) =
         headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -118,10 +145,14 @@ pub(crate) fn response_headers(mut headers: HeaderMap) -> HeaderMap {
             headers.remove(name.trim());
         }
     }
-    for name in &HOP_BY_HOP {
+    for name in &NEVER {
         headers.remove(name);
     }
-    headers
+    if account_is_ours {
+        for name in ACCOUNT {
+            headers.remove(name);
+        }
+    }
 }
 
 /// Headers of an upstream's answer that stay true when its body is translated.

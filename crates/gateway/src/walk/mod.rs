@@ -20,6 +20,7 @@ mod fan;
 pub(crate) mod forward;
 pub mod plan;
 pub(crate) mod read;
+mod redact;
 pub mod relay;
 pub(crate) mod settle;
 mod translate;

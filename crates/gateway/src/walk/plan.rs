@@ -32,6 +32,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
             .code("missing_required_parameter"));
     };
     let asked = Model::new(asked.as_str());
+    ledger.asks_for(&asked);
     let resolved = question.snapshot.resolve(asked.as_str());
     let entry = question.snapshot.model(resolved)?;
     let lane = Arc::clone(entry.lane(ledger.endpoint.dialect)?);

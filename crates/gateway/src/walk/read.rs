@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use trunkline_core::{Dialect, Fault, FaultKind, Secret};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError, Scanned};
@@ -35,7 +36,13 @@ pub(crate) async fn read(ledger: &mut Ledger, admitted: Admitted) -> Result<Ques
     let promised = content_length(&head.headers);
     let mut scan = Scan::new(limits.json_depth);
     let mut rope = Rope::default();
-    while let Some(piece) = next_piece(&mut body, snapshot.config.timeouts.client_body).await? {
+    let patience = snapshot.config.timeouts.client_body;
+    let began = Instant::now();
+    while let Some(piece) = next_piece(&mut body, patience).await? {
+        // Most bodies come in one piece and never look at the clock.
+        if !rope.is_empty() && is_too_slow(rope.len(), began.elapsed(), patience) {
+            return Err(too_slow());
+        }
         if rope.len() + piece.len() > limits.body_bytes {
             return Err(too_large(limits.body_bytes));
         }
@@ -51,6 +58,20 @@ pub(crate) async fn read(ledger: &mut Ledger, admitted: Admitted) -> Result<Ques
     ledger.stream = scanned.stream;
     check_prompt(ledger.endpoint.dialect, &scanned)?;
     Ok(Question { snapshot, head, caller_key, body: rope, scanned })
+}
+
+/// Least bytes a second of a body that takes longer than one piece may: a client must not hold its place
+/// for hours by sending a byte now and then.
+const SLOWEST: u64 = 512;
+
+/// Whether a body of which `size` bytes came in `elapsed` is not worth waiting for.
+fn is_too_slow(size: usize, elapsed: Duration, patience: Duration) -> bool {
+    elapsed > patience && (size as u64) < SLOWEST.saturating_mul(elapsed.as_secs())
+}
+
+fn too_slow() -> Fault {
+    let message = format!("the body arrives slower than {SLOWEST} bytes per second; send it faster");
+    Fault::new(FaultKind::InvalidRequest, message).code("request_timeout")
 }
 
 async fn next_piece(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Fault> {

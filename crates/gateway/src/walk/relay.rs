@@ -181,6 +181,14 @@ impl Flow {
         }
     }
 
+    /// Whether an upstream whose stream passes untouched reported a failure inside it.
+    pub(crate) fn has_failed(&self) -> bool {
+        match self {
+            Self::Splice(splice) => splice.tap.tapped.failed,
+            Self::Copy { .. } | Self::Translate(_) => false,
+        }
+    }
+
     /// How a client in the middle of the answer is told that it failed.
     fn tell(&mut self, fault: &Fault, ledger: &Ledger) -> Option<Bytes> {
         match self {
@@ -257,11 +265,6 @@ impl Splice {
             };
             return Poll::Ready(step);
         }
-    }
-
-    /// Whether the upstream reported a failure inside its stream.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.tap.tapped.failed
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Ledger {
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
     attempts: SmallVec<[(WorkerId, Outcome); 1]>,
+    /// Class of the fault, for a request that was refused.
+    refused: Option<&'static str>,
     status: u16,
     end: End,
     /// Whether to write a line, and whether as JSON.
@@ -59,6 +61,8 @@ pub(crate) struct Ledger {
 /// What became of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
+    /// It is under way; in the log, the client did not wait for it.
+    Open,
     /// The upstream answered this status.
     Status(u16),
     /// It did not answer, or its answer broke off; the class of the error.
@@ -102,6 +106,7 @@ impl Ledger {
             model: None,
             lane: None,
             attempts: SmallVec::new(),
+            refused: None,
             status: CLIENT_GONE,
             end: End::Open,
             log: config.log.access_lines(),
@@ -113,26 +118,50 @@ impl Ledger {
         }
     }
 
+    /// The model the client asks for, before it is known whether there is such a model.
+    pub(crate) fn asks_for(&mut self, model: &Model) {
+        self.model = Some(model.clone());
+    }
+
     /// The model and who may serve it are known.
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
     }
 
-    /// An attempt is over, or its answer has begun.
-    pub(crate) fn attempted(&mut self, worker: &WorkerId, outcome: Outcome) {
+    /// An attempt begins.
+    pub(crate) fn attempts(&mut self, worker: &WorkerId) {
+        self.attempts.push((worker.clone(), Outcome::Open));
+    }
+
+    /// The attempt is over, or its answer has begun; `None` when it came to nothing before anything was
+    /// sent, and so was none.
+    pub(crate) fn attempted(&mut self, outcome: Option<Outcome>) {
+        let Some(outcome) = outcome else {
+            self.attempts.pop();
+            return;
+        };
+        if let Some((_, last)) = self.attempts.last_mut() {
+            *last = outcome;
+        }
+        self.count_attempt();
+    }
+
+    /// Counts the last attempt.
+    fn count_attempt(&self) {
+        let Some((worker, outcome)) = self.attempts.last() else { return };
         let mut digits = itoa::Buffer::new();
         let label = match outcome {
-            Outcome::Status(status) => digits.format(status),
+            Outcome::Open => "abandoned",
+            Outcome::Status(status) => digits.format(*status),
             Outcome::Failed(class) => class,
         };
         self.local.shared.metrics.attempts.with_label_values(&[worker.as_str(), label]).inc();
-        if !self.attempts.is_empty()
+        if self.attempts.len() > 1
             && let Some(lane) = &self.lane
         {
             lane.metrics.retries.inc();
         }
-        self.attempts.push((worker.clone(), outcome));
     }
 
     /// Things were lost in translation.
@@ -195,6 +224,9 @@ impl Ledger {
         let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
         let metrics = self.lane.as_ref().map(|lane| &*lane.metrics);
         shared.metrics.in_flight.dec();
+        if self.attempts.last().is_some_and(|(_, outcome)| *outcome == Outcome::Open) {
+            self.count_attempt();
+        }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
         if let Some(metrics) = metrics {
             if let Some(ttft) = self.ttft {
@@ -232,6 +264,7 @@ impl Ledger {
                 End::Cut(class) => class,
             },
             stream: self.stream,
+            error: self.refused,
             finish: self.finish.as_deref().unwrap_or_default(),
             input_tokens: self.usage.as_ref().and_then(|usage| usage.input_total),
             output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
@@ -261,13 +294,9 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     ledger.answers(head.status.as_u16());
     ledger.sent(body.len());
     ledger.done();
-    ledger
-        .local
-        .shared
-        .metrics
-        .errors
-        .with_label_values(&[ledger.endpoint.name, fault::class(fault.kind)])
-        .inc();
+    let class = fault::class(fault.kind);
+    ledger.refused = Some(class);
+    ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, class]).inc();
     Response::from_parts(head, body.into())
 }
 

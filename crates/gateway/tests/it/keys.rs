@@ -348,3 +348,48 @@ async fn a_refused_stored_key_is_the_operators_concern() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_names_the_operators_account_stays_here() {
+    let said = r#"{"error":{"message":"Limit reached in organization org-AbCd1234EfGh for key sk-proj-ab*****yz","type":"tokens","param":null,"code":null}}"#;
+    for (what, stored, mine, hidden) in
+        [("ours", Some("sk-stored"), None, true), ("the caller's", None, Some("Bearer sk-mine"), false)]
+    {
+        let upstream = Upstream::directed(move |_, nth| {
+            let reply = if nth == 0 { CHAT.answer(false) } else { Reply::json(400, said) };
+            reply.header("set-cookie", "__cf=1").header("openai-organization", "acme").header("x-own", "kept")
+        });
+        let upstream = upstream.await.unwrap();
+        let rig = Rig::start(settings([cloud(upstream.url(), "openai", "m", stored)])).await;
+        let mut ask = CHAT.ask(false).header("openai-organization", "mine").header("openai-beta", "b");
+        if let Some(key) = mine {
+            ask = ask.header("authorization", key);
+        }
+        for _ in 0..2 {
+            let answer = rig.ask(&ask).await;
+            assert_eq!(answer.header("set-cookie"), "", "{what}");
+            assert_eq!(answer.header("openai-organization").is_empty(), hidden, "{what}");
+            assert_eq!(answer.header("x-own"), "kept", "{what}");
+            if answer.status != 200 {
+                assert_eq!(answer.text() != said, hidden, "{what}: {}", answer.text());
+                assert_eq!(answer.text().contains("org-***"), hidden, "{what}: {}", answer.text());
+            }
+            let sent = upstream.requests().pop().unwrap();
+            assert_eq!(sent.header("openai-organization").is_none(), hidden, "{what}");
+            assert_eq!(sent.header("openai-beta"), Some("b"), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_make_one_answer_together_have_keys_of_their_own() {
+    let upstream = Upstream::directed(|_, _| MESSAGES.answer(false)).await.unwrap();
+    let rig = Rig::start(settings([MESSAGES.worker(upstream.url())])).await;
+    let body = format!("{{\"model\":\"m\",\"n\":3,{}}}", CHAT.prompt);
+    let answer = rig.ask(&post(CHAT.path, body).header("idempotency-key", "once")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let mut keys: Vec<_> =
+        upstream.requests().iter().map(|r| r.header("idempotency-key").unwrap().to_owned()).collect();
+    keys.sort();
+    assert_eq!(keys, ["once", "once-1", "once-2"]);
+}

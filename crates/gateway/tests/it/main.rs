@@ -17,5 +17,6 @@ mod lifecycle;
 mod limits;
 mod relay;
 mod retry;
+mod slow;
 mod splice;
 mod translate;
