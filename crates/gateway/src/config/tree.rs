@@ -70,6 +70,10 @@ pub struct Listen {
     /// How long requests in flight may go on after a stop signal.
     #[serde(with = "super::units::duration")]
     pub shutdown_grace: Duration,
+    /// How long readiness says no after a stop signal while requests are still let in, so that load balancers
+    /// notice before connections are refused; comes before `shutdown_grace`.
+    #[serde(with = "super::units::duration")]
+    pub shutdown_delay: Duration,
     /// Headers a client's request id is taken from; the first present wins.
     pub request_id_headers: Vec<String>,
     /// Origins allowed by CORS; empty allows any.
@@ -84,6 +88,7 @@ impl Default for Listen {
             tls_cert: None,
             tls_key: None,
             shutdown_grace: Duration::from_secs(180),
+            shutdown_delay: Duration::ZERO,
             request_id_headers: ["x-request-id", "x-correlation-id", "x-trace-id", "request-id"]
                 .map(String::from)
                 .to_vec(),
