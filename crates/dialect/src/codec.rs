@@ -1,6 +1,7 @@
 //! One door to all codecs. A codec knows its own dialect and the neutral model, never another dialect;
 //! this file is the only place that lists them, so adding one edits it and the compiler says where.
 
+use crate::inline::{is_http, is_plain_http};
 use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::{anthropic_messages, openai_chat};
@@ -89,6 +90,22 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OllamaGenerate => &openai_chat::SPELLING,
         Dialect::BedrockConverse => &openai_chat::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
+    }
+}
+
+/// Whether a target that speaks `dialect` will not fetch `url` by itself, though it can be fetched.
+pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
+    match dialect {
+        Dialect::AnthropicMessages => is_plain_http(url),
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse => is_http(url),
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses
+        | Dialect::CohereChat => false,
     }
 }
 
