@@ -120,7 +120,7 @@ impl StreamWriter {
             }
             Event::Error(fault) => {
                 out.extend_from_slice(b"event: error\ndata: ");
-                error::write_object(&mut Writer::new(out), &fault, None);
+                error::write_object(&mut Writer::new(out), &fault, &self.context.request_id);
                 out.extend_from_slice(b"\n\n");
                 self.stage = Stage::Over;
             }

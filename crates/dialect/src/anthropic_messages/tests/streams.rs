@@ -358,7 +358,7 @@ fn an_error_is_the_last_word() {
     );
     assert_eq!(
         events.last().unwrap(),
-        &json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}})
+        &json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}, "request_id": "req-7f/3"})
     );
 }
 
