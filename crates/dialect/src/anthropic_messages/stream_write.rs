@@ -167,6 +167,9 @@ impl StreamWriter {
         if self.wire.raw_input {
             self.losses.push_once(lost::input());
         }
+        for index in std::mem::take(&mut self.wire.broken_inputs) {
+            self.losses.push(lost::broken_input(index));
+        }
         frame(out, "message_delta", |w| {
             w.key("delta").object(|w| finish::write(w, self.finish.as_ref(), self.wire.held));
             usage::write(w, self.usage.as_deref());
