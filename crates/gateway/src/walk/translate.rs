@@ -110,6 +110,7 @@ pub(crate) fn context(ledger: &Ledger, plan: &Plan, include_usage: bool) -> Cont
     let id = if id.starts_with(prefix) { id.to_owned() } else { format!("{prefix}{id}") };
     Context {
         id,
+        request_id: ledger.id.as_str().to_owned(),
         created: now.map_or(0, |now| now.as_secs()),
         model: plan.question.snapshot.config.echo_alias.then(|| plan.asked.as_str().to_owned()),
         include_usage,
