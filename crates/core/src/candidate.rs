@@ -48,19 +48,28 @@ pub enum Health {
     Draining = 3,
     /// Given up on.
     Failed = 4,
+    /// Calls lately did not reach it, and no probe has said so yet. Serves only when no other is ready.
+    Unreached = 5,
 }
 
 impl Health {
-    /// The name in listings, logs and metrics.
+    /// The name in listings, logs and metrics. To an operator, a worker that does not serve is unhealthy,
+    /// whoever found out.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Ready => "ready",
-            Self::Unhealthy => "unhealthy",
+            Self::Unhealthy | Self::Unreached => "unhealthy",
             Self::Draining => "draining",
             Self::Failed => "failed",
         }
+    }
+
+    /// Whether calls may go there, if only for want of a better one.
+    #[must_use]
+    pub const fn may_serve(self) -> bool {
+        matches!(self, Self::Ready | Self::Unreached)
     }
 }
 
@@ -89,6 +98,7 @@ impl Load {
             2 => Health::Unhealthy,
             3 => Health::Draining,
             4 => Health::Failed,
+            5 => Health::Unreached,
             _ => Health::Pending,
         }
     }
@@ -99,6 +109,12 @@ impl Load {
         let draining = Health::Draining as u8;
         let moved = self.health.try_update(Relaxed, Relaxed, |was| (was != draining).then_some(health as u8));
         Self::named(moved.unwrap_or_else(|was| was))
+    }
+
+    /// Moves the worker from `from` to `to`; `false` when it was elsewhere. Of many calls that find the same
+    /// out at once, one moves it.
+    pub fn move_health(&self, from: Health, to: Health) -> bool {
+        self.health.compare_exchange(from as u8, to as u8, Relaxed, Relaxed).is_ok()
     }
 }
 
@@ -140,11 +156,16 @@ mod tests {
     #[test]
     fn health_round_trips() {
         let load = Load::default();
-        for health in [Health::Ready, Health::Unhealthy, Health::Failed, Health::Pending, Health::Draining] {
+        use Health::{Draining, Failed, Pending, Ready, Unhealthy, Unreached};
+        for health in [Ready, Unhealthy, Failed, Unreached, Pending, Draining] {
             load.set_health(health);
             assert_eq!(load.health(), health);
         }
         load.set_health(Health::Ready);
         assert_eq!(load.health(), Health::Draining, "a removed worker does not come back");
+        let load = Load::default();
+        load.set_health(Ready);
+        assert!(load.move_health(Ready, Unreached) && !load.move_health(Ready, Unreached));
+        assert_eq!(load.health(), Unreached);
     }
 }

@@ -1,6 +1,6 @@
 //! The process: puts everything together, serves until told to stop, reloads when told to.
 
-use crate::config::{self, Config, ConfigError, Sources, WorkerSpec};
+use crate::config::{self, Config, ConfigError, Sources, WorkerSpec, units};
 use crate::fleet::Fleet;
 use crate::log::LogSink;
 use crate::metrics::Metrics;
@@ -97,10 +97,12 @@ impl Running {
         Ok(())
     }
 
-    /// Stops: nobody new is let in, what is under way may finish within the grace period.
+    /// Stops: readiness says no, after the delay nobody new is let in, and what is under way may finish within
+    /// the grace period.
     pub async fn stop(self) {
         let Self { shared, serving, metrics } = self;
         shared.drain();
+        tokio::time::sleep(shared.fleet.snapshot().config.listen.shutdown_delay).await;
         shared.stopping.send_replace(true);
         // Threads end when their connections have; waiting for them must not keep the fleet from working.
         let ended = tokio::task::spawn_blocking(|| serving.join()).await;
@@ -117,13 +119,15 @@ impl Running {
 /// Serves until SIGINT or SIGTERM; SIGHUP reads `sources` again.
 ///
 /// # Errors
-/// When it cannot start.
+/// When it cannot start, or a second signal cuts the stop short.
 pub fn run(config: Config, sources: &Sources) -> anyhow::Result<()> {
     let sink = LogSink::start(server::threads(&config));
     log::install(&config.log, config.log.filter.as_deref(), &sink);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(config, sources, Arc::clone(&sink)));
     sink.close();
+    // After a second signal a thread still waits for those that serve; the process ends without it.
+    runtime.shutdown_background();
     result
 }
 
@@ -144,9 +148,21 @@ async fn serve(config: Config, sources: &Sources, sink: Arc<LogSink>) -> anyhow:
             _ = interrupt.recv() => break,
         }
     }
-    tracing::info!("stopping: finishing what is under way");
-    running.stop().await;
-    Ok(())
+    let shared = Arc::clone(&running.shared);
+    let listen = &shared.fleet.snapshot().config.listen;
+    tracing::info!(
+        in_flight = shared.metrics.in_flight.get(),
+        delay = %units::duration_text(listen.shutdown_delay),
+        grace = %units::duration_text(listen.shutdown_grace),
+        "stopping: finishing what is under way; a second signal ends it at once"
+    );
+    tokio::select! {
+        () = running.stop() => return Ok(()),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let in_flight = shared.metrics.in_flight.get();
+    anyhow::bail!("a second signal ended it at once, with {in_flight} requests in flight")
 }
 
 /// Tells of changes that only a restart brings into force.

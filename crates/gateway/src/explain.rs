@@ -80,7 +80,7 @@ async fn acquainted(fleet: &Fleet) {
         let mut unknown = snapshot
             .workers
             .iter()
-            .filter(|w| w.load.health() == Health::Pending && fleet.trouble(&w.id).is_none());
+            .filter(|w| w.load.health() == Health::Pending && fleet.trouble(w).is_none());
         if unknown.next().is_none() || Instant::now() >= end {
             return;
         }

@@ -5,8 +5,10 @@
 
 use crate::body::Body;
 use crate::config::{Config, Layout};
+use crate::endpoint::Endpoint;
 use crate::shared::{Local, Shared};
 use crate::stall::{Patient, Watchlist};
+use crate::walk::access::Line;
 use crate::walk::settle::REQUEST_ID;
 use crate::{admin, cors, endpoint, fault, ids, walk};
 use axum::Router;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use trunkline_core::{Fault, FaultKind, RequestId};
 use trunkline_upstream::{Pool, PoolSettings};
@@ -36,6 +39,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// How far over the limits a request's head may be and still be refused by us, with a word on why, rather
 /// than by the HTTP library's bare 431.
 const LENIENCY: usize = 2;
+/// Characters of an unknown path that are logged.
+const LONGEST_PATH: usize = 200;
 /// How long an HTTP/2 client may be silent before it is asked whether it is there, and how long it may take
 /// to say so.
 const PING: Duration = Duration::from_secs(20);
@@ -334,16 +339,7 @@ impl Server {
             Some(endpoint) if *request.method() == endpoint::METHOD => {
                 walk::serve(Arc::clone(&self.local), endpoint, request).await
             }
-            Some(endpoint) if *request.method() != http::Method::OPTIONS => {
-                let message = format!("{} takes POST only", endpoint.path);
-                let fault = Fault::new(FaultKind::MethodNotAllowed, message);
-                let id = RequestId::new(ids::fresh("req-"));
-                let mut response = fault::answer(&fault, endpoint.dialect, id.as_str()).map(Body::from);
-                response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static("POST"));
-                response.headers_mut().insert(REQUEST_ID, ids::header(&id));
-                response
-            }
-            Some(_) | None => admin::answer(&self.admin, request).await,
+            other => self.outside(other, request).await,
         };
         if is_http2 {
             response = response.map(|body| match body {
@@ -357,4 +353,33 @@ impl Server {
         }
         Ok(response)
     }
+
+    /// Answers what is no inference. Probes of health and metrics come every few seconds, so only what was
+    /// refused gets an access line.
+    async fn outside(&self, at: Option<&Endpoint>, request: Request<Incoming>) -> Response<Body> {
+        let began = Instant::now();
+        let path: String = request.uri().path().chars().take(LONGEST_PATH).collect();
+        let asked = format!("{} {path}", request.method());
+        let response = match at {
+            Some(endpoint) if *request.method() != http::Method::OPTIONS => wrong_method(endpoint),
+            Some(_) | None => admin::answer(&self.admin, request).await,
+        };
+        let json = self.local.shared.fleet.snapshot().config.log.access_lines();
+        if let Some(json) = json.filter(|_| response.status().is_client_error()) {
+            let id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+            let line = Line::refused(id, &asked, response.status().as_u16(), began.elapsed());
+            self.local.shared.log.append(self.local.thread, |out| line.write(out, json));
+        }
+        response
+    }
+}
+
+/// The answer for an inference endpoint asked by anything but POST.
+fn wrong_method(endpoint: &Endpoint) -> Response<Body> {
+    let fault = Fault::new(FaultKind::MethodNotAllowed, format!("{} takes POST only", endpoint.path));
+    let id = RequestId::new(ids::fresh("req-"));
+    let mut response = fault::answer(&fault, endpoint.dialect, id.as_str()).map(Body::from);
+    response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static("POST"));
+    response.headers_mut().insert(REQUEST_ID, ids::header(&id));
+    response
 }

@@ -97,6 +97,7 @@ impl Snapshot {
     ) -> Self {
         let mut servers: BTreeMap<&str, Vec<Arc<Worker>>> = BTreeMap::new();
         let mut wild: BTreeMap<&str, Vec<Arc<Worker>>> = BTreeMap::new();
+        let models_known = workers.iter().any(|w| !w.is_external() && !w.models.is_empty());
         for worker in &workers {
             for served in &worker.models {
                 for name in std::iter::once(&served.id).chain(&served.aliases) {
@@ -106,7 +107,7 @@ impl Snapshot {
                     }
                 }
             }
-            if worker.models.is_empty() {
+            if worker.is_wild(models_known) {
                 wild.entry(worker.provider.as_deref().unwrap_or_default())
                     .or_default()
                     .push(Arc::clone(worker));

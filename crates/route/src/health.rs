@@ -3,7 +3,9 @@
 //! `pending` becomes `ready` with the first success (registration has already spoken with it) and
 //! `failed` after ten times the failure threshold; `ready` becomes `unhealthy` after the threshold of
 //! failures in a row and comes back after the threshold of successes; an `unhealthy` worker that fails
-//! three more thresholds is `failed`. `draining` and `failed` are left only by registering anew.
+//! three more thresholds is `failed`. An `unreached` worker, one that calls rather than probes found
+//! missing, is `unhealthy` with the first failure and comes back like an `unhealthy` one. `draining` and
+//! `failed` are left only by registering anew.
 
 use trunkline_core::Health;
 
@@ -52,11 +54,15 @@ impl HealthMachine {
             Health::Pending if alive => Health::Ready,
             Health::Pending if self.failures >= failure.saturating_mul(10) => Health::Failed,
             Health::Ready if self.failures >= failure => Health::Unhealthy,
-            Health::Unhealthy if self.successes >= thresholds.success.max(1) => Health::Ready,
+            Health::Unhealthy | Health::Unreached if self.successes >= thresholds.success.max(1) => {
+                Health::Ready
+            }
+            Health::Unreached if !alive => Health::Unhealthy,
             Health::Unhealthy if self.failures >= failure.saturating_mul(4) => Health::Failed,
             same @ (Health::Pending
             | Health::Ready
             | Health::Unhealthy
+            | Health::Unreached
             | Health::Draining
             | Health::Failed) => same,
         };
@@ -81,6 +87,9 @@ mod tests {
             ("one success is not enough", Health::Ready, "---+-", Health::Unhealthy),
             ("back", Health::Ready, "---++", Health::Ready),
             ("gone for good", Health::Ready, &"-".repeat(12)[..], Health::Failed),
+            ("not reached, and indeed dead", Health::Unreached, "-", Health::Unhealthy),
+            ("not reached, once alive", Health::Unreached, "+", Health::Unreached),
+            ("not reached, but alive", Health::Unreached, "++", Health::Ready),
             ("failed stays", Health::Failed, "+++", Health::Failed),
             ("draining stays", Health::Draining, "---", Health::Draining),
         ] {

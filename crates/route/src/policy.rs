@@ -1,7 +1,9 @@
 //! Which of the workers that may serve a call serves this one.
 //!
 //! A fleet is a slice sorted by descending priority. Only the highest tier with an eligible worker is
-//! looked at: ready, and not yet tried for this call. A policy sees nothing but that tier and never
+//! looked at: ready, and not yet tried for this call. Where none is ready at all, those are eligible that
+//! calls lately did not reach: trying costs one refused connection, not trying would refuse every call
+//! until somebody else finds out that they are back. A policy sees nothing but that tier and never
 //! allocates, locks or waits.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -18,10 +20,13 @@ pub enum Policy {
     PowerOfTwo,
 }
 
-/// A position that moves on with every pick.
+/// Positions that move on with every pick: one for first attempts, one for all others. If they shared one,
+/// every call that fails on a dead worker would take a turn twice, and the dead one's neighbour would get
+/// its load as well as its own.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    turn: AtomicUsize,
+    first: AtomicUsize,
+    again: AtomicUsize,
 }
 
 /// What became of a candidate, for whoever asks why.
@@ -66,7 +71,7 @@ impl Policy {
     ) -> Option<&'f Candidate> {
         let tier = Tier::of(fleet, tried)?;
         match self {
-            Self::RoundRobin(policy) => tier.nth(policy.turn.fetch_add(1, Relaxed) % tier.eligible),
+            Self::RoundRobin(policy) => tier.nth(policy.turn(tried).fetch_add(1, Relaxed) % tier.eligible),
             Self::Random => tier.nth(within(chance, tier.eligible)),
             Self::PowerOfTwo => tier.less_loaded_of_two(chance),
         }
@@ -82,20 +87,31 @@ impl Policy {
     ) -> (Vec<Verdict>, Option<&'f Candidate>) {
         let tier = Tier::of(fleet, tried);
         let priority = tier.as_ref().map(|tier| tier.priority);
-        let verdict = |candidate: &Candidate| match candidate.load.health() {
-            health @ (Health::Pending | Health::Unhealthy | Health::Draining | Health::Failed) => {
+        let standing = tier.as_ref().map_or(Health::Ready, |tier| tier.standing);
+        let verdict = |candidate: &Candidate| {
+            let health = candidate.load.health();
+            if health != standing {
                 Verdict::NotReady(health)
+            } else if tried.contains(&candidate.id) {
+                Verdict::AlreadyTried
+            } else if Some(candidate.priority) != priority {
+                Verdict::LowerTier
+            } else {
+                Verdict::Eligible(self.score(candidate))
             }
-            Health::Ready if tried.contains(&candidate.id) => Verdict::AlreadyTried,
-            Health::Ready if Some(candidate.priority) != priority => Verdict::LowerTier,
-            Health::Ready => Verdict::Eligible(self.score(candidate)),
         };
         let choice = tier.and_then(|tier| match self {
-            Self::RoundRobin(policy) => tier.nth(policy.turn.load(Relaxed) % tier.eligible),
+            Self::RoundRobin(policy) => tier.nth(policy.turn(tried).load(Relaxed) % tier.eligible),
             Self::Random => tier.nth(within(chance, tier.eligible)),
             Self::PowerOfTwo => tier.less_loaded_of_two(chance),
         });
         (fleet.iter().map(verdict).collect(), choice)
+    }
+
+    /// Whether there is a worker for another attempt at a call that `tried` these.
+    #[must_use]
+    pub fn has_other(fleet: &[Candidate], tried: &[WorkerId]) -> bool {
+        Tier::of(fleet, tried).is_some()
     }
 
     fn score(&self, candidate: &Candidate) -> Option<f64> {
@@ -106,17 +122,33 @@ impl Policy {
     }
 }
 
+impl RoundRobin {
+    fn turn(&self, tried: &[WorkerId]) -> &AtomicUsize {
+        if tried.is_empty() { &self.first } else { &self.again }
+    }
+}
+
 /// The eligible workers of the highest priority that has any.
 struct Tier<'f, 't> {
     fleet: &'f [Candidate],
     tried: &'t [WorkerId],
+    /// What its workers are: ready, or for want of such unreached.
+    standing: Health,
     priority: u8,
     eligible: usize,
 }
 
 impl<'f, 't> Tier<'f, 't> {
     fn of(fleet: &'f [Candidate], tried: &'t [WorkerId]) -> Option<Self> {
-        let mut tier = Self { fleet, tried, priority: 0, eligible: 0 };
+        Self::standing(fleet, tried, Health::Ready).or_else(|| {
+            // A ready one that has been tried is still the better bet.
+            let any_ready = fleet.iter().any(|candidate| candidate.load.health() == Health::Ready);
+            (!any_ready).then(|| Self::standing(fleet, tried, Health::Unreached))?
+        })
+    }
+
+    fn standing(fleet: &'f [Candidate], tried: &'t [WorkerId], standing: Health) -> Option<Self> {
+        let mut tier = Self { fleet, tried, standing, priority: 0, eligible: 0 };
         for candidate in fleet {
             if tier.eligible > 0 && candidate.priority != tier.priority {
                 break;
@@ -130,7 +162,7 @@ impl<'f, 't> Tier<'f, 't> {
     }
 
     fn admits(&self, candidate: &Candidate) -> bool {
-        candidate.load.health() == Health::Ready && !self.tried.contains(&candidate.id)
+        candidate.load.health() == self.standing && !self.tried.contains(&candidate.id)
     }
 
     /// The `n`th eligible worker. Health may change between counting and choosing; then the last one
@@ -198,7 +230,7 @@ mod tests {
 
     #[test]
     fn round_robin_takes_turns_in_the_highest_ready_tier() {
-        use Health::{Draining, Failed, Pending, Ready, Unhealthy};
+        use Health::{Draining, Failed, Pending, Ready, Unhealthy, Unreached};
         for (what, spec, tried, want) in [
             ("all ready", &[(50, Ready), (50, Ready), (50, Ready)][..], &[][..], "012012"),
             ("one unhealthy", &[(50, Ready), (50, Unhealthy), (50, Ready)], &[], "020202"),
@@ -206,11 +238,41 @@ mod tests {
             ("upper tier down", &[(90, Failed), (90, Pending), (50, Ready)], &[], "222222"),
             ("draining", &[(50, Draining), (50, Ready)], &[], "111111"),
             ("tried", &[(90, Ready), (50, Ready)], &["0"], "111111"),
+            ("not reached", &[(50, Unreached), (50, Ready), (50, Unreached)], &[], "111111"),
+            ("for want of a better", &[(90, Unhealthy), (50, Unreached), (50, Unreached)], &[], "121212"),
+            ("the other of two not reached", &[(50, Unreached), (50, Unreached)], &["0"], "111111"),
+            ("a ready one is better, though tried", &[(50, Ready), (50, Unreached)], &["0"], ""),
             ("none", &[(50, Failed)], &[], ""),
             ("empty", &[], &[], ""),
         ] {
             let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
             assert_eq!(names(&Policy::round_robin(), &fleet(spec), &tried, 6).concat(), want, "{what}");
+        }
+    }
+
+    /// Calls that fail on a dead worker which is still `Ready` go elsewhere, as the walk has them do.
+    #[test]
+    fn retries_spread_over_the_live_workers() {
+        for (workers, dead) in [(4, 0), (4, 1), (4, 3), (3, 0), (7, 2)] {
+            let fleet = fleet(&vec![(50, Health::Ready); workers]);
+            let policy = Policy::round_robin();
+            let mut served = vec![0usize; workers];
+            for chance in 0..1200 {
+                let pick =
+                    |tried: &[WorkerId]| policy.pick(&Prompt::default(), &fleet, tried, chance).unwrap();
+                let mut chosen = pick(&[]);
+                if chosen.slot == dead {
+                    chosen = pick(std::slice::from_ref(&chosen.id));
+                }
+                served[chosen.slot] += 1;
+            }
+            let even = 1200 / (workers - 1);
+            for (slot, count) in served.iter().enumerate().filter(|(slot, _)| *slot != dead) {
+                assert!(
+                    count.abs_diff(even) <= 2,
+                    "{dead} of {workers} dead: {slot} served {count} of {served:?}"
+                );
+            }
         }
     }
 
@@ -237,16 +299,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_pick_is_ready_untried_and_of_the_top_tier(
-            spec in proptest::collection::vec((0u8..4, 0u8..5), 0..12),
+            spec in proptest::collection::vec((0u8..4, 0u8..6), 0..12),
             tried in proptest::collection::vec(0usize..12, 0..4),
             chance in any::<u64>(),
         ) {
-            let health = [Health::Pending, Health::Ready, Health::Unhealthy, Health::Draining, Health::Failed];
+            use Health::{Draining, Failed, Pending, Ready, Unhealthy, Unreached};
+            let health = [Pending, Ready, Unhealthy, Draining, Failed, Unreached];
             let mut spec: Vec<_> = spec.into_iter().map(|(p, h)| (p, health[h as usize])).collect();
             spec.sort_by_key(|(p, _)| std::cmp::Reverse(*p));
             let fleet = fleet(&spec);
             let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(t.to_string())).collect();
-            let eligible = |c: &&Candidate| c.load.health() == Health::Ready && !tried.contains(&c.id);
+            let standing = if fleet.iter().any(|c| c.load.health() == Ready) { Ready } else { Unreached };
+            let eligible = |c: &&Candidate| c.load.health() == standing && !tried.contains(&c.id);
             let top = fleet.iter().filter(eligible).map(|c| c.priority).max();
             for policy in [Policy::round_robin(), Policy::Random, Policy::PowerOfTwo] {
                 let (verdicts, foreseen) = policy.explain(&fleet, &tried, chance);

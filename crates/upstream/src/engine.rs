@@ -68,10 +68,23 @@ impl Engine {
 pub struct Portrait {
     /// What it is.
     pub engine: Engine,
-    /// Names of the models it serves.
-    pub models: Vec<String>,
+    /// Names of the models it serves; never empty.
+    pub models: Result<Vec<String>, NoList>,
     /// Facts worth showing (`version`, `max_model_len`, `model_path`).
     pub labels: BTreeMap<String, String>,
+}
+
+/// Why it is not known what an upstream serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoList {
+    /// Its list is empty: some engines load a model when first asked for it.
+    Empty,
+    /// It wants another key, or one at all.
+    Refused(StatusCode),
+    /// It answers the question with an error.
+    Failed(StatusCode),
+    /// It does not answer.
+    Unanswered,
 }
 
 /// Asks questions of one upstream.
@@ -98,7 +111,8 @@ impl Inquiry<'_> {
         match self.get(path).await {
             Ok((status, _, _)) if status.is_success() => true,
             Ok((StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _, _)) => {
-                matches!(self.get("/v1/models").await, Ok((status, _, _)) if status.is_success())
+                // Whoever asks for a key is there.
+                self.get("/v1/models").await.is_ok_and(|(s, _, _)| s.is_success() || is_refusal(s))
             }
             Ok(_) | Err(_) => false,
         }
@@ -107,14 +121,10 @@ impl Inquiry<'_> {
     /// Names of the models a provider offers to this key.
     ///
     /// # Errors
-    /// When it does not answer. An answer that is no list is an empty one.
-    pub async fn provider_models(&self) -> Result<Vec<String>, UpstreamError> {
-        let (status, _, body) = self.get("/v1/models").await?;
-        Ok(if status.is_success() {
-            list(&body).into_iter().map(|entry| entry.id).collect()
-        } else {
-            Vec::new()
-        })
+    /// When it names none.
+    pub async fn provider_models(&self) -> Result<Vec<String>, NoList> {
+        let (status, _, body) = self.get("/v1/models").await.map_err(|_| NoList::Unanswered)?;
+        named(status, list(&body).into_iter().map(|entry| entry.id).collect())
     }
 
     /// What it is and what it serves; `known` when the operator said what it is.
@@ -142,7 +152,7 @@ impl Inquiry<'_> {
             models = self.native_models(engine).await;
         }
         models.dedup();
-        Ok(Portrait { engine, models, labels })
+        Ok(Portrait { engine, models: named(status, models), labels })
     }
 
     /// Tells engines apart by the paths only they have.
@@ -266,6 +276,20 @@ struct Entry {
     root: Option<String>,
     #[serde(default)]
     max_model_len: Option<u64>,
+}
+
+/// What an answer with `status` that named `models` says of them.
+fn named(status: StatusCode, models: Vec<String>) -> Result<Vec<String>, NoList> {
+    match models.is_empty() {
+        false => Ok(models),
+        true if is_refusal(status) => Err(NoList::Refused(status)),
+        true if status.is_success() => Err(NoList::Empty),
+        true => Err(NoList::Failed(status)),
+    }
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 fn list(body: &[u8]) -> Vec<Entry> {

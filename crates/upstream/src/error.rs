@@ -81,6 +81,25 @@ impl UpstreamError {
         }
     }
 
+    /// Whether nothing at all came from the upstream on a fresh connection: nobody is there, as far as a
+    /// call can tell. What is slow, or answers nonsense, was reached.
+    #[must_use]
+    pub const fn is_unreached(&self) -> bool {
+        match self {
+            Self::Resolve(_)
+            | Self::Connect(_)
+            | Self::Tls(_)
+            | Self::ConnectTimeout(_)
+            | Self::Closed { reused: false } => true,
+            Self::Closed { reused: true }
+            | Self::FirstByteTimeout(_)
+            | Self::IdleTimeout(_)
+            | Self::Cut(_)
+            | Self::Protocol(_)
+            | Self::TooLarge(_) => false,
+        }
+    }
+
     /// Whether time ran out.
     #[must_use]
     pub const fn is_timeout(&self) -> bool {

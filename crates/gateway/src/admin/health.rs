@@ -14,18 +14,19 @@ pub(super) async fn alive() -> &'static str {
     "OK"
 }
 
-/// 200 while at least one worker is ready and no stop was asked for.
+/// 200 while at least one worker would be sent a call and no stop was asked for.
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let snapshot = shared.fleet.snapshot();
     let total = snapshot.workers.len();
-    let healthy = snapshot.workers.iter().filter(|worker| worker.load.health() == Health::Ready).count();
+    let count = |is: fn(Health) -> bool| snapshot.workers.iter().filter(|w| is(w.load.health())).count();
+    let healthy = count(|health| health == Health::Ready);
     if shared.is_draining() {
         return json(
             StatusCode::SERVICE_UNAVAILABLE,
             &object!({"status": "not ready", "reason": "draining"}),
         );
     }
-    if healthy == 0 {
+    if count(Health::may_serve) == 0 {
         let body = object!({"status": "not ready", "reason": "insufficient healthy workers",
             "healthy_workers": healthy, "total_workers": total});
         return json(StatusCode::SERVICE_UNAVAILABLE, &body);

@@ -202,6 +202,9 @@ fn description(spec: &WorkerSpec) -> Map<String, Value> {
     object.retain(|_, value| !value.is_null());
     if let Some(Value::Object(health)) = object.get_mut("health") {
         health.retain(|_, value| !value.is_null());
+        if health.is_empty() {
+            object.remove("health");
+        }
     }
     object
 }
@@ -227,9 +230,7 @@ fn info(shared: &Shared, worker: &Worker) -> Value {
     object.insert("is_healthy".to_owned(), (health == Health::Ready).into());
     object.insert("status".to_owned(), health.name().into());
     object.insert("load".to_owned(), worker.load.in_flight().into());
-    if health != Health::Ready
-        && let Some(trouble) = shared.fleet.trouble(&worker.id)
-    {
+    if let Some(trouble) = shared.fleet.trouble(worker) {
         object.insert("trouble".to_owned(), trouble.into());
     }
     Value::Object(object)

@@ -74,7 +74,9 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let of_file = if document.is_some() { config.validate() } else { Vec::new() };
     environment(&sources.env, &mut config);
     apply(&sources.flags, &mut config);
-    for problem in config.validate() {
+    // A key that is not known may be `workers` misspelt; that there are none would then only mislead.
+    let guessed = problems.iter().any(|problem| !problem.path.contains(['.', '[']));
+    for problem in config.validate().into_iter().filter(|problem| !(guessed && problem.path == "workers")) {
         problems.push(match &document {
             Some(document) if of_file.contains(&problem) => document.locate(problem),
             Some(_) | None => name_flag(problem),

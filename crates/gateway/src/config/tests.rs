@@ -120,6 +120,24 @@ fn keys_of_providers_are_enough_to_start() {
 }
 
 #[test]
+fn a_misspelt_key_of_workers_is_one_error() {
+    let path = std::env::temp_dir().join(format!("trunkline-{}-misspelt.yaml", std::process::id()));
+    for (text, says) in [
+        ("workres: [{url: http://a}]\n", Some("workres: unknown key; did you mean `workers`?")),
+        ("upstreams: [{url: http://a}]\n", Some("upstreams: unknown key")),
+        ("listen: {prot: 1}\n", None),
+    ] {
+        std::fs::write(&path, text).expect("the folder for such files is writable");
+        let said = load(&Sources { file: Some(path.clone()), ..Sources::default() }).expect_err("it is bad");
+        let said = said.to_string();
+        // An unknown key elsewhere does not explain why there are no workers.
+        assert_eq!(says.is_some(), !said.contains("there are none"), "{said}");
+        assert!(said.contains(says.unwrap_or("did you mean `port`?")), "{said}");
+    }
+    std::fs::remove_file(path).expect("it was written");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let sources = Sources { file: Some("/nonexistent/gw.yaml".into()), ..Sources::default() };
     let said = load(&sources).expect_err("there is none").to_string();
@@ -216,6 +234,14 @@ fn everything_out_of_range_is_found() {
         (
             "workers: [{url: http://a}, {url: http://A/v1/}]",
             "workers[1].url: is the same worker as workers[0]; list it once",
+        ),
+        (
+            "workers: [{url: http://a, provider: gemini}]",
+            "workers[0].provider: `gemini` is not in this build: its dialect comes later",
+        ),
+        (
+            "workers: [{url: https://generativelanguage.googleapis.com}]",
+            "workers[0].url: `gemini` is not in this build: its dialect comes later",
         ),
         ("aliases: {gpt: gpt}", "aliases.gpt: stands for itself; name the model it stands for, or remove it"),
         ("aliases: {gpt: ''}", "aliases.gpt: has an empty name; write ALIAS: MODEL"),

@@ -70,6 +70,10 @@ pub struct Listen {
     /// How long requests in flight may go on after a stop signal.
     #[serde(with = "super::units::duration")]
     pub shutdown_grace: Duration,
+    /// How long readiness says no after a stop signal while requests are still let in, so that load balancers
+    /// notice before connections are refused; comes before `shutdown_grace`.
+    #[serde(with = "super::units::duration")]
+    pub shutdown_delay: Duration,
     /// Headers a client's request id is taken from; the first present wins.
     pub request_id_headers: Vec<String>,
     /// Origins allowed by CORS; empty allows any.
@@ -84,6 +88,7 @@ impl Default for Listen {
             tls_cert: None,
             tls_key: None,
             shutdown_grace: Duration::from_secs(180),
+            shutdown_delay: Duration::ZERO,
             request_id_headers: ["x-request-id", "x-correlation-id", "x-trace-id", "request-id"]
                 .map(String::from)
                 .to_vec(),
@@ -258,6 +263,12 @@ pub struct HealthChecks {
     pub failure_threshold: u32,
     /// Successes in a row until an unhealthy worker is ready.
     pub success_threshold: u32,
+    /// Calls in a row that find nobody there (no connection, or one closed before an answer began) until
+    /// a worker is unhealthy at once, whatever its probes said last; 0 leaves it to probes. An engine comes
+    /// back by its probes, which then follow quickly; a worker that is not probed, such as a cloud, after 1 s,
+    /// doubled with every failure that follows, up to 30 s. While no worker of a model is ready, calls
+    /// still try those that only other calls found missing.
+    pub unreached_threshold: u32,
     /// Remove workers that reach `failed`.
     pub remove_failed: bool,
     /// How long a new worker may take to answer at all.
@@ -280,6 +291,7 @@ impl Default for HealthChecks {
             timeout: Duration::from_secs(5),
             failure_threshold: 3,
             success_threshold: 2,
+            unreached_threshold: 3,
             remove_failed: false,
             startup_timeout: Duration::from_secs(1800),
             startup_interval: Duration::from_secs(30),
@@ -372,6 +384,14 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { level: LogLevel::Info, filter: None, json: false, access: true }
+    }
+}
+
+impl Log {
+    /// Whether requests get a line, and then whether as JSON.
+    #[must_use]
+    pub fn access_lines(&self) -> Option<bool> {
+        (self.access && self.level <= LogLevel::Info).then_some(self.json)
     }
 }
 

@@ -46,8 +46,9 @@ impl WorkerSpec {
     #[must_use]
     pub fn validate(&self) -> Vec<Problem> {
         let mut check = Check::default();
-        if let Err(why) = WorkerUrl::parse(&self.url) {
-            check.fail("url", why.to_string());
+        match WorkerUrl::parse(&self.url) {
+            Ok(url) => check.provider(self, &url),
+            Err(why) => check.fail("url", why.to_string()),
         }
         if self.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
             check.fail("api_key", "is empty; set it or leave it out");
@@ -98,6 +99,14 @@ struct Check {
 impl Check {
     fn fail(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem::new(path, message));
+    }
+
+    /// A worker nobody could be sent to is not taken.
+    fn provider(&mut self, worker: &WorkerSpec, url: &WorkerUrl) {
+        if let Some(provider) = worker.known_provider(url).filter(|provider| provider.dialects.is_empty()) {
+            let path = if worker.provider.is_some() { "provider" } else { "url" };
+            self.fail(path, format!("`{}` is not in this build: its dialect comes later", provider.id));
+        }
     }
 
     fn above_zero(&mut self, durations: &[(&str, Duration)]) {

@@ -1,8 +1,12 @@
 //! What is said of a worker: in the file, by `--worker-urls`, and over the network in `POST /workers`.
 
-use serde::{Deserialize, Serialize};
+use super::worker_url::WorkerUrl;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use trunkline_core::Secret;
+use trunkline_dialect::provider::{self, Provider};
 
 /// One worker, as `workers:`, `--worker-urls` and `POST /workers` describe it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -23,7 +27,7 @@ pub struct WorkerSpec {
     #[serde(default)]
     pub worker_type: WorkerType,
     /// 0 to 100; only the highest tier with a ready worker is used.
-    #[serde(default = "default_priority")]
+    #[serde(default = "default_priority", deserialize_with = "priority")]
     pub priority: u8,
     /// Multiplies its load in cost-aware scores; above 0.
     #[serde(default = "default_cost")]
@@ -58,8 +62,43 @@ impl WorkerSpec {
     }
 }
 
+impl WorkerSpec {
+    /// The provider it is said to be or, where neither that nor an engine is said, whose address `url` is.
+    #[must_use]
+    pub fn known_provider(&self, url: &WorkerUrl) -> Option<&'static Provider> {
+        match (&self.provider, self.runtime) {
+            (Some(said), _) => provider::named(said),
+            (None, None | Some(RuntimeName::External)) => provider::of_host(url.host()),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
 const fn default_priority() -> u8 {
     50
+}
+
+/// As a `u8`, but what does not fit into one is told by the bounds that count.
+fn priority<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    struct Priority;
+
+    impl Visitor<'_> for Priority {
+        type Value = u8;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a `priority` from 0 to 100")
+        }
+
+        fn visit_i64<E: Error>(self, given: i64) -> Result<u8, E> {
+            Err(E::invalid_value(Unexpected::Signed(given), &self))
+        }
+
+        fn visit_u64<E: Error>(self, given: u64) -> Result<u8, E> {
+            u8::try_from(given).map_err(|_| E::invalid_value(Unexpected::Unsigned(given), &self))
+        }
+    }
+
+    from.deserialize_u64(Priority)
 }
 
 const fn default_cost() -> f32 {

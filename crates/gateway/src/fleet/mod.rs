@@ -4,6 +4,7 @@
 //! is held while a worker is spoken to. Every worker has one task that gets to know it and then watches
 //! it; the task belongs to the worker's entry and ends with it.
 
+pub mod reach;
 mod watch;
 pub mod worker;
 
@@ -131,9 +132,8 @@ impl Fleet {
             ));
         }
         let mut after = Worker::new(before.id.clone(), spec, &config, Arc::clone(&before.load))
-            .map_err(|e| FleetError::Invalid(format!("url {e}")))?;
-        // Connections stay on the shelf of their endpoint.
-        after.endpoint = Arc::clone(&before.endpoint);
+            .map_err(|e| FleetError::Invalid(format!("url {e}")))?
+            .succeeding(&before);
         let same_nature = after.provider == before.provider
             && after.key == before.key
             && after.spec.models.is_empty() == before.spec.models.is_empty()
@@ -142,6 +142,7 @@ impl Fleet {
             after.engine = before.engine;
             if after.models.is_empty() {
                 after.models.clone_from(&before.models);
+                after.no_list = before.no_list;
             }
             for (key, value) in &before.labels {
                 if !before.spec.labels.contains_key(key) {
@@ -192,10 +193,11 @@ impl Fleet {
                         Arc::clone(&worker.load),
                     );
                     match fresh {
-                        Ok(mut fresh) => {
-                            fresh.endpoint = Arc::clone(&worker.endpoint);
+                        Ok(fresh) => {
+                            let mut fresh = fresh.succeeding(&worker);
                             fresh.engine = worker.engine;
                             fresh.models.clone_from(&worker.models);
+                            fresh.no_list = worker.no_list;
                             fresh.labels.clone_from(&worker.labels);
                             Arc::new(fresh)
                         }
@@ -204,6 +206,8 @@ impl Fleet {
                 })
                 .collect();
             self.publish(&mut state, Arc::clone(&config));
+            // Whether and how often they are probed may have changed.
+            state.workers.iter().for_each(|worker| worker.reach.wake());
         }
         let named = |config: &Config, url: &str| config.workers.iter().any(|spec| same_place(&spec.url, url));
         for worker in &before.workers {
@@ -225,10 +229,12 @@ impl Fleet {
         }
     }
 
-    /// What went wrong with a worker last, if anything.
+    /// What is wrong with a worker, if anything: why it is not ready, or else that its models are not known.
     #[must_use]
-    pub fn trouble(&self, id: &WorkerId) -> Option<String> {
-        self.lock().troubles.get(id).cloned()
+    pub fn trouble(&self, worker: &Worker) -> Option<String> {
+        let ill = worker.load.health() != Health::Ready;
+        let why = if ill { self.lock().troubles.get(&worker.id).cloned() } else { None };
+        why.or_else(|| worker.list_trouble())
     }
 
     /// Stops all watching.

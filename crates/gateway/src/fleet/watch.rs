@@ -8,59 +8,170 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use trunkline_core::{Health, WorkerId};
-use trunkline_route::HealthMachine;
+use trunkline_route::{Backoff, HealthMachine};
 use trunkline_upstream::UpstreamError;
-use trunkline_upstream::engine::Inquiry;
+use trunkline_upstream::engine::{Inquiry, NoList};
 
 /// First pause between two first-contact probes; it grows from here to the configured one, so that an
 /// engine that starts together with us is not found half a minute late.
 const IMPATIENT: Duration = Duration::from_millis(100);
 /// How often a draining worker is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
+/// Pauses between probes of an ill worker, where its interval is not shorter.
+const QUICK: Backoff = Backoff {
+    attempts: u32::MAX,
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(5),
+    multiplier: 1.5,
+    jitter: 0.1,
+};
+/// How long a worker that is not probed is left alone, by how often in a row it was found missing.
+const COOL_DOWN: Backoff = Backoff {
+    attempts: u32::MAX,
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+    multiplier: 2.0,
+    jitter: 0.2,
+};
 /// How many probes pass between two looks at which models a worker serves.
 const LIST_EVERY: u32 = 5;
 
-/// Gets to know worker `id`, then probes it until it is removed.
+/// Gets to know worker `id`, then looks after it until it is removed.
 pub(super) async fn watch(fleet: Arc<Fleet>, id: WorkerId) {
     if !meet(&fleet, &id).await {
         return;
     }
     let Some(worker) = fleet.current(&id) else { return };
-    let mut machine = HealthMachine::new(worker.load.health());
+    let mut watched = Watched::new(worker.load.health());
     drop(worker);
-    for round in 1u32.. {
-        let Some((worker, config)) = fleet.current(&id).zip(Some(fleet.snapshot().config.clone())) else {
-            return;
-        };
-        if !worker.is_probed(&config) || machine.health() == Health::Failed {
-            // Settings may change by a reload.
-            sleep(worker.probe_interval(&config)).await;
-            continue;
-        }
-        sleep(spread(worker.probe_interval(&config))).await;
-        let Some(worker) = fleet.current(&id) else { return };
-        let alive = inquiry(&fleet, &worker, &config).is_alive(&config.health.endpoint).await;
-        fleet.metrics.probes.with_label_values(&[if alive { "alive" } else { "dead" }]).inc();
-        let before = machine.health();
-        let now = machine.observe(alive, worker.thresholds(&config));
-        if before != now {
-            worker.load.set_health(now);
-            tracing::warn!(worker = %id, from = before.name(), to = now.name(), "worker changed state");
-            if now != Health::Ready {
-                fleet.troubled(&id, format!("failed its probes at {}", config.health.endpoint));
+    // Settings and the worker itself may change by a reload, so each round looks at both anew.
+    while let Some(worker) = fleet.current(&id) {
+        let config = fleet.snapshot().config.clone();
+        watched.heed_calls(&fleet, &worker);
+        if worker.is_probed(&config) {
+            watched.probe(&fleet, &worker, &config).await;
+            if watched.machine.health() == Health::Failed && config.health.remove_failed {
+                tracing::warn!(worker = %id, "failed worker removed");
+                fleet.forget(&id);
+                return;
             }
+        } else {
+            leave_to_calls(&worker).await;
+        }
+    }
+}
+
+/// What the task of a worker knows of it.
+struct Watched {
+    machine: HealthMachine,
+    /// Probes so far.
+    round: u32,
+    /// Probes in a row that an ill worker did not answer.
+    in_vain: u32,
+    /// How long it has been probed in vain without this having been held against it.
+    uncounted: Duration,
+}
+
+impl Watched {
+    fn new(health: Health) -> Self {
+        Self { machine: HealthMachine::new(health), round: 0, in_vain: 0, uncounted: Duration::ZERO }
+    }
+
+    /// Takes over what calls have made of the worker since the last look.
+    fn heed_calls(&mut self, fleet: &Fleet, worker: &Worker) {
+        let (before, now) = (self.machine.health(), worker.load.health());
+        if before != now {
+            *self = Self { round: self.round, ..Self::new(now) };
+            let threshold = fleet.snapshot().config.health.unreached_threshold;
+            changed(fleet, worker, before, now, || format!("{threshold} calls in a row found nobody there"));
+        }
+    }
+
+    /// Waits for the time of the next probe and probes, unless calls have something to say before that.
+    async fn probe(&mut self, fleet: &Arc<Fleet>, worker: &Arc<Worker>, config: &Config) {
+        let interval = worker.probe_interval(config);
+        let before = self.machine.health();
+        if before == Health::Failed {
+            worker.reach.turned().await;
+            return;
+        }
+        let pause = match before {
+            Health::Unhealthy | Health::Unreached => quick_pause(interval, self.in_vain),
+            Health::Pending | Health::Ready | Health::Draining | Health::Failed => spread(interval),
+        };
+        if or_turned(worker, pause).await.is_none() {
+            return;
+        }
+        // A change or removal ends this task, a reload does not.
+        let Some(worker) = fleet.current(&worker.id) else { return };
+        self.round = self.round.wrapping_add(1);
+        let alive = inquiry(fleet, &worker, config).is_alive(&config.health.endpoint).await;
+        fleet.metrics.probes.with_label_values(&[if alive { "alive" } else { "dead" }]).inc();
+        self.in_vain = if alive { 0 } else { self.in_vain.saturating_add(1) };
+        self.uncounted += pause;
+        // Thresholds count intervals. Quick probes are there to find it alive, not to give up on it sooner.
+        if before == Health::Unhealthy && !alive && self.uncounted < interval * 4 / 5 {
+            return;
+        }
+        self.uncounted = Duration::ZERO;
+        let now = self.machine.observe(alive, worker.thresholds(config));
+        if before != now {
+            if now == Health::Ready {
+                worker.reach.forget();
+            }
+            worker.load.set_health(now);
+            changed(fleet, &worker, before, now, || {
+                format!("failed its probes at {}", config.health.endpoint)
+            });
         }
         let came_back = before != now && now == Health::Ready;
         // An engine may have been restarted with another model.
-        if alive && (came_back || round % LIST_EVERY == 0) {
-            refresh(&fleet, &worker, &config).await;
-        }
-        if now == Health::Failed && config.health.remove_failed {
-            tracing::warn!(worker = %id, "failed worker removed");
-            fleet.forget(&id);
-            return;
+        if alive && (came_back || self.round.is_multiple_of(LIST_EVERY)) {
+            refresh(fleet, &worker, config).await;
         }
     }
+}
+
+/// Looks after a worker that is not probed until calls have something to say of it.
+async fn leave_to_calls(worker: &Worker) {
+    match worker.load.health() {
+        Health::Pending | Health::Ready | Health::Draining => worker.reach.turned().await,
+        // It was probed when it fell ill; nobody would ever find it well again.
+        Health::Unhealthy | Health::Failed => {
+            worker.reach.forget();
+            worker.load.set_health(Health::Ready);
+        }
+        Health::Unreached => {
+            let lapses = worker.reach.lapses().max(1);
+            let pause = COOL_DOWN.delay(lapses, None, false, fastrand::f64()).unwrap_or(COOL_DOWN.max);
+            if or_turned(worker, pause).await.is_some() {
+                // What was counted stays, so that the next call that finds nobody is enough.
+                worker.load.move_health(Health::Unreached, Health::Ready);
+            }
+        }
+    }
+}
+
+/// Sleeps for `pause`; `None` when calls made something else of the worker meanwhile.
+async fn or_turned(worker: &Worker, pause: Duration) -> Option<()> {
+    tokio::time::timeout(pause, worker.reach.turned()).await.err().map(drop)
+}
+
+/// Tells operators that a worker's state is another, and keeps the reason for as long as it is ill.
+fn changed(fleet: &Fleet, worker: &Worker, before: Health, now: Health, why: impl FnOnce() -> String) {
+    if before.name() != now.name() {
+        tracing::warn!(worker = %worker.id, from = before.name(), to = now.name(), "worker changed state");
+    }
+    if now != Health::Ready {
+        fleet.troubled(&worker.id, why());
+    }
+}
+
+/// Time until the next probe of an ill worker that has not answered `in_vain` ones: quickly at first, so
+/// that one which was only restarted is back at once, and never so seldom that calls wait for it long.
+fn quick_pause(interval: Duration, in_vain: u32) -> Duration {
+    let pace = Backoff { initial: QUICK.initial.min(interval), max: QUICK.max.min(interval), ..QUICK };
+    pace.delay(in_vain.saturating_add(1), None, false, fastrand::f64()).unwrap_or(pace.max)
 }
 
 /// Waits until a removed worker has finished what it has or its time is up, then forgets it.
@@ -90,8 +201,9 @@ async fn meet(fleet: &Arc<Fleet>, id: &WorkerId) -> bool {
                     yield_now().await;
                     continue;
                 }
-                // This may be a changed worker that is still unwell.
-                if !matches!(worker.load.health(), Health::Unhealthy) {
+                // This may be a changed worker that is still unwell, which probes will find out the end of.
+                if worker.load.health() != Health::Unhealthy || !worker.is_probed(&config) {
+                    worker.reach.forget();
                     worker.load.set_health(Health::Ready);
                 }
                 tracing::info!(worker = %id, engine, models, "worker ready");
@@ -121,11 +233,7 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     if worker.is_external() {
         // Listing models is free. A provider that will not say serves whatever its name promises.
         if worker.spec.models.is_empty() && worker.key.is_some() {
-            let names = inquiry(fleet, worker, config).provider_models().await.unwrap_or_else(|error| {
-                tracing::warn!(worker = %worker.id, %error, "provider does not list its models");
-                Vec::new()
-            });
-            known.models = names.into_iter().map(|id| Served { id, aliases: Vec::new() }).collect();
+            known.serves(inquiry(fleet, worker, config).provider_models().await);
         }
         return Ok(known);
     }
@@ -135,7 +243,7 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     let portrait = inquiry(fleet, worker, config).portrait(worker.engine).await?;
     known.engine = Some(portrait.engine);
     if worker.spec.models.is_empty() {
-        known.models = portrait.models.into_iter().map(|id| Served { id, aliases: Vec::new() }).collect();
+        known.serves(portrait.models);
     }
     for (key, value) in portrait.labels {
         known.labels.entry(key).or_insert(value);
@@ -143,9 +251,23 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     Ok(known)
 }
 
+impl Worker {
+    /// Takes what it says it serves; what is wrong with that is logged once.
+    fn serves(&mut self, told: Result<Vec<String>, NoList>) {
+        let before = std::mem::replace(&mut self.no_list, told.as_ref().err().copied());
+        let names = told.unwrap_or_default();
+        self.models = names.into_iter().map(|id| Served { id, aliases: Vec::new() }).collect();
+        if before != self.no_list
+            && let Some(trouble) = self.list_trouble()
+        {
+            tracing::warn!(worker = %self.id, "worker {trouble}");
+        }
+    }
+}
+
 async fn refresh(fleet: &Arc<Fleet>, worker: &Arc<Worker>, config: &Config) {
     if let Ok(known) = learn(fleet, worker, config).await
-        && known.models != worker.models
+        && (known.models != worker.models || known.no_list != worker.no_list)
     {
         tracing::info!(worker = %worker.id, models = known.models.len(), "worker serves other models now");
         // Should somebody have changed it meanwhile, the next round sees to it.

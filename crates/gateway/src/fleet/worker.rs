@@ -1,8 +1,11 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
+use super::reach::{Contact, Reach};
 use crate::config::{Config, ModelCard, RuntimeName, WorkerSpec, WorkerUrl, WorkerUrlError};
-use crate::endpoint::upstream_path;
+use crate::endpoint::operation;
 use http::uri::PathAndQuery;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use trunkline_dialect::Vendor;
 use trunkline_dialect::provider::{self, AuthStyle, OPENAI_DIALECTS};
 use trunkline_route::Thresholds;
 use trunkline_upstream::Endpoint;
-use trunkline_upstream::engine::Engine;
+use trunkline_upstream::engine::{Engine, NoList};
 
 /// One worker. A change makes a new one that shares id, address and live figures.
 #[derive(Debug, Clone)]
@@ -34,10 +37,14 @@ pub struct Worker {
     pub engine: Option<Engine>,
     /// Models it serves.
     pub models: Vec<Served>,
+    /// Why they are not known, once it was asked.
+    pub no_list: Option<NoList>,
     /// Labels found out, overridden by those registered.
     pub labels: BTreeMap<String, String>,
     /// Load and health.
     pub load: Arc<Load>,
+    /// Whether calls reach it.
+    pub reach: Arc<Reach>,
     paths: [Option<PathAndQuery>; Dialect::ALL.len()],
 }
 
@@ -49,6 +56,9 @@ pub struct Served {
     /// Other names clients may use.
     pub aliases: Vec<String>,
 }
+
+/// What of a model's name cannot stand in a path as it is: everything that could end its segment or leave it.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What `GET /v1/models` calls the owner of an engine's models.
 pub const SELF_HOSTED: &str = "self_hosted";
@@ -74,21 +84,37 @@ impl Worker {
             || config.workers.iter().any(|written| written.url == spec.url);
         let stored = || config.provider_keys.get(provider.as_deref()?).filter(|_| trusted).cloned();
         let key = spec.api_key.clone().or_else(stored);
-        let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(upstream_path(*dialect))).ok();
+        let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(operation(*dialect).before)).ok();
         Ok(Self {
             id,
             auth: known.map_or(AuthStyle::Bearer, |provider| provider.auth),
             dialects: known.map_or(OPENAI_DIALECTS, |provider| provider.dialects),
             engine: spec.runtime.and_then(engine_of),
             models: spec.models.iter().map(Served::from).collect(),
+            no_list: None,
             labels: spec.labels.clone(),
             paths: Dialect::ALL.each_ref().map(path),
             endpoint: Arc::new(endpoint),
             key,
             provider,
             load,
+            reach: Arc::default(),
             spec,
         })
+    }
+
+    /// A new description of `before`: it stays where it is, and what is known of its life stays with it.
+    #[must_use]
+    pub(super) fn succeeding(mut self, before: &Self) -> Self {
+        // Connections stay on the shelf of their endpoint.
+        self.endpoint = Arc::clone(&before.endpoint);
+        self.reach = Arc::clone(&before.reach);
+        self
+    }
+
+    /// Takes what an attempt on it found.
+    pub fn met(&self, contact: Contact, config: &Config) {
+        self.reach.report(contact, &self.load, config.health.unreached_threshold);
     }
 
     /// Whether it is a cloud account: never probed, judged by traffic.
@@ -97,10 +123,50 @@ impl Worker {
         self.provider.is_some()
     }
 
-    /// The path of `dialect`'s operation there.
+    /// Whether calls for models that nobody lists may be for it. An engine that refuses to say what it serves
+    /// is only guessed at while no engine's models are known.
     #[must_use]
-    pub fn path(&self, dialect: Dialect) -> Option<&PathAndQuery> {
-        self.paths.get(dialect as usize)?.as_ref()
+    pub fn is_wild(&self, models_known: bool) -> bool {
+        let refuses = matches!(self.no_list, Some(NoList::Refused(_))) && !self.is_external();
+        self.models.is_empty() && !(refuses && models_known)
+    }
+
+    /// What an operator should know of how its models are found out, if that went wrong.
+    #[must_use]
+    pub fn list_trouble(&self) -> Option<String> {
+        let found = match self.no_list? {
+            NoList::Empty => "lists no models".to_owned(),
+            NoList::Refused(status) => {
+                format!("refuses its list of models ({}); set its `api_key` or its `models`", status.as_u16())
+            }
+            NoList::Failed(status) => {
+                format!("answers {} when asked for its models; set its `models`", status.as_u16())
+            }
+            NoList::Unanswered => "did not answer when asked for its models; set its `models`".to_owned(),
+        };
+        let until_then = match (&self.provider, self.no_list) {
+            (Some(provider), _) => format!("calls for models named like those of {provider} are sent to it"),
+            (None, Some(NoList::Refused(_))) => {
+                "calls are sent to it only while no engine's models are known".to_owned()
+            }
+            (None, _) => "calls for models that no worker lists are sent to it".to_owned(),
+        };
+        Some(format!("{found}; until then {until_then}"))
+    }
+
+    /// The path of `dialect`'s operation there, for `model` as it is called there; `None` for a name that no
+    /// path can hold.
+    #[must_use]
+    pub fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'_, PathAndQuery>> {
+        let fixed = self.paths.get(dialect as usize)?.as_ref()?;
+        let Some([whole, streamed]) = operation(dialect).after else { return Some(Cow::Borrowed(fixed)) };
+        let after = if stream { streamed } else { whole };
+        // Such a segment would mean another one.
+        if model.bytes().all(|byte| byte == b'.') {
+            return None;
+        }
+        let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
+        PathAndQuery::try_from(format!("{fixed}{name}{after}")).ok().map(Cow::Owned)
     }
 
     /// How it speaks its dialect.
@@ -183,18 +249,16 @@ impl From<&ModelCard> for Served {
 /// Whose API a worker is: said, told by its address, or told by `--backend`.
 fn provider_of(spec: &WorkerSpec, url: &WorkerUrl, config: &Config) -> Option<Box<str>> {
     use crate::config::Backend;
+    if let Some(known) = spec.known_provider(url) {
+        return Some(known.id.into());
+    }
     if let Some(said) = &spec.provider {
-        return Some(provider::named(said).map_or(said.as_str(), |p| p.id).into());
-    }
-    if let Some(runtime) = spec.runtime
-        && runtime != RuntimeName::External
-    {
-        return None;
-    }
-    if let Some(provider) = provider::of_host(url.host()) {
-        return Some(provider.id.into());
+        return Some(said.as_str().into());
     }
     let external = spec.runtime == Some(RuntimeName::External);
+    if spec.runtime.is_some() && !external {
+        return None;
+    }
     match config.backend {
         Some(Backend::Anthropic) => Some("anthropic".into()),
         Some(Backend::Openai) => Some("openai".into()),

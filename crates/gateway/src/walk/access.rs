@@ -5,15 +5,30 @@ use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trunkline_core::WorkerId;
 
+/// What the log calls these lines.
+pub(super) const TARGET: &str = "trunkline::access";
+
+/// How loud an answer with `status` is.
+pub(super) const fn level(status: u16) -> &'static str {
+    match status {
+        500.. => "ERROR",
+        400..500 => "WARN",
+        _ => "INFO",
+    }
+}
+
 /// One line of the access log.
-#[derive(Serialize)]
-pub(super) struct Line<'a> {
+#[derive(Default, Serialize)]
+pub(crate) struct Line<'a> {
     pub(super) timestamp: String,
     pub(super) level: &'static str,
     pub(super) target: &'static str,
     pub(super) request_id: &'a str,
     pub(super) tenant: &'a str,
     pub(super) endpoint: &'static str,
+    /// Method and path, where the endpoint's name does not tell.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) request: &'a str,
     pub(super) model: &'a str,
     pub(super) worker: &'a str,
     pub(super) attempts: Attempts<'a>,
@@ -39,11 +54,40 @@ pub(super) struct Line<'a> {
 }
 
 /// `worker:outcome` of each attempt, separated by commas.
+#[derive(Default)]
 pub(super) struct Attempts<'a>(pub(super) &'a [(WorkerId, Outcome)]);
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// The line of a request outside the walk that was refused, which took `took`.
+    pub(crate) fn refused(id: &'a str, request: &'a str, status: u16, took: Duration) -> Self {
+        Self {
+            timestamp: timestamp(SystemTime::now()),
+            level: level(status),
+            target: TARGET,
+            request_id: id,
+            tenant: "anonymous",
+            endpoint: "admin",
+            request,
+            status,
+            end: "done",
+            duration_us: micros(took),
+            ..Self::default()
+        }
+    }
+
+    /// One line, as JSON or text.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, json: bool) {
+        if json {
+            // Writing into memory cannot fail, and the line holds nothing that is not JSON.
+            let _ = serde_json::to_writer(&mut *out, self);
+            out.push(b'\n');
+        } else {
+            self.write_text(out);
+        }
+    }
+
     /// `key=value` pairs; what a client named (model, request id) holds no spaces or is quoted.
-    pub(super) fn write_text(&self, out: &mut Vec<u8>) {
+    fn write_text(&self, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
         out.extend_from_slice(self.timestamp.as_bytes());
         out.push(b' ');
@@ -62,6 +106,9 @@ impl Line<'_> {
         text(out, "request_id", self.request_id);
         text(out, "tenant", self.tenant);
         text(out, "endpoint", self.endpoint);
+        if !self.request.is_empty() {
+            text(out, "request", self.request);
+        }
         text(out, "model", self.model);
         text(out, "worker", self.worker);
         out.extend_from_slice(b" attempts=");

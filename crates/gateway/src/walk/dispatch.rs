@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::relay::{Flow, Leg, Splice, Step, Translate};
 use super::settle::{Ledger, Outcome, WARNINGS, warnings};
 use super::translate::{Parsed, context};
+use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
 use bytes::{Bytes, BytesMut};
@@ -21,15 +22,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use trunkline_core::{
-    Dialect, Event, Fault, FaultKind, Fold, Health, LoadGuard, Losses, Prompt, WorkerId, unfold,
-};
+use trunkline_core::{Dialect, Event, Fault, FaultKind, Fold, LoadGuard, Losses, Prompt, WorkerId, unfold};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply, speaks, write_reply};
-use trunkline_route::Backoff;
+use trunkline_route::{Backoff, Policy};
 use trunkline_upstream::{Answer, AnswerBody, UpstreamError};
 
 /// An answer that is ready to be relayed.
@@ -86,9 +85,7 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         };
         ledger.attempted(failure.outcome);
         tried.push(worker.id.clone());
-        let is_other =
-            |c: &trunkline_core::Candidate| c.load.health() == Health::Ready && !tried.contains(&c.id);
-        let same_worker = !lane.candidates.iter().any(is_other);
+        let same_worker = !Policy::has_other(&lane.candidates, &tried);
         let delay = backoff.delay(done, failure.wait, same_worker, fastrand::f64());
         match delay.filter(|_| failure.retry) {
             // An error that is streamed keeps counting as load until it is over.
@@ -204,14 +201,20 @@ async fn send(
         forward::tell_apart(&mut headers, leg);
         headers
     };
-    let Some(path) = worker.path(to) else { return Err(refused(nobody_left())) };
+    let name = worker.name_for(plan.model.as_str());
+    let Some(path) = worker.path(to, name, question.scanned.stream) else {
+        return Err(refused(nobody_left()));
+    };
     let first_byte = config.timeouts.first_byte;
-    let mut answer = ledger
-        .local
-        .pool
-        .send(&worker.endpoint, Method::POST, path, headers, body, first_byte)
-        .await
-        .map_err(|error| unanswered(ledger, worker, &error))?;
+    let answer =
+        ledger.local.pool.send(&worker.endpoint, Method::POST, &path, headers, body, first_byte).await;
+    match &answer {
+        Ok(_) => worker.met(Contact::Answered, config),
+        Err(error) if error.is_unreached() => worker.met(Contact::Unreached, config),
+        // Somebody is there, but slow or confused.
+        Err(_) => {}
+    }
+    let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
     forward::clean(&mut answer.head.headers, credential.is_ours);
     if answer.head.status.is_success() {
         return Ok(answer);
@@ -235,7 +238,8 @@ async fn splice_stream(
 ) -> Result<Answered, Failure> {
     let Answer { head, body } = answer;
     let idle = plan.question.snapshot.config.timeouts.idle;
-    let tap = StreamTap::new(ledger.endpoint.dialect);
+    let choices = plan.question.scanned.choices.unwrap_or(1);
+    let tap = StreamTap::new(ledger.endpoint.dialect, choices);
     let mut flow = Flow::Splice(Box::new(Splice::new(body, tap, rename.map(Box::new))));
     let first = prime(&mut flow, ledger, idle).await?;
     if flow.has_failed() {

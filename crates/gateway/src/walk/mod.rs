@@ -12,7 +12,7 @@
 //! | [`settle`] | the books, closed exactly once |
 
 pub(crate) mod accept;
-mod access;
+pub(crate) mod access;
 pub mod admit;
 pub(crate) mod dispatch;
 mod failure;

@@ -6,7 +6,7 @@ use crate::fleet::Fleet;
 use crate::snapshot::{Lane, Passage, passage};
 use serde::Serialize;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind, Health, Model};
+use trunkline_core::{Dialect, Fault, FaultKind, Model};
 use trunkline_route::Verdict;
 
 /// A request and the workers it may go to.
@@ -38,7 +38,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let lane = Arc::clone(entry.lane(ledger.endpoint.dialect)?);
     let model = if resolved == asked.as_str() { asked.clone() } else { Model::new(resolved) };
     ledger.planned(&model, &lane);
-    if !lane.candidates.iter().any(|candidate| candidate.load.health() == Health::Ready) {
+    if !lane.candidates.iter().any(|candidate| candidate.load.health().may_serve()) {
         return Err(nobody_ready(&entry.name, entry.workers.len()));
     }
     Ok(Plan { question, asked, model, lane })
@@ -91,7 +91,7 @@ pub struct Considered {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filtered: Option<String>,
-    /// What went wrong with it last, where it is not ready.
+    /// What is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// What the policy thinks of it; lower is better.
@@ -147,7 +147,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             },
             eligible: filtered.is_none(),
             filtered,
-            trouble: fleet.trouble(&worker.id).filter(|_| worker.load.health() != Health::Ready),
+            trouble: fleet.trouble(worker),
             score,
         }
     };

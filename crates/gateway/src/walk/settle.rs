@@ -1,9 +1,9 @@
 //! Stage 7: the books of one request, closed exactly once: when its answer is over, or when it is
 //! dropped on the way because the client hung up.
 
-use super::access::{Attempts, Line, micros, timestamp};
+use super::access::{Attempts, Line, TARGET, level, micros, timestamp};
 use crate::body::Body;
-use crate::config::{Config, LogLevel};
+use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::fault;
 use crate::ids;
@@ -89,7 +89,6 @@ impl Ledger {
         headers: &HeaderMap,
     ) -> Self {
         let id = ids::of_request(headers, &config.listen.request_id_headers, endpoint.id_prefix);
-        let logged = config.log.access && config.log.level <= LogLevel::Info;
         local.shared.metrics.in_flight.inc();
         Self {
             local,
@@ -110,7 +109,7 @@ impl Ledger {
             refused: None,
             status: CLIENT_GONE,
             end: End::Open,
-            log: logged.then_some(config.log.json),
+            log: config.log.access_lines(),
             bytes_out: 0,
             losses: 0,
             ttft: None,
@@ -250,14 +249,8 @@ impl Ledger {
     fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, json: bool) {
         let line = Line {
             timestamp: timestamp(SystemTime::now()),
-            level: if status >= 500 {
-                "ERROR"
-            } else if status >= 400 {
-                "WARN"
-            } else {
-                "INFO"
-            },
-            target: "trunkline::access",
+            level: level(status),
+            target: TARGET,
             request_id: self.id.as_str(),
             tenant: self.tenant.as_ref().map_or("anonymous", TenantId::as_str),
             endpoint: self.endpoint.name,
@@ -281,14 +274,9 @@ impl Ledger {
             losses: self.losses,
             ttft_us: self.ttft.map(micros),
             duration_us: micros(took),
+            ..Line::default()
         };
-        if json {
-            // Writing into memory cannot fail, and the line holds nothing that is not JSON.
-            let _ = serde_json::to_writer(&mut *out, &line);
-            out.push(b'\n');
-        } else {
-            line.write_text(out);
-        }
+        line.write(out, json);
     }
 }
 

@@ -4,10 +4,12 @@
 mod demo;
 mod explain;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use trunkline_testkit::script::{Reply, Upstream};
 
 /// Runs `trunkline` with `arguments` and an empty environment, so that no key or setting leaks in.
 fn trunkline(arguments: &[&str]) -> Run {
@@ -115,6 +117,20 @@ fn what_is_not_in_this_build_is_refused_by_name() {
 /// A process that ends with the test, however that ends.
 struct Served(Child);
 
+impl Served {
+    /// Waits for its end.
+    fn exit_code(&mut self) -> Option<i32> {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.0.try_wait().unwrap() {
+                Some(status) => return status.code(),
+                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+                None => panic!("{:?} goes on", self.0),
+            }
+        }
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         // It may have ended by itself, which is the test's to notice.
@@ -123,29 +139,78 @@ impl Drop for Served {
     }
 }
 
+/// A gateway on loopback, about to be started.
+fn gateway(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+    command
+        .args(["--enable-igw", "--host", "127.0.0.1", "--prometheus-port", "0"])
+        .args(arguments)
+        .env_clear();
+    command
+}
+
+/// A gateway that serves on a free port.
+struct Gateway {
+    process: Served,
+    log: Lines<BufReader<ChildStdout>>,
+    address: String,
+}
+
+impl Gateway {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = gateway(&["--port", "0"]);
+        let mut process =
+            Served(command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        let mut log = BufReader::new(process.0.stdout.take().unwrap()).lines();
+        let line = log.by_ref().map(Result::unwrap).find(|line| line.contains("address=")).unwrap();
+        let address =
+            line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+        Self { process, log, address }
+    }
+
+    /// Sends it a signal by name.
+    fn signal(&self, name: &str) {
+        let id = self.process.0.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let upstream = Upstream::directed(|_, _| Reply::hang()).await.unwrap();
+    for second in ["TERM", "INT"] {
+        let mut gateway = Gateway::start(&["--backend", "openai", "--worker-urls", &upstream.url()]);
+        let mut client = TcpStream::connect(&gateway.address).unwrap();
+        let before = upstream.requests().len();
+        let body = r#"{"model":"gpt-4.1","messages":[{"role":"user","content":"hi"}]}"#;
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json";
+        write!(client, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while upstream.requests().len() == before {
+            assert!(Instant::now() < end, "the request never arrived");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        gateway.signal("TERM");
+        let told = gateway.log.by_ref().map(Result::unwrap).find(|line| line.contains("stopping: ")).unwrap();
+        assert!(told.contains("in_flight=1") && told.contains("grace=3m"), "{told}");
+        assert_eq!(gateway.process.0.try_wait().unwrap(), None, "the first one waits");
+        gateway.signal(second);
+        assert_eq!(gateway.process.exit_code(), Some(1));
+        let mut said = String::new();
+        gateway.process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(said, "trunkline: a second signal ended it at once, with 1 requests in flight\n");
+    }
+}
+
 #[test]
 fn a_second_gateway_does_not_share_the_port() {
-    let gateway = |port: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
-        command.args(["--enable-igw", "--host", "127.0.0.1", "--prometheus-port", "0", "--port", port]);
-        command.env_clear();
-        command
-    };
-    let mut first = Served(gateway("0").stdout(Stdio::piped()).spawn().unwrap());
-    let log = BufReader::new(first.0.stdout.take().unwrap());
-    let line = log.lines().map(Result::unwrap).find(|line| line.contains("address=")).unwrap();
-    let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let first = Gateway::start(&[]);
+    let address = &first.address;
     let (_, port) = address.rsplit_once(':').unwrap();
 
-    let mut second = Served(gateway(port).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
-    let end = Instant::now() + Duration::from_secs(20);
-    let code = loop {
-        match second.0.try_wait().unwrap() {
-            Some(status) => break status.code(),
-            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
-            None => panic!("two gateways serve on {address}"),
-        }
-    };
+    let mut second =
+        Served(gateway(&["--port", port]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let code = second.exit_code();
     let mut said = String::new();
     second.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(code, Some(1), "{said}");

@@ -1,6 +1,6 @@
 //! Stopping, reloading and TLS: what happens to those who are being served meanwhile.
 
-use crate::client::{Line, get};
+use crate::client::{self, Line, get};
 use crate::rig::{CHAT, Rig, STREAMING, engine, pieces, settings, until};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -149,6 +149,21 @@ async fn readiness_says_no_while_draining() {
     for alive in ["/health", "/liveness"] {
         assert_eq!(rig.get(alive).await.status, 200, "{alive}");
     }
+}
+
+#[tokio::test]
+async fn a_delayed_stop_says_no_before_it_closes_the_door() {
+    let upstream = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
+    let mut config = settings([CHAT.worker(upstream.url())]);
+    // Long enough for a slow machine to look meanwhile.
+    config.listen.shutdown_delay = Duration::from_secs(3);
+    let rig = Rig::start(config).await;
+    let address = rig.address();
+    let stopping = tokio::spawn(rig.stop());
+    until("readiness says no", async || client::ask(address, &get("/readiness")).await.status == 503).await;
+    assert_eq!(client::ask(address, &CHAT.ask(false)).await.status, 200, "requests are still let in");
+    until("nobody new is let in", async || TcpStream::connect(address).await.is_err()).await;
+    stopping.await.unwrap();
 }
 
 /// A configuration file like [`settings`], with these workers and more.

@@ -384,3 +384,24 @@ async fn what_translation_loses_is_said() {
         "nothing is lost without translation"
     );
 }
+
+#[tokio::test]
+async fn what_is_refused_outside_inference_is_logged_too() {
+    let mut config = settings([]);
+    config.auth.api_key = Some(trunkline_core::Secret::new("secret"));
+    let rig = Rig::start(config).await;
+    for (ask, status, mark) in [
+        (get("/v1/nothing"), 404, "request=\"GET /v1/nothing"),
+        (post("/health", ""), 405, "request=\"POST /health\""),
+        (get(CHAT.path), 405, "request=\"GET /v1/chat/completions\""),
+        (get("/workers"), 401, "request=\"GET /workers\""),
+    ] {
+        let answer = rig.ask(&ask).await;
+        assert_eq!(answer.status, status, "{mark}");
+        let line = rig.access_line(mark).await;
+        let id = format!("request_id={}", answer.header("x-request-id"));
+        assert!(line.contains(&id) && line.contains(&format!("status={status}")), "{line}");
+    }
+    assert_eq!(rig.get("/health").await.status, 200);
+    assert!(!rig.access().iter().any(|line| line.contains("status=200")), "probes are not logged");
+}

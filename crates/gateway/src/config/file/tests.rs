@@ -340,7 +340,7 @@ fn all_wrong_values_are_told_at_once() {
         lines,
         [
             "gw.yaml:2:9: workers[0].url: expected a text; found a list",
-            "gw.yaml:2:29: workers[0].priority: expected a whole number from 0 to 255; found `high`",
+            "gw.yaml:2:29: workers[0].priority: expected a whole number, 0 or more; found `high`",
             "gw.yaml:3:3: workers[1]: the key `url` is missing; add it",
             "gw.yaml:5:9: listen.port: expected a whole number from 0 to 65535; found `none`",
             "gw.yaml:6:3: listen.prot: unknown key; did you mean `port`?",

@@ -1,6 +1,8 @@
 //! The fleet: how workers come, are found out about, fall ill and go.
 
 mod choice;
+mod listing;
+mod reach;
 
 use crate::client::{Line, post};
 use crate::rig::{CHAT, MESSAGES, Rig, engine, pieces, settings, until};
@@ -102,6 +104,7 @@ async fn workers_are_registered_shown_changed_and_removed() {
         ("status", json!("ready")),
         ("load", json!(0)),
         ("api_key", Value::Null),
+        ("health", Value::Null),
     ] {
         assert_eq!(shown[key], want, "{key} of {shown}");
     }
@@ -173,6 +176,23 @@ async fn what_is_wrong_with_a_worker_request_is_said() {
         (
             "POST",
             "/workers",
+            "{\"url\":\"http://x\",\"provider\":\"google\"}",
+            400,
+            "BAD_REQUEST",
+            "`gemini` is not in this build",
+        ),
+        (
+            "POST",
+            "/workers",
+            "{\"url\":\"https://generativelanguage.googleapis.com\"}",
+            400,
+            "BAD_REQUEST",
+            "`gemini` is not in this build",
+        ),
+        ("PATCH", own.as_str(), "{\"provider\":\"gemini\"}", 400, "BAD_REQUEST", "not in this build"),
+        (
+            "POST",
+            "/workers",
             "{\"url\":\"http://x\",\"worker_type\":\"prefill\"}",
             400,
             "BAD_REQUEST",
@@ -180,6 +200,8 @@ async fn what_is_wrong_with_a_worker_request_is_said() {
         ),
         ("PUT", own.as_str(), elsewhere, 400, "BAD_REQUEST", "url cannot be changed"),
         ("PATCH", own.as_str(), "{\"priority\":101}", 400, "BAD_REQUEST", "priority"),
+        ("PATCH", own.as_str(), "{\"priority\":900}", 400, "BAD_REQUEST", "a `priority` from 0 to 100"),
+        ("POST", "/workers", "{\"url\":\"http://x\",\"priority\":-1}", 400, "BAD_REQUEST", "from 0 to 100"),
         ("PATCH", own.as_str(), "7", 400, "BAD_REQUEST", "must be a JSON object"),
         ("GET", "/workers/nobody", "", 404, "WORKER_NOT_FOUND", "nobody"),
         ("PATCH", "/workers/nobody", "{}", 404, "WORKER_NOT_FOUND", "nobody"),

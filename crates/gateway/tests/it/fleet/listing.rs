@@ -1,0 +1,95 @@
+//! Workers that do not say what they serve.
+
+use super::{chatting, probing};
+use crate::client::post;
+use crate::rig::{CHAT, Rig, engine, settings, until};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use trunkline_gateway::config::WorkerSpec;
+use trunkline_testkit::script::{Reply, Upstream};
+
+/// An engine that answers chat, and its list of models only to holders of its key.
+async fn guarded() -> Upstream {
+    let answer = |request: &trunkline_testkit::Received| match request.path() {
+        "/health" => Reply::json(200, "{}"),
+        "/v1/chat/completions" => CHAT.answer(false),
+        "/v1/models" if request.header("authorization") == Some("Bearer local") => {
+            Reply::json(200, r#"{"object":"list","data":[{"id":"secret-model"}]}"#)
+        }
+        "/v1/models" => Reply::json(401, r#"{"error":"who are you?"}"#),
+        _ => Reply::json(404, "{}"),
+    };
+    Upstream::directed(move |request, _| answer(request)).await.unwrap()
+}
+
+impl Rig {
+    async fn trouble(&self, url: &str) -> Option<String> {
+        let workers = self.workers().await;
+        let worker = workers.iter().find(|worker| worker["url"] == url).unwrap();
+        assert_eq!(worker["status"], "ready");
+        worker["trouble"].as_str().map(str::to_owned)
+    }
+}
+
+#[tokio::test]
+async fn engines_that_refuse_their_list_serve_while_no_models_are_known() {
+    let (a, b) = (guarded().await, guarded().await);
+    let rig = Rig::start(probing([WorkerSpec::new(a.url()), WorkerSpec::new(b.url())])).await;
+    let told = rig.trouble(&a.url()).await.unwrap();
+    assert!(told.contains("refuses its list of models (401); set its `api_key` or its `models`"), "{told}");
+    let calls = |engine: &Upstream| engine.requests().iter().filter(|r| r.path() == CHAT.path).count();
+    assert_eq!(rig.chat("whatever", 4).await, [200; 4], "the caller may hold their key");
+    assert_eq!((calls(&a), calls(&b)), (2, 2));
+
+    // From here on it is known what is served.
+    let known = chatting().await;
+    let id = rig.register(&json!({"url": known.url(), "model_id": "m"})).await;
+    rig.becomes(&id, "ready").await;
+    assert_eq!((rig.chat("whatever", 1).await, rig.chat("m", 3).await), (vec![404], vec![200; 3]));
+    assert_eq!((calls(&a), calls(&b)), (2, 2));
+    assert!(rig.trouble(&a.url()).await.is_some());
+
+    // The key opens the list.
+    let workers = rig.workers().await;
+    let refusing = workers.iter().find(|worker| worker["url"] == a.url()).unwrap()["id"].as_str().unwrap();
+    let patch = post(&format!("/workers/{refusing}"), "{\"api_key\":\"local\"}").method("PATCH");
+    assert_eq!(rig.ask(&patch).await.status, 202);
+    until("its models are known", async || rig.chat("secret-model", 1).await == [200]).await;
+    assert_eq!(rig.trouble(&a.url()).await, None);
+}
+
+#[tokio::test]
+async fn an_empty_list_is_told_until_it_is_filled() {
+    let loaded = Arc::new(AtomicBool::new(false));
+    let listed = Arc::clone(&loaded);
+    let upstream = Upstream::directed(move |request, _| match request.path() {
+        "/health" => Reply::json(200, "{}"),
+        "/v1/chat/completions" => CHAT.answer(false),
+        "/v1/models" if listed.load(Relaxed) => {
+            Reply::json(200, r#"{"object":"list","data":[{"id":"late"}]}"#)
+        }
+        "/v1/models" => Reply::json(200, r#"{"object":"list","data":[]}"#),
+        _ => Reply::json(404, "{}"),
+    });
+    let upstream = upstream.await.unwrap();
+    let known = chatting().await;
+    let rig = Rig::start(probing([WorkerSpec::new(upstream.url()), engine(known.url(), "m")])).await;
+    let told = rig.trouble(&upstream.url()).await.unwrap();
+    assert!(told.contains("lists no models"), "{told}");
+    assert_eq!(rig.chat("anything", 1).await, [200]);
+    loaded.store(true, Relaxed);
+    until("it lists its model", async || rig.trouble(&upstream.url()).await.is_none()).await;
+    assert_eq!((rig.chat("late", 1).await, rig.chat("anything", 1).await), (vec![200], vec![404]));
+}
+
+#[tokio::test]
+async fn a_cloud_that_refuses_its_list_serves_by_name_and_says_so() {
+    let account = guarded().await;
+    let rig = Rig::start(settings([])).await;
+    let id = rig.register(&json!({"url": account.url(), "provider": "openai", "api_key": "sk-wrong"})).await;
+    rig.becomes(&id, "ready").await;
+    let told = rig.trouble(&account.url()).await.unwrap();
+    assert!(told.contains("401") && told.contains("named like those of openai"), "{told}");
+    assert_eq!((rig.chat("gpt-4.1", 1).await, rig.chat("llama", 1).await), (vec![200], vec![404]));
+}
