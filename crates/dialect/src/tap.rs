@@ -6,12 +6,13 @@
 //! the events that have one. A line cut by the network waits here, up to a limit; one longer than that
 //! is passed over.
 
+use crate::codec::{StreamReader, read_reply};
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::sync::LazyLock;
-use trunkline_core::{Dialect, Usage};
+use trunkline_core::{Dialect, Event, Finish, Usage};
 
 /// What an answer turned out to be.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,10 +51,12 @@ static RESPONSE: Key = LazyLock::new(|| Finder::new(b"\"response\""));
 static MESSAGE_STOP: Key = LazyLock::new(|| Finder::new(b"\"message_stop\""));
 type Key = LazyLock<Finder<'static>>;
 
-/// A tap on a stream of server-sent events.
+/// A tap on a stream. The dialects most traffic comes in are searched for what matters; the others are read by
+/// their codec, which costs more and needs nothing of its own.
 #[derive(Debug)]
 pub struct StreamTap {
     dialect: Dialect,
+    codec: Option<Box<StreamReader>>,
     line: Vec<u8>,
     skipping: bool,
     has_content: bool,
@@ -69,8 +72,18 @@ impl StreamTap {
     /// Listens to a stream in `dialect` that answers a request for this many `choices`.
     #[must_use]
     pub fn new(dialect: Dialect, choices: u32) -> Self {
+        let searched = matches!(
+            dialect,
+            Dialect::OpenaiChat
+                | Dialect::OpenaiCompletions
+                | Dialect::OpenaiEmbeddings
+                | Dialect::OpenaiResponses
+                | Dialect::AnthropicMessages
+        );
+        let codec = || StreamReader::new(dialect, LONGEST_LINE).ok().map(Box::new);
         Self {
             dialect,
+            codec: if searched { None } else { codec() },
             line: Vec::new(),
             skipping: false,
             has_content: false,
@@ -83,6 +96,10 @@ impl StreamTap {
     /// Looks at the next bytes.
     pub fn see(&mut self, bytes: &[u8]) -> Seen {
         let mut seen = Seen::default();
+        if let Some(codec) = &mut self.codec {
+            codec.push(bytes, &mut |event| note(event, &mut self.tapped, &mut seen));
+            return seen;
+        }
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (head, tail) = rest.split_at(end);
@@ -117,6 +134,18 @@ impl StreamTap {
     /// The dialects' last events must have come. Only in OpenAI's older ones many engines never send
     /// `[DONE]`; a finish reason of every answer that was asked for says as much.
     pub fn close(&mut self) -> bool {
+        if let Some(codec) = &mut self.codec {
+            let over = self.tapped.ended || self.tapped.failed;
+            if !over {
+                // A stream that closed early is an error to its codec, and is not one the upstream reported.
+                let mut last = Tapped::default();
+                codec.close(&mut |event| note(event, &mut last, &mut Seen::default()));
+                self.tapped.ended = last.ended;
+                self.tapped.usage = last.usage.or(self.tapped.usage.take());
+                self.tapped.finish = last.finish.or(self.tapped.finish.take());
+            }
+            return self.tapped.ended || over;
+        }
         let line = std::mem::take(&mut self.line);
         self.line_done(&line, &mut Seen::default());
         let all_said = self.tapped.ended || self.tapped.failed;
@@ -124,7 +153,13 @@ impl StreamTap {
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
                 all_said || self.finished.count_ones() >= self.choices
             }
-            Dialect::OpenaiResponses | Dialect::AnthropicMessages => all_said,
+            Dialect::OpenaiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::GeminiGenerate
+            | Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat => all_said,
         }
     }
 
@@ -220,6 +255,25 @@ impl StreamTap {
 /// Reads usage and finish reason from the end of a whole answer; `pieces` are its last bytes.
 #[must_use]
 pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
+    match dialect {
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses
+        | Dialect::AnthropicMessages => search_reply(dialect, pieces),
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => {
+            let reply = read_reply(dialect, &pieces.concat()).unwrap_or_default();
+            let finish = reply.choices.into_iter().find_map(|choice| native(choice.finish?));
+            Tapped { usage: reply.usage, finish, ended: true, failed: false }
+        }
+    }
+}
+
+fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     let joined;
     let tail: &[u8] = if let [only] = pieces {
         only.get(only.len().saturating_sub(TAIL)..).unwrap_or_default()
@@ -260,6 +314,27 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
     tapped
+}
+
+/// Notes what an event says.
+fn note(event: Event<'_>, tapped: &mut Tapped, seen: &mut Seen) {
+    seen.content |= event.is_content();
+    match event {
+        Event::Start { .. } | Event::Open { .. } | Event::Close { .. } | Event::Ping => {}
+        Event::Delta { .. } | Event::Logprobs { .. } => seen.events += 1,
+        Event::Usage(usage) => match &mut tapped.usage {
+            Some(known) => known.update(*usage),
+            None => tapped.usage = Some(usage),
+        },
+        Event::Finish { finish, .. } => tapped.finish = native(finish),
+        Event::Error(_) => tapped.failed = true,
+        Event::End => tapped.ended = true,
+    }
+}
+
+/// Why an answer ended, in the upstream's words.
+fn native(finish: Finish) -> Option<String> {
+    finish.native.map(|(_, words)| words)
 }
 
 /// Whether the beginning of an event of Responses says that it is the last one.

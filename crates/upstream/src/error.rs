@@ -94,6 +94,7 @@ impl UpstreamError {
             Self::Closed { reused: true }
             | Self::FirstByteTimeout(_)
             | Self::IdleTimeout(_)
+            | Self::Reset(_)
             | Self::Cut(_)
             | Self::Protocol(_)
             | Self::TooLarge(_) => false,
