@@ -2,6 +2,7 @@
 //! this file is the only place that lists them, so adding one edits it and the compiler says where.
 
 use crate::inline::{is_http, is_plain_http};
+use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::{anthropic_messages, openai_chat};
@@ -109,6 +110,18 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
         | Dialect::OpenaiResponses
         | Dialect::CohereChat => false,
     }
+}
+
+/// Whether clients of `dialect` ask for thinking in Claude's own words, so that what they leave out is meant
+/// to be left out.
+pub(crate) const fn in_claudes_words(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::AnthropicMessages | Dialect::BedrockConverse)
+}
+
+/// Whether `model`, reached in the dialect `to`, can read reasoning state that came in the dialect `stamp`.
+/// A cloud's Claude reads what Anthropic's signed, and the other way round.
+pub(crate) fn may_replay(stamp: Dialect, to: Dialect, model: &str) -> bool {
+    stamp == to || (in_claudes_words(stamp) && in_claudes_words(to) && model.contains("claude"))
 }
 
 /// Whether a codec for `dialect` exists, so that it can be translated from and to.
@@ -401,6 +414,24 @@ impl StreamWriter {
 /// Most answers, tool calls or open blocks that a reader keeps track of at once: far more than models give,
 /// few enough to be searched one by one.
 pub(crate) const MOST_TRACKED: usize = 1024;
+
+/// Most answers to one call, which is OpenAI's own bound.
+const MOST_ANSWERS: u64 = 128;
+
+/// How many times a call is sent to a target that answers once.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`] for too many.
+pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
+    let copies = call.sampling.n.unwrap_or(1).max(1);
+    if copies > MOST_ANSWERS {
+        return Err(invalid("n", format!("is {copies}; {MOST_ANSWERS} is the most")));
+    }
+    if copies > 1 {
+        losses.emulated("n", "the target answers once; the call is sent several times");
+    }
+    Ok(u32::try_from(copies).unwrap_or(u32::MAX))
+}
 
 /// The fault when an upstream's answer has more of something than that.
 pub(crate) fn too_many(what: &str) -> Fault {

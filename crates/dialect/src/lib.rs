@@ -3,10 +3,13 @@
 //! same-dialect traffic pass untouched.
 
 pub mod anthropic_messages;
+mod arguments;
+mod claude;
 pub mod codec;
 mod free_text;
 mod inline;
 pub mod json;
+mod media;
 pub mod names;
 pub mod openai_chat;
 mod place;
@@ -18,6 +21,7 @@ pub mod rope;
 pub mod scan;
 pub mod sse;
 pub mod tap;
+mod user;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,

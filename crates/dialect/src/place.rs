@@ -7,7 +7,7 @@
 use crate::codec::spelling;
 use std::borrow::Cow;
 use std::fmt;
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind};
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, Role};
 
 /// The code of faults about content the target could not show to the model.
 pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
@@ -179,6 +179,26 @@ pub(crate) fn positions(call: &Call) -> Vec<Position> {
     positions
 }
 
+/// [`Spelling::joins`] where messages hold blocks of every kind: a user message is read as its results and
+/// then its words, an assistant message as its blocks, of which neighbouring words are one item.
+pub(crate) fn joins_turn(before: &ItemKind, item: &ItemKind) -> bool {
+    let is_block = |kind: &ItemKind| match kind {
+        ItemKind::Message(message) => message.role == Role::Assistant,
+        ItemKind::ToolResult(_) => false,
+        ItemKind::ToolCall(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => true,
+    };
+    let is_words = |kind: &ItemKind| matches!(kind, ItemKind::Message(_));
+    if let ItemKind::ToolResult(_) = before {
+        return matches!(item, ItemKind::ToolResult(_))
+            || matches!(item, ItemKind::Message(message) if message.role != Role::Assistant);
+    }
+    is_block(before) && is_block(item) && !(is_words(before) && is_words(item))
+}
+
 /// How many parts an item was.
 fn parts(kind: &ItemKind) -> usize {
     match kind {
@@ -196,8 +216,7 @@ fn parts(kind: &ItemKind) -> usize {
 mod tests {
     use super::*;
     use trunkline_core::{
-        Instruction, Message, Model, OriginRole, Part, ReasoningItem, Role, ToolCall, ToolCallKind,
-        ToolResult,
+        Instruction, Message, Model, OriginRole, Part, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
     };
 
     fn words(role: Role, parts: usize) -> Item {

@@ -3,10 +3,11 @@
 use super::block::{Block, BlockKind, Marks, is_readable, write_all};
 use super::finish::{self, Details, FinishFrame, Held};
 use super::read_part::Parts;
-use super::said::{input_of, tool_id, wrapped};
+use super::said::tool_id;
 use super::seal::Seal;
 use super::usage::{self, Counts};
 use super::{error, lost, read_turn};
+use crate::arguments::{input_of, wrapped};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
 use serde_json::value::RawValue;

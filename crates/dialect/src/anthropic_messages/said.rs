@@ -3,10 +3,10 @@
 use super::block::{Block, BlockKind, Mark};
 use super::prepare::{Inside, Prepare, unsupported};
 use super::{seal, unsent};
-use crate::json::Writer;
+use crate::arguments::{input_of, wrapped};
+use crate::codec::may_replay;
 use crate::names::{Alphabet, Names};
 use crate::place::Place;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
     Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, OriginRole, Part, PartKind,
@@ -137,7 +137,7 @@ pub(super) fn read_item<'c>(
             block.extra = Some(&item.extra);
             (false, SaidKind::Result { id: &result.call_id, block })
         }
-        ItemKind::Reasoning(thoughts) => match replayed(thoughts) {
+        ItemKind::Reasoning(thoughts) => match replayed(thoughts, prepare.target.model) {
             Some(kind) => (true, SaidKind::Words(vec![Block { kind, mark: None, extra: Some(&item.extra) }])),
             None => {
                 prepare
@@ -216,23 +216,6 @@ pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
     Names::new(Alphabet::ANTHROPIC_ID).target(id)
 }
 
-/// Arguments as Anthropic takes them, a JSON object; models and clients send nothing for no arguments.
-pub(super) fn input_of(arguments: &str) -> Option<&str> {
-    let arguments = arguments.trim();
-    if arguments.is_empty() {
-        return Some("{}");
-    }
-    let is_object = arguments.starts_with('{') && serde_json::from_str::<&RawValue>(arguments).is_ok();
-    is_object.then_some(arguments)
-}
-
-/// An object with `text` as its one member.
-pub(super) fn wrapped(key: &str, text: &str) -> String {
-    let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| w.key(key).string(text));
-    String::from_utf8(out).unwrap_or_default()
-}
-
 fn tool_result<'c>(
     prepare: &mut Prepare<'c, '_>,
     result: &'c ToolResult,
@@ -250,8 +233,8 @@ fn tool_result<'c>(
 }
 
 /// Thoughts go back only to the provider that signed them.
-fn replayed(thoughts: &ReasoningItem) -> Option<BlockKind<'_>> {
-    if thoughts.stamp != Some(DIALECT) {
+fn replayed<'c>(thoughts: &'c ReasoningItem, model: &str) -> Option<BlockKind<'c>> {
+    if !thoughts.stamp.is_some_and(|stamp| may_replay(stamp, DIALECT, model)) {
         return None;
     }
     if let Some(data) = &thoughts.redacted {

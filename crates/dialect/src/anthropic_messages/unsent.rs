@@ -1,6 +1,5 @@
 //! Settings of other dialects for which Anthropic has no field at all: each that a client set is a loss.
 
-use super::user;
 use trunkline_core::{Action, Call, Class, Dialect, Extra, ExtraField, Loss, Losses};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -47,7 +46,7 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         ("prompt_cache_options", call.cache.options.is_some()),
         ("metadata", call.identity.metadata.is_some() && call.dialect != DIALECT),
         ("store", state.store == Some(true)),
-        ("service_tier", call.service.tier.is_some() && user::tier(call).is_none()),
+        ("service_tier", call.service.tier.is_some() && tier(call).is_none()),
         ("priority", call.service.priority.is_some()),
         ("keep_alive", call.local.keep_alive.is_some()),
         ("include", !call.include.is_empty()),
@@ -68,6 +67,17 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
     }
     for field in foreign(&call.extra) {
         losses.dropped(field.key.to_string(), "target does not know this field");
+    }
+}
+
+/// The tier to send: Anthropic knows `auto` and `standard_only`.
+pub(super) fn tier(call: &Call) -> Option<&str> {
+    let tier = call.service.tier.as_deref()?;
+    match (call.dialect, tier) {
+        (Dialect::AnthropicMessages, own) => Some(own),
+        (_, "auto") => Some("auto"),
+        (_, "default" | "standard_only") => Some("standard_only"),
+        (_, _) => None,
     }
 }
 

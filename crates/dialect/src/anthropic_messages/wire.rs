@@ -1,8 +1,8 @@
 //! Content blocks on a client's stream, one after the other, and the framing of its events.
 
 use super::finish::Held;
-use super::said::input_of;
 use super::seal::Seal;
+use crate::arguments::input_of;
 use crate::json::{Writer, escape};
 use crate::sse::one_line;
 use trunkline_core::{Json, ToolCallKind};
