@@ -21,6 +21,7 @@ pub mod rope;
 pub mod scan;
 pub mod sse;
 pub mod tap;
+mod turns;
 mod user;
 
 pub use codec::{

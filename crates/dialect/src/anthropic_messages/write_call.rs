@@ -5,7 +5,7 @@
 
 use super::block::{Block, Marks, write_all};
 use super::prepare::Prepare;
-use super::turn::{self, Conversation, Speaker};
+use super::turn::{self, Conversation};
 use super::unsent::tier;
 use super::write_tool::{self, Needs, Tools};
 use crate::claude::think::{self, Plan, Thinking};
@@ -14,6 +14,7 @@ use crate::codec::{Target, Written, fan_out};
 use crate::json::{Fields, Writer};
 use crate::names::{Alphabet, Names};
 use crate::restore::{self, Restore};
+use crate::turns::Speaker;
 use crate::user::user_id;
 use trunkline_core::{Call, Dialect, Fault, Json, Losses, OutputFormat};
 
