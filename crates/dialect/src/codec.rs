@@ -5,7 +5,7 @@ use crate::inline::{is_http, is_plain_http};
 use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, openai_chat};
+use crate::{anthropic_messages, bedrock, openai_chat};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -91,7 +91,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::GeminiGenerate => &openai_chat::SPELLING,
         Dialect::OllamaChat => &openai_chat::SPELLING,
         Dialect::OllamaGenerate => &openai_chat::SPELLING,
-        Dialect::BedrockConverse => &openai_chat::SPELLING,
+        Dialect::BedrockConverse => &bedrock::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
     }
 }
@@ -154,7 +154,7 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::read_call(body, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
@@ -198,7 +198,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }

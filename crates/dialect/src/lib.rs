@@ -4,8 +4,10 @@
 
 pub mod anthropic_messages;
 mod arguments;
+pub mod bedrock;
 mod claude;
 pub mod codec;
+mod foreign;
 mod free_text;
 mod inline;
 pub mod json;

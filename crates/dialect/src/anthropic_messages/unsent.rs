@@ -1,6 +1,7 @@
 //! Settings of other dialects for which Anthropic has no field at all: each that a client set is a loss.
 
-use trunkline_core::{Action, Call, Class, Dialect, Extra, ExtraField, Loss, Losses};
+use crate::foreign;
+use trunkline_core::{Action, Call, Class, Dialect, Extra, Loss, Losses};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
 
@@ -65,7 +66,7 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
             reason: "target has no such safety setting".into(),
         });
     }
-    for field in foreign(&call.extra) {
+    for field in foreign::fields(&call.extra, DIALECT) {
         losses.dropped(field.key.to_string(), "target does not know this field");
     }
 }
@@ -83,13 +84,5 @@ pub(super) fn tier(call: &Call) -> Option<&str> {
 
 /// Records unknown fields of another dialect in an inner object, which `path` names.
 pub(super) fn record_inner(extra: &Extra, path: &dyn Fn() -> String, losses: &mut Losses) {
-    for field in foreign(extra) {
-        losses.hint(format!("{}.{}", path(), field.key), "target does not know this field");
-    }
-}
-
-/// Unknown fields that say something and that Anthropic did not define.
-fn foreign(extra: &Extra) -> impl Iterator<Item = &ExtraField> {
-    let says = |field: &&ExtraField| !matches!(field.value.as_str(), "null" | "[]" | "{}" | "\"\"");
-    extra.iter().filter(|field| field.dialect != DIALECT).filter(says)
+    foreign::record(extra, DIALECT, path, losses);
 }

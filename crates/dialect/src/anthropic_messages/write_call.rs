@@ -11,7 +11,7 @@ use super::write_tool::{self, Needs, Tools};
 use crate::claude::think::{self, Plan, Thinking};
 use crate::claude::{Sampling, Thinks, Traits, sampling, schema};
 use crate::codec::{Target, Written, fan_out};
-use crate::json::{Fields, Writer};
+use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::restore::{self, Restore};
 use crate::turns::Speaker;
@@ -276,7 +276,7 @@ impl Parts<'_, '_> {
         w.key("metadata").object(|w| {
             w.opt_string("user_id", self.user_id.as_deref());
             if let Some(own) = own {
-                members(own, w);
+                w.members(own);
             }
         });
     }
@@ -305,15 +305,7 @@ impl Parts<'_, '_> {
     /// Writes back what was left of an inner object of the client's.
     fn write_kept(&self, key: &str, w: &mut Writer<'_>) {
         for field in self.call.extra.iter().filter(|field| field.dialect == DIALECT && *field.key == *key) {
-            members(&field.value, w);
+            w.members(&field.value);
         }
-    }
-}
-
-/// Writes the members of `object` into the current object.
-fn members(object: &Json, w: &mut Writer<'_>) {
-    let fields = serde_json::from_str(object.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
-    if let Some(fields) = fields {
-        w.extra(&fields.rest(DIALECT), DIALECT);
     }
 }

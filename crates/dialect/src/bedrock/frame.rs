@@ -61,11 +61,7 @@ impl Messages {
     }
 
     /// Takes the next bytes and hands every message they complete to `each`.
-    pub(super) fn push(
-        &mut self,
-        mut bytes: &[u8],
-        mut each: impl FnMut(Message<'_>),
-    ) -> Result<(), Broken> {
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Message<'_>)) -> Result<(), Broken> {
         while !bytes.is_empty() {
             let total = if self.held.is_empty() { self.total(bytes)? } else { None };
             if let Some((message, rest)) = total.and_then(|total| bytes.split_at_checked(total)) {
@@ -171,8 +167,7 @@ fn header(bytes: &[u8]) -> Option<(&[u8], &str, &[u8])> {
 
 /// Appends the event `name` with the payload that `fill` appends.
 pub(super) fn write_event(out: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
-    let headers =
-        [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")];
+    let headers = [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")];
     write(out, &headers, fill);
 }
 
