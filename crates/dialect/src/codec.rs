@@ -135,7 +135,7 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::GeminiGenerate => false,
         Dialect::OllamaChat => false,
         Dialect::OllamaGenerate => false,
-        Dialect::BedrockConverse => false,
+        Dialect::BedrockConverse => true,
         Dialect::CohereChat => false,
     }
 }
@@ -217,7 +217,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::read_reply(body),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
@@ -241,7 +241,7 @@ pub fn write_reply(
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
@@ -257,7 +257,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         Dialect::GeminiGenerate => openai_chat::read_error(status, body),
         Dialect::OllamaChat => openai_chat::read_error(status, body),
         Dialect::OllamaGenerate => openai_chat::read_error(status, body),
-        Dialect::BedrockConverse => openai_chat::read_error(status, body),
+        Dialect::BedrockConverse => bedrock::read_error(status, body),
         Dialect::CohereChat => openai_chat::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
     }
@@ -274,7 +274,7 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         Dialect::GeminiGenerate => openai_chat::write_error(fault),
         Dialect::OllamaChat => openai_chat::write_error(fault),
         Dialect::OllamaGenerate => openai_chat::write_error(fault),
-        Dialect::BedrockConverse => openai_chat::write_error(fault),
+        Dialect::BedrockConverse => bedrock::write_error(fault),
         Dialect::CohereChat => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
     }
@@ -293,7 +293,11 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
         Dialect::GeminiGenerate => data(b""),
         Dialect::OllamaChat => data(b""),
         Dialect::OllamaGenerate => data(b""),
-        Dialect::BedrockConverse => data(b""),
+        Dialect::BedrockConverse => {
+            let mut out = Vec::new();
+            bedrock::write_stream_error(fault, &mut out);
+            out
+        }
         Dialect::CohereChat => data(b""),
     }
 }
@@ -320,6 +324,8 @@ pub enum StreamReader {
     OpenaiChat(openai_chat::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
+    /// Bedrock ConverseStream messages.
+    BedrockConverse(bedrock::StreamReader),
 }
 
 impl StreamReader {
@@ -339,7 +345,7 @@ impl StreamReader {
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
             Dialect::OllamaChat => Err(untranslated(dialect)),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
-            Dialect::BedrockConverse => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
             Dialect::CohereChat => Err(untranslated(dialect)),
         }
     }
@@ -349,6 +355,7 @@ impl StreamReader {
         match self {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
+            Self::BedrockConverse(reader) => reader.push(bytes, each),
         }
     }
 
@@ -357,6 +364,7 @@ impl StreamReader {
         match self {
             Self::OpenaiChat(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
+            Self::BedrockConverse(reader) => reader.close(each),
         }
     }
 }
@@ -368,6 +376,8 @@ pub enum StreamWriter {
     OpenaiChat(openai_chat::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
+    /// Bedrock ConverseStream messages.
+    BedrockConverse(bedrock::StreamWriter),
 }
 
 impl StreamWriter {
@@ -387,7 +397,7 @@ impl StreamWriter {
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
             Dialect::OllamaChat => Err(untranslated(dialect)),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
-            Dialect::BedrockConverse => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
             Dialect::CohereChat => Err(untranslated(dialect)),
         }
     }
@@ -397,6 +407,7 @@ impl StreamWriter {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
+            Self::BedrockConverse(writer) => writer.write(event, out),
         }
     }
 
@@ -407,6 +418,7 @@ impl StreamWriter {
         match self {
             Self::OpenaiChat(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
+            Self::BedrockConverse(writer) => writer.losses(),
         }
     }
 }

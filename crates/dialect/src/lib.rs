@@ -21,6 +21,7 @@ pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;
+mod serial;
 pub mod sse;
 pub mod tap;
 mod turns;

@@ -6,8 +6,8 @@ use super::{read_part, read_tool, read_turn};
 use crate::json::{Fields, invalid, object_of, string};
 use serde_json::value::RawValue;
 use trunkline_core::{
-    Call, Dialect, Effort, Extra, ExtraField, Fault, Instruction, Losses, Model, OriginRole,
-    OutputFormat, ReasoningMode,
+    Call, Dialect, Effort, Extra, ExtraField, Fault, Instruction, Losses, Model, OriginRole, OutputFormat,
+    ReasoningMode,
 };
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -119,7 +119,7 @@ fn keep(call: &mut Call, key: &str, rest: Extra) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use trunkline_core::{ItemKind, Role, ToolChoice, ToolKind};
+    use trunkline_core::{ItemKind, Json, Role, ToolChoice, ToolKind};
 
     fn read(body: &str) -> Result<Call, Fault> {
         read_call(body.as_bytes(), &mut Losses::default())

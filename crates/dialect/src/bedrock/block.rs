@@ -116,11 +116,6 @@ impl<'c> Block<'c> {
         Self { kind, mark: None }
     }
 
-    /// Its words, when it holds nothing else.
-    pub(super) fn words(&self) -> Option<&str> {
-        if let BlockKind::Text(text) = &self.kind { Some(text) } else { None }
-    }
-
     /// Writes the block.
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         match &self.kind {

@@ -43,6 +43,18 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Reads the message an answer is.
+pub(super) fn answer(fields: &mut Fields<'_>) -> Result<Vec<Item>, Fault> {
+    let content = fields.array("content")?.unwrap_or_default();
+    let path = fields.path("content");
+    let losses = &mut Losses::default();
+    let mut turn = Turn { losses, role: Role::Assistant, results: Vec::new(), items: Vec::new(), last: None };
+    for (at, raw) in content.into_iter().enumerate() {
+        turn.block(&Block::read(raw, &format!("{path}[{at}]"))?)?;
+    }
+    Ok(turn.items)
+}
+
 /// One message on its way to items.
 struct Turn<'l> {
     losses: &'l mut Losses,
