@@ -189,11 +189,14 @@ mod tests {
         let (mut serial, mut out) = (Serial::default(), Vec::new());
         for event in events {
             serial.push(event, &mut |event| {
-                out.push(match event {
-                    Event::Open { part, .. } => format!("+{part}"),
-                    Event::Delta { part, delta: Delta::Text(text) } => format!("{part}:{text}"),
-                    Event::Close { part } => format!("-{part}"),
-                    other => format!("{other:?}"),
+                out.push(if let Event::Open { part, .. } = event {
+                    format!("+{part}")
+                } else if let Event::Delta { part, delta: Delta::Text(text) } = event {
+                    format!("{part}:{text}")
+                } else if let Event::Close { part } = event {
+                    format!("-{part}")
+                } else {
+                    format!("{event:?}")
                 });
             });
         }

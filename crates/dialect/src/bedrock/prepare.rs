@@ -162,12 +162,12 @@ impl<'c> Prepare<'c, '_> {
     ) -> Result<BlockKind<'c>, Fault> {
         let title = document.title.as_deref();
         let (format, source) = match &document.source {
-            DocumentSource::Text(text) if self.is_own() => ("txt", Source::Text(text)),
+            DocumentSource::Text(text) if self.is_own() => (told(part).unwrap_or("txt"), Source::Text(text)),
             DocumentSource::Text(text) => ("txt", Source::Bytes(STANDARD.encode(text).into())),
             DocumentSource::Parts(parts) => {
                 let texts: Option<Vec<_>> = parts.iter().map(Part::as_text).collect();
                 let texts = texts.ok_or_else(|| place.unsupported("a document of more than text"))?;
-                ("txt", Source::Content(texts))
+                (told(part).unwrap_or("txt"), Source::Content(texts))
             }
             DocumentSource::Media(MediaSource::Base64 { mime, data }) => {
                 let named = || title.and_then(|name| of_name(DOCUMENTS, name));
@@ -254,6 +254,11 @@ fn own<'c>(extra: &'c Extra, key: &str) -> Option<&'c Json> {
     extra.iter().find(|field| field.dialect == DIALECT && *field.key == *key).map(|field| &field.value)
 }
 
+/// The format this dialect's client told, where no media type says it.
+fn told(part: &Part) -> Option<&str> {
+    own(&part.extra, "format").and_then(|format| serde_json::from_str(format.as_str()).ok())
+}
+
 /// The format and source of media, which must be bytes or lie in S3.
 fn media<'c>(
     source: &'c MediaSource,
@@ -269,9 +274,7 @@ fn media<'c>(
             Ok((format, Source::Bytes(standard(data))))
         }
         MediaSource::Url(uri) if uri.starts_with("s3://") => {
-            let told =
-                own(&part.extra, "format").and_then(|format| serde_json::from_str(format.as_str()).ok());
-            let format = told.or_else(|| of_name(formats, uri));
+            let format = told(part).or_else(|| of_name(formats, uri));
             let format =
                 format.ok_or_else(|| place.unsupported(&format!("{what} without a known ending")))?;
             Ok((format, Source::Stored { uri, owner: own(&part.extra, "bucketOwner") }))

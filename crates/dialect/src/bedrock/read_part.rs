@@ -136,11 +136,14 @@ fn document(block: &Block<'_>, losses: &mut Losses) -> Result<Part, Fault> {
     } else if let Some(content) = source.array("content")? {
         DocumentSource::Parts(texts(content, &source.path("content"))?)
     } else if let Some(stored) = stored(&mut source, &mut extra)? {
-        extra.push(own("format", Json::string(&format)));
         DocumentSource::Media(stored)
     } else {
         return Ok(block.unknown());
     };
+    // Only bytes have a type that tells the format.
+    if !matches!(read, DocumentSource::Media(MediaSource::Base64 { .. })) && format != "txt" {
+        extra.push(own("format", Json::string(&format)));
+    }
     let kind = PartKind::Document(Document {
         source: read,
         title: fields.string("name")?.map(Into::into),

@@ -1,5 +1,7 @@
 //! What this codec promises, case by case. The other side of each translation is the neutral model.
 
+mod laws;
+
 use crate::codec::{Target, UserIds, Vendor};
 
 /// A model on Bedrock.
