@@ -4,6 +4,7 @@
 
 pub mod anthropic_messages;
 pub mod codec;
+pub mod framing;
 mod free_text;
 mod inline;
 pub mod json;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_core::{Dialect, Event, Fault, FaultKind, Fold, LoadGuard, Losses, Prompt, WorkerId, unfold};
+use trunkline_dialect::framing::Framing;
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
@@ -111,7 +112,7 @@ async fn attempt(
             let body = splice(plan, worker, dialect);
             let answer = send(ledger, plan, worker, dialect, &body, &[], 0).await?;
             let rename = echo(plan, worker, dialect);
-            if is_stream(&answer.head) && plan.question.scanned.stream {
+            if is_stream(dialect, &answer.head) && plan.question.scanned.stream {
                 splice_stream(ledger, plan, answer, rename).await
             } else {
                 splice_whole(ledger, plan, answer, rename).await
@@ -223,10 +224,10 @@ async fn send(
     Err(error_answer(ledger, worker, to, credential, answer, idle).await)
 }
 
-fn is_stream(head: &response::Parts) -> bool {
-    let kind =
-        head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
+/// Whether an upstream that speaks `dialect` streams its answer.
+fn is_stream(dialect: Dialect, head: &response::Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    Framing::of(dialect).is_announced_by(kind.unwrap_or_default())
 }
 
 /// A stream that passes untouched, committed to once its first bytes are there.
@@ -240,7 +241,7 @@ async fn splice_stream(
     let idle = plan.question.snapshot.config.timeouts.idle;
     let choices = plan.question.scanned.choices.unwrap_or(1);
     let tap = StreamTap::new(ledger.endpoint.dialect, choices);
-    let mut flow = Flow::Splice(Box::new(Splice::new(body, tap, rename.map(Box::new))));
+    let mut flow = Flow::Splice(Box::new(Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new))));
     let first = prime(&mut flow, ledger, idle).await?;
     if flow.has_failed() {
         // The first thing said was that it failed. If nobody else does better, the client gets it as said.
@@ -411,7 +412,7 @@ async fn translate(
         headers.insert(WARNINGS, warnings);
     }
     let streams = plan.question.scanned.stream;
-    if streams && answers.iter().all(|answer| is_stream(&answer.head)) {
+    if streams && answers.iter().all(|answer| is_stream(to, &answer.head)) {
         let mut legs = SmallVec::new();
         for answer in answers {
             let reader = StreamReader::new(to, limits.event_bytes).map_err(refused)?;
@@ -425,7 +426,7 @@ async fn translate(
     }
     let mut replies = Vec::with_capacity(answers.len());
     for answer in answers {
-        let was_stream = is_stream(&answer.head);
+        let was_stream = is_stream(to, &answer.head);
         let bytes = collect(answer.body, idle, limits.reply_bytes).await.map_err(|error| broken(&error))?;
         let reply =
             if was_stream { fold(ledger, to, &bytes, limits.event_bytes) } else { read_reply(to, &bytes) };
