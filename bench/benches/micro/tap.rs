@@ -31,7 +31,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
 }
 
 fn tap(dialect: Dialect, reads: &[Vec<u8>]) -> Tapped {
-    let mut tap = StreamTap::new(dialect);
+    let mut tap = StreamTap::new(dialect, 1);
     for read in reads {
         black_box(tap.see(read));
     }

@@ -15,6 +15,16 @@ pub enum Dialect {
     OpenaiResponses,
     /// Anthropic Messages, `POST /v1/messages`.
     AnthropicMessages,
+    /// Gemini, `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent`.
+    GeminiGenerate,
+    /// Ollama, `POST /api/chat`.
+    OllamaChat,
+    /// Ollama, `POST /api/generate`.
+    OllamaGenerate,
+    /// Amazon Bedrock, `POST /model/{model}/converse` and `/converse-stream`.
+    BedrockConverse,
+    /// Cohere, `POST /v2/chat`.
+    CohereChat,
 }
 
 /// What a call asks for.
@@ -28,12 +38,17 @@ pub enum Kind {
 
 impl Dialect {
     /// Every dialect, in a fixed order; `self as usize` is its place.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::OpenaiChat,
         Self::OpenaiCompletions,
         Self::OpenaiEmbeddings,
         Self::OpenaiResponses,
         Self::AnthropicMessages,
+        Self::GeminiGenerate,
+        Self::OllamaChat,
+        Self::OllamaGenerate,
+        Self::BedrockConverse,
+        Self::CohereChat,
     ];
 
     /// The name used in configuration, logs, metrics and messages.
@@ -45,6 +60,11 @@ impl Dialect {
             Self::OpenaiEmbeddings => "openai-embeddings",
             Self::OpenaiResponses => "openai-responses",
             Self::AnthropicMessages => "anthropic-messages",
+            Self::GeminiGenerate => "gemini-generate",
+            Self::OllamaChat => "ollama-chat",
+            Self::OllamaGenerate => "ollama-generate",
+            Self::BedrockConverse => "bedrock-converse",
+            Self::CohereChat => "cohere-chat",
         }
     }
 
@@ -53,9 +73,15 @@ impl Dialect {
     pub const fn kind(self) -> Kind {
         match self {
             Self::OpenaiEmbeddings => Kind::Embed,
-            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::AnthropicMessages => {
-                Kind::Generate
-            }
+            Self::OpenaiChat
+            | Self::OpenaiCompletions
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::GeminiGenerate
+            | Self::OllamaChat
+            | Self::OllamaGenerate
+            | Self::BedrockConverse
+            | Self::CohereChat => Kind::Generate,
         }
     }
 }

@@ -6,20 +6,23 @@ use crate::{
     Reply, Role, ServerTool, ToolCall,
 };
 use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 
 /// Collects a stream into a [`Reply`].
 #[derive(Debug, Default)]
 pub struct Fold {
     reply: Reply,
     /// Parts in the order they were opened; one that closed waits for those before it.
-    open: Vec<OpenPart>,
+    open: VecDeque<OpenPart>,
+    /// Where in `open` a part stands by its number, counted from the first part of the stream.
+    places: HashMap<u32, usize>,
+    settled: usize,
     fault: Option<Fault>,
     ended: bool,
 }
 
 #[derive(Debug)]
 struct OpenPart {
-    number: u32,
     choice: u32,
     growing: Growing,
     closed: bool,
@@ -42,19 +45,21 @@ impl Fold {
                 self.reply.created = created;
             }
             Event::Open { part, choice, open } => {
-                self.open.push(OpenPart { number: part, choice, growing: Growing::new(open), closed: false });
+                self.places.insert(part, self.settled + self.open.len());
+                self.open.push_back(OpenPart { choice, growing: Growing::new(open), closed: false });
             }
             Event::Delta { part, delta } => {
-                if let Some(open) = self.open.iter_mut().find(|open| open.number == part) {
+                if let Some(open) = self.part(part) {
                     open.growing.grow(delta);
                 }
             }
             Event::Close { part } => {
-                if let Some(open) = self.open.iter_mut().find(|open| open.number == part) {
+                if let Some(open) = self.part(part) {
                     open.closed = true;
                 }
-                while self.open.first().is_some_and(|open| open.closed) {
-                    let open = self.open.remove(0);
+                self.places.remove(&part);
+                while let Some(open) = self.open.pop_front_if(|open| open.closed) {
+                    self.settled += 1;
                     self.settle(open.choice, open.growing);
                 }
             }
@@ -95,6 +100,11 @@ impl Fold {
             Some(fault) => Err(fault),
             None => Ok(self.reply),
         }
+    }
+
+    /// A part that is open.
+    fn part(&mut self, number: u32) -> Option<&mut OpenPart> {
+        self.open.get_mut(self.places.get(&number)?.checked_sub(self.settled)?)
     }
 
     fn choice(&mut self, index: u32) -> &mut Choice {

@@ -133,6 +133,15 @@ impl Losses {
         });
     }
 
+    /// Gives every path found since there were `known` losses another spelling.
+    pub fn respell(&mut self, known: usize, spell: impl Fn(&str) -> Option<String>) {
+        for loss in self.0.iter_mut().skip(known) {
+            if let Some(path) = spell(&loss.path) {
+                loss.path = path.into();
+            }
+        }
+    }
+
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Loss> {
         self.0.iter()

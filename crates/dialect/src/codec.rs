@@ -1,8 +1,10 @@
 //! One door to all codecs. A codec knows its own dialect and the neutral model, never another dialect;
 //! this file is the only place that lists them, so adding one edits it and the compiler says where.
 
+use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::{anthropic_messages, openai_chat};
+use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Reply};
 
 /// Whose API the target is, where a dialect is spoken differently by its owner and by others.
@@ -73,12 +75,36 @@ pub struct Context {
     pub seal: [u8; 32],
 }
 
+/// How requests in `dialect` spell what the neutral model holds. Those without a codec are never read, and
+/// stand with the one they descend from.
+pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
+    match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
+            &openai_chat::SPELLING
+        }
+        Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
+        Dialect::OpenaiResponses => &openai_chat::SPELLING,
+        Dialect::GeminiGenerate => &openai_chat::SPELLING,
+        Dialect::OllamaChat => &openai_chat::SPELLING,
+        Dialect::OllamaGenerate => &openai_chat::SPELLING,
+        Dialect::BedrockConverse => &openai_chat::SPELLING,
+        Dialect::CohereChat => &openai_chat::SPELLING,
+    }
+}
+
 /// Whether a codec for `dialect` exists, so that it can be translated from and to.
 #[must_use]
 pub const fn speaks(dialect: Dialect) -> bool {
     match dialect {
         Dialect::OpenaiChat | Dialect::AnthropicMessages => true,
-        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => false,
+        Dialect::OpenaiCompletions => false,
+        Dialect::OpenaiEmbeddings => false,
+        Dialect::OpenaiResponses => false,
+        Dialect::GeminiGenerate => false,
+        Dialect::OllamaChat => false,
+        Dialect::OllamaGenerate => false,
+        Dialect::BedrockConverse => false,
+        Dialect::CohereChat => false,
     }
 }
 
@@ -90,9 +116,14 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
     match dialect {
         Dialect::OpenaiChat => openai_chat::read_call(body, losses),
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
-        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
-            Err(untranslated(dialect))
-        }
+        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
 
@@ -106,12 +137,37 @@ pub fn write_call(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Written, Fault> {
+    let known = losses.len();
+    let client = spelling(call.dialect);
+    let written = write(dialect, call, target, losses);
+    losses.respell(known, |path| respelled(client, path));
+    written.map_err(|mut fault| {
+        let param = fault.param.as_deref().and_then(|path| respelled(client, path));
+        fault.param = param.or(fault.param);
+        fault
+    })
+}
+
+/// A path as the client spells it, where writers spell it otherwise.
+fn respelled(client: &Spelling, path: &str) -> Option<String> {
+    match client.setting(path) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(own) => Some(own),
+    }
+}
+
+fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses) -> Result<Written, Fault> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::write_call(call, target, losses),
         Dialect::AnthropicMessages => anthropic_messages::write_call(call, target, losses),
-        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
-            Err(untranslated(dialect))
-        }
+        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
 
@@ -123,9 +179,14 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::read_reply(body),
         Dialect::AnthropicMessages => anthropic_messages::read_reply(body),
-        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
-            Err(untranslated(dialect))
-        }
+        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
 
@@ -142,9 +203,14 @@ pub fn write_reply(
     match dialect {
         Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
-        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
-            Err(untranslated(dialect))
-        }
+        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
 
@@ -156,6 +222,11 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
+        Dialect::GeminiGenerate => openai_chat::read_error(status, body),
+        Dialect::OllamaChat => openai_chat::read_error(status, body),
+        Dialect::OllamaGenerate => openai_chat::read_error(status, body),
+        Dialect::BedrockConverse => openai_chat::read_error(status, body),
+        Dialect::CohereChat => openai_chat::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
     }
 }
@@ -168,6 +239,11 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::write_error(fault),
+        Dialect::GeminiGenerate => openai_chat::write_error(fault),
+        Dialect::OllamaChat => openai_chat::write_error(fault),
+        Dialect::OllamaGenerate => openai_chat::write_error(fault),
+        Dialect::BedrockConverse => openai_chat::write_error(fault),
+        Dialect::CohereChat => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
     }
 }
@@ -177,12 +253,17 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
 #[must_use]
 pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
     let body = write_error(dialect, fault, request_id);
-    let name: &[u8] = match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => b"",
-        Dialect::OpenaiResponses => return responses_error(fault),
-        Dialect::AnthropicMessages => b"event: error\n",
-    };
-    [name, b"data: ", &body, b"\n\n"].concat()
+    let data = |name: &[u8]| [name, b"data: ", &body, b"\n\n"].concat();
+    match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
+        Dialect::OpenaiResponses => responses_error(fault),
+        Dialect::AnthropicMessages => data(b"event: error\n"),
+        Dialect::GeminiGenerate => data(b""),
+        Dialect::OllamaChat => data(b""),
+        Dialect::OllamaGenerate => data(b""),
+        Dialect::BedrockConverse => data(b""),
+        Dialect::CohereChat => data(b""),
+    }
 }
 
 /// The Responses dialect's error event is flat.
@@ -220,9 +301,14 @@ impl StreamReader {
             Dialect::AnthropicMessages => {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamReader::new(event_bytes)))
             }
-            Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
-                Err(untranslated(dialect))
-            }
+            Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+            Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => Err(untranslated(dialect)),
+            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Err(untranslated(dialect)),
+            Dialect::OllamaGenerate => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Err(untranslated(dialect)),
+            Dialect::CohereChat => Err(untranslated(dialect)),
         }
     }
 
@@ -263,9 +349,14 @@ impl StreamWriter {
             Dialect::AnthropicMessages => {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamWriter::new(context)))
             }
-            Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses => {
-                Err(untranslated(dialect))
-            }
+            Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+            Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => Err(untranslated(dialect)),
+            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Err(untranslated(dialect)),
+            Dialect::OllamaGenerate => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Err(untranslated(dialect)),
+            Dialect::CohereChat => Err(untranslated(dialect)),
         }
     }
 

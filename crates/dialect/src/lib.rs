@@ -8,6 +8,7 @@ mod free_text;
 pub mod json;
 pub mod names;
 pub mod openai_chat;
+mod place;
 pub mod provider;
 mod redact;
 pub mod rename;

@@ -56,6 +56,11 @@ impl Rename {
         let outer: Outer<'_> = serde_json::from_slice(json).ok()?;
         let inner = match self.dialect {
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => None,
+            Dialect::GeminiGenerate
+            | Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat => None,
             Dialect::OpenaiResponses => outer.response,
             Dialect::AnthropicMessages => outer.message,
         };

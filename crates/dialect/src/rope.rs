@@ -14,12 +14,23 @@ pub struct Rope {
     len: usize,
 }
 
+/// Pieces shorter than this are copied together: a handle of its own for each, and what the piece's owner
+/// keeps alive with it, would cost many times its size.
+const SMALL: usize = 4 << 10;
+
 impl Rope {
-    /// Appends a piece.
+    /// Appends a piece. Two neighbours are never both small, so that a rope of n bytes has at most
+    /// 2n / 4096 + 1 pieces however it was cut; a piece that is not small is never copied.
     pub fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.len += piece.len();
-            self.pieces.push(piece);
+        if piece.is_empty() {
+            return;
+        }
+        self.len += piece.len();
+        match self.pieces.last_mut() {
+            Some(last) if last.len() < SMALL && piece.len() < SMALL => {
+                *last = grown(std::mem::take(last), &piece);
+            }
+            Some(_) | None => self.pieces.push(piece),
         }
     }
 
@@ -88,6 +99,17 @@ impl Rope {
     }
 }
 
+/// `piece` with `more` behind it. One that was grown before has nobody else who holds it, and grows in place.
+fn grown(piece: Bytes, more: &[u8]) -> Bytes {
+    let mut grown = piece.try_into_mut().unwrap_or_else(|shared| {
+        let mut own = BytesMut::with_capacity(shared.len() + more.len());
+        own.extend_from_slice(&shared);
+        own
+    });
+    grown.extend_from_slice(more);
+    grown.freeze()
+}
+
 impl From<Bytes> for Rope {
     fn from(bytes: Bytes) -> Self {
         let mut rope = Self::default();
@@ -116,7 +138,44 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// `text` cut into pieces of these sizes, over and over.
+    fn cut<'t>(text: &'t Bytes, sizes: &'t [usize]) -> impl Iterator<Item = Bytes> + 't {
+        let mut left = text.clone();
+        let next = move |size: &usize| (!left.is_empty()).then(|| left.split_to(left.len().min(*size)));
+        sizes.iter().cycle().map_while(next)
+    }
+
+    #[test]
+    fn a_body_of_single_bytes_is_a_few_pieces() {
+        let text = Bytes::from(vec![b'x'; 40 * SMALL]);
+        let mut rope = Rope::default();
+        cut(&text, &[1]).for_each(|piece| rope.push(piece));
+        assert_eq!((rope.pieces().len(), rope.joined()), (40, text));
+    }
+
     proptest! {
+        #[test]
+        fn however_it_was_cut_a_rope_has_few_pieces_and_copies_small_ones_only(
+            sizes in proptest::collection::vec(prop_oneof![1..9usize, SMALL - 2..SMALL + 2, 1..3 * SMALL], 1..9),
+            from in 0..20 * SMALL,
+        ) {
+            let text: Bytes = (0..20 * SMALL).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            let mut rope = Rope::default();
+            for piece in cut(&text, &sizes) {
+                let (size, start) = (piece.len(), piece.as_ptr());
+                rope.push(piece);
+                let shares = rope.pieces().last().is_some_and(|last| last.as_ptr() == start);
+                prop_assert!(shares || size < SMALL);
+            }
+            prop_assert_eq!(rope.len(), text.len());
+            prop_assert!(rope.pieces().windows(2).all(|two| two.iter().any(|piece| piece.len() >= SMALL)));
+            prop_assert!(rope.pieces().iter().all(|piece| !piece.is_empty()));
+            prop_assert_eq!(rope.slice(from..text.len()), text.slice(from..));
+            prop_assert_eq!(rope.splice(&[(from..from, Bytes::from_static(b"x"))]).joined(),
+                [&text[..from], b"x", &text[from..]].concat());
+            prop_assert_eq!(rope.joined(), text);
+        }
+
         #[test]
         fn splicing_a_rope_is_splicing_the_bytes(
             pieces in proptest::collection::vec("[a-z]{0,9}", 0..6),

@@ -24,6 +24,8 @@ pub struct Scanned {
     pub model: Option<(String, Range<usize>)>,
     /// `stream`.
     pub stream: bool,
+    /// `n`: how many answers are asked for, where it is a whole number.
+    pub choices: Option<u32>,
     /// `stream_options`, verbatim range; it may hold `null`.
     pub stream_options: Option<Range<usize>>,
     /// The prompt (`messages`, `prompt` or `input`): its key and range.
@@ -47,6 +49,9 @@ pub enum ScanError {
         /// What was wrong there.
         what: &'static str,
     },
+    /// No body, or nothing but white space.
+    #[error("body is empty; send a JSON object")]
+    Empty,
     /// The body ended in the middle.
     #[error("body is cut off after {at} bytes; send the whole JSON object")]
     Truncated {
@@ -91,6 +96,7 @@ impl ScanError {
         match self {
             Self::Duplicate { key } | Self::WrongType { key, .. } => Some(key),
             Self::Syntax { .. }
+            | Self::Empty
             | Self::Truncated { .. }
             | Self::NotAnObject
             | Self::NotUtf8 { .. }
@@ -114,6 +120,8 @@ pub struct Scan {
     /// Raw bytes of the top-level key or small value being read.
     held: Vec<u8>,
     field: Field,
+    /// The value being read is of the wrong type, if it turns out to be one at all.
+    wrong: Option<ScanError>,
     value_at: usize,
     /// One bit per field of [`OWNED`] met so far.
     seen: u8,
@@ -125,15 +133,17 @@ pub struct Scan {
 enum Field {
     Model,
     Stream,
+    Choices,
     StreamOptions,
     Prompt(&'static str),
     Other,
 }
 
 /// The fields routing needs, by name.
-const OWNED: [(&str, Field); 6] = [
+const OWNED: [(&str, Field); 7] = [
     ("model", Field::Model),
     ("stream", Field::Stream),
+    ("n", Field::Choices),
     ("stream_options", Field::StreamOptions),
     ("messages", Field::Prompt("messages")),
     ("prompt", Field::Prompt("prompt")),
@@ -197,6 +207,7 @@ impl Scan {
             utf8: ([0; 4], 0),
             held: Vec::new(),
             field: Field::Other,
+            wrong: None,
             value_at: 0,
             seen: 0,
             found: Scanned::default(),
@@ -228,6 +239,8 @@ impl Scan {
     pub fn finish(self) -> Result<Scanned, ScanError> {
         if self.state == State::Done && self.utf8.1 == 0 {
             Ok(self.found)
+        } else if self.state == State::Start {
+            Err(ScanError::Empty)
         } else {
             Err(ScanError::Truncated { at: self.base })
         }
@@ -354,7 +367,10 @@ impl Scan {
                 self.state = if left == 1 { State::Str { key } } else { State::Hex { key, left: left - 1 } };
             }
             State::Num(num) => match num.next(byte) {
-                Some(next) => self.state = State::Num(next),
+                Some(next) => {
+                    self.hold(&[byte], false);
+                    self.state = State::Num(next);
+                }
                 None if num.may_end() => {
                     self.value_end(self.base + at)?;
                     return self.step(byte, at);
@@ -386,10 +402,19 @@ impl Scan {
     }
 
     fn value(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
+        if !matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
+            return Err(self.syntax(at, "expected a value"));
+        }
         if self.depth == 1 {
             self.value_at = self.base + at;
             self.held.clear();
-            self.wants(byte)?;
+            self.wrong = self.wants(byte).err();
+            // A word may still turn out to be no JSON, which is what is wrong with it then.
+            if !matches!(byte, b't' | b'f' | b'n')
+                && let Some(wrong) = self.wrong.take()
+            {
+                return Err(wrong);
+            }
         } else if matches!(self.field, Field::Prompt(_)) && self.held.is_empty() {
             // Any element makes the prompt more than empty.
             self.held.push(byte);
@@ -403,8 +428,7 @@ impl Scan {
             b'1'..=b'9' => State::Num(Num::Int),
             b't' => State::Word { rest: b"rue" },
             b'f' => State::Word { rest: b"alse" },
-            b'n' => State::Word { rest: b"ull" },
-            _ => return Err(self.syntax(at, "expected a value")),
+            _ => State::Word { rest: b"ull" },
         };
         if !matches!(byte, b'"') {
             self.hold(&[byte], false);
@@ -424,7 +448,12 @@ impl Scan {
             Field::Prompt("messages") if byte != b'[' => {
                 Err(ScanError::WrongType { key: "messages", wanted: "an array" })
             }
-            Field::Model | Field::Stream | Field::StreamOptions | Field::Prompt(_) | Field::Other => Ok(()),
+            Field::Model
+            | Field::Stream
+            | Field::Choices
+            | Field::StreamOptions
+            | Field::Prompt(_)
+            | Field::Other => Ok(()),
         }
     }
 
@@ -483,6 +512,9 @@ impl Scan {
         if self.depth != 1 {
             return Ok(());
         }
+        if let Some(wrong) = self.wrong.take() {
+            return Err(wrong);
+        }
         let range = self.value_at..end;
         let null = self.held == b"null";
         match self.field {
@@ -493,6 +525,9 @@ impl Scan {
                 self.found.model = Some((unescaped(&self.held).into_owned(), range));
             }
             Field::Stream => self.found.stream = self.held == b"true",
+            Field::Choices => {
+                self.found.choices = std::str::from_utf8(&self.held).ok().and_then(|n| n.parse().ok());
+            }
             Field::StreamOptions => self.found.stream_options = Some(range),
             Field::Prompt(key) if !null => {
                 self.found.prompt_is_empty = self.held.is_empty();
@@ -509,10 +544,10 @@ impl Scan {
         let limit = match (key, self.field) {
             (true, _) if self.depth == 1 => LONGEST_KEY,
             (true, _) | (false, Field::Other | Field::StreamOptions) => return,
-            (false, Field::Model | Field::Stream) if self.depth == 1 => LONGEST_MODEL + 1,
+            (false, Field::Model | Field::Stream | Field::Choices) if self.depth == 1 => LONGEST_MODEL + 1,
             // Enough to tell `null` from an empty prompt from one with something in it.
             (false, Field::Prompt(_)) if self.depth == 1 => 5,
-            (false, Field::Model | Field::Stream | Field::Prompt(_)) => return,
+            (false, Field::Model | Field::Stream | Field::Choices | Field::Prompt(_)) => return,
         };
         let room = limit.saturating_sub(self.held.len());
         self.held.extend(bytes.iter().take(room));

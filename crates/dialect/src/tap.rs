@@ -6,12 +6,13 @@
 //! the events that have one. A line cut by the network waits here, up to a limit; one longer than that
 //! is passed over.
 
+use crate::codec::{StreamReader, read_reply};
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::sync::LazyLock;
-use trunkline_core::{Dialect, Usage};
+use trunkline_core::{Dialect, Event, Finish, Usage};
 
 /// What an answer turned out to be.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,27 +51,55 @@ static RESPONSE: Key = LazyLock::new(|| Finder::new(b"\"response\""));
 static MESSAGE_STOP: Key = LazyLock::new(|| Finder::new(b"\"message_stop\""));
 type Key = LazyLock<Finder<'static>>;
 
-/// A tap on a stream of server-sent events.
+/// A tap on a stream. The dialects most traffic comes in are searched for what matters; the others are read by
+/// their codec, which costs more and needs nothing of its own.
 #[derive(Debug)]
 pub struct StreamTap {
     dialect: Dialect,
+    codec: Option<Box<StreamReader>>,
     line: Vec<u8>,
     skipping: bool,
     has_content: bool,
+    /// How many answers the client asked for.
+    choices: u32,
+    /// One bit per answer whose finish reason was seen. Who asks for more than fit must send `[DONE]`.
+    finished: u128,
     /// What was found so far.
     pub tapped: Tapped,
 }
 
 impl StreamTap {
-    /// Listens to a stream in `dialect`.
+    /// Listens to a stream in `dialect` that answers a request for this many `choices`.
     #[must_use]
-    pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, line: Vec::new(), skipping: false, has_content: false, tapped: Tapped::default() }
+    pub fn new(dialect: Dialect, choices: u32) -> Self {
+        let searched = matches!(
+            dialect,
+            Dialect::OpenaiChat
+                | Dialect::OpenaiCompletions
+                | Dialect::OpenaiEmbeddings
+                | Dialect::OpenaiResponses
+                | Dialect::AnthropicMessages
+        );
+        let codec = || StreamReader::new(dialect, LONGEST_LINE).ok().map(Box::new);
+        Self {
+            dialect,
+            codec: if searched { None } else { codec() },
+            line: Vec::new(),
+            skipping: false,
+            has_content: false,
+            choices: choices.max(1),
+            finished: 0,
+            tapped: Tapped::default(),
+        }
     }
 
     /// Looks at the next bytes.
     pub fn see(&mut self, bytes: &[u8]) -> Seen {
         let mut seen = Seen::default();
+        if let Some(codec) = &mut self.codec {
+            codec.push(bytes, &mut |event| note(event, &mut self.tapped, &mut seen));
+            return seen;
+        }
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (head, tail) = rest.split_at(end);
@@ -100,6 +129,40 @@ impl StreamTap {
         seen
     }
 
+    /// The upstream closed the stream: looks at a last line that has no end. Whether all was said.
+    ///
+    /// The dialects' last events must have come. Only in OpenAI's older ones many engines never send
+    /// `[DONE]`; a finish reason of every answer that was asked for says as much.
+    pub fn close(&mut self) -> bool {
+        if let Some(codec) = &mut self.codec {
+            let over = self.tapped.ended || self.tapped.failed;
+            if !over {
+                // A stream that closed early is an error to its codec, and is not one the upstream reported.
+                let mut last = Tapped::default();
+                codec.close(&mut |event| note(event, &mut last, &mut Seen::default()));
+                self.tapped.ended = last.ended;
+                self.tapped.usage = last.usage.or(self.tapped.usage.take());
+                self.tapped.finish = last.finish.or(self.tapped.finish.take());
+            }
+            return self.tapped.ended || over;
+        }
+        let line = std::mem::take(&mut self.line);
+        self.line_done(&line, &mut Seen::default());
+        let all_said = self.tapped.ended || self.tapped.failed;
+        match self.dialect {
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
+                all_said || self.finished.count_ones() >= self.choices
+            }
+            Dialect::OpenaiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::GeminiGenerate
+            | Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat => all_said,
+        }
+    }
+
     fn line_done(&mut self, line: &[u8], seen: &mut Seen) {
         let Some(data) = line.strip_prefix(b"data:") else { return };
         let data = data.trim_ascii();
@@ -115,6 +178,11 @@ impl StreamTap {
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => self.openai(data),
             Dialect::OpenaiResponses => self.responses(data),
             Dialect::AnthropicMessages => self.messages(data),
+            Dialect::GeminiGenerate
+            | Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat => {}
         }
     }
 
@@ -124,8 +192,11 @@ impl StreamTap {
         } else if says(data, &FINISH_REASON) || says(data, &USAGE) || says(data, &ERROR) {
             let Ok(chunk) = serde_json::from_slice::<OpenaiChunk<'_>>(data) else { return };
             self.tapped.failed |= chunk.error.is_some();
-            if let Some(reason) = chunk.choices.into_iter().find_map(|choice| choice.finish_reason) {
-                self.tapped.finish = Some(reason.into_owned());
+            for choice in chunk.choices {
+                if let Some(reason) = choice.finish_reason {
+                    self.finished |= 1u128.checked_shl(choice.index.unwrap_or(0)).unwrap_or(0);
+                    self.tapped.finish = Some(reason.into_owned());
+                }
             }
             let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
             if let Some(usage) = usage {
@@ -184,6 +255,25 @@ impl StreamTap {
 /// Reads usage and finish reason from the end of a whole answer; `pieces` are its last bytes.
 #[must_use]
 pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
+    match dialect {
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses
+        | Dialect::AnthropicMessages => search_reply(dialect, pieces),
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => {
+            let reply = read_reply(dialect, &pieces.concat()).unwrap_or_default();
+            let finish = reply.choices.into_iter().find_map(|choice| native(choice.finish?));
+            Tapped { usage: reply.usage, finish, ended: true, failed: false }
+        }
+    }
+}
+
+fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     let joined;
     let tail: &[u8] = if let [only] = pieces {
         only.get(only.len().saturating_sub(TAIL)..).unwrap_or_default()
@@ -205,15 +295,46 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
                 first_value::<OpenaiUsage>(object).map(|usage| Box::new(usage.neutral()))
             }
+            Dialect::GeminiGenerate
+            | Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat => None,
         };
     }
     let key: &[u8] = match dialect {
         Dialect::AnthropicMessages => b"\"stop_reason\"",
         Dialect::OpenaiResponses => b"\"status\"",
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => b"\"finish_reason\"",
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => return tapped,
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
     tapped
+}
+
+/// Notes what an event says.
+fn note(event: Event<'_>, tapped: &mut Tapped, seen: &mut Seen) {
+    seen.content |= event.is_content();
+    match event {
+        Event::Start { .. } | Event::Open { .. } | Event::Close { .. } | Event::Ping => {}
+        Event::Delta { .. } | Event::Logprobs { .. } => seen.events += 1,
+        Event::Usage(usage) => match &mut tapped.usage {
+            Some(known) => known.update(*usage),
+            None => tapped.usage = Some(usage),
+        },
+        Event::Finish { finish, .. } => tapped.finish = native(finish),
+        Event::Error(_) => tapped.failed = true,
+        Event::End => tapped.ended = true,
+    }
+}
+
+/// Why an answer ended, in the upstream's words.
+fn native(finish: Finish) -> Option<String> {
+    finish.native.map(|(_, words)| words)
 }
 
 /// Whether the beginning of an event of Responses says that it is the last one.
@@ -252,6 +373,11 @@ fn carries_content(dialect: Dialect, data: &[u8]) -> bool {
         Dialect::OpenaiResponses => return memmem::find(data, b".delta\"").is_some(),
         Dialect::AnthropicMessages => return memmem::find(data, b"\"content_block_delta\"").is_some(),
         Dialect::OpenaiEmbeddings => return true,
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => return false,
     };
     keys.iter().any(|key| {
         let Some(at) = memmem::find(data, key) else { return false };
@@ -275,6 +401,8 @@ struct OpenaiChunk<'a> {
 
 #[derive(Deserialize)]
 struct OpenaiChoice<'a> {
+    #[serde(default)]
+    index: Option<u32>,
     #[serde(borrow, default)]
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -426,7 +554,7 @@ mod tests {
     );
 
     fn tap(dialect: Dialect, chunks: &[&[u8]]) -> (Tapped, u32) {
-        let mut tap = StreamTap::new(dialect);
+        let mut tap = StreamTap::new(dialect, 1);
         let events = chunks.iter().map(|chunk| tap.see(chunk).events).sum();
         (tap.tapped, events)
     }
@@ -446,7 +574,7 @@ mod tests {
 
     #[test]
     fn content_begins_with_the_first_words() {
-        let mut tap = StreamTap::new(Dialect::OpenaiChat);
+        let mut tap = StreamTap::new(Dialect::OpenaiChat, 1);
         let first = CHAT.find("\n\n").unwrap() + 2;
         assert!(!tap.see(&CHAT.as_bytes()[..first]).content);
         assert!(tap.see(&CHAT.as_bytes()[first..]).content);
@@ -458,6 +586,39 @@ mod tests {
         assert!(!cut.ended && !cut.failed);
         let (failed, _) = tap(Dialect::OpenaiChat, &[b"data: {\"error\":{\"message\":\"x\"}}\n\n"]);
         assert!(failed.failed);
+    }
+
+    #[test]
+    fn a_stream_is_whole_when_its_dialect_says_so() {
+        let done = "data: [DONE]";
+        let end = |index: u32| {
+            format!(
+                "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n"
+            )
+        };
+        let (first, last) = (end(0), end(1));
+        let (chat, messages) = (Dialect::OpenaiChat, Dialect::AnthropicMessages);
+        let stop = MESSAGES.find("event: message_stop").unwrap();
+        for (what, dialect, choices, stream, whole) in [
+            ("nothing", chat, 1, String::new(), false),
+            ("the only finish", chat, 1, first.clone(), true),
+            ("one finish of two", chat, 2, first.clone(), false),
+            ("one finish of two, twice", chat, 2, first.repeat(2), false),
+            ("both", chat, 2, format!("{last}{first}"), true),
+            ("one finish of two, and done", chat, 2, format!("{first}{done}\n\n"), true),
+            ("done without a line end", chat, 2, format!("{first}{done}"), true),
+            ("more than can be told apart", chat, 200, (0..200).map(end).collect(), false),
+            ("completions", Dialect::OpenaiCompletions, 2, first.clone(), false),
+            ("no stop", messages, 1, MESSAGES[..stop].to_owned(), false),
+            ("half a stop", messages, 1, MESSAGES[..MESSAGES.len() - 6].to_owned(), false),
+            ("stop without a line end", messages, 1, MESSAGES.trim_end().to_owned(), true),
+            ("stop", messages, 1, MESSAGES.to_owned(), true),
+        ] {
+            let mut tap = StreamTap::new(dialect, choices);
+            tap.see(stream.as_bytes());
+            assert_eq!(tap.close(), whole, "{what}");
+            assert_eq!(tap.close(), whole, "{what}, asked again");
+        }
     }
 
     #[test]
@@ -474,7 +635,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_passed_over_in_bounded_memory() {
-        let mut tap = StreamTap::new(Dialect::OpenaiChat);
+        let mut tap = StreamTap::new(Dialect::OpenaiChat, 1);
         for _ in 0..100 {
             tap.see(&[b'x'; 64 << 10]);
         }
@@ -485,7 +646,7 @@ mod tests {
 
     #[test]
     fn the_end_of_responses_may_be_longer_than_a_line_that_is_kept() {
-        let mut tap = StreamTap::new(Dialect::OpenaiResponses);
+        let mut tap = StreamTap::new(Dialect::OpenaiResponses, 1);
         tap.see(b"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"x\":\"");
         tap.see(&vec![b'x'; 2 * LONGEST_LINE]);
         tap.see(b"\"}}\n\n");

@@ -66,15 +66,37 @@ pub fn at(path: &str) -> Option<&'static Endpoint> {
 /// The one method inference endpoints take.
 pub const METHOD: Method = Method::POST;
 
-/// The path of `dialect`'s operation on an upstream.
+/// An operation of an upstream, by the path it has there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation {
+    /// The path, or what of it stands before the model's name.
+    pub before: &'static str,
+    /// What follows the model's name, for a whole answer and for a stream; `None` where the body names it.
+    pub after: Option<[&'static str; 2]>,
+}
+
+/// The operation of `dialect` on an upstream.
 #[must_use]
-pub const fn upstream_path(dialect: Dialect) -> &'static str {
+pub const fn operation(dialect: Dialect) -> Operation {
+    const fn at(before: &'static str) -> Operation {
+        Operation { before, after: None }
+    }
     match dialect {
-        Dialect::OpenaiChat => "/v1/chat/completions",
-        Dialect::OpenaiCompletions => "/v1/completions",
-        Dialect::OpenaiEmbeddings => "/v1/embeddings",
-        Dialect::OpenaiResponses => "/v1/responses",
-        Dialect::AnthropicMessages => "/v1/messages",
+        Dialect::OpenaiChat => at("/v1/chat/completions"),
+        Dialect::OpenaiCompletions => at("/v1/completions"),
+        Dialect::OpenaiEmbeddings => at("/v1/embeddings"),
+        Dialect::OpenaiResponses => at("/v1/responses"),
+        Dialect::AnthropicMessages => at("/v1/messages"),
+        Dialect::GeminiGenerate => Operation {
+            before: "/v1beta/models/",
+            after: Some([":generateContent", ":streamGenerateContent?alt=sse"]),
+        },
+        Dialect::OllamaChat => at("/api/chat"),
+        Dialect::OllamaGenerate => at("/api/generate"),
+        Dialect::BedrockConverse => {
+            Operation { before: "/model/", after: Some(["/converse", "/converse-stream"]) }
+        }
+        Dialect::CohereChat => at("/v2/chat"),
     }
 }
 
@@ -92,7 +114,7 @@ mod tests {
     fn the_table_is_consistent() {
         for (n, endpoint) in ENDPOINTS.iter().enumerate() {
             assert_eq!(endpoint.index, n, "{}", endpoint.path);
-            assert_eq!(upstream_path(endpoint.dialect), endpoint.path);
+            assert_eq!(operation(endpoint.dialect).before, endpoint.path);
             assert_eq!(
                 dialect_of_path(endpoint.path) == Dialect::AnthropicMessages,
                 endpoint.name == "messages"

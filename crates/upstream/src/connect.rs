@@ -1,6 +1,6 @@
 //! Dials: names to addresses, addresses to sockets, sockets to TLS where asked for.
 
-use crate::{Endpoint, UpstreamError};
+use crate::{Endpoint, UpstreamError, tcp};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -84,17 +84,15 @@ impl Connector {
         to: &Endpoint,
         allow: impl Fn(IpAddr) -> bool,
     ) -> Result<Dialled, UpstreamError> {
-        let stream = match to.host.parse::<IpAddr>() {
-            Ok(ip) => {
-                connect_first([(ip, to.port).into()].into_iter().filter(|a: &SocketAddr| allow(a.ip())))
-                    .await?
-            }
+        let mut addresses: Vec<SocketAddr> = match to.host.parse::<IpAddr>() {
+            Ok(ip) => vec![(ip, to.port).into()],
             Err(_) => {
                 let found = tokio::net::lookup_host((to.host.as_str(), to.port)).await;
-                connect_first(found.map_err(UpstreamError::Resolve)?.filter(|a| allow(a.ip()))).await?
+                found.map_err(UpstreamError::Resolve)?.collect()
             }
         };
-        stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+        addresses.retain(|address| allow(address.ip()));
+        let stream = tcp::connect(addresses).await?;
         if !to.tls {
             return Ok(Dialled { socket: Socket::Plain(stream), http2: self.settings.http2_prior_knowledge });
         }
@@ -109,18 +107,6 @@ impl Connector {
     fn tls_config(&self) -> Result<Arc<ClientConfig>, String> {
         self.tls.get_or_init(|| client_config(&self.settings).map(Arc::new)).clone()
     }
-}
-
-/// Tries addresses in the resolver's order until one connects.
-async fn connect_first(addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStream, UpstreamError> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "no address may be connected to");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(UpstreamError::Connect(last))
 }
 
 fn client_config(settings: &ConnectorSettings) -> Result<ClientConfig, String> {

@@ -47,12 +47,17 @@ impl Endpoint {
         if host.is_empty() {
             return Err(bad("it has no host"));
         }
+        // `port_u16` is none too where what is written is no port.
+        let port = authority.port_u16().filter(|port| *port > 0);
+        if port.is_none() && !authority.as_str().ends_with(authority.host()) {
+            return Err(bad("its port is not a number from 1 to 65535"));
+        }
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
             id: NEXT.fetch_add(1, Relaxed),
             tls,
             host,
-            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            port: port.unwrap_or(if tls { 443 } else { 80 }),
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("its host is malformed"))?,
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
@@ -87,6 +92,9 @@ mod tests {
             assert_eq!(endpoint.path("/v1/x"), path, "{url}");
         }
         for url in ["ftp://x", "w1:8000", "http://", "http://u:p@h", "http://h/?q=1", "not a url"] {
+            assert!(Endpoint::parse(url).is_err(), "{url}");
+        }
+        for url in ["http://h:99999", "http://h:0", "http://h:", "http://h:x", "http://[::1]:99999"] {
             assert!(Endpoint::parse(url).is_err(), "{url}");
         }
     }

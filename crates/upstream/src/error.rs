@@ -31,6 +31,9 @@ pub enum UpstreamError {
         /// Whether the connection had served before, so that it may have been closed as idle.
         reused: bool,
     },
+    /// The upstream gave this one request up, and not the connection.
+    #[error("the upstream reset the stream before an answer began: {0}")]
+    Reset(&'static str),
     /// The answer began and broke off.
     #[error("answer broke off: {0}")]
     Cut(io::Error),
@@ -54,6 +57,7 @@ impl UpstreamError {
             Self::FirstByteTimeout(_) => "first_byte_timeout",
             Self::IdleTimeout(_) => "idle_timeout",
             Self::Closed { .. } => "closed",
+            Self::Reset(_) => "reset",
             Self::Cut(_) => "cut",
             Self::Protocol(_) => "protocol",
             Self::TooLarge(_) => "too_large",
@@ -69,6 +73,7 @@ impl UpstreamError {
             | Self::Tls(_)
             | Self::ConnectTimeout(_)
             | Self::Closed { .. }
+            | Self::Reset(_)
             | Self::Cut(_)
             | Self::Protocol(_) => true,
             // The upstream may still be working on it, and the next one would take as long.
@@ -89,6 +94,7 @@ impl UpstreamError {
             Self::Closed { reused: true }
             | Self::FirstByteTimeout(_)
             | Self::IdleTimeout(_)
+            | Self::Reset(_)
             | Self::Cut(_)
             | Self::Protocol(_)
             | Self::TooLarge(_) => false,

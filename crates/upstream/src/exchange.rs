@@ -1,16 +1,12 @@
 //! An answer, whichever protocol carries it.
 
+use crate::UpstreamError;
 use crate::http1::Reading;
-use crate::{Payload, UpstreamError};
+use crate::http2::Stream;
 use bytes::{Bytes, BytesMut};
-use http::{Request, response};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::client::conn::http2;
+use http::response;
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// The head of an answer, and its body to be read.
 #[derive(Debug)]
@@ -28,8 +24,8 @@ pub struct AnswerBody(Kind);
 #[derive(Debug)]
 enum Kind {
     One(Reading),
-    /// Multiplexed: a task owned by the pool drives the connection, and dropping this resets the stream.
-    Two(Box<Incoming>),
+    /// Multiplexed: dropping this resets the stream.
+    Two(Box<Stream>),
 }
 
 impl Answer {
@@ -37,14 +33,8 @@ impl Answer {
         Self { head, body: AnswerBody(Kind::One(reading)) }
     }
 
-    pub(crate) async fn two(
-        mut send: http2::SendRequest<Payload>,
-        request: Request<Payload>,
-    ) -> Result<Self, UpstreamError> {
-        let closed = |_| UpstreamError::Closed { reused: true };
-        send.ready().await.map_err(closed)?;
-        let (head, incoming) = send.send_request(request).await.map_err(closed)?.into_parts();
-        Ok(Self { head, body: AnswerBody(Kind::Two(Box::new(incoming))) })
+    pub(crate) fn two(head: response::Parts, stream: Stream) -> Self {
+        Self { head, body: AnswerBody(Kind::Two(Box::new(stream))) }
     }
 }
 
@@ -54,20 +44,9 @@ impl AnswerBody {
     /// # Errors
     /// [`UpstreamError::Cut`] when the answer breaks off.
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
-        let incoming = match &mut self.0 {
-            Kind::One(reading) => return reading.poll_data(cx),
-            Kind::Two(incoming) => incoming,
-        };
-        loop {
-            let Some(frame) = ready!(Pin::new(&mut *incoming).poll_frame(cx)) else {
-                return Poll::Ready(None);
-            };
-            match frame.map(http_body::Frame::into_data) {
-                Ok(Ok(data)) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
-                // Trailers mean nothing to us.
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Some(Err(UpstreamError::Cut(io::Error::other(error))))),
-            }
+        match &mut self.0 {
+            Kind::One(reading) => reading.poll_data(cx),
+            Kind::Two(stream) => stream.poll_data(cx),
         }
     }
 

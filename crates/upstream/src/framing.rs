@@ -11,14 +11,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
 /// Most header fields of an answer.
 const MOST_HEADERS: usize = 128;
 /// Longest head.
-pub(crate) const LONGEST_HEAD: usize = 256 << 10;
+const LONGEST_HEAD: usize = 256 << 10;
 /// Longest chunk-size line or trailer section; real ones have a few bytes.
 const LONGEST_LINE: usize = 16 << 10;
 
-/// What came is not an HTTP/1.1 answer.
+/// What came is not an HTTP answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotHttp(&'static str);
+
+impl NotHttp {
+    pub(crate) const fn of(why: &'static str) -> Self {
+        Self(why)
+    }
+}
 
 /// The head of an answer, read.
 #[derive(Debug)]
@@ -29,20 +35,88 @@ pub(crate) struct Head {
     pub(crate) keep_alive: bool,
 }
 
+/// The beginning of an answer, gathered until its head is whole.
+#[derive(Debug, Default)]
+pub(crate) struct Beginning {
+    bytes: Vec<u8>,
+    /// How many of them were there when they were last parsed.
+    parsed: usize,
+    /// Length of the interim answers so far.
+    interim: usize,
+}
+
+impl Beginning {
+    /// Takes the next bytes: the head once it is whole, and what came behind it.
+    ///
+    /// However small the pieces are, all parsing together takes time in proportion to the head's length.
+    pub(crate) fn push<'b>(&'b mut self, more: &'b [u8]) -> Result<Option<(Head, &'b [u8])>, NotHttp> {
+        // Heads nearly always arrive whole; then nothing is kept.
+        let is_first = self.bytes.is_empty();
+        let more = if is_first { without_empty_lines(more) } else { more };
+        if !is_first {
+            let before = self.bytes.len();
+            self.bytes.extend_from_slice(more);
+            // Garbage is found out early although only an empty line can end a head.
+            let is_due = self.bytes.len() >= self.parsed.saturating_mul(2);
+            if !is_due && !has_empty_line(&self.bytes, before) {
+                return self.checked().map(|()| None);
+            }
+        }
+        let all: &[u8] = if is_first { more } else { &self.bytes };
+        let (skipped, found) = read_head(all)?;
+        self.interim += skipped;
+        if self.interim > LONGEST_HEAD {
+            return Err(NotHttp("the interim answers are too long"));
+        }
+        if let Some((head, length)) = found {
+            let all: &'b [u8] = if is_first { more } else { &self.bytes };
+            return Ok(Some((head, all.get(skipped + length..).unwrap_or_default())));
+        }
+        if is_first {
+            self.bytes.extend_from_slice(more.get(skipped..).unwrap_or_default());
+        } else {
+            self.bytes.drain(..skipped);
+        }
+        self.parsed = self.bytes.len();
+        self.checked().map(|()| None)
+    }
+
+    /// Whether nothing of an answer has come.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.interim == 0
+    }
+
+    fn checked(&self) -> Result<(), NotHttp> {
+        if self.bytes.len() > LONGEST_HEAD { Err(TOO_LONG) } else { Ok(()) }
+    }
+}
+
+const TOO_LONG: NotHttp = NotHttp("the answer's head is too long");
+
+/// Line ends before a status line mean nothing.
+fn without_empty_lines(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+    bytes.get(start..).unwrap_or_default()
+}
+
+/// Whether an empty line ends at `from` or later.
+fn has_empty_line(bytes: &[u8], from: usize) -> bool {
+    let end = |line: &[u8]| line.starts_with(b"\n\n") || line.starts_with(b"\n\r\n");
+    (from.saturating_sub(2)..bytes.len()).any(|at| bytes.get(at..).is_some_and(end))
+}
+
 /// Reads the head at the start of `bytes`, if it is there whole: the head and its length. Interim answers
-/// (1xx) are skipped.
-pub(crate) fn read_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, NotHttp> {
+/// (1xx) are skipped; how much that was comes first.
+fn read_head(bytes: &[u8]) -> Result<(usize, Option<(Head, usize)>), NotHttp> {
     let mut skipped = 0;
     loop {
         let rest = bytes.get(skipped..).unwrap_or_default();
         let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut parsed = httparse::Response::new(&mut fields);
         let length = match parsed.parse(rest) {
+            Ok(httparse::Status::Complete(length)) if length > LONGEST_HEAD => return Err(TOO_LONG),
             Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) if rest.len() > LONGEST_HEAD => {
-                return Err(NotHttp("the answer's head is too long"));
-            }
-            Ok(httparse::Status::Partial) => return Ok(None),
+            Ok(httparse::Status::Partial) => return Ok((skipped, None)),
             Err(httparse::Error::TooManyHeaders) => {
                 return Err(NotHttp("the answer has too many header fields"));
             }
@@ -50,7 +124,10 @@ pub(crate) fn read_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, NotHttp> 
         };
         let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.ok_or(NotHttp("the answer has no valid status"))?;
-        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(NotHttp("the answer switches protocols, which nobody asked for"));
+        }
+        if status.is_informational() {
             skipped += length;
             continue;
         }
@@ -61,13 +138,15 @@ pub(crate) fn read_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, NotHttp> 
             // It does not count then (RFC 9112, 6.3), and must not be believed further on.
             headers.remove(CONTENT_LENGTH);
         }
-        let keep_alive = length_is_sound && body != Body::UntilClose && persists(is_11, &headers);
+        // HTTP/1.0 does not know transfer codings (RFC 9112, 6.1).
+        let is_sound = length_is_sound && (is_11 || !headers.contains_key(TRANSFER_ENCODING));
+        let keep_alive = is_sound && body != Body::UntilClose && persists(is_11, &headers);
         let mut response = http::Response::new(());
         *response.status_mut() = status;
         *response.version_mut() = if is_11 { Version::HTTP_11 } else { Version::HTTP_10 };
         *response.headers_mut() = headers;
         let (parts, ()) = response.into_parts();
-        return Ok(Some((Head { parts, body, keep_alive }, skipped + length)));
+        return Ok((skipped, Some((Head { parts, body, keep_alive }, length))));
     }
 }
 
@@ -89,8 +168,8 @@ fn headers(head: &[u8], fields: &[httparse::Header<'_>]) -> Result<HeaderMap, No
 
 /// How the body ends, and whether that was said soundly.
 fn body_of(status: StatusCode, headers: &HeaderMap) -> Result<(Body, bool), NotHttp> {
-    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED || status.is_informational() {
-        return Ok((Body::Over, status != StatusCode::SWITCHING_PROTOCOLS));
+    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+        return Ok((Body::Over, true));
     }
     if let Some(codings) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
         let last = codings.to_str().ok().and_then(|list| list.rsplit(',').next()).unwrap_or_default().trim();
@@ -103,8 +182,10 @@ fn body_of(status: StatusCode, headers: &HeaderMap) -> Result<(Body, bool), NotH
     let mut length: Option<u64> = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         for part in value.to_str().unwrap_or("-").split(',') {
-            let this =
-                part.trim().parse().map_err(|_| NotHttp("the answer's content-length is malformed"))?;
+            // Digits alone: `parse` would take a sign too, and another reader would not.
+            let digits = Some(part.trim()).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+            let this = digits.and_then(|digits| digits.parse().ok());
+            let this = this.ok_or(NotHttp("the answer's content-length is malformed"))?;
             if length.is_some_and(|length| length != this) {
                 return Err(NotHttp("the answer has two content-lengths"));
             }
@@ -320,27 +401,105 @@ mod tests {
                 "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
                 Err("the answer's content-length is malformed"),
             ),
+            (
+                "signed length",
+                "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
+                Err("the answer's content-length is malformed"),
+            ),
+            (
+                "a list of one length",
+                "HTTP/1.1 200 OK\r\ncontent-length: 1, 1\r\ncontent-length: 1\r\n\r\n",
+                Ok((200, Body::Length { left: 1 }, true)),
+            ),
+            (
+                "chunks in HTTP/1.0",
+                "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n",
+                Ok((200, CHUNKED, false)),
+            ),
+            (
+                "a coding that hides the end",
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, x\r\ncontent-length: 1\r\n\r\n",
+                Ok((200, Body::UntilClose, false)),
+            ),
+            (
+                "another protocol",
+                "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n",
+                Err("the answer switches protocols, which nobody asked for"),
+            ),
+            (
+                "a name with a space behind it",
+                "HTTP/1.1 200 OK\r\ncontent-length : 1\r\n\r\n",
+                Err("the answer's head is malformed"),
+            ),
+            (
+                "a folded line",
+                "HTTP/1.1 200 OK\r\nx: y\r\n content-length: 1\r\n\r\n",
+                Err("the answer's head is malformed"),
+            ),
             ("not http", "SSH-2.0-OpenSSH\r\n\r\n", Err("the answer's head is malformed")),
         ] {
-            let got = read_head(head.as_bytes()).map(|found| {
-                let (head, length) = found.unwrap();
-                (head.parts.status.as_u16(), head.body, head.keep_alive, length)
-            });
-            assert_eq!(got, want.map(|(s, b, k)| (s, b, k, head.len())).map_err(NotHttp), "{what}");
-            if want.is_ok() {
-                for cut in 0..head.len() {
-                    assert!(read_head(&head.as_bytes()[..cut]).unwrap().is_none(), "{what}, cut at {cut}");
+            let read = |pieces: &[&[u8]]| {
+                let mut beginning = Beginning::default();
+                for (nth, piece) in pieces.iter().enumerate() {
+                    if let Some((head, rest)) = beginning.push(piece)? {
+                        assert_eq!((nth + 1, rest), (pieces.len(), &b""[..]), "{what}");
+                        return Ok((head.parts.status.as_u16(), head.body, head.keep_alive));
+                    }
                 }
+                panic!("{what}: no head in {pieces:?}");
+            };
+            let want = want.map_err(NotHttp);
+            assert_eq!(read(&[head.as_bytes()]), want, "{what}");
+            for cut in 0..head.len() {
+                let (a, b) = head.as_bytes().split_at(cut);
+                assert_eq!(read(&[a, b]), want, "{what}, cut at {cut}");
             }
+            let bytes: Vec<_> = head.as_bytes().chunks(1).collect();
+            assert_eq!(read(&bytes), want, "{what}, byte by byte");
         }
     }
 
     #[test]
+    fn a_head_byte_by_byte_is_not_parsed_for_each() {
+        let filler = "x: y\r\n".repeat(100) + "y: " + &"y".repeat(LONGEST_HEAD - 1000);
+        for (what, start, end, want) in [
+            ("a long head", "HTTP/1.1 200 OK\r\n", "\r\n\r\n", Ok(())),
+            ("a longer head", "HTTP/1.1 200 OK\r\nz: z\r\n", "y".repeat(1000).as_str(), Err(TOO_LONG)),
+            ("empty lines first", "\r\n\n\r\nHTTP/1.1 200 OK\r\n", "\r\n\r\n", Ok(())),
+        ] {
+            let mut beginning = Beginning::default();
+            let mut parses = 0;
+            let mut last = 0;
+            let head = format!("{start}{filler}{end}");
+            let result = head.as_bytes().chunks(1).try_for_each(|byte| {
+                beginning.push(byte)?;
+                parses += u32::from(beginning.parsed != last);
+                last = beginning.parsed;
+                Ok(())
+            });
+            assert_eq!(result, want, "{what}");
+            assert!(parses <= LONGEST_HEAD.ilog2() + 1, "{what}: {parses}");
+            assert_eq!(Beginning::default().push(head.as_bytes()).map(drop), want, "{what}, at once");
+        }
+    }
+
+    #[test]
+    fn interim_answers_end_somewhere() {
+        let interim = b"HTTP/1.1 102 Processing\r\n\r\n";
+        let mut beginning = Beginning::default();
+        let error = (0..LONGEST_HEAD).find_map(|_| {
+            let error = beginning.push(interim).err();
+            assert!(beginning.bytes.is_empty(), "they are not kept");
+            error
+        });
+        assert_eq!(error, Some(NotHttp("the interim answers are too long")));
+    }
+
+    #[test]
     fn header_values_are_the_answers_own() {
-        let (head, _) =
-            read_head(b"HTTP/1.1 200 OK\r\nX-One:  a b \r\nset-cookie: 1\r\nset-cookie: 2\r\n\r\n")
-                .unwrap()
-                .unwrap();
+        let bytes = b"HTTP/1.1 200 OK\r\nX-One:  a b \r\nset-cookie: 1\r\nset-cookie: 2\r\n\r\n";
+        let mut beginning = Beginning::default();
+        let (head, _) = beginning.push(bytes).unwrap().unwrap();
         assert_eq!(head.parts.headers["x-one"], "a b");
         assert_eq!(head.parts.headers.get_all("set-cookie").iter().count(), 2);
     }

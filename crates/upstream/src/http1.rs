@@ -8,11 +8,11 @@
 
 use crate::UpstreamError;
 use crate::connect::Socket;
-use crate::framing::{Body, Head, LONGEST_HEAD, NotHttp, read_head};
+use crate::framing::{Beginning, Body, Head, NotHttp};
 use crate::pool::{Counted, Pool};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, response};
+use http::{HeaderMap, HeaderValue, Method, response};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -41,8 +41,17 @@ pub(crate) struct Reading {
     keep_alive: bool,
     /// What came together with the head.
     first: Bytes,
-    pool: Arc<Pool>,
-    shelf: u64,
+    /// What is left of the request, when the answer began before it was sent: the upstream may want the rest
+    /// to go on, and hears no more once the answer is complete.
+    rest: Option<Box<Outgoing>>,
+    home: Option<Home>,
+}
+
+/// Where a connection goes when its exchange is over.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) shelf: u64,
 }
 
 thread_local! {
@@ -73,17 +82,16 @@ impl Http1 {
             .is_pending()
     }
 
-    /// Sends a request and reads the head of its answer.
+    /// Sends a request and reads the head of its answer. Without a home the connection ends with it.
     pub(crate) async fn send(
         mut self,
         head: Vec<u8>,
         body: &Rope,
-        pool: &Arc<Pool>,
-        shelf: u64,
+        home: Option<Home>,
     ) -> Result<(response::Parts, Reading), UpstreamError> {
         let reused = std::mem::replace(&mut self.served, true);
         let mut outgoing = Outgoing::new(head, body);
-        let mut incoming: Vec<u8> = Vec::new();
+        let mut beginning = Beginning::default();
         let (head, first) = poll_fn(|cx| {
             // An upstream may answer before it has read everything, to refuse the rest.
             let sent = outgoing.poll_write(&mut self.socket, cx);
@@ -91,16 +99,13 @@ impl Http1 {
                 // It may have said why before it closed.
                 outgoing.give_up();
             }
-            self.poll_head(&mut incoming, cx).map_err(|error| match error {
-                HeadError::Closed => UpstreamError::Closed { reused },
-                HeadError::NotHttp(why) => UpstreamError::Protocol(why),
-            })
+            self.poll_head(&mut beginning, reused, cx)
         })
         .await?;
         let Head { parts, body, keep_alive } = head;
         let keep_alive = keep_alive && outgoing.is_done();
-        let mut reading =
-            Reading { line: Some(self), body, keep_alive, first, pool: Arc::clone(pool), shelf };
+        let rest = (!outgoing.is_over()).then(|| Box::new(outgoing));
+        let mut reading = Reading { line: Some(self), body, keep_alive, first, rest, home };
         if reading.body == Body::Over {
             reading.put_back();
         }
@@ -109,65 +114,47 @@ impl Http1 {
 
     fn poll_head(
         &mut self,
-        incoming: &mut Vec<u8>,
+        beginning: &mut Beginning,
+        reused: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(Head, Bytes), HeadError>> {
+    ) -> Poll<Result<(Head, Bytes), UpstreamError>> {
         loop {
             let read = with_scratch(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))
-                    .map_err(|_| HeadError::Closed)?;
-                let bytes = buffer.filled();
-                if bytes.is_empty() {
-                    return Poll::Ready(Err(HeadError::Closed));
-                }
-                // Heads nearly always arrive whole; then nothing is kept.
-                let found = if incoming.is_empty() {
-                    read_head(bytes).map_err(HeadError::NotHttp)?
-                } else {
-                    incoming.extend_from_slice(bytes);
-                    read_head(incoming).map_err(HeadError::NotHttp)?
+                let end = match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
+                    Ok(()) if !buffer.filled().is_empty() => None,
+                    Ok(()) => Some(io::Error::new(io::ErrorKind::UnexpectedEof, "closed inside its head")),
+                    Err(error) => Some(error),
                 };
-                let all: &[u8] = if incoming.is_empty() { bytes } else { incoming };
-                Poll::Ready(Ok(match found {
-                    Some((mut head, length)) => {
-                        let rest = all.get(length..).unwrap_or_default();
-                        let (first, _) = payload(&mut head, rest).map_err(HeadError::NotHttp)?;
-                        Some((head, first))
-                    }
-                    None => {
-                        if incoming.is_empty() {
-                            incoming.extend_from_slice(bytes);
-                        }
-                        None
-                    }
-                }))
+                Poll::Ready(match end {
+                    None => begin(beginning, buffer.filled()).map_err(UpstreamError::Protocol),
+                    Some(_) if beginning.is_empty() => Err(UpstreamError::Closed { reused }),
+                    Some(error) => Err(UpstreamError::Cut(error)),
+                })
             });
-            match ready!(read)? {
-                Some(found) => return Poll::Ready(Ok(found)),
-                None if incoming.len() > LONGEST_HEAD + (64 << 10) => {
-                    return Poll::Ready(Err(HeadError::Closed));
-                }
-                None => {}
+            if let Some(begun) = ready!(read)? {
+                return Poll::Ready(Ok(begun));
             }
         }
     }
 }
 
-enum HeadError {
-    Closed,
-    NotHttp(NotHttp),
+/// The head and the first bytes of the body, once the head is whole.
+fn begin(beginning: &mut Beginning, bytes: &[u8]) -> Result<Option<(Head, Bytes)>, NotHttp> {
+    let Some((mut head, rest)) = beginning.push(bytes)? else { return Ok(None) };
+    let first = payload(&mut head, rest)?;
+    Ok(Some((head, first)))
 }
 
 /// The payload in the bytes behind a head. Bytes behind the body's end mean that the connection is out of
 /// step and cannot serve again.
-fn payload(head: &mut Head, rest: &[u8]) -> Result<(Bytes, usize), NotHttp> {
+fn payload(head: &mut Head, rest: &[u8]) -> Result<Bytes, NotHttp> {
     let mut pieces: SmallVec<[&[u8]; 4]> = SmallVec::new();
     let used = head.body.read(rest, |data| pieces.push(data))?;
     if used < rest.len() {
         head.keep_alive = false;
     }
-    Ok((gather(&pieces), used))
+    Ok(gather(&pieces))
 }
 
 fn gather(pieces: &[&[u8]]) -> Bytes {
@@ -193,9 +180,15 @@ impl Reading {
                 self.put_back();
                 return Poll::Ready(None);
             }
-            let Self { line: Some(line), body, keep_alive, .. } = self else {
+            let Self { line: Some(line), body, keep_alive, rest, .. } = self else {
                 return Poll::Ready(None);
             };
+            if let Some(outgoing) = rest
+                && outgoing.poll_write(&mut line.socket, cx).is_ready()
+            {
+                // Sent or not wanted any more: the answer says which.
+                *rest = None;
+            }
             let read = with_scratch(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
                 ready!(Pin::new(&mut line.socket).poll_read(cx, &mut buffer)).map_err(UpstreamError::Cut)?;
@@ -235,13 +228,15 @@ impl Reading {
     fn put_back(&mut self) {
         if let Some(line) = self.line.take()
             && self.keep_alive
+            && let Some(Home { pool, shelf }) = &self.home
         {
-            self.pool.put_back(self.shelf, line);
+            pool.put_back(*shelf, line);
         }
     }
 }
 
 /// A request being written: its head, then its body's pieces.
+#[derive(Debug)]
 struct Outgoing {
     pieces: SmallVec<[Bytes; 4]>,
     /// Pieces written whole, and bytes written of the next.
@@ -260,6 +255,10 @@ impl Outgoing {
 
     fn is_done(&self) -> bool {
         self.flushed && !self.gave_up
+    }
+
+    fn is_over(&self) -> bool {
+        self.flushed || self.gave_up
     }
 
     fn give_up(&mut self) {
@@ -323,12 +322,8 @@ pub(crate) fn write_head(
     out.extend_from_slice(path.as_str().as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     field(&mut out, b"host", authority.as_bytes());
-    let mut name: Option<&HeaderName> = None;
-    for (this, value) in headers {
-        name = Some(this).or(name);
-        if let Some(name) = name {
-            field(&mut out, name.as_str().as_bytes(), value.as_bytes());
-        }
+    for (name, value) in headers {
+        field(&mut out, name.as_str().as_bytes(), value.as_bytes());
     }
     if length > 0 || *method == Method::POST {
         field(&mut out, b"content-length", itoa::Buffer::new().format(length).as_bytes());

@@ -8,15 +8,16 @@ pub mod engine;
 mod error;
 mod exchange;
 mod framing;
+mod gate;
 mod http1;
+mod http2;
 pub mod media;
-mod payload;
 mod pool;
+mod tcp;
 
 pub use connect::{Connector, ConnectorSettings, TlsSetup};
 pub use endpoint::{BadUrl, Endpoint};
 pub use error::UpstreamError;
 pub use exchange::{Answer, AnswerBody};
 pub use framing::NotHttp;
-pub use payload::Payload;
 pub use pool::{ConnectionCounts, Pool, PoolSettings};

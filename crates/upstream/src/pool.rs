@@ -2,18 +2,24 @@
 //! core and the lock below is never contended.
 
 use crate::connect::{Connector, Dialled};
-use crate::http1::{Http1, write_head};
-use crate::{Answer, Endpoint, Payload, UpstreamError};
-use http::uri::{self, PathAndQuery, Uri};
-use http::{HeaderMap, Method, Request, Version};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use crate::gate::{Gate, Turn};
+use crate::http1::{Home, Http1, write_head};
+use crate::http2::{self, Line, Missed, Seat};
+use crate::{Answer, Endpoint, UpstreamError};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_dialect::rope::Rope;
+
+/// How often a request is sent that the upstream certainly did nothing with, before that is a failure.
+const TRIES: u32 = 3;
+/// How soon after a request was sent a connection that had been closed as idle shows it. What is lost later
+/// may have been worked on, and whether to ask again is the caller's to decide.
+const IDLE_CLOSE: Duration = Duration::from_secs(2);
 
 /// How connections are kept.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +63,7 @@ impl ConnectionCounts {
 pub(crate) struct Counted(Arc<ConnectionCounts>);
 
 impl Counted {
-    fn new(counts: &Arc<ConnectionCounts>) -> Self {
+    pub(crate) fn new(counts: &Arc<ConnectionCounts>) -> Self {
         counts.open.fetch_add(1, Relaxed);
         counts.opened.fetch_add(1, Relaxed);
         Self(Arc::clone(counts))
@@ -81,9 +87,28 @@ pub struct Pool {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    /// Last used last.
+    /// HTTP/1.1, last used last.
     idle: Vec<(Http1, Instant)>,
-    http2: Option<http2::SendRequest<Payload>>,
+    /// HTTP/2.
+    lines: Vec<Line>,
+    /// Whether the endpoint chose HTTP/2 when last dialled.
+    speaks_http2: Option<bool>,
+    gate: Arc<Gate>,
+}
+
+/// What carries one exchange.
+enum Carrier {
+    One(Http1),
+    Two(Seat),
+}
+
+/// A request as callers give it.
+struct Ask<'a, H> {
+    to: &'a Endpoint,
+    method: Method,
+    path: &'a PathAndQuery,
+    headers: H,
+    body: &'a Rope,
 }
 
 impl Pool {
@@ -99,8 +124,9 @@ impl Pool {
 
     /// Sends a request and waits for the head of the answer, at most `first_byte` from now.
     ///
-    /// `headers` makes the headers, without `host` and `content-length`, which are ours. A connection
-    /// from the pool that turns out to have been closed meanwhile is replaced by a fresh one, once.
+    /// `headers` makes the headers, without `host` and `content-length`, which are ours. A request that a
+    /// connection from the pool lost because it had been closed meanwhile, or that the upstream says it did
+    /// not look at, is sent again on another.
     ///
     /// # Errors
     /// When no answer began.
@@ -113,31 +139,14 @@ impl Pool {
         body: &Rope,
         first_byte: Duration,
     ) -> Result<Answer, UpstreamError> {
-        let two = || request_two(to, method.clone(), path, headers(), body);
-        let exchange = async {
-            if let Some(line) = self.take_idle(to.id) {
-                self.counts.reused.fetch_add(1, Relaxed);
-                match self.exchange(to, line, &method, path, &headers(), body).await {
-                    Err(UpstreamError::Closed { reused: true }) => {}
-                    settled => return settled,
-                }
-            } else if let Some(send) = self.take_http2(to.id) {
-                self.counts.reused.fetch_add(1, Relaxed);
-                match Answer::two(send, two()?).await {
-                    Err(UpstreamError::Closed { .. }) => self.forget_http2(to.id),
-                    settled => return settled,
-                }
-            }
-            let dialled = self.connector.dial(to).await?;
-            self.send_on(dialled, to, method.clone(), path, &headers, body).await
-        };
-        tokio::time::timeout(first_byte, exchange)
+        let ask = Ask { to, method, path, headers, body };
+        tokio::time::timeout(first_byte, self.send_unbounded(&ask))
             .await
             .unwrap_or(Err(UpstreamError::FirstByteTimeout(first_byte)))
     }
 
-    /// Sends a request on a fresh connection.
-    pub(crate) async fn send_on(
+    /// Sends a request on a connection of its own, which is closed when the answer has been read.
+    pub(crate) async fn send_alone(
         self: &Arc<Self>,
         Dialled { socket, http2 }: Dialled,
         to: &Endpoint,
@@ -146,29 +155,135 @@ impl Pool {
         headers: impl Fn() -> HeaderMap,
         body: &Rope,
     ) -> Result<Answer, UpstreamError> {
+        let counted = Counted::new(&self.counts);
+        let ask = Ask { to, method, path, headers, body };
         if http2 {
-            let send = self.http2(to.id, socket).await?;
-            return Answer::two(send, request_two(to, method, path, headers(), body)?).await;
+            let (_, seat) = Line::open(socket, counted, None).await?;
+            return ask.on_seat(seat).await.map_err(|missed| missed.error);
         }
-        let line = Http1::new(socket, Counted::new(&self.counts));
-        self.exchange(to, line, &method, path, &headers(), body).await
+        ask.on_line(Http1::new(socket, counted), None).await
+    }
+
+    async fn send_unbounded(
+        self: &Arc<Self>,
+        ask: &Ask<'_, impl Fn() -> HeaderMap>,
+    ) -> Result<Answer, UpstreamError> {
+        let mut failed = None;
+        let mut tries = 1;
+        loop {
+            let carrier = self.carrier(ask.to, failed.as_ref()).await?;
+            let sent = Instant::now();
+            let missed = match carrier {
+                Carrier::One(line) => {
+                    let home = Home { pool: Arc::clone(self), shelf: ask.to.id };
+                    match ask.on_line(line, Some(home)).await {
+                        Err(error) => {
+                            failed = Some(Failed::One);
+                            Missed { error, unprocessed: false }
+                        }
+                        Ok(answer) => return Ok(answer),
+                    }
+                }
+                Carrier::Two(seat) => {
+                    failed = Some(Failed::Two(seat.line().clone()));
+                    match ask.on_seat(seat).await {
+                        Err(missed) => missed,
+                        Ok(answer) => return Ok(answer),
+                    }
+                }
+            };
+            let was_idle =
+                matches!(missed.error, UpstreamError::Closed { reused: true }) && sent.elapsed() < IDLE_CLOSE;
+            if tries == TRIES || !(missed.unprocessed || was_idle) {
+                return Err(missed.error);
+            }
+            tries += 1;
+        }
+    }
+
+    /// A standing connection, other than those that `failed`, or a fresh one.
+    async fn carrier(&self, to: &Endpoint, failed: Option<&Failed>) -> Result<Carrier, UpstreamError> {
+        if let Some(standing) = self.standing(to.id, failed) {
+            return Ok(standing);
+        }
+        let Some(gate) = self.gate(to) else { return self.open(to, None).await };
+        let Some(turn) = gate.turn().await else { return self.open(to, None).await };
+        // Whoever had the turn before may have opened what serves this call too, or found out that there
+        // is nothing to share.
+        if let Some(standing) = self.standing(to.id, failed) {
+            return Ok(standing);
+        }
+        if self.gate(to).is_none() {
+            drop(turn);
+            return self.open(to, None).await;
+        }
+        self.open(to, Some((turn, &gate))).await
+    }
+
+    fn standing(&self, id: u64, failed: Option<&Failed>) -> Option<Carrier> {
+        let carrier = match failed {
+            Some(Failed::One) => None,
+            None | Some(Failed::Two(_)) => self.take_idle(id).map(Carrier::One),
+        };
+        let carrier = carrier.or_else(|| self.take_seat(id, failed).map(Carrier::Two))?;
+        self.counts.reused.fetch_add(1, Relaxed);
+        Some(carrier)
+    }
+
+    /// What to pass before dialling, where the new connection might serve many.
+    fn gate(&self, to: &Endpoint) -> Option<Arc<Gate>> {
+        if !to.tls && !self.connector.settings.http2_prior_knowledge {
+            return None;
+        }
+        self.shelf(|shelves| {
+            let shelf = shelves.entry(to.id).or_default();
+            (shelf.speaks_http2 != Some(false)).then(|| Arc::clone(&shelf.gate))
+        })
+    }
+
+    /// Opens a connection; one of HTTP/2 goes on the shelf for others too.
+    async fn open(&self, to: &Endpoint, turn: Option<(Turn, &Gate)>) -> Result<Carrier, UpstreamError> {
+        let (turn, gate) = turn.unzip();
+        let dialled = self.connector.dial(to).await;
+        if let (Err(_), Some(gate)) = (&dialled, gate) {
+            gate.failed();
+        }
+        let Dialled { socket, http2 } = dialled?;
+        let counted = Counted::new(&self.counts);
+        if to.tls {
+            self.shelf(|shelves| shelves.entry(to.id).or_default().speaks_http2 = Some(http2));
+        }
+        if !http2 {
+            return Ok(Carrier::One(Http1::new(socket, counted)));
+        }
+        let (line, seat) = Line::open(socket, counted, turn).await?;
+        self.shelf(|shelves| shelves.entry(to.id).or_default().lines.push(line));
+        Ok(Carrier::Two(seat))
     }
 
     /// Closes what has been idle for too long. To be called now and then.
     pub fn sweep(&self) {
         let now = Instant::now();
         let limit = self.settings.idle_timeout;
-        let stale: Vec<_> = self.shelf(|shelves| {
+        let stale = self.shelf(|shelves| {
+            let mut stale = Stale::default();
             shelves.retain(|_, shelf| {
-                !shelf.idle.is_empty() || shelf.http2.as_ref().is_some_and(|h| !h.is_closed())
+                let old = |(_, since): &mut (Http1, Instant)| now.duration_since(*since) >= limit;
+                stale.ones.extend(shelf.idle.extract_if(.., old));
+                stale.twos.extend(shelf.lines.extract_if(.., |line| !line.is_usable(limit)));
+                let is_empty = shelf.idle.is_empty() && shelf.lines.is_empty();
+                // Somebody may be dialling for it.
+                !is_empty || Arc::strong_count(&shelf.gate) > 1
             });
-            let old = |(_, since): &(Http1, Instant)| now.duration_since(*since) >= limit;
-            shelves
-                .values_mut()
-                .flat_map(|shelf| shelf.idle.extract_if(.., |line| old(line)).collect::<Vec<_>>())
-                .collect()
+            stale
         });
         drop(stale);
+    }
+
+    /// Closes what is idle towards an endpoint that nobody calls any more.
+    pub fn forget(&self, endpoint: &Endpoint) {
+        let shelf = self.shelf(|shelves| shelves.remove(&endpoint.id));
+        drop(shelf);
     }
 
     pub(crate) fn put_back(&self, id: u64, line: Http1) {
@@ -184,20 +299,6 @@ impl Pool {
         drop(surplus);
     }
 
-    async fn exchange(
-        self: &Arc<Self>,
-        to: &Endpoint,
-        line: Http1,
-        method: &Method,
-        path: &PathAndQuery,
-        headers: &HeaderMap,
-        body: &Rope,
-    ) -> Result<Answer, UpstreamError> {
-        let head = write_head(method, path, &to.authority, headers, body.len());
-        let (head, reading) = line.send(head, body, self, to.id).await?;
-        Ok(Answer::one(head, reading))
-    }
-
     fn take_idle(&self, id: u64) -> Option<Http1> {
         loop {
             let (mut line, since) = self.shelf(|shelves| shelves.get_mut(&id)?.idle.pop())?;
@@ -207,42 +308,17 @@ impl Pool {
         }
     }
 
-    fn take_http2(&self, id: u64) -> Option<http2::SendRequest<Payload>> {
-        self.shelf(|shelves| {
-            let slot = &mut shelves.get_mut(&id)?.http2;
-            if slot.as_ref().is_some_and(http2::SendRequest::is_closed) {
-                *slot = None;
-            }
-            slot.clone()
-        })
-    }
-
-    fn forget_http2(&self, id: u64) {
-        self.shelf(|shelves| shelves.get_mut(&id).and_then(|shelf| shelf.http2.take()));
-    }
-
-    async fn http2(
-        &self,
-        id: u64,
-        socket: crate::connect::Socket,
-    ) -> Result<http2::SendRequest<Payload>, UpstreamError> {
-        let (send, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .adaptive_window(true)
-            .keep_alive_interval(Duration::from_secs(30))
-            .handshake(TokioIo::new(socket))
-            .await
-            .map_err(|error| UpstreamError::Connect(std::io::Error::other(error)))?;
-        let counted = Counted::new(&self.counts);
-        // Ends by itself when the pool and every exchange have let go of `send`.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "HTTP/2 connection to an upstream ended");
-            }
-            drop(counted);
-        });
-        self.shelf(|shelves| shelves.entry(id).or_default().http2 = Some(send.clone()));
-        Ok(send)
+    /// A place on the first connection that has one, so that the last ones become idle when calls get fewer.
+    fn take_seat(&self, id: u64, failed: Option<&Failed>) -> Option<Seat> {
+        let limit = self.settings.idle_timeout;
+        let (stale, seat) = self.shelf(|shelves| {
+            let lines = &mut shelves.get_mut(&id)?.lines;
+            let stale: Vec<_> = lines.extract_if(.., |line| !line.is_usable(limit)).collect();
+            let seat = lines.iter().filter(|line| !failed.is_some_and(|f| f.is(line))).find_map(Line::seat);
+            Some((stale, seat))
+        })?;
+        drop(stale);
+        seat
     }
 
     fn shelf<T>(&self, change: impl FnOnce(&mut HashMap<u64, Shelf>) -> T) -> T {
@@ -251,22 +327,37 @@ impl Pool {
     }
 }
 
-fn request_two(
-    to: &Endpoint,
-    method: Method,
-    path: &PathAndQuery,
-    headers: HeaderMap,
-    body: &Rope,
-) -> Result<Request<Payload>, UpstreamError> {
-    let mut parts = uri::Parts::default();
-    parts.scheme = Some(if to.tls { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
-    parts.authority = uri::Authority::try_from(to.authority.as_bytes()).ok();
-    parts.path_and_query = Some(path.clone());
-    let malformed = |_| UpstreamError::Connect(std::io::Error::other("address cannot be sent"));
-    let mut request = Request::new(Payload::from(body.clone()));
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from_parts(parts).map_err(malformed)?;
-    *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = headers;
-    Ok(request)
+/// Connections to be closed outside the lock.
+#[derive(Default)]
+struct Stale {
+    ones: Vec<(Http1, Instant)>,
+    twos: Vec<Line>,
+}
+
+/// What a request was just lost on.
+enum Failed {
+    One,
+    Two(Line),
+}
+
+impl Failed {
+    fn is(&self, line: &Line) -> bool {
+        matches!(self, Self::Two(failed) if failed.is(line))
+    }
+}
+
+impl<H: Fn() -> HeaderMap> Ask<'_, H> {
+    async fn on_line(&self, line: Http1, home: Option<Home>) -> Result<Answer, UpstreamError> {
+        let length = self.body.len();
+        let head = write_head(&self.method, self.path, &self.to.authority, &(self.headers)(), length);
+        let (head, reading) = line.send(head, self.body, home).await?;
+        Ok(Answer::one(head, reading))
+    }
+
+    async fn on_seat(&self, seat: Seat) -> Result<Answer, Missed> {
+        let length = self.body.len();
+        let request = http2::request(self.to, self.method.clone(), self.path, (self.headers)(), length)
+            .map_err(|error| Missed { error, unprocessed: false })?;
+        seat.send(request, self.body).await
+    }
 }

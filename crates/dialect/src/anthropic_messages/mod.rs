@@ -17,7 +17,6 @@ mod finish;
 mod frame;
 mod inline;
 mod lost;
-mod place;
 mod prepare;
 mod read_call;
 mod read_part;
@@ -27,6 +26,7 @@ mod reply;
 mod said;
 mod schema;
 mod seal;
+mod spelling;
 mod stream_read;
 mod stream_write;
 #[cfg(test)]
@@ -48,3 +48,5 @@ pub use reply::{read_reply, write_reply};
 pub use stream_read::StreamReader;
 pub use stream_write::StreamWriter;
 pub use write_call::write_call;
+
+pub(crate) use spelling::SPELLING;

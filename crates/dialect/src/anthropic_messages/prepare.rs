@@ -3,11 +3,11 @@
 
 use super::block::{Block, BlockKind, Mark, Source};
 use super::inline::is_plain_http;
-use super::place::Place;
 use super::traits::Traits;
 use super::unsent;
 use crate::codec::Target;
 use crate::names::Names;
+use crate::place::Place;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use std::borrow::Cow;
@@ -43,17 +43,12 @@ impl<'c> Prepare<'c, '_> {
         &mut self,
         parts: &'c [Part],
         inside: Inside,
-        place: Place,
+        place: Place<'c>,
     ) -> Result<Vec<Block<'c>>, Fault> {
-        // Anthropic's results are blocks with blocks inside; elsewhere they are messages.
-        let in_block = inside == Inside::ToolResult && self.call.dialect == DIALECT;
-        let path = |at: usize| {
-            if in_block { format!("{}.content[{at}]", place.part(0)) } else { place.part(at) }
-        };
         let mut blocks = Vec::with_capacity(parts.len());
         for (at, part) in parts.iter().enumerate() {
             if !part.as_text().is_some_and(|text| text.trim().is_empty()) {
-                blocks.push(self.part(part, inside, &|| path(at))?);
+                blocks.push(self.part(part, inside, &|| place.part(at).to_string())?);
             }
         }
         Ok(blocks)

@@ -1,11 +1,11 @@
 //! Items of a conversation to what each says in blocks: words, calls, results, thoughts.
 
 use super::block::{Block, BlockKind, Mark};
-use super::place::Place;
 use super::prepare::{Inside, Prepare, unsupported};
 use super::{seal, unsent};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
+use crate::place::Place;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
@@ -25,7 +25,7 @@ pub(super) enum Stretch<'c> {
 pub(super) struct Said<'c> {
     pub kind: SaidKind<'c>,
     pub extra: Option<&'c Extra>,
-    pub place: Place,
+    pub place: Place<'c>,
 }
 
 pub(super) enum SaidKind<'c> {
@@ -77,7 +77,7 @@ pub(super) fn instruction_blocks<'c>(
 fn system_blocks<'c>(
     prepare: &mut Prepare<'c, '_>,
     message: &'c Message,
-    place: Place,
+    place: Place<'c>,
 ) -> Result<Vec<Block<'c>>, Fault> {
     if message.name.is_some() {
         prepare.losses.dropped(place.field("name"), "target has no names on messages");
@@ -87,7 +87,7 @@ fn system_blocks<'c>(
         prepare.traits.mid_system && matches!(part.kind, PartKind::Unknown { dialect: DIALECT, .. })
     };
     match message.parts.iter().position(|part| part.as_text().is_none() && !own(part)) {
-        Some(at) => Err(only_text(place.part(at))),
+        Some(at) => Err(only_text(place.part(at).to_string())),
         None => prepare.parts(&message.parts, Inside::Assistant, place),
     }
 }
@@ -110,7 +110,7 @@ fn is_blank(part: &Part) -> bool {
 pub(super) fn read_item<'c>(
     prepare: &mut Prepare<'c, '_>,
     item: &'c Item,
-    place: Place,
+    place: Place<'c>,
     stretches: &mut Vec<Stretch<'c>>,
 ) -> Result<(), Fault> {
     unsent::record_inner(&item.extra, &|| place.message(), prepare.losses);
@@ -148,7 +148,7 @@ pub(super) fn read_item<'c>(
         },
         ItemKind::ServerTool(ServerTool { dialect: DIALECT, raw, .. })
         | ItemKind::Unknown { dialect: DIALECT, raw } => {
-            let mark = Some(Mark { ttl: None, path: place.part(0) });
+            let mark = Some(Mark { ttl: None, path: place.to_string() });
             (true, SaidKind::Words(vec![Block { kind: BlockKind::Native(raw), mark, extra: None }]))
         }
         ItemKind::ServerTool(tool) => {
@@ -173,7 +173,11 @@ pub(super) fn read_item<'c>(
     Ok(())
 }
 
-fn tool_use<'c>(prepare: &mut Prepare<'c, '_>, call: &'c ToolCall, place: Place) -> Result<Block<'c>, Fault> {
+fn tool_use<'c>(
+    prepare: &mut Prepare<'c, '_>,
+    call: &'c ToolCall,
+    place: Place<'c>,
+) -> Result<Block<'c>, Fault> {
     if call.signature.is_some() {
         prepare.losses.hint(place.message(), "state of another provider is not sent with a tool call");
     }
@@ -232,7 +236,7 @@ pub(super) fn wrapped(key: &str, text: &str) -> String {
 fn tool_result<'c>(
     prepare: &mut Prepare<'c, '_>,
     result: &'c ToolResult,
-    place: Place,
+    place: Place<'c>,
 ) -> Result<Block<'c>, Fault> {
     let content = prepare.parts(&result.parts, Inside::ToolResult, place)?;
     Ok(Block {

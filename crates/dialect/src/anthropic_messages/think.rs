@@ -1,7 +1,6 @@
 //! How much Claude is to think: effort levels and token budgets of other dialects to the form the model
 //! takes, within Anthropic's rules for `thinking` and `max_tokens`.
 
-use super::place::Setting;
 use super::traits::{Thinks, Traits};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Effort, Losses, Reasoning, ReasoningMode};
@@ -59,7 +58,7 @@ pub(super) fn plan<'c>(
     obstacle: impl Fn(Thinks) -> Obstacle,
     losses: &mut Losses,
 ) -> Plan<'c> {
-    let path = Setting::Reasoning.path(call.dialect);
+    let path = "reasoning";
     let said = call.limits.max_output_tokens;
     let room = said.unwrap_or_else(|| default_max_tokens.unwrap_or(MAX_TOKENS));
     if said.is_none() {
@@ -143,7 +142,7 @@ fn budgeted<'c>(
     room: u64,
     losses: &mut Losses,
 ) -> Plan<'c> {
-    let (reasoning, path) = (&call.reasoning, Setting::Reasoning.path(call.dialect));
+    let (reasoning, path) = (&call.reasoning, "reasoning");
     let wanted = reasoning.budget_tokens.unwrap_or_else(|| budget_of(reasoning.effort.as_ref())).max(LEAST);
     // A limit of our own making leaves room for the answer behind the thoughts.
     let max_tokens = if said.is_some() { room } else { room.saturating_add(wanted) };
@@ -161,14 +160,9 @@ fn budgeted<'c>(
             losses.degraded(path, format!("this model needs a budget; {tokens} tokens are sent"));
         }
     }
-    let effort = match call.dialect {
-        Dialect::AnthropicMessages => own_effort(call, traits, losses),
-        // The budget already says it.
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses => None,
-    };
+    // The budget of another dialect's client already says it.
+    let effort =
+        if call.dialect == Dialect::AnthropicMessages { own_effort(call, traits, losses) } else { None };
     let thinking = Thinking::Budget { tokens, display: reasoning.display.as_deref() };
     Plan { thinking, effort, max_tokens }
 }
@@ -199,7 +193,7 @@ fn effort<'c>(call: &'c Call, traits: Traits, losses: &mut Losses) -> Option<Cow
 /// The level asked for, as far as the model has it.
 fn own_effort<'c>(call: &'c Call, traits: Traits, losses: &mut Losses) -> Option<Cow<'c, str>> {
     let asked = call.reasoning.effort.as_ref()?;
-    let path = Setting::Effort.path(call.dialect);
+    let path = "reasoning_effort";
     if !traits.effort {
         losses.dropped(path, "this model has no effort levels");
         return None;

@@ -6,9 +6,9 @@
 //! a loss.
 
 use super::block::{Block, BlockKind};
-use super::place::places;
 use super::prepare::Prepare;
 use super::said::{Said, SaidKind, Stretch, instruction_blocks, read_item, tool_id};
+use crate::place::{Place, positions};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{Extra, Fault};
@@ -53,8 +53,9 @@ pub(super) fn conversation<'c>(prepare: &mut Prepare<'c, '_>) -> Result<Conversa
         system.extend(instruction_blocks(prepare, instruction, at)?);
     }
     let mut stretches = Vec::new();
-    for (item, place) in call.items.iter().zip(places(call)) {
-        read_item(prepare, item, place, &mut stretches)?;
+    let positions = positions(call);
+    for (at, item) in call.items.iter().enumerate() {
+        read_item(prepare, item, Place::item(call, &positions, at), &mut stretches)?;
     }
     // System messages before anybody speaks stand above the conversation.
     if let Some(Stretch::User(list)) = stretches.first_mut() {

@@ -1,6 +1,5 @@
 //! Who asks and how fast: `metadata.user_id` and `service_tier`.
 
-use super::place::Setting;
 use crate::codec::UserIds;
 use sha2::{Digest, Sha256};
 use trunkline_core::{Call, Dialect, Losses};
@@ -11,7 +10,7 @@ const LONGEST: usize = 512;
 /// The user id to send. Anthropic wants no names, e-mail addresses or phone numbers.
 pub(super) fn id(call: &Call, policy: UserIds, losses: &mut Losses) -> Option<String> {
     let (name, path) = match (&call.identity.user, &call.identity.safety_identifier) {
-        (Some(user), _) => (user, Setting::User.path(call.dialect)),
+        (Some(user), _) => (user, "user"),
         (None, Some(id)) => (id, "safety_identifier"),
         (None, None) => return None,
     };

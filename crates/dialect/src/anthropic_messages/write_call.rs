@@ -4,7 +4,6 @@
 //! what the client sent; unknown fields go back only when they came in this dialect.
 
 use super::block::{Block, Marks, write_all};
-use super::place::Setting;
 use super::prepare::Prepare;
 use super::schema;
 use super::think::{self, Plan, Thinking};
@@ -100,20 +99,18 @@ enum Format<'c> {
 fn format<'c>(prepare: &mut Prepare<'c, '_>, conversation: &mut Conversation<'c>) -> Format<'c> {
     let call = prepare.call;
     if let OutputFormat::JsonSchema { description: Some(_), .. } = &call.output.format {
-        let path = format!("{}.description", Setting::Format.path(call.dialect));
+        let path = "response_format.description";
         prepare.losses.hint(path, "target describes a schema in the schema itself");
     }
     match &call.output.format {
         OutputFormat::Text => Format::Free,
         OutputFormat::JsonObject => {
-            prepare
-                .losses
-                .emulated(Setting::Format.path(call.dialect), "the model is told to answer in JSON");
+            prepare.losses.emulated("response_format", "the model is told to answer in JSON");
             conversation.system.push(Block::text("Answer with one JSON object and nothing else."));
             Format::Free
         }
         OutputFormat::JsonSchema { schema, .. } if !prepare.traits.schema => {
-            let path = Setting::Format.path(call.dialect);
+            let path = "response_format";
             prepare.losses.emulated(path, "this model takes no schema; a forced tool call stands in");
             Format::Tool(schema)
         }
@@ -124,13 +121,13 @@ fn format<'c>(prepare: &mut Prepare<'c, '_>, conversation: &mut Conversation<'c>
         OutputFormat::JsonSchema { schema, .. } => {
             let rewritten = schema::for_output(schema);
             if rewritten.weaker {
-                let path = Setting::Schema.path(call.dialect);
+                let path = "response_format.json_schema.schema";
                 prepare.losses.degraded(path, "limits the target does not enforce moved into descriptions");
             }
             Format::Schema(rewritten.schema)
         }
         OutputFormat::Grammar { .. } => {
-            prepare.losses.dropped(Setting::Format.path(call.dialect), "target has no grammars");
+            prepare.losses.dropped("response_format", "target has no grammars");
             Format::Free
         }
     }
@@ -193,7 +190,7 @@ fn stop<'c>(prepare: &mut Prepare<'c, '_>) -> Vec<&'c str> {
     let all = &prepare.call.sampling.stop;
     let kept: Vec<_> = all.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
     if kept.len() < all.len() {
-        let path = Setting::Stop.path(prepare.call.dialect);
+        let path = "stop";
         prepare.losses.dropped(path, "target takes no stop text of white space alone");
     }
     kept

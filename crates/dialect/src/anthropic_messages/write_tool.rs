@@ -96,7 +96,7 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, needs: Needs<'c>) -> Resul
     }
     if entries.is_empty() && needs.history {
         prepare.losses.invented("tools", "target wants tools where the history has tool calls");
-        entries.push(dummy());
+        entries.push(unavailable_tool());
         choice = Some(Choice::None);
     }
     if needs.thinks && matches!(choice, Some(Choice::Any | Choice::Tool(_))) {
@@ -235,7 +235,7 @@ fn json_tool(schema: &Json) -> Entry<'static> {
     }
 }
 
-fn dummy() -> Entry<'static> {
+fn unavailable_tool() -> Entry<'static> {
     Entry::Function {
         name: "unavailable".into(),
         description: Some("Stands for tools used earlier in this conversation. Do not call it.".into()),

@@ -13,12 +13,12 @@ mod finish;
 mod machine;
 mod media;
 mod parameters;
-mod place;
 mod read_call;
 mod read_messages;
 mod read_parts;
 mod read_reply;
 mod read_tools;
+mod spelling;
 mod stream_read;
 mod stream_write;
 mod think;
@@ -40,13 +40,12 @@ pub use think::ThinkTags;
 pub use write_call::write_call;
 pub use write_reply::write_reply;
 
+pub(crate) use spelling::SPELLING;
+
 use trunkline_core::Dialect;
 
 /// The dialect of this codec.
 const OURS: Dialect = Dialect::OpenaiChat;
-
-/// The code of faults about content the target could not show to the model.
-const UNSUPPORTED_CONTENT: &str = "unsupported_content";
 
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "a test looks at the few kinds it made")]

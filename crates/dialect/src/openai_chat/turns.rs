@@ -4,10 +4,10 @@
 //! of assistant items becomes one message; of the run that follows, results come first, then what of
 //! them is no text (a tool message holds nothing else), then the rest as it stood.
 
-use super::place::{Of, Place, Position};
 use super::write_parts::{Content, Mark, WireKind, WirePart, mark, own, plan};
 use crate::codec::{Target, Vendor};
 use crate::names::Names;
+use crate::place::{Place, Position};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{
@@ -73,7 +73,7 @@ impl<'c> Planner<'c, '_> {
     }
 
     fn instruction(&mut self, at: usize, instruction: &'c Instruction) -> Result<(), Fault> {
-        let place = Place { call: self.call, of: Of::Instruction(at), part: None };
+        let place = Place::instruction(self.call, at);
         let mut parts = Vec::new();
         for (n, part) in instruction.parts.iter().enumerate() {
             if part.as_text() != Some("") {

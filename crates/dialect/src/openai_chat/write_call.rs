@@ -1,10 +1,11 @@
 //! A request for an upstream: everything that may refuse is planned first, then the body is written.
 
 use super::turns::Planner;
-use super::{parameters, place, write_messages, write_tools};
+use super::{parameters, write_messages, write_tools};
 use crate::codec::{Target, Vendor, Written};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
+use crate::place;
 use crate::restore::{self, Restore};
 use trunkline_core::{Call, Fault, FaultKind, Losses};
 
@@ -16,7 +17,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     if call.prompt_template.is_some() {
         let message = "prompt is kept by its provider, which the chosen target is not; send its text instead";
         let fault = Fault::new(FaultKind::Unsupported, message);
-        return Err(fault.at("prompt").code(super::UNSUPPORTED_CONTENT));
+        return Err(fault.at("prompt").code(crate::place::UNSUPPORTED_CONTENT));
     }
     let mut names = Names::new(Alphabet::OPENAI_NAME);
     let mut ids = Names::new(Alphabet::OPENAI_ID);

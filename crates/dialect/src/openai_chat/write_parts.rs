@@ -2,9 +2,9 @@
 
 use super::OURS;
 use super::media::data_url;
-use super::place::Place;
 use crate::codec::{Target, Vendor};
 use crate::json::Writer;
+use crate::place::Place;
 use std::borrow::Cow;
 use trunkline_core::{
     Audio, CacheKind, CacheMark, Document, DocumentSource, Extra, Fault, Image, Json, Losses, MediaSource,
@@ -342,9 +342,7 @@ fn plan_document<'c>(
                     let filename = title.unwrap_or("document.pdf");
                     WireKind::FileData { data: data_url(mime, data), filename }
                 }
-                MediaSource::File(id) if place.call.dialect == OURS => {
-                    WireKind::FileId { id, filename: title }
-                }
+                MediaSource::File(id) if place.is_of(OURS) => WireKind::FileId { id, filename: title },
                 MediaSource::File(_) => {
                     return Err(place.unsupported("a document by another provider's file id"));
                 }

@@ -41,11 +41,34 @@ fn odd_but_valid() {
 }
 
 #[test]
+fn how_many_answers_are_asked_for() {
+    for (body, choices) in [
+        (r#"{"n":3}"#, Some(3)),
+        (r#"{"n": 12 ,"a":{"n":7}}"#, Some(12)),
+        (r#"{"n":null}"#, None),
+        (r#"{"n":2.5}"#, None),
+        // Some upstreams take it for a number.
+        (r#"{"n":"2"}"#, Some(2)),
+        (r#"{"n":[2]}"#, None),
+        (r#"{"n":99999999999999999999}"#, None),
+        ("{}", None),
+    ] {
+        assert_eq!(scan(&[body.as_bytes()]).unwrap().choices, choices, "{body}");
+    }
+}
+
+#[test]
 fn refusals() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     for (body, message) in [
         (&b"{\"a\":"[..], "body is cut off after 5 bytes; send the whole JSON object"),
-        (b"", "body is cut off after 0 bytes; send the whole JSON object"),
+        (b"", "body is empty; send a JSON object"),
+        (b" \n\t", "body is empty; send a JSON object"),
+        (b"{\"model\": oops}", "body is not valid JSON: expected a value at byte 10"),
+        (b"{\"model\": this}", "body is not valid JSON: expected true, false or null at byte 11"),
+        (b"{\"model\": true}", "`model` must be a string"),
+        (b"{\"messages\":nope}", "body is not valid JSON: expected true, false or null at byte 13"),
+        (b"{\"stream\":'yes'}", "body is not valid JSON: expected a value at byte 10"),
         (b"[]", "body must be a JSON object"),
         (b"{\"a\" 1}", "body is not valid JSON: expected a colon at byte 5"),
         (

@@ -385,7 +385,7 @@ fn frames_of(pieces: &[&[u8]], limit: usize) -> (Vec<Framed>, bool) {
 }
 
 fn tapped(dialect: Dialect, pieces: &[&[u8]]) -> (u32, Tapped) {
-    let mut tap = StreamTap::new(dialect);
+    let mut tap = StreamTap::new(dialect, 1);
     let count = pieces.iter().map(|piece| tap.see(piece).events).sum();
     (count, tap.tapped)
 }

@@ -274,7 +274,10 @@ impl Fleet {
 
     fn forget(&self, id: &WorkerId) {
         let mut state = self.lock();
-        state.workers.retain(|worker| worker.id != *id);
+        // Its probes' connections: serving threads sweep those of their own.
+        for gone in state.workers.extract_if(.., |worker| worker.id == *id) {
+            self.pool.forget(&gone.endpoint);
+        }
         state.troubles.remove(id);
         // Its task is the one that calls this; dropping the handle does not end it.
         state.tasks.remove(id);

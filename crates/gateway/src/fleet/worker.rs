@@ -2,8 +2,10 @@
 
 use super::reach::{Contact, Reach};
 use crate::config::{Config, ModelCard, RuntimeName, WorkerSpec, WorkerUrl, WorkerUrlError};
-use crate::endpoint::upstream_path;
+use crate::endpoint::operation;
 use http::uri::PathAndQuery;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +57,9 @@ pub struct Served {
     pub aliases: Vec<String>,
 }
 
+/// What of a model's name cannot stand in a path as it is: everything that could end its segment or leave it.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// What `GET /v1/models` calls the owner of an engine's models.
 pub const SELF_HOSTED: &str = "self_hosted";
 
@@ -79,7 +84,7 @@ impl Worker {
             || config.workers.iter().any(|written| written.url == spec.url);
         let stored = || config.provider_keys.get(provider.as_deref()?).filter(|_| trusted).cloned();
         let key = spec.api_key.clone().or_else(stored);
-        let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(upstream_path(*dialect))).ok();
+        let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(operation(*dialect).before)).ok();
         Ok(Self {
             id,
             auth: known.map_or(AuthStyle::Bearer, |provider| provider.auth),
@@ -149,10 +154,19 @@ impl Worker {
         Some(format!("{found}; until then {until_then}"))
     }
 
-    /// The path of `dialect`'s operation there.
+    /// The path of `dialect`'s operation there, for `model` as it is called there; `None` for a name that no
+    /// path can hold.
     #[must_use]
-    pub fn path(&self, dialect: Dialect) -> Option<&PathAndQuery> {
-        self.paths.get(dialect as usize)?.as_ref()
+    pub fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'_, PathAndQuery>> {
+        let fixed = self.paths.get(dialect as usize)?.as_ref()?;
+        let Some([whole, streamed]) = operation(dialect).after else { return Some(Cow::Borrowed(fixed)) };
+        let after = if stream { streamed } else { whole };
+        // Such a segment would mean another one.
+        if model.bytes().all(|byte| byte == b'.') {
+            return None;
+        }
+        let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
+        PathAndQuery::try_from(format!("{fixed}{name}{after}")).ok().map(Cow::Owned)
     }
 
     /// How it speaks its dialect.

@@ -201,10 +201,13 @@ async fn send(
         forward::tell_apart(&mut headers, leg);
         headers
     };
-    let Some(path) = worker.path(to) else { return Err(refused(nobody_left())) };
+    let name = worker.name_for(plan.model.as_str());
+    let Some(path) = worker.path(to, name, question.scanned.stream) else {
+        return Err(refused(nobody_left()));
+    };
     let first_byte = config.timeouts.first_byte;
     let answer =
-        ledger.local.pool.send(&worker.endpoint, Method::POST, path, headers, body, first_byte).await;
+        ledger.local.pool.send(&worker.endpoint, Method::POST, &path, headers, body, first_byte).await;
     match &answer {
         Ok(_) => worker.met(Contact::Answered, config),
         Err(error) if error.is_unreached() => worker.met(Contact::Unreached, config),
@@ -235,7 +238,8 @@ async fn splice_stream(
 ) -> Result<Answered, Failure> {
     let Answer { head, body } = answer;
     let idle = plan.question.snapshot.config.timeouts.idle;
-    let tap = StreamTap::new(ledger.endpoint.dialect);
+    let choices = plan.question.scanned.choices.unwrap_or(1);
+    let tap = StreamTap::new(ledger.endpoint.dialect, choices);
     let mut flow = Flow::Splice(Box::new(Splice::new(body, tap, rename.map(Box::new))));
     let first = prime(&mut flow, ledger, idle).await?;
     if flow.has_failed() {

@@ -10,14 +10,15 @@ pub(crate) struct Merge {
     legs: u32,
     started: bool,
     ended: u32,
-    usage: Vec<Usage>,
+    /// Per stream.
+    usage: Vec<Option<Usage>>,
 }
 
 impl Merge {
     /// For this many streams.
     pub(crate) fn new(legs: usize) -> Self {
         let count = u32::try_from(legs).unwrap_or(u32::MAX);
-        Self { legs: count, started: false, ended: 0, usage: vec![Usage::default(); legs] }
+        Self { legs: count, started: false, ended: 0, usage: vec![None; legs] }
     }
 
     /// Whether every stream has ended.
@@ -25,7 +26,22 @@ impl Merge {
         self.ended >= self.legs
     }
 
-    /// Takes an event of stream `leg`; hands on what the client should see.
+    /// Takes counts of stream `leg`, which are cumulative.
+    pub(crate) fn count(&mut self, leg: usize, usage: &Usage) {
+        if let Some(slot) = self.usage.get_mut(leg) {
+            slot.get_or_insert_default().update(usage.clone());
+        }
+    }
+
+    /// What all streams together have used so far; `None` when none has said.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let mut said = self.usage.iter().flatten();
+        let mut sum = said.next()?.clone();
+        said.for_each(|usage| sum.add(usage));
+        Some(sum)
+    }
+
+    /// Takes an event of stream `leg`, whose counts went to [`Merge::count`]; hands on what the client should see.
     pub(crate) fn event<'e>(&mut self, leg: usize, event: Event<'e>, mut each: impl FnMut(Event<'e>)) {
         if self.legs == 1 {
             self.ended += u32::from(matches!(event, Event::End));
@@ -46,18 +62,15 @@ impl Merge {
             Event::Close { part: number } => each(Event::Close { part: part(number) }),
             Event::Logprobs { dialect, raw, .. } => each(Event::Logprobs { choice: nth, dialect, raw }),
             Event::Finish { finish, .. } => each(Event::Finish { choice: nth, finish }),
-            Event::Usage(usage) => {
-                if let Some(known) = self.usage.get_mut(leg) {
-                    known.update(*usage);
-                }
-            }
+            // Counted already; the client is told the sum.
+            Event::Usage(_) => {}
             Event::Ping | Event::Error(_) => each(event),
             Event::End => {
                 self.ended += 1;
                 if self.is_over() {
-                    let mut sum = Usage::default();
-                    self.usage.iter().for_each(|usage| sum.add(usage));
-                    each(Event::Usage(Box::new(sum)));
+                    if let Some(sum) = self.usage() {
+                        each(Event::Usage(Box::new(sum)));
+                    }
                     each(Event::End);
                 }
             }
@@ -108,6 +121,9 @@ mod tests {
         let (mut merge_streams, mut fold) = (Merge::new(3), Fold::default());
         for (leg, reply) in replies.iter().enumerate() {
             unfold(reply, |event| {
+                if let Event::Usage(usage) = &event {
+                    merge_streams.count(leg, usage);
+                }
                 let owned = event.clone();
                 merge_streams.event(leg, owned, |event| fold.push(event));
             });

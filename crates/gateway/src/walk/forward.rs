@@ -31,6 +31,9 @@ fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => &["openai-beta"],
         Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
+        Dialect::GeminiGenerate => &["x-goog-user-project", "x-goog-api-client"],
+        Dialect::BedrockConverse => &["x-amzn-bedrock-accept"],
+        Dialect::OllamaChat | Dialect::OllamaGenerate | Dialect::CohereChat => &[],
     }
 }
 

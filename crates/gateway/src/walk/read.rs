@@ -106,10 +106,17 @@ fn malformed(error: &ScanError) -> Fault {
 /// Refuses a request without a prompt: no upstream could do anything with it.
 fn check_prompt(dialect: Dialect, scanned: &Scanned) -> Result<(), Fault> {
     let wanted = match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => "messages",
+        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::CohereChat => {
+            "messages"
+        }
+        Dialect::GeminiGenerate => "contents",
         Dialect::OpenaiEmbeddings => "input",
         // `prompt` may be left out (a model's own beginning), `input` may be a stored prompt's.
-        Dialect::OpenaiCompletions | Dialect::OpenaiResponses => return Ok(()),
+        // Ollama loads a model when there is nothing to say to it.
+        Dialect::OpenaiCompletions
+        | Dialect::OpenaiResponses
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate => return Ok(()),
     };
     match &scanned.prompt {
         Some((key, _)) if *key == wanted && !scanned.prompt_is_empty => Ok(()),

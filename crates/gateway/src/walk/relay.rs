@@ -114,7 +114,7 @@ impl Relay {
             }
             Step::End => {
                 ledger.done();
-                self.ledger = None;
+                self.close();
                 Poll::Ready(None)
             }
             Step::Failed(fault) => {
@@ -124,11 +124,27 @@ impl Relay {
                 if let Some(told) = &told {
                     ledger.sent(told.len());
                 }
-                self.ledger = None;
+                self.close();
                 // A whole answer has no place for an error; closing the connection is all that is left.
                 Poll::Ready(Some(told.ok_or(BrokenOff)))
             }
         }
+    }
+}
+
+impl Relay {
+    /// Closes the books, with what the answer said of itself so far.
+    fn close(&mut self) {
+        if let Some(mut ledger) = self.ledger.take() {
+            self.flow.account(&mut ledger);
+        }
+    }
+}
+
+impl Drop for Relay {
+    /// The client is gone; what its answer has used is used.
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -163,14 +179,33 @@ impl Flow {
                     Step::Data(data)
                 }
                 Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
-                None => {
-                    let tapped = tap_reply(ledger.endpoint.dialect, tail);
-                    ledger.usage = tapped.usage;
-                    ledger.finish = tapped.finish.map(Into::into);
-                    Step::End
-                }
+                None => Step::End,
             }),
         }
+    }
+
+    /// Tells the books what the answer said of its usage and finish, however far it came.
+    fn account(&mut self, ledger: &mut Ledger) {
+        let tapped = match self {
+            Self::Splice(splice) => std::mem::take(&mut splice.tap.tapped),
+            Self::Copy { tail, .. } => tap_reply(ledger.endpoint.dialect, tail),
+            Self::Translate(translate) => {
+                let Translate { legs, merge, .. } = &mut **translate;
+                for (at, leg) in legs.iter_mut().enumerate() {
+                    // A reader may hold counts back for the end.
+                    leg.reader.close(&mut |event| {
+                        if let Event::Usage(usage) = event {
+                            merge.count(at, &usage);
+                        }
+                    });
+                }
+                ledger.usage = merge.usage().map(Box::new);
+                ledger.lost_more(translate.writer.losses(), ledger.endpoint.dialect.name());
+                return;
+            }
+        };
+        ledger.usage = tapped.usage;
+        ledger.finish = tapped.finish.map(Into::into);
     }
 
     /// Whether part of the answer itself has come, so that it can no longer be asked for elsewhere.
@@ -226,6 +261,7 @@ const LONGEST_HELD: usize = 1 << 20;
 
 /// Blank lines, in the three ways a stream may spell them.
 const EVENT_ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+const LONGEST_END: usize = 4;
 
 impl Splice {
     pub(crate) fn new(body: AnswerBody, tap: StreamTap, rename: Option<Box<Rename>>) -> Self {
@@ -253,13 +289,10 @@ impl Splice {
                 }
                 Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
                 None => {
-                    let tapped = &mut self.tap.tapped;
-                    let is_whole = tapped.ended || tapped.failed || tapped.finish.is_some();
+                    let is_whole = self.tap.close();
                     if is_whole && !self.held.is_empty() {
                         return Poll::Ready(Step::Data(self.held.split().freeze()));
                     }
-                    ledger.usage = tapped.usage.take();
-                    ledger.finish = tapped.finish.take().map(Into::into);
                     if is_whole { Step::End } else { Step::Failed(broke_off(None)) }
                 }
             };
@@ -273,8 +306,12 @@ fn whole_events(held: &mut BytesMut, data: Bytes) -> Option<Bytes> {
     if held.is_empty() && (data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n")) {
         return Some(data);
     }
+    // What was held was searched when it came: only an end that reaches into the new bytes is news.
+    let from = held.len().saturating_sub(LONGEST_END - 1);
     held.extend_from_slice(&data);
-    let end = EVENT_ENDS.iter().filter_map(|end| Some(memchr::memmem::rfind(held, end)? + end.len())).max();
+    let new = held.get(from..).unwrap_or_default();
+    let ends = EVENT_ENDS.iter().filter_map(|end| Some(from + memchr::memmem::rfind(new, end)? + end.len()));
+    let end = ends.max();
     match end {
         Some(end) => Some(held.split_to(end).freeze()),
         None if held.len() > LONGEST_HELD => Some(held.split().freeze()),
@@ -318,7 +355,6 @@ impl Translate {
                 return Poll::Ready(Step::Failed(fault));
             }
             if self.merge.is_over() {
-                ledger.lost_more(self.writer.losses(), ledger.endpoint.dialect.name());
                 return Poll::Ready(Step::End);
             }
             let mut progressed = false;
@@ -351,14 +387,13 @@ impl Translate {
             let event = restore.event(event);
             content |= event.is_content();
             match &event {
-                Event::Usage(usage) if at == 0 => ledger.usage = Some(usage.clone()),
+                Event::Usage(usage) => merge.count(at, usage),
                 Event::Finish { finish, .. } => {
                     let native = finish.native.as_ref().map(|(_, native)| native.as_str());
                     ledger.finish = Some(native.unwrap_or("done").into());
                 }
                 Event::End => ended = true,
-                Event::Usage(_)
-                | Event::Start { .. }
+                Event::Start { .. }
                 | Event::Open { .. }
                 | Event::Delta { .. }
                 | Event::Close { .. }

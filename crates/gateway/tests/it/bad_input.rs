@@ -40,8 +40,14 @@ fn refused(speech: &Speech) -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let text = |text: String| text.into_bytes();
     let prompt = speech.prompt;
     let mut cases = vec![
-        ("nothing", Vec::new(), 400, "cut off"),
-        ("white space", b" \n ".to_vec(), 400, "cut off"),
+        ("nothing", Vec::new(), 400, "body is empty"),
+        ("white space", b" \n ".to_vec(), 400, "body is empty"),
+        (
+            "a model that is no JSON",
+            b"{\"model\": oops}".to_vec(),
+            400,
+            "not valid JSON: expected a value at byte 10",
+        ),
         ("a form", b"model=m&prompt=hi".to_vec(), 400, "must be a JSON object"),
         ("an array", b"[]".to_vec(), 400, "must be a JSON object"),
         ("a text", b"\"hi\"".to_vec(), 400, "must be a JSON object"),

@@ -150,6 +150,66 @@ async fn a_stream_without_its_last_blank_line_is_complete() {
 }
 
 #[tokio::test]
+async fn a_finish_reason_alone_is_not_the_end_where_more_must_come() {
+    let [begin, content, end] = CHAT.stream;
+    let finish = end.split_once("data: [DONE]").unwrap().0;
+    let second = finish.replace("\"index\":0", "\"index\":1");
+    let [first_block, text, last] = MESSAGES.stream;
+    let delivered = last.split_once("event: message_stop").unwrap().0;
+    let two = CHAT.body("m", true).replacen('{', "{\"n\":2,", 1);
+    for (what, speech, body, stream, whole) in [
+        (
+            "messages without a stop",
+            MESSAGES,
+            MESSAGES.body("m", true),
+            [first_block, text, delivered].concat(),
+            false,
+        ),
+        ("one choice, no [DONE]", CHAT, CHAT.body("m", true), [begin, content, finish].concat(), true),
+        ("one of two choices", CHAT, two.clone(), [begin, content, finish].concat(), false),
+        ("two choices", CHAT, two, [begin, content, finish, &second].concat(), true),
+    ] {
+        let upstream = Upstream::replying([Reply::events([stream.clone()], Duration::ZERO)]).await.unwrap();
+        let rig = Rig::start(settings([speech.worker(upstream.url())])).await;
+        let answer = rig.post(speech.path, &body).await;
+        assert!(answer.text().starts_with(&stream), "{what}: {}", answer.text());
+        if whole {
+            assert_eq!(answer.text(), stream, "{what}");
+        } else {
+            assert_error_event(&speech, &answer.body, what);
+        }
+        let end = if whole { " end=done " } else { " end=upstream " };
+        assert!(rig.access_line("attempts=").await.contains(end), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_cut_answer_has_used_is_in_the_books() {
+    let start =
+        MESSAGES.stream[0].replace("\"input_tokens\":3", "\"input_tokens\":3,\"cache_read_input_tokens\":4");
+    for (what, client, then) in [
+        ("cut", MESSAGES, Then::Cut),
+        ("client gone", MESSAGES, Then::Hang),
+        ("cut, translated", CHAT, Then::Cut),
+        ("client gone, translated", CHAT, Then::Hang),
+    ] {
+        let reply = Reply::events(pieces(&[&start, MESSAGES.stream[1]]), Duration::ZERO).then(then);
+        let upstream = Upstream::replying([reply]).await.unwrap();
+        let rig = Rig::start(settings([MESSAGES.worker(upstream.url())])).await;
+        let mut line = Line::open(rig.address()).await;
+        let mut head = line.begin(&client.ask(true)).await;
+        line.see(&mut head, "hello").await;
+        if then == Then::Cut {
+            line.rest(&mut head).await.unwrap();
+        }
+        drop(line);
+        rig.at_rest().await;
+        let line = rig.access_line("attempts=").await;
+        assert!(line.contains(" input_tokens=7 output_tokens=1 cached_tokens=4 "), "{what}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn half_an_answer_is_an_error_or_asked_for_elsewhere() {
     for speech in ALL {
         let broken = Upstream::directed(move |_, _| Reply::half(speech.reply)).await.unwrap();

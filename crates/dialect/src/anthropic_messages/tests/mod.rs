@@ -7,7 +7,6 @@ mod laws;
 mod settings;
 mod streams;
 
-use super::write_call;
 use crate::codec::{Context, Target, UserIds, Vendor, Written};
 use serde_json::Value;
 use trunkline_core::{
@@ -86,7 +85,7 @@ fn list(losses: &Losses) -> Vec<String> {
 /// The call as written, its body as a tree, and what it lost.
 fn attempt(call: &Call, target: &Target<'_>) -> Result<(Written, Value, Losses), Fault> {
     let mut losses = Losses::default();
-    let written = write_call(call, target, &mut losses)?;
+    let written = crate::write_call(trunkline_core::Dialect::AnthropicMessages, call, target, &mut losses)?;
     let body = serde_json::from_slice(&written.body).expect("a body is JSON");
     Ok((written, body, losses))
 }

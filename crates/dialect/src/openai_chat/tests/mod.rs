@@ -48,7 +48,7 @@ fn read(body: &str) -> Result<Call, Fault> {
 
 fn write(call: &Call, target: &Target<'_>) -> Result<(Value, Vec<String>), Fault> {
     let mut losses = Losses::default();
-    let written = super::write_call(call, target, &mut losses)?;
+    let written = crate::write_call(trunkline_core::Dialect::OpenaiChat, call, target, &mut losses)?;
     let body = serde_json::from_slice(&written.body).expect("the body is JSON");
     let losses = losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect();
     Ok((body, losses))

@@ -264,6 +264,17 @@ async fn a_worker_that_does_not_finish_is_given_up_on() {
 }
 
 #[tokio::test]
+async fn a_removed_worker_is_left_alone() {
+    let engine = simulated(Flavour::ALL[0], "m").await;
+    let rig = Rig::start(probing([])).await;
+    let id = rig.register(&json!({"url": engine.url()})).await;
+    rig.becomes(&id, "ready").await;
+    assert_ne!(rig.shared().counts.open(), 0, "it was probed");
+    rig.ask(&post(&format!("/workers/{id}"), "").method("DELETE")).await;
+    until("no connection to it is left", async || rig.shared().counts.open() == 0).await;
+}
+
+#[tokio::test]
 async fn every_engine_is_recognised() {
     for flavour in Flavour::ALL {
         let engine = simulated(flavour, "demo-model").await;

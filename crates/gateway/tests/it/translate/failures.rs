@@ -63,6 +63,12 @@ async fn errors_keep_their_meaning() {
     }
 }
 
+/// The end of a stream, without what says that it is complete.
+fn unfinished(server: &Speech) -> &'static str {
+    let last = if server.is_messages() { "event: message_stop" } else { "data: " };
+    server.stream[2].split_once(last).unwrap().0
+}
+
 #[tokio::test]
 async fn a_translated_stream_that_breaks_off_says_so() {
     let said = [
@@ -80,6 +86,7 @@ async fn a_translated_stream_that_breaks_off_says_so() {
             ("silent", Then::Hang, ""),
             ("cut inside an event", Then::Cut, &server.stream[2][..20]),
             ("ended inside an event", Then::End, &server.stream[2][..20]),
+            ("ended before its last event", Then::End, unfinished(&server)),
             ("said so itself", Then::End, error),
         ] {
             let what = format!("{} {what}", client.path);

@@ -292,6 +292,9 @@ async fn c18_several_choices_are_asked_for_one_by_one() {
     let usage = &events[events.len() - 2].json()["usage"];
     assert_eq!(usage["completion_tokens"], reply["usage"]["completion_tokens"], "usage adds up");
     rig.at_rest().await;
+    let counted = rig.metric("trunkline_tokens_total", &["direction=\"output\""]).await;
+    let told = 2.0 * reply["usage"]["completion_tokens"].as_f64().unwrap();
+    assert!((counted - told).abs() < 0.1, "the books hold the sum of all choices: {counted}, not {told}");
 }
 
 #[tokio::test]

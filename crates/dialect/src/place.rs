@@ -1,0 +1,288 @@
+//! Where a thing stood in the client's request, for faults and losses.
+//!
+//! The neutral model splits and hoists messages, and has its own names for settings. A [`Spelling`] says
+//! how one dialect writes both, so that a message names what its client can find; writers of other
+//! dialects use it without knowing whose it is.
+
+use crate::codec::spelling;
+use std::borrow::Cow;
+use std::fmt;
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind};
+
+/// The code of faults about content the target could not show to the model.
+pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
+
+/// How one dialect's requests spell what the neutral model holds.
+#[derive(Debug)]
+pub(crate) struct Spelling {
+    /// The list the conversation stands in.
+    pub list: &'static str,
+    /// The member of a message that holds its parts.
+    pub parts: &'static str,
+    /// Where instructions stand.
+    pub above: Above,
+    /// Whether calls, results and thoughts are parts of a message, rather than messages or members of one.
+    pub all_parts: bool,
+    /// Whether an item was read from the same message as the one before it.
+    pub joins: fn(&ItemKind, &ItemKind) -> bool,
+    /// Settings that are not spelled as in OpenAI Chat, which the neutral model follows: its name for each,
+    /// and the dialect's.
+    pub settings: &'static [(&'static str, &'static str)],
+}
+
+/// Where instructions stand.
+#[derive(Debug)]
+pub(crate) enum Above {
+    /// They are the first messages of the list.
+    Messages,
+    /// In a field of their own, and the list of their parts.
+    Field(&'static str, &'static str),
+}
+
+impl Spelling {
+    /// A setting's path in the client's request, from its neutral name or a path that begins with it.
+    pub(crate) fn setting<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let rest = |name: &str| {
+            path.strip_prefix(name).filter(|rest| matches!(rest.as_bytes(), [] | [b'.' | b'[', ..]))
+        };
+        let known = self.settings.iter().filter_map(|(name, own)| Some((name.len(), *own, rest(name)?)));
+        match known.max_by_key(|(length, ..)| *length) {
+            Some((_, own, rest)) => Cow::Owned([own, rest].concat()),
+            None => Cow::Borrowed(path),
+        }
+    }
+}
+
+/// An instruction or item of a call, or one part of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'c> {
+    call: &'c Call,
+    of: Of,
+    part: Option<usize>,
+}
+
+/// Which list, and where in it.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    Instruction(usize),
+    Item(usize, Position),
+}
+
+/// Where an item stood: its message, and the part of it that it began at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Position {
+    message: usize,
+    part: usize,
+}
+
+impl<'c> Place<'c> {
+    /// The `at`th instruction.
+    pub(crate) const fn instruction(call: &'c Call, at: usize) -> Self {
+        Self { call, of: Of::Instruction(at), part: None }
+    }
+
+    /// The `at`th item, where `positions` are those of all of them.
+    pub(crate) fn item(call: &'c Call, positions: &[Position], at: usize) -> Self {
+        let position = positions.get(at).copied().unwrap_or_default();
+        Self { call, of: Of::Item(at, position), part: None }
+    }
+
+    /// Whether the client speaks `dialect`.
+    pub(crate) fn is_of(self, dialect: Dialect) -> bool {
+        self.call.dialect == dialect
+    }
+
+    /// Its `at`th part.
+    pub(crate) const fn part(self, at: usize) -> Self {
+        Self { part: Some(at), ..self }
+    }
+
+    /// A member of the message it stands in.
+    pub(crate) fn field(self, key: &str) -> String {
+        format!("{}.{key}", self.message())
+    }
+
+    /// The message it stands in.
+    pub(crate) fn message(self) -> String {
+        let spelling = spelling(self.call.dialect);
+        match self.of {
+            Of::Instruction(at) => match spelling.above {
+                Above::Messages => format!("{}[{at}]", spelling.list),
+                Above::Field(name, _) => name.to_owned(),
+            },
+            Of::Item(_, position) => format!("{}[{}]", spelling.list, self.nth(position)),
+        }
+    }
+
+    /// The fault for content the model would not see.
+    pub(crate) fn unsupported(self, what: &str) -> Fault {
+        let path = self.to_string();
+        let message = format!(
+            "{path} holds {what}, which the chosen target cannot show to its model; leave it out or choose \
+             another target"
+        );
+        Fault::new(FaultKind::Unsupported, message).at(path).code(UNSUPPORTED_CONTENT)
+    }
+
+    /// The number of an item's message.
+    fn nth(&self, position: Position) -> usize {
+        match spelling(self.call.dialect).above {
+            Above::Messages => self.call.instructions.len() + position.message,
+            Above::Field(..) => position.message,
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spelling = spelling(self.call.dialect);
+        if let (Of::Instruction(_), Above::Field(_, parts), Some(part)) =
+            (self.of, &spelling.above, self.part)
+        {
+            return write!(f, "{parts}[{part}]");
+        }
+        f.write_str(&self.message())?;
+        let first = match self.of {
+            Of::Instruction(_) => 0,
+            Of::Item(_, _) if !spelling.all_parts => 0,
+            Of::Item(at, position) => match self.call.items.get(at) {
+                Some(Item { kind: ItemKind::Message(_), .. }) => position.part,
+                Some(_) | None => {
+                    write!(f, ".{}[{}]", spelling.parts, position.part)?;
+                    0
+                }
+            },
+        };
+        match self.part {
+            Some(part) => write!(f, ".{}[{}]", spelling.parts, first + part),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The position of every item of `call`.
+pub(crate) fn positions(call: &Call) -> Vec<Position> {
+    let joins = spelling(call.dialect).joins;
+    let (mut here, mut before) = (Position::default(), None);
+    let mut positions = Vec::with_capacity(call.items.len());
+    for item in &call.items {
+        if let Some(before) = before {
+            here = if joins(before, &item.kind) {
+                Position { part: here.part + parts(before), ..here }
+            } else {
+                Position { message: here.message + 1, part: 0 }
+            };
+        }
+        positions.push(here);
+        before = Some(&item.kind);
+    }
+    positions
+}
+
+/// How many parts an item was.
+fn parts(kind: &ItemKind) -> usize {
+    match kind {
+        ItemKind::Message(message) => message.parts.len(),
+        ItemKind::ToolCall(_)
+        | ItemKind::ToolResult(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline_core::{
+        Instruction, Message, Model, OriginRole, Part, ReasoningItem, Role, ToolCall, ToolCallKind,
+        ToolResult,
+    };
+
+    fn words(role: Role, parts: usize) -> Item {
+        let parts = (0..parts).map(|_| Part::text("x")).collect();
+        Item::new(ItemKind::Message(Message { role, name: None, id: None, parts }))
+    }
+
+    fn use_tool() -> Item {
+        Item::new(ItemKind::ToolCall(ToolCall {
+            call_id: "a".into(),
+            item_id: None,
+            kind: ToolCallKind::Function,
+            name: "f".into(),
+            arguments: "{}".into(),
+            signature: None,
+            cache: None,
+        }))
+    }
+
+    fn result() -> Item {
+        let result =
+            ToolResult { call_id: "a".into(), name: None, parts: Vec::new(), is_error: None, cache: None };
+        Item::new(ItemKind::ToolResult(result))
+    }
+
+    #[test]
+    fn items_find_their_messages_again() {
+        let items = vec![
+            words(Role::User, 2),
+            Item::new(ItemKind::Reasoning(ReasoningItem::default())),
+            Item::new(ItemKind::Reasoning(ReasoningItem::default())),
+            words(Role::Assistant, 1),
+            use_tool(),
+            use_tool(),
+            result(),
+            result(),
+            words(Role::User, 1),
+            words(Role::Assistant, 1),
+            words(Role::Assistant, 1),
+        ];
+        for (dialect, want) in [
+            (Dialect::OpenaiChat, "1.0 2.0 2.0 2.0 2.0 2.0 3.0 4.0 5.0 6.0 7.0"),
+            (Dialect::AnthropicMessages, "0.0 1.0 1.1 1.2 1.3 1.4 2.0 2.1 2.2 3.0 4.0"),
+        ] {
+            let mut call = Call::new(dialect, Model::new("m"));
+            call.items = items.clone();
+            let instruction = Instruction { origin: OriginRole::System, name: None, parts: Vec::new() };
+            call.instructions.push(instruction);
+            let positions = positions(&call);
+            let list = spelling(dialect).list;
+            for ((at, item), want) in call.items.iter().enumerate().zip(want.split(' ')) {
+                let place = Place::item(&call, &positions, at);
+                let (message, part) = want.split_once('.').unwrap();
+                assert_eq!(place.message(), format!("{list}[{message}]"), "{dialect} {at}");
+                let own = matches!(item.kind, ItemKind::Message(_)).then(|| place.part(0).to_string());
+                let wanted = format!("{list}[{message}].content[{part}]");
+                match own {
+                    Some(own) if spelling(dialect).all_parts => assert_eq!(own, wanted, "{dialect} {at}"),
+                    Some(own) => assert_eq!(own, format!("{list}[{message}].content[0]"), "{dialect} {at}"),
+                    None if spelling(dialect).all_parts => {
+                        assert_eq!(place.to_string(), wanted, "{dialect} {at}")
+                    }
+                    None => assert_eq!(place.to_string(), place.message(), "{dialect} {at}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn settings_are_named_as_their_clients_spell_them() {
+        for (dialect, path, want) in [
+            (Dialect::OpenaiChat, "reasoning", "reasoning_effort"),
+            (Dialect::OpenaiChat, "response_format.description", "response_format.description"),
+            (Dialect::AnthropicMessages, "stop", "stop_sequences"),
+            (Dialect::AnthropicMessages, "stop[2]", "stop_sequences[2]"),
+            (Dialect::AnthropicMessages, "stop_sequences", "stop_sequences"),
+            (Dialect::AnthropicMessages, "response_format.json_schema.schema", "output_config.format.schema"),
+            (Dialect::AnthropicMessages, "seed", "seed"),
+        ] {
+            assert_eq!(spelling(dialect).setting(path), want, "{dialect} {path}");
+        }
+        for dialect in Dialect::ALL {
+            for (_, own) in spelling(dialect).settings {
+                assert_eq!(spelling(dialect).setting(own), *own, "{dialect}: a path is spelled once");
+            }
+        }
+    }
+}
