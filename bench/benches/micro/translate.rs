@@ -124,6 +124,7 @@ fn context() -> Context {
         created: 1_790_000_000,
         model: None,
         include_usage: true,
+        request_id: "req-1".into(),
         seal: [7; 32],
     }
 }

@@ -2,8 +2,8 @@
 //! the one place that says what folding means.
 
 use crate::{
-    Choice, Delta, Dialect, Event, Fault, Item, ItemKind, Message, Open, Part, PartKind, ReasoningItem,
-    Reply, Role, ServerTool, ToolCall,
+    Action, Choice, Class, Delta, Dialect, Event, Fault, Item, ItemKind, Loss, Losses, Message, Open, Part,
+    PartKind, ReasoningItem, Reply, Role, ServerTool, ToolCall,
 };
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -17,6 +17,7 @@ pub struct Fold {
     /// Where in `open` a part stands by its number, counted from the first part of the stream.
     places: HashMap<u32, usize>,
     settled: usize,
+    losses: Losses,
     fault: Option<Fault>,
     ended: bool,
 }
@@ -49,7 +50,10 @@ impl Fold {
                 self.open.push_back(OpenPart { choice, growing: Growing::new(open), closed: false });
             }
             Event::Delta { part, delta } => {
-                if let Some(open) = self.part(part) {
+                if matches!(delta, Delta::Native(_)) {
+                    // A block is collected as it was opened; steps of it have no form of their own.
+                    self.losses.push_once(lost_step());
+                } else if let Some(open) = self.part(part) {
                     open.growing.grow(delta);
                 }
             }
@@ -85,6 +89,12 @@ impl Fold {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ended || self.fault.is_some()
+    }
+
+    /// What of the stream a whole answer has no place for.
+    #[must_use]
+    pub fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// The whole answer.
@@ -190,6 +200,15 @@ impl Growing {
             // A delta of another kind than its part is a reader's mistake and carries nothing to keep.
             (Self::Part(_) | Self::Item(_), _) => {}
         }
+    }
+}
+
+fn lost_step() -> Loss {
+    Loss {
+        path: "content".into(),
+        action: Action::Dropped,
+        class: Class::Behaviour,
+        reason: "a whole answer has no place for the steps of this block".into(),
     }
 }
 
@@ -357,6 +376,38 @@ mod tests {
         unfold(&reply, |event| fold.push(event));
         assert!(fold.is_over());
         assert_eq!(fold.finish(), Ok(reply));
+    }
+
+    #[test]
+    fn steps_without_a_place_are_told() {
+        let raw = crate::Json::parse("{}").unwrap();
+        let mut fold = Fold::default();
+        let open =
+            Open::Native { dialect: Dialect::AnthropicMessages, native_type: "x".into(), raw: raw.clone() };
+        fold.push(Event::Open { part: 0, choice: 0, open });
+        assert!(fold.losses().is_empty());
+        fold.push(Event::Delta { part: 0, delta: Delta::Native(raw.clone()) });
+        fold.push(Event::Delta { part: 0, delta: Delta::Native(raw) });
+        fold.push(Event::Close { part: 0 });
+        assert_eq!(fold.losses().iter().map(|loss| loss.path.as_ref()).collect::<Vec<_>>(), ["content"]);
+        assert_eq!(fold.finish().unwrap().choices[0].items.len(), 1);
+    }
+
+    #[test]
+    fn interleaved_parts_keep_their_order() {
+        let mut fold = Fold::default();
+        for part in [7, 3, 9] {
+            fold.push(Event::Open { part, choice: 0, open: Open::Text });
+        }
+        for (part, text) in [(9, "c"), (3, "b"), (7, "a"), (9, "!")] {
+            fold.push(Event::Delta { part, delta: Delta::Text(text.into()) });
+        }
+        for part in [3, 9, 7] {
+            fold.push(Event::Close { part });
+        }
+        let reply = fold.finish().unwrap();
+        let ItemKind::Message(message) = &reply.choices[0].items[0].kind else { panic!("{reply:?}") };
+        assert_eq!(message.parts, [Part::text("a"), Part::text("b"), Part::text("c!")]);
     }
 
     #[test]

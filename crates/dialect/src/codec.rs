@@ -1,11 +1,12 @@
 //! One door to all codecs. A codec knows its own dialect and the neutral model, never another dialect;
 //! this file is the only place that lists them, so adding one edits it and the compiler says where.
 
+use crate::inline::{is_http, is_plain_http};
 use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::{anthropic_messages, openai_chat};
 use std::borrow::Cow;
-use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Reply};
+use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
 /// Whose API the target is, where a dialect is spoken differently by its owner and by others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Written {
 pub struct Context {
     /// Our id of the answer; used where the upstream gave none or one of another dialect's form.
     pub id: String,
+    /// The request's id, which errors in the stream name.
+    pub request_id: String,
     /// Unix seconds now; used where the upstream gave none.
     pub created: u64,
     /// The model to show; `None` shows what the upstream says.
@@ -89,6 +92,22 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OllamaGenerate => &openai_chat::SPELLING,
         Dialect::BedrockConverse => &openai_chat::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
+    }
+}
+
+/// Whether a target that speaks `dialect` will not fetch `url` by itself, though it can be fetched.
+pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
+    match dialect {
+        Dialect::AnthropicMessages => is_plain_http(url),
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse => is_http(url),
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::OpenaiResponses
+        | Dialect::CohereChat => false,
     }
 }
 
@@ -377,6 +396,16 @@ impl StreamWriter {
             Self::AnthropicMessages(writer) => writer.losses(),
         }
     }
+}
+
+/// Most answers, tool calls or open blocks that a reader keeps track of at once: far more than models give,
+/// few enough to be searched one by one.
+pub(crate) const MOST_TRACKED: usize = 1024;
+
+/// The fault when an upstream's answer has more of something than that.
+pub(crate) fn too_many(what: &str) -> Fault {
+    let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
+    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
 }
 
 fn untranslated(dialect: Dialect) -> Fault {

@@ -5,6 +5,7 @@
 pub mod anthropic_messages;
 pub mod codec;
 mod free_text;
+mod inline;
 pub mod json;
 pub mod names;
 pub mod openai_chat;
@@ -22,3 +23,4 @@ pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
     speaks, write_call, write_error, write_reply, write_stream_error,
 };
+pub use inline::{inline, needs_inlining};

@@ -8,7 +8,8 @@
 
 use crate::UpstreamError;
 use crate::connect::Socket;
-use crate::framing::{Beginning, Body, Head, NotHttp};
+use crate::framing::{Body, NotHttp};
+use crate::head::{Beginning, Head};
 use crate::pool::{Counted, Pool};
 use bytes::Bytes;
 use http::uri::PathAndQuery;

@@ -198,7 +198,7 @@ impl Seat {
         } else if error.is_reset() && error.is_remote() {
             UpstreamError::Reset(described(error))
         } else if error.is_library() {
-            UpstreamError::Protocol(NotHttp::of(described(error)))
+            UpstreamError::Protocol(NotHttp(described(error)))
         } else {
             UpstreamError::Connect(io::Error::other(error.to_string()))
         };
@@ -265,7 +265,7 @@ impl Stream {
 
 fn broke_off(error: h2::Error) -> UpstreamError {
     if error.is_library() {
-        return UpstreamError::Protocol(NotHttp::of(described(&error)));
+        return UpstreamError::Protocol(NotHttp(described(&error)));
     }
     UpstreamError::Cut(match error.is_io() {
         true => error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into()),

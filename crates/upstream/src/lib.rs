@@ -9,6 +9,7 @@ mod error;
 mod exchange;
 mod framing;
 mod gate;
+mod head;
 mod http1;
 mod http2;
 pub mod media;

@@ -34,19 +34,19 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
 #[must_use]
 pub fn write_error(fault: &Fault, request_id: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    write_object(&mut Writer::new(&mut out), fault, Some(request_id));
+    write_object(&mut Writer::new(&mut out), fault, request_id);
     out
 }
 
 /// Writes the object that body and event share.
-pub(super) fn write_object(w: &mut Writer<'_>, fault: &Fault, request_id: Option<&str>) {
+pub(super) fn write_object(w: &mut Writer<'_>, fault: &Fault, request_id: &str) {
     w.object(|w| {
         w.key("type").string("error");
         w.key("error").object(|w| {
             w.key("type").string(type_of(fault.kind));
             w.key("message").string(&message_of(fault));
         });
-        w.opt_string("request_id", request_id);
+        w.key("request_id").string(request_id);
     });
 }
 

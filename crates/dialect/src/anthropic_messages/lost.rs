@@ -19,6 +19,13 @@ pub(super) fn input() -> Loss {
     Loss { action: Action::Degraded, ..dropped("content.input", reason) }
 }
 
+/// Tool arguments that flowed as an object and turned out to be none.
+pub(super) fn broken_input(block: u64) -> Loss {
+    let reason = "the model's arguments are not valid JSON; passed on as they are";
+    let path = format!("content[{block}].input");
+    Loss { action: Action::Degraded, path: path.into(), ..dropped("", reason) }
+}
+
 /// A block of another provider's.
 pub(super) fn block() -> Loss {
     dropped("content", "only the dialect that made this block can show it")

@@ -15,7 +15,6 @@ mod block;
 mod error;
 mod finish;
 mod frame;
-mod inline;
 mod lost;
 mod prepare;
 mod read_call;
@@ -42,7 +41,6 @@ mod write_call;
 mod write_tool;
 
 pub use error::{read_error, write_error};
-pub use inline::{inline, needs_inlining};
 pub use read_call::read_call;
 pub use reply::{read_reply, write_reply};
 pub use stream_read::StreamReader;

@@ -2,10 +2,10 @@
 //! the part; what only changes how it is seen is a loss.
 
 use super::block::{Block, BlockKind, Mark, Source};
-use super::inline::is_plain_http;
 use super::traits::Traits;
 use super::unsent;
 use crate::codec::Target;
+use crate::inline::is_plain_http;
 use crate::names::Names;
 use crate::place::Place;
 use base64::Engine;

@@ -10,6 +10,7 @@ use super::read_part::citation;
 use super::reply::nonsense;
 use super::seal;
 use super::usage::Counts;
+use crate::codec::{MOST_TRACKED, too_many};
 use crate::json::Fields;
 use crate::sse::{self, Events};
 use serde_json::value::RawValue;
@@ -96,6 +97,9 @@ impl State {
             Ok(frame) => {
                 if let Err(fault) = self.frame(frame, event.data, each) {
                     self.fail(nonsense(fault), each);
+                }
+                if self.blocks.len() > MOST_TRACKED {
+                    self.fail(too_many("open blocks"), each);
                 }
             }
             Err(_) if is_unknown(event.data) => {}

@@ -120,7 +120,7 @@ impl StreamWriter {
             }
             Event::Error(fault) => {
                 out.extend_from_slice(b"event: error\ndata: ");
-                error::write_object(&mut Writer::new(out), &fault, None);
+                error::write_object(&mut Writer::new(out), &fault, &self.context.request_id);
                 out.extend_from_slice(b"\n\n");
                 self.stage = Stage::Over;
             }
@@ -166,6 +166,9 @@ impl StreamWriter {
         self.stage = Stage::Delivered;
         if self.wire.raw_input {
             self.losses.push_once(lost::input());
+        }
+        for index in std::mem::take(&mut self.wire.broken_inputs) {
+            self.losses.push(lost::broken_input(index));
         }
         frame(out, "message_delta", |w| {
             w.key("delta").object(|w| finish::write(w, self.finish.as_ref(), self.wire.held));

@@ -1,6 +1,7 @@
 //! Content blocks on a client's stream, one after the other, and the framing of its events.
 
 use super::finish::Held;
+use super::said::input_of;
 use super::seal::Seal;
 use crate::json::{Writer, escape};
 use crate::sse::one_line;
@@ -16,6 +17,11 @@ pub(super) struct Wire {
     input: Input,
     /// Whether a call's input was no object and is shown as the text it was.
     pub raw_input: bool,
+    /// What the open tool block was given as an object, kept to tell whether it is one.
+    object: String,
+    /// Blocks whose input began as an object and is none. It flowed before that was known and stays as it
+    /// is: closed up, it would parse, and a client would run a tool with half of its arguments.
+    pub broken_inputs: Vec<u64>,
 }
 
 /// How the input of the open tool block is written.
@@ -75,6 +81,7 @@ impl Wire {
             Kind::Tool { kind, .. } => {
                 self.held.tool_use = true;
                 self.input = Input::Unsaid;
+                self.object.clear();
                 if *kind == ToolCallKind::Custom {
                     self.input = Input::Text;
                     self.text_delta(out, "input_json_delta", "partial_json", r#"{"input":""#);
@@ -123,6 +130,7 @@ impl Wire {
         }
         match self.input {
             Input::Unsaid | Input::Object => {
+                self.object.push_str(text);
                 self.text_delta(out, "input_json_delta", "partial_json", text);
             }
             Input::Text => {
@@ -145,6 +153,7 @@ impl Wire {
             Kind::Tool { .. } if self.input == Input::Text => {
                 self.text_delta(out, "input_json_delta", "partial_json", r#""}"#);
             }
+            Kind::Tool { .. } if input_of(&self.object).is_none() => self.broken_inputs.push(self.next_index),
             Kind::Text | Kind::Refusal | Kind::Redacted(_) | Kind::Tool { .. } | Kind::Native(_) => {}
         }
         frame(out, "content_block_stop", |w| w.key("index").u64(self.next_index));

@@ -8,6 +8,7 @@ use super::chunk::{Call, Choice, Chunk, Content, Words};
 use super::think::{ThinkSplit, ThinkTags, Voice};
 use super::tool_read::Tools;
 use super::{OURS, error, finish, usage};
+use crate::codec::{MOST_TRACKED, too_many};
 use crate::json::Fields;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -107,11 +108,17 @@ impl Machine {
             let known = self.answers.iter().position(|answer| answer.index == index);
             let at = known.unwrap_or(self.answers.len());
             if known.is_none() {
+                if at >= MOST_TRACKED {
+                    return self.fail(too_many("choices"), each);
+                }
                 self.answers.push(Answer { index, ..Answer::default() });
             }
             let mut out = Out { next_part: &mut self.next_part, each };
             if let Some(answer) = self.answers.get_mut(at) {
                 answer.choice(choice, self.think, &self.id, &mut out);
+            }
+            if self.answers.iter().map(|answer| answer.tools.len()).sum::<usize>() > MOST_TRACKED {
+                return self.fail(too_many("tool calls"), each);
             }
         }
     }

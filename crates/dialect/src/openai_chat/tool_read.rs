@@ -5,6 +5,7 @@
 
 use super::chunk::Call;
 use super::machine::Out;
+use crate::codec::MOST_TRACKED;
 use crate::json;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -33,12 +34,20 @@ enum Stage {
 }
 
 impl Tools {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Takes one fragment. `answer_id` makes ids for upstreams that give none.
     pub(super) fn fragment(&mut self, call: Call<'_>, choice: u32, answer_id: &str, out: &mut Out<'_>) {
+        // The answer fails for it once its chunk is read.
+        if self.0.len() > MOST_TRACKED {
+            return;
+        }
         let id = call.id.filled();
         let (name, arguments, kind) = match (call.function, call.custom) {
             (_, Some(custom)) => (custom.name.filled(), custom.input.0, ToolCallKind::Custom),

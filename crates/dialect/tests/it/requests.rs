@@ -3,8 +3,8 @@
 use crate::chain::{AM_OC, CLAUDE, OC_AM, OC_OC, Sent, compatible, owner};
 use serde_json::{Value, json};
 use trunkline_core::{Dialect, FaultKind, Losses, OnUnsupported};
-use trunkline_dialect::anthropic_messages::{inline, needs_inlining};
 use trunkline_dialect::{Target, UserIds, Vendor, read_call, write_call};
+use trunkline_dialect::{inline, needs_inlining};
 
 const PNG: &str = "data:image/png;base64,iVBORw0KGgo=";
 
@@ -222,7 +222,7 @@ fn c10_images_inline_by_address_and_fetched() {
 
     let mut losses = Losses::default();
     let mut call = read_call(Dialect::OpenaiChat, body.as_bytes(), &mut losses).unwrap();
-    assert_eq!(needs_inlining(&call), ["http://x/b.jpg"]);
+    assert_eq!(needs_inlining(Dialect::AnthropicMessages, &call), ["http://x/b.jpg"]);
     inline(&mut call, "http://x/b.jpg", "image/jpeg", "/9j/");
     let written = write_call(Dialect::AnthropicMessages, &call, &owner(CLAUDE), &mut losses).unwrap();
     let body: Value = serde_json::from_slice(&written.body).unwrap();

@@ -345,3 +345,37 @@ fn restoring_nothing_changes_nothing() {
     let event = Event::Close { part: 3 };
     assert_eq!(restore.event(event.clone()), event);
 }
+
+#[test]
+fn an_answer_of_endless_parts_is_given_up_at_a_named_limit() {
+    let call = |n: usize| {
+        format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{{"index":{n},"id":"c{n}","function":{{"name":"f","arguments":""}}}}]}}}}]}}"#
+        )
+    };
+    let choice = |n: usize| format!(r#"{{"choices":[{{"index":{n},"delta":{{"content":"x"}}}}]}}"#);
+    let block = |n: usize| {
+        format!(
+            r#"{{"type":"content_block_start","index":{n},"content_block":{{"type":"text","text":"x"}}}}"#
+        )
+    };
+    let rows: [(_, _, &dyn Fn(usize) -> String); 3] = [
+        ("tool calls", Dialect::OpenaiChat, &call),
+        ("choices", Dialect::OpenaiChat, &choice),
+        ("open blocks", Dialect::AnthropicMessages, &block),
+    ];
+    for (what, dialect, event) in rows {
+        for (count, fails) in [(1024, false), (1026, true)] {
+            let stream: String = (0..count).map(|n| format!("data: {}\n\n", event(n))).collect();
+            let mut reader = trunkline_dialect::StreamReader::new(dialect, 1 << 20).unwrap();
+            let mut fault = None;
+            reader.push(stream.as_bytes(), &mut |event| {
+                if let Event::Error(error) = event {
+                    fault = Some(error.message);
+                }
+            });
+            let told = fails.then(|| format!("upstream's answer has over 1024 {what}"));
+            assert_eq!(fault, told, "{count} {what}");
+        }
+    }
+}

@@ -427,7 +427,8 @@ async fn translate(
     for answer in answers {
         let was_stream = is_stream(&answer.head);
         let bytes = collect(answer.body, idle, limits.reply_bytes).await.map_err(|error| broken(&error))?;
-        let reply = if was_stream { fold(to, &bytes, limits.event_bytes) } else { read_reply(to, &bytes) };
+        let reply =
+            if was_stream { fold(ledger, to, &bytes, limits.event_bytes) } else { read_reply(to, &bytes) };
         let mut reply = reply.map_err(|fault| {
             let retry = is_retryable(&fault);
             Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
@@ -463,13 +464,19 @@ async fn translate(
 }
 
 /// Folds a stream that came although none was asked for.
-fn fold(dialect: Dialect, bytes: &[u8], event_bytes: usize) -> Result<trunkline_core::Reply, Fault> {
+fn fold(
+    ledger: &mut Ledger,
+    dialect: Dialect,
+    bytes: &[u8],
+    event_bytes: usize,
+) -> Result<trunkline_core::Reply, Fault> {
     let mut reader = StreamReader::new(dialect, event_bytes)?;
     let mut fold = Fold::default();
     reader.push(bytes, &mut |event| fold.push(event));
     if !fold.is_over() {
         reader.close(&mut |event| fold.push(event));
     }
+    ledger.lost_more(fold.losses(), ledger.endpoint.dialect.name());
     fold.finish()
 }
 

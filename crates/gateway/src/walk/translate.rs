@@ -8,7 +8,7 @@ use crate::fleet::worker::Worker;
 use std::time::Duration;
 use trunkline_core::{Call, Dialect, Fault, FaultKind, Losses};
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::{Context, Target, Written, anthropic_messages, read_call, write_call};
+use trunkline_dialect::{Context, Target, Written, inline, needs_inlining, read_call, write_call};
 use trunkline_upstream::media;
 
 /// How long fetching one picture may take.
@@ -21,8 +21,6 @@ const MOST: usize = 20;
 pub(crate) struct Parsed {
     call: Call,
     losses: Losses,
-    /// Whether pictures were brought along already.
-    inlined: bool,
 }
 
 impl Parsed {
@@ -33,7 +31,7 @@ impl Parsed {
     pub(crate) fn read(dialect: Dialect, body: &Rope) -> Result<Self, Fault> {
         let mut losses = Losses::default();
         let call = read_call(dialect, &body.joined(), &mut losses)?;
-        Ok(Self { call, losses, inlined: false })
+        Ok(Self { call, losses })
     }
 
     /// Whether the client wants usage in its stream.
@@ -53,10 +51,7 @@ impl Parsed {
         to: Dialect,
     ) -> Result<(Written, Losses), Fault> {
         let config = &plan.question.snapshot.config;
-        if to == Dialect::AnthropicMessages && !self.inlined {
-            self.bring_pictures(ledger, config).await?;
-            self.inlined = true;
-        }
+        self.bring_pictures(ledger, config, to).await?;
         let settings = &config.translate;
         let target = Target {
             model: worker.name_for(plan.model.as_str()),
@@ -77,19 +72,19 @@ impl Parsed {
         Ok((written, losses))
     }
 
-    async fn bring_pictures(&mut self, ledger: &Ledger, config: &Config) -> Result<(), Fault> {
+    async fn bring_pictures(&mut self, ledger: &Ledger, config: &Config, to: Dialect) -> Result<(), Fault> {
         let settings = &config.translate;
-        let urls = anthropic_messages::needs_inlining(&self.call);
+        let urls = needs_inlining(to, &self.call);
         if urls.is_empty() {
             return Ok(());
         }
         let refuse = |why: &str| {
             let message =
-                format!("an image is given by an http: address, which its provider does not take; {why}");
+                format!("an image is given by address, which the model's provider does not fetch; {why}");
             Fault::new(FaultKind::Unsupported, message).code("unsupported_content")
         };
         if !settings.fetch_media {
-            return Err(refuse("send it inline or by https:"));
+            return Err(refuse("send it inline"));
         }
         if urls.len() > MOST {
             return Err(refuse("and these are too many to fetch; send them inline"));
@@ -101,7 +96,7 @@ impl Parsed {
             let media = media::fetch(&local.shared.connector, &local.pool, &url, limits)
                 .await
                 .map_err(|error| refuse(&error.to_string()))?;
-            anthropic_messages::inline(&mut self.call, &url, &media.mime, &media.base64);
+            inline(&mut self.call, &url, &media.mime, &media.base64);
         }
         Ok(())
     }
@@ -115,6 +110,7 @@ pub(crate) fn context(ledger: &Ledger, plan: &Plan, include_usage: bool) -> Cont
     let id = if id.starts_with(prefix) { id.to_owned() } else { format!("{prefix}{id}") };
     Context {
         id,
+        request_id: ledger.id.as_str().to_owned(),
         created: now.map_or(0, |now| now.as_secs()),
         model: plan.question.snapshot.config.echo_alias.then(|| plan.asked.as_str().to_owned()),
         include_usage,

@@ -1,8 +1,9 @@
 //! Conversations: what is sent upstream for what clients of other dialects say.
 
-use super::super::{inline, needs_inlining, read_call};
+use super::super::read_call;
 use super::{attempt, foreign, function, instruction, list, result, say, says, sent, target, use_tool};
 use crate::codec::Target;
+use crate::{inline, needs_inlining};
 use serde_json::{Value, json};
 use trunkline_core::{
     Audio, CacheKind, CacheMark, Dialect, Document, DocumentSource, FaultKind, Image, Item, ItemKind, Json,
@@ -167,7 +168,7 @@ fn c10_images_by_data_and_address() {
         (fault.kind, fault.param.as_deref()),
         (FaultKind::Unsupported, Some("messages[0].content[2]"))
     );
-    for url in needs_inlining(&call) {
+    for url in needs_inlining(Dialect::AnthropicMessages, &call) {
         inline(&mut call, &url, "image/jpg", "QUJD");
     }
     let (body, losses) = sent(&call, &target("claude-sonnet-4-5"));

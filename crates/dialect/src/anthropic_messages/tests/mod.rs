@@ -27,7 +27,14 @@ fn target(model: &str) -> Target<'_> {
 }
 
 fn context() -> Context {
-    Context { id: "req-7f/3".into(), created: 0, model: None, include_usage: false, seal: [7; 32] }
+    Context {
+        id: "req-7f/3".into(),
+        request_id: "req-7f/3".into(),
+        created: 0,
+        model: None,
+        include_usage: false,
+        seal: [7; 32],
+    }
 }
 
 /// A call as an OpenAI client's becomes.

@@ -358,7 +358,7 @@ fn an_error_is_the_last_word() {
     );
     assert_eq!(
         events.last().unwrap(),
-        &json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}})
+        &json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}, "request_id": "req-7f/3"})
     );
 }
 
@@ -401,4 +401,37 @@ fn carried_json_over_several_lines_stays_one_event() {
         Open::Native { dialect: Dialect::AnthropicMessages, native_type: "server_tool_use".into(), raw };
     let events = write(context(), vec![start(), open(0, native), Event::End]);
     assert_eq!(events[1]["content_block"], json!({"type": "server_tool_use", "input": {}}));
+}
+
+#[test]
+fn arguments_that_turn_out_to_be_no_json_are_told() {
+    for (pieces, broken) in [
+        (&["{\"a\":", "1}"][..], false),
+        (&["{\"a\":", " oops}"][..], true),
+        (&["{\"a\":"][..], true),
+        (&["{}", " {}"][..], true),
+        (&[""][..], false),
+    ] {
+        let mut writer = StreamWriter::new(context());
+        let mut out = Vec::new();
+        let call = |name: &'static str| Open::ToolCall {
+            call_id: name.into(),
+            name: name.into(),
+            kind: ToolCallKind::Function,
+        };
+        for event in [start(), open(0, call("good")), close(0), open(1, call("other"))] {
+            writer.write(event, &mut out);
+        }
+        for piece in pieces {
+            let delta = Delta::Arguments((*piece).into());
+            writer.write(Event::Delta { part: 1, delta }, &mut out);
+        }
+        writer.write(close(1), &mut out);
+        writer.write(Event::End, &mut out);
+        let paths: Vec<_> = writer.losses().iter().map(|loss| loss.path.as_ref()).collect();
+        assert_eq!(paths, if broken { &["content[1].input"][..] } else { &[] }, "{pieces:?}");
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("event: content_block_stop").count(), 2, "{text}");
+        assert!(text.contains("message_stop"), "{text}");
+    }
 }

@@ -15,6 +15,7 @@ fn assert_ends_with_error(client: &Speech, stream: &[u8], what: &str) {
     let last = events.last().unwrap();
     assert_eq!(last.name, if client.is_messages() { "error" } else { "" }, "{what}");
     assert!(!client.error(&last.json()).is_empty(), "{what}");
+    assert_eq!(last.json()["request_id"].is_string(), client.is_messages(), "{what}");
     assert!(!String::from_utf8_lossy(stream).contains("[DONE]"), "{what}");
 }
 

@@ -1,16 +1,18 @@
-//! Media by plain `http:` address. Anthropic fetches `https:` addresses only, so the caller fetches the
-//! others and puts their bytes into the call before it is written.
+//! Media by address that a target will not fetch. The caller fetches it and puts its bytes into the call
+//! before it is written.
 
+use crate::codec::must_inline;
 use std::collections::HashSet;
-use trunkline_core::{Call, Document, DocumentSource, Image, ItemKind, MediaSource, Part, PartKind};
+use trunkline_core::{Call, Dialect, Document, DocumentSource, Image, ItemKind, MediaSource, Part, PartKind};
 
-/// Addresses whose content must stand in the call itself before it can be written, each once.
+/// Addresses whose content must stand in the call itself before it can be written for a target that speaks
+/// `to`, each once.
 #[must_use]
-pub fn needs_inlining(call: &Call) -> Vec<String> {
+pub fn needs_inlining(to: Dialect, call: &Call) -> Vec<String> {
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for part in call.items.iter().filter_map(|item| parts(&item.kind)).flatten() {
         if let Some(MediaSource::Url(url)) = source(part)
-            && is_plain_http(url)
+            && must_inline(to, url)
             && seen.insert(url)
         {
             found.push(url.clone());
@@ -31,9 +33,14 @@ pub fn inline(call: &mut Call, url: &str, mime: &str, data: &str) {
     }
 }
 
-/// Whether an address is one that Anthropic will not fetch but a caller can.
-pub(super) fn is_plain_http(url: &str) -> bool {
+/// Whether an address is fetched without encryption, which providers do not do.
+pub(crate) fn is_plain_http(url: &str) -> bool {
     url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+}
+
+/// Whether an address can be fetched at all.
+pub(crate) fn is_http(url: &str) -> bool {
+    is_plain_http(url) || url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 
 fn parts(kind: &ItemKind) -> Option<&Vec<Part>> {
@@ -83,7 +90,7 @@ fn source_mut(part: &mut Part) -> Option<&mut MediaSource> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline_core::{Dialect, Item, Message, Model, Role};
+    use trunkline_core::{Item, Message, Model, Role};
 
     fn image(url: &str) -> Part {
         Part::new(PartKind::Image(Image { source: MediaSource::Url(url.to_owned()), detail: None }))
@@ -96,9 +103,9 @@ mod tests {
             let parts = vec![image("https://x/a.png"), image("http://x/b.png")];
             call.items.push(Item::new(ItemKind::Message(Message { role, name: None, id: None, parts })));
         }
-        assert_eq!(needs_inlining(&call), ["http://x/b.png"]);
+        assert_eq!(needs_inlining(Dialect::AnthropicMessages, &call), ["http://x/b.png"]);
         inline(&mut call, "http://x/b.png", "image/png", "AAAA");
-        assert!(needs_inlining(&call).is_empty());
+        assert!(needs_inlining(Dialect::AnthropicMessages, &call).is_empty());
         for item in &call.items {
             let replaced = source(&parts(&item.kind).unwrap()[1]).unwrap();
             assert_eq!(*replaced, MediaSource::Base64 { mime: "image/png".into(), data: "AAAA".into() });
