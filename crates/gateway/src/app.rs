@@ -199,6 +199,10 @@ fn add_providers_with_keys(config: &mut Config) {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`Running` aborts the listener; a scrape ends with its connection"
+)]
 async fn metrics_listener(address: SocketAddr, shared: &Arc<Shared>) -> anyhow::Result<AbortHandle> {
     let why = || format!("cannot listen on {address} for metrics; set --prometheus-port, 0 for none");
     let listener = TcpListener::bind(address).await.with_context(why)?;

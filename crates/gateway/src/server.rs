@@ -165,6 +165,7 @@ struct Listener {
 }
 
 impl Listener {
+    #[expect(clippy::disallowed_methods, reason = "the listener waits for its connections when it stops")]
     async fn serve(self, settings: PoolSettings) {
         let listener = match TcpListener::from_std(self.socket) {
             Ok(listener) => listener,
