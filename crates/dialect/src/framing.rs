@@ -97,7 +97,11 @@ impl Whole {
 
     /// Of what is held and `data`, everything up to the end of the last whole event; the rest is held.
     pub fn push(&mut self, data: Bytes) -> Option<Bytes> {
-        if self.held.is_empty() && self.passing == 0 && self.framing == Framing::ServerSent && ends_blank(&data) {
+        if self.held.is_empty()
+            && self.passing == 0
+            && self.framing == Framing::ServerSent
+            && ends_blank(&data)
+        {
             self.torn = false;
             return Some(data);
         }
@@ -108,7 +112,8 @@ impl Whole {
             Framing::ServerSent => {
                 let from = searched.saturating_sub(LONGEST_BLANK - 1);
                 let new = self.held.get(from..).unwrap_or_default();
-                let ends = BLANK.iter().filter_map(|blank| Some(memchr::memmem::rfind(new, blank)? + blank.len()));
+                let ends =
+                    BLANK.iter().filter_map(|blank| Some(memchr::memmem::rfind(new, blank)? + blank.len()));
                 ends.max().map(|end| from + end)
             }
             Framing::Lines => {

@@ -14,6 +14,8 @@
 pub(crate) mod accept;
 pub(crate) mod access;
 pub mod admit;
+mod answer;
+mod bridge;
 pub(crate) mod dispatch;
 mod failure;
 mod fan;
@@ -23,6 +25,7 @@ pub(crate) mod read;
 mod redact;
 pub mod relay;
 pub(crate) mod settle;
+mod splice;
 mod translate;
 
 use crate::body::Body;
@@ -53,7 +56,7 @@ async fn steps(
     ledger: &mut Ledger,
     snapshot: Arc<Snapshot>,
     request: Request<Incoming>,
-) -> Result<dispatch::Answered, Fault> {
+) -> Result<answer::Answered, Fault> {
     let arrival = accept::accept(snapshot, request)?;
     let admitted = admit::admit(ledger, arrival).await?;
     let question = read::read(ledger, admitted).await?;

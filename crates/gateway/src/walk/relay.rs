@@ -1,7 +1,7 @@
 //! Stage 6: the answer to the client, as it comes. The client's reads drive the upstream's: nothing here
 //! runs by itself, and dropping the relay aborts the upstream.
 
-use super::dispatch::{Answered, Content};
+use super::answer::{Answered, Content};
 use super::fan::Merge;
 use super::settle::{Ledger, stamp};
 use crate::body::{Body, BrokenOff};
