@@ -55,7 +55,7 @@ pub(super) async fn translate(
     if let Some(warnings) = warnings(&losses) {
         headers.insert(WARNINGS, warnings);
     }
-    let streams = plan.question.scanned.stream;
+    let streams = plan.question.stream;
     if streams && answers.iter().all(|answer| is_stream(to, &answer.head)) {
         let mut legs = SmallVec::new();
         for answer in answers {
