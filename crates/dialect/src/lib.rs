@@ -17,6 +17,7 @@ pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;
+pub mod seal;
 pub mod sse;
 pub mod tap;
 
