@@ -325,6 +325,10 @@ pub struct Translate {
     pub fetch_bytes: usize,
     /// Allow fetching from private and loopback addresses.
     pub fetch_private: bool,
+    /// Secret that seals the reasoning state of one provider for clients of another dialect. Gateways that
+    /// share it can open what another one sealed; without one, each makes its own at start.
+    #[serde(skip_serializing)]
+    pub seal_key: Option<Secret>,
 }
 
 impl Default for Translate {
@@ -339,6 +343,7 @@ impl Default for Translate {
             fetch_media: true,
             fetch_bytes: 20 << 20,
             fetch_private: false,
+            seal_key: None,
         }
     }
 }
