@@ -3,11 +3,14 @@
 //! same-dialect traffic pass untouched.
 
 pub mod anthropic_messages;
+mod arguments;
 pub mod codec;
 mod free_text;
 mod inline;
 pub mod json;
 pub mod names;
+mod ndjson;
+pub mod ollama;
 pub mod openai_chat;
 mod place;
 pub mod provider;
@@ -18,9 +21,11 @@ pub mod rope;
 pub mod scan;
 pub mod sse;
 pub mod tap;
+mod unsent;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    speaks, write_call, write_error, write_reply, write_stream_error,
+    reads, speaks, stream_type, streams_by_default, write_call, write_error, write_reply, write_stream_error,
+    writes,
 };
 pub use inline::{inline, needs_inlining};
