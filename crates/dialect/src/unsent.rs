@@ -1,6 +1,7 @@
 //! Settings a target has no field for: each that a client set is a loss. Written once for targets that
 //! take little; such a codec names what it takes and everything else a client said is told.
 
+use crate::json::Fields;
 use trunkline_core::{Action, Call, Class, Dialect, Extra, ExtraField, Loss, Losses};
 
 const REASON: &str = "the target has no field for it";
@@ -16,6 +17,9 @@ pub(crate) fn record(call: &Call, own: &[Dialect], taken: &[&str], losses: &mut 
     for (path, _) in hints(call).into_iter().filter(is_lost) {
         losses.hint(path, REASON);
     }
+    if !taken.contains(&"options") {
+        options(call, losses);
+    }
     let is_foreign = |field: &&ExtraField| !own.contains(&field.dialect);
     for field in call.safety.iter().filter(is_foreign) {
         losses.push(Loss {
@@ -27,6 +31,15 @@ pub(crate) fn record(call: &Call, own: &[Dialect], taken: &[&str], losses: &mut 
     }
     for field in call.extra.iter().filter(is_foreign).filter(says) {
         losses.dropped(field.key.to_string(), "the target does not know this field");
+    }
+}
+
+/// Records the settings of a local engine, each by its name, for a target that is none.
+pub(crate) fn options(call: &Call, losses: &mut Losses) {
+    let Some(options) = &call.local.options else { return };
+    let read = serde_json::from_str(options.as_str()).ok().and_then(|raw| Fields::read(raw, "options").ok());
+    for field in read.into_iter().flat_map(|fields| fields.rest(call.dialect)) {
+        losses.dropped(format!("options.{}", field.key), "only a local engine has this setting");
     }
 }
 
@@ -43,7 +56,7 @@ fn says(field: &&ExtraField) -> bool {
 }
 
 /// What changes how the model answers.
-fn behaviour(call: &Call) -> [(&'static str, bool); 28] {
+fn behaviour(call: &Call) -> [(&'static str, bool); 27] {
     let (sampling, limits, output, state) = (&call.sampling, &call.limits, &call.output, &call.state);
     [
         ("top_k", sampling.top_k.is_some()),
@@ -72,7 +85,6 @@ fn behaviour(call: &Call) -> [(&'static str, bool); 28] {
         ("container", state.container.is_some()),
         ("context_management", state.context_management.is_some()),
         ("cachedContent", call.cache.resource.is_some()),
-        ("options", call.local.options.is_some()),
         ("chat_template_kwargs", call.local.template_kwargs.is_some()),
     ]
 }
