@@ -2,9 +2,10 @@
 //! this file is the only place that lists them, so adding one edits it and the compiler says where.
 
 use crate::inline::{is_http, is_plain_http};
+use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, ollama, openai_chat};
+use crate::{anthropic_messages, ollama, openai_chat, openai_completions};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -82,9 +83,8 @@ pub struct Context {
 /// stand with the one they descend from.
 pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
-            &openai_chat::SPELLING
-        }
+        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
+        Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_chat::SPELLING,
         Dialect::GeminiGenerate => &openai_chat::SPELLING,
@@ -114,7 +114,7 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
 /// Whether clients that speak `dialect` can be translated for.
 #[must_use]
 pub const fn reads(dialect: Dialect) -> bool {
-    speaks(dialect) || matches!(dialect, Dialect::OllamaGenerate)
+    speaks(dialect) || matches!(dialect, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
 }
 
 /// Whether upstreams that speak `dialect` can be translated for.
@@ -168,7 +168,7 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
     match dialect {
         Dialect::OpenaiChat => openai_chat::read_call(body, losses),
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
@@ -255,7 +255,7 @@ pub fn write_reply(
     match dialect {
         Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
@@ -395,6 +395,8 @@ pub enum StreamWriter {
     AnthropicMessages(anthropic_messages::StreamWriter),
     /// Ollama lines.
     Ollama(ollama::StreamWriter),
+    /// Legacy OpenAI Completions chunks.
+    OpenaiCompletions(openai_completions::StreamWriter),
 }
 
 impl StreamWriter {
@@ -408,7 +410,9 @@ impl StreamWriter {
             Dialect::AnthropicMessages => {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamWriter::new(context)))
             }
-            Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+            Dialect::OpenaiCompletions => {
+                Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
+            }
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => Err(untranslated(dialect)),
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
@@ -427,6 +431,7 @@ impl StreamWriter {
             Self::OpenaiChat(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
             Self::Ollama(writer) => writer.write(event, out),
+            Self::OpenaiCompletions(writer) => writer.write(event, out),
         }
     }
 
@@ -438,6 +443,7 @@ impl StreamWriter {
             Self::OpenaiChat(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
             Self::Ollama(writer) => writer.losses(),
+            Self::OpenaiCompletions(writer) => writer.losses(),
         }
     }
 }
@@ -450,6 +456,21 @@ pub(crate) const MOST_TRACKED: usize = 1024;
 pub(crate) fn too_many(what: &str) -> Fault {
     let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
     Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
+}
+
+/// Most answers to one call, which is OpenAI's own bound.
+const MOST_ANSWERS: u64 = 128;
+
+/// How many times to send a call to a target that answers once.
+pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
+    let copies = call.sampling.n.unwrap_or(1).max(1);
+    if copies > MOST_ANSWERS {
+        return Err(invalid("n", format!("is {copies}; {MOST_ANSWERS} is the most")));
+    }
+    if copies > 1 {
+        losses.emulated("n", "the target answers once; the call is sent several times");
+    }
+    Ok(u32::try_from(copies).unwrap_or(1))
 }
 
 /// A fault of the upstream inside a good answer.

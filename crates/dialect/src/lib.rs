@@ -12,6 +12,7 @@ pub mod names;
 mod ndjson;
 pub mod ollama;
 pub mod openai_chat;
+pub mod openai_completions;
 mod place;
 pub mod provider;
 mod redact;

@@ -2,7 +2,7 @@
 
 use super::turns::Planner;
 use super::{message, write_settings, write_tools};
-use crate::codec::{Target, Written};
+use crate::codec::{self, Target, Written};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::place::UNSUPPORTED_CONTENT;
@@ -22,7 +22,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     let mut names = Names::new(Alphabet::OPENAI_NAME);
     let tools = write_tools::plan(call, &mut names, losses)?;
     let messages = Planner::new(call, target, &mut names, losses).plan()?;
-    let fan_out = write_settings::fan_out(call, losses);
+    let fan_out = codec::fan_out(call, losses)?;
 
     let mut body = Vec::with_capacity(4096);
     Writer::new(&mut body).object(|w| {

@@ -18,15 +18,6 @@ const TAKEN: [&str; 9] = [
     "options",
 ];
 
-/// How often to send the call: this dialect has one answer.
-pub(super) fn fan_out(call: &Call, losses: &mut Losses) -> u32 {
-    let n = call.sampling.n.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1);
-    if n > 1 {
-        losses.emulated("n", "the call is sent once per answer");
-    }
-    n
-}
-
 /// Writes every setting and records what was left out.
 pub(super) fn write(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
     w.key("stream").bool(call.stream.on);
