@@ -1,17 +1,23 @@
-//! A tool call's arguments where a target or client takes a JSON object only.
+//! Tool arguments for dialects that carry an object where others carry text. Models emit text that is no
+//! JSON sometimes, and free-text tools mean it; both go into an object of one member then.
 
 use crate::json::{Writer, escape};
 use serde_json::value::RawValue;
 use trunkline_core::ToolCallKind;
 
-/// Arguments where a JSON object is wanted; models and clients send nothing for no arguments.
-pub(crate) fn input_of(arguments: &str) -> Option<&str> {
-    let arguments = arguments.trim();
-    if arguments.is_empty() {
+/// The member that arguments which are no JSON object are put under.
+pub(crate) const RAW: &str = "_raw";
+/// The member that holds the text of a free-text tool.
+pub(crate) const INPUT: &str = "input";
+
+/// The text as a JSON object, when it is one; clients and models send nothing for no arguments.
+pub(crate) fn object_of(text: &str) -> Option<&str> {
+    let text = text.trim();
+    if text.is_empty() {
         return Some("{}");
     }
-    let is_object = arguments.starts_with('{') && serde_json::from_str::<&RawValue>(arguments).is_ok();
-    is_object.then_some(arguments)
+    let is_object = text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok();
+    is_object.then_some(text)
 }
 
 /// An object with `text` as its one member.
@@ -61,7 +67,7 @@ impl Flow {
         if kind == ToolCallKind::Function {
             return Self::default();
         }
-        send(r#"{"input":""#);
+        send(&opening(INPUT));
         Self { form: Form::Text, object: String::new() }
     }
 
@@ -71,7 +77,7 @@ impl Flow {
             let Some(first) = more.trim_start().chars().next() else { return };
             self.form = if first == '{' { Form::Object } else { Form::Raw };
             if self.form == Form::Raw {
-                send(r#"{"_raw":""#);
+                send(&opening(RAW));
             }
         }
         match self.form {
@@ -95,8 +101,13 @@ impl Flow {
                 send(r#""}"#);
                 if self.form == Form::Raw { Flown::Raw } else { Flown::Whole }
             }
-            Form::Unsaid | Form::Object if input_of(&self.object).is_some() => Flown::Whole,
+            Form::Unsaid | Form::Object if object_of(&self.object).is_some() => Flown::Whole,
             Form::Unsaid | Form::Object => Flown::Broken,
         }
     }
+}
+
+/// The head of an object whose one member is a text.
+fn opening(key: &str) -> String {
+    format!("{{\"{key}\":\"")
 }

@@ -5,7 +5,7 @@ use crate::inline::{is_http, is_plain_http};
 use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, bedrock, openai_chat};
+use crate::{anthropic_messages, bedrock, ollama, openai_chat, openai_completions};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -83,14 +83,13 @@ pub struct Context {
 /// stand with the one they descend from.
 pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
-            &openai_chat::SPELLING
-        }
+        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
+        Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_chat::SPELLING,
         Dialect::GeminiGenerate => &openai_chat::SPELLING,
-        Dialect::OllamaChat => &openai_chat::SPELLING,
-        Dialect::OllamaGenerate => &openai_chat::SPELLING,
+        Dialect::OllamaChat => &ollama::SPELLING,
+        Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &bedrock::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
     }
@@ -124,16 +123,40 @@ pub(crate) fn may_replay(stamp: Dialect, to: Dialect, model: &str) -> bool {
     stamp == to || (in_claudes_words(stamp) && in_claudes_words(to) && model.contains("claude"))
 }
 
-/// Whether a codec for `dialect` exists, so that it can be translated from and to.
+/// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
+/// back as it is.
+pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
+    // The extension of OpenAI's dialect that carries thoughts was made for Claude's.
+    client == stamp || (client == Dialect::OpenaiChat && stamp == Dialect::AnthropicMessages)
+}
+
+/// Whether clients that speak `dialect` can be translated for.
+#[must_use]
+pub const fn reads(dialect: Dialect) -> bool {
+    speaks(dialect) || matches!(dialect, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
+}
+
+/// Whether upstreams that speak `dialect` can be translated for.
+#[must_use]
+pub const fn writes(dialect: Dialect) -> bool {
+    speaks(dialect)
+}
+
+/// Whether requests in `dialect` that do not say `stream` ask for one.
+#[must_use]
+pub const fn streams_by_default(dialect: Dialect) -> bool {
+    ollama::STREAMS_BY_DEFAULT && matches!(dialect, Dialect::OllamaChat | Dialect::OllamaGenerate)
+}
+
+/// Whether the codec for `dialect` has both roles; see [`reads`] and [`writes`] for each.
 #[must_use]
 pub const fn speaks(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => true,
+        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OllamaChat => true,
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
         Dialect::OpenaiResponses => false,
         Dialect::GeminiGenerate => false,
-        Dialect::OllamaChat => false,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => true,
         Dialect::CohereChat => false,
@@ -148,12 +171,12 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
     match dialect {
         Dialect::OpenaiChat => openai_chat::read_call(body, losses),
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
-        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::read_call(body, losses),
+        Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => bedrock::read_call(body, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
@@ -196,7 +219,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
@@ -215,7 +238,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::read_reply(body),
         Dialect::CohereChat => Err(untranslated(dialect)),
@@ -235,12 +258,12 @@ pub fn write_reply(
     match dialect {
         Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
-        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
+        Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
@@ -255,8 +278,8 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
         Dialect::GeminiGenerate => openai_chat::read_error(status, body),
-        Dialect::OllamaChat => openai_chat::read_error(status, body),
-        Dialect::OllamaGenerate => openai_chat::read_error(status, body),
+        Dialect::OllamaChat => ollama::read_error(status, body),
+        Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => bedrock::read_error(status, body),
         Dialect::CohereChat => openai_chat::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
@@ -272,8 +295,8 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::write_error(fault),
         Dialect::GeminiGenerate => openai_chat::write_error(fault),
-        Dialect::OllamaChat => openai_chat::write_error(fault),
-        Dialect::OllamaGenerate => openai_chat::write_error(fault),
+        Dialect::OllamaChat => ollama::write_error(fault),
+        Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => bedrock::write_error(fault),
         Dialect::CohereChat => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
@@ -286,13 +309,14 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
 pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
     let body = write_error(dialect, fault, request_id);
     let data = |name: &[u8]| [name, b"data: ", &body, b"\n\n"].concat();
+    let line = || [body.as_slice(), b"\n"].concat();
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
         Dialect::OpenaiResponses => responses_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
-        Dialect::OllamaChat => data(b""),
-        Dialect::OllamaGenerate => data(b""),
+        Dialect::OllamaChat => line(),
+        Dialect::OllamaGenerate => line(),
         Dialect::BedrockConverse => {
             let mut out = Vec::new();
             bedrock::write_stream_error(fault, &mut out);
@@ -326,6 +350,8 @@ pub enum StreamReader {
     AnthropicMessages(anthropic_messages::StreamReader),
     /// Bedrock ConverseStream messages.
     BedrockConverse(bedrock::StreamReader),
+    /// Ollama lines.
+    Ollama(ollama::StreamReader),
 }
 
 impl StreamReader {
@@ -343,7 +369,7 @@ impl StreamReader {
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => Err(untranslated(dialect)),
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
-            Dialect::OllamaChat => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
             Dialect::CohereChat => Err(untranslated(dialect)),
@@ -356,6 +382,7 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
             Self::BedrockConverse(reader) => reader.push(bytes, each),
+            Self::Ollama(reader) => reader.push(bytes, each),
         }
     }
 
@@ -365,6 +392,7 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
             Self::BedrockConverse(reader) => reader.close(each),
+            Self::Ollama(reader) => reader.close(each),
         }
     }
 }
@@ -378,6 +406,10 @@ pub enum StreamWriter {
     AnthropicMessages(anthropic_messages::StreamWriter),
     /// Bedrock ConverseStream messages.
     BedrockConverse(bedrock::StreamWriter),
+    /// Ollama lines.
+    Ollama(ollama::StreamWriter),
+    /// Legacy OpenAI Completions chunks.
+    OpenaiCompletions(openai_completions::StreamWriter),
 }
 
 impl StreamWriter {
@@ -391,12 +423,16 @@ impl StreamWriter {
             Dialect::AnthropicMessages => {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamWriter::new(context)))
             }
-            Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+            Dialect::OpenaiCompletions => {
+                Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
+            }
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => Err(untranslated(dialect)),
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
-            Dialect::OllamaChat => Err(untranslated(dialect)),
-            Dialect::OllamaGenerate => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Chat, context))),
+            Dialect::OllamaGenerate => {
+                Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
+            }
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
             Dialect::CohereChat => Err(untranslated(dialect)),
         }
@@ -408,6 +444,8 @@ impl StreamWriter {
             Self::OpenaiChat(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
             Self::BedrockConverse(writer) => writer.write(event, out),
+            Self::Ollama(writer) => writer.write(event, out),
+            Self::OpenaiCompletions(writer) => writer.write(event, out),
         }
     }
 
@@ -419,6 +457,8 @@ impl StreamWriter {
             Self::OpenaiChat(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
             Self::BedrockConverse(writer) => writer.losses(),
+            Self::Ollama(writer) => writer.losses(),
+            Self::OpenaiCompletions(writer) => writer.losses(),
         }
     }
 }
@@ -427,13 +467,16 @@ impl StreamWriter {
 /// few enough to be searched one by one.
 pub(crate) const MOST_TRACKED: usize = 1024;
 
+/// The fault when an upstream's answer has more of something than that.
+pub(crate) fn too_many(what: &str) -> Fault {
+    let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
+    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
+}
+
 /// Most answers to one call, which is OpenAI's own bound.
 const MOST_ANSWERS: u64 = 128;
 
-/// How many times a call is sent to a target that answers once.
-///
-/// # Errors
-/// [`FaultKind::InvalidRequest`] for too many.
+/// How many times to send a call to a target that answers once.
 pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
     let copies = call.sampling.n.unwrap_or(1).max(1);
     if copies > MOST_ANSWERS {
@@ -442,13 +485,17 @@ pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
     if copies > 1 {
         losses.emulated("n", "the target answers once; the call is sent several times");
     }
-    Ok(u32::try_from(copies).unwrap_or(u32::MAX))
+    Ok(u32::try_from(copies).unwrap_or(1))
 }
 
-/// The fault when an upstream's answer has more of something than that.
-pub(crate) fn too_many(what: &str) -> Fault {
-    let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
-    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
+/// A fault of the upstream inside a good answer.
+pub(crate) fn upstream(message: impl Into<String>) -> Fault {
+    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message) }
+}
+
+/// The fault when an upstream's stream ends before its answer does.
+pub(crate) fn closed_early() -> Fault {
+    upstream("upstream closed the stream early, before a finish reason; try again")
 }
 
 fn untranslated(dialect: Dialect) -> Fault {

@@ -7,13 +7,16 @@ mod arguments;
 pub mod bedrock;
 mod claude;
 pub mod codec;
-mod foreign;
+pub mod framing;
 mod free_text;
 mod inline;
 pub mod json;
 mod media;
 pub mod names;
+mod ndjson;
+pub mod ollama;
 pub mod openai_chat;
+pub mod openai_completions;
 mod place;
 pub mod provider;
 mod redact;
@@ -21,14 +24,16 @@ pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;
+pub mod seal;
 mod serial;
 pub mod sse;
 pub mod tap;
 mod turns;
+mod unsent;
 mod user;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    speaks, write_call, write_error, write_reply, write_stream_error,
+    reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

@@ -3,7 +3,7 @@
 use super::block::{Block, BlockKind, Mark};
 use super::prepare::{Inside, Prepare, unsupported};
 use super::{seal, unsent};
-use crate::arguments::{input_of, wrapped};
+use crate::arguments::{self, object_of, wrapped};
 use crate::codec::may_replay;
 use crate::names::{Alphabet, Names};
 use crate::place::Place;
@@ -159,8 +159,8 @@ fn tool_use<'c>(
         prepare.losses.hint(place.message(), "state of another provider is not sent with a tool call");
     }
     let input = match call.kind {
-        ToolCallKind::Custom => Cow::Owned(wrapped("input", &call.arguments)),
-        ToolCallKind::Function => match input_of(&call.arguments) {
+        ToolCallKind::Custom => Cow::Owned(wrapped(arguments::INPUT, &call.arguments)),
+        ToolCallKind::Function => match object_of(&call.arguments) {
             Some(input) => Cow::Borrowed(input),
             None if prepare.target.strict_arguments => {
                 let path = place.message();
@@ -173,7 +173,7 @@ fn tool_use<'c>(
                 prepare
                     .losses
                     .degraded(place.message(), "tool arguments are not a JSON object; sent as _raw");
-                Cow::Owned(wrapped("_raw", &call.arguments))
+                Cow::Owned(wrapped(arguments::RAW, &call.arguments))
             }
         },
     };

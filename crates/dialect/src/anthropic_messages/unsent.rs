@@ -1,6 +1,6 @@
 //! Settings of other dialects for which Anthropic has no field at all: each that a client set is a loss.
 
-use crate::foreign;
+use crate::unsent;
 use trunkline_core::{Action, Call, Class, Dialect, Extra, Loss, Losses};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -33,13 +33,13 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         ("context_management", state.context_management.is_some() && call.dialect != DIALECT),
         ("prompt", call.prompt_template.is_some()),
         ("cachedContent", call.cache.resource.is_some()),
-        ("options", call.local.options.is_some()),
         ("chat_template_kwargs", call.local.template_kwargs.is_some()),
     ] {
         if said {
             losses.dropped(path, "target has no field for it");
         }
     }
+    unsent::options(call, losses);
     for (path, said) in [
         ("prediction", call.prediction.is_some()),
         ("prompt_cache_key", call.cache.key.is_some()),
@@ -66,7 +66,7 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
             reason: "target has no such safety setting".into(),
         });
     }
-    for field in foreign::fields(&call.extra, DIALECT) {
+    for field in unsent::foreign(&call.extra, &[DIALECT]) {
         losses.dropped(field.key.to_string(), "target does not know this field");
     }
 }
@@ -84,5 +84,5 @@ pub(super) fn tier(call: &Call) -> Option<&str> {
 
 /// Records unknown fields of another dialect in an inner object, which `path` names.
 pub(super) fn record_inner(extra: &Extra, path: &dyn Fn() -> String, losses: &mut Losses) {
-    foreign::record(extra, DIALECT, path, losses);
+    unsent::record_inner(extra, &[DIALECT], path, losses);
 }

@@ -7,11 +7,11 @@ use super::held::Held;
 use super::opaque;
 use super::read_part::citation;
 use super::usage::{self, Metrics, Tier};
-use crate::codec::{MOST_TRACKED, too_many};
+use crate::codec::{MOST_TRACKED, too_many, upstream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use trunkline_core::{Delta, Dialect, Event, Fault, FaultKind, Finish, Open, Origin, ToolCallKind};
+use trunkline_core::{Delta, Dialect, Event, Fault, Finish, Open, ToolCallKind};
 
 const DIALECT: Dialect = Dialect::BedrockConverse;
 
@@ -365,11 +365,6 @@ impl Machine {
     }
 }
 
-/// The upstream's fault in the middle of an answer.
-pub(super) fn upstream(message: &str) -> Fault {
-    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message) }
-}
-
 fn held_too_long(limit: usize) -> Fault {
-    upstream(&format!("upstream sent a block over {limit} bytes; raise `limits.event_bytes` if you trust it"))
+    upstream(format!("upstream sent a block over {limit} bytes; raise `limits.event_bytes` if you trust it"))
 }

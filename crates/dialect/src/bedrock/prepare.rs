@@ -4,10 +4,10 @@ use super::block::{Block, BlockKind, Mark, Source, is_readable};
 use super::family::Family;
 use super::formats::{DOCUMENTS, IMAGES, SOUNDS, VIDEOS, of_mime, of_name};
 use crate::codec::Target;
-use crate::foreign;
 use crate::media::{is_text, standard};
 use crate::names::Names;
 use crate::place::Place;
+use crate::unsent;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -62,7 +62,7 @@ impl<'c> Prepare<'c, '_> {
     }
 
     fn part(&mut self, part: &'c Part, inside: Inside, place: Place<'c>) -> Result<Block<'c>, Fault> {
-        foreign::record(&part.extra, DIALECT, &|| place.to_string(), self.losses);
+        unsent::record_inner(&part.extra, &[DIALECT], &|| place.to_string(), self.losses);
         let kind = match own(&part.extra, "guardContent") {
             Some(guarded) => BlockKind::Member("guardContent", guarded),
             None => self.kind(part, inside, place)?,

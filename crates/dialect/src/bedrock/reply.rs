@@ -4,7 +4,7 @@ use super::block::{Block, BlockKind, is_readable, tool_id};
 use super::finish::{self, Held};
 use super::usage::{self, Metrics, Tier};
 use super::{error, lost, read_turn};
-use crate::arguments::{input_of, wrapped};
+use crate::arguments::{INPUT, RAW, object_of, wrapped};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
 use serde::de::DeserializeOwned;
@@ -187,12 +187,12 @@ impl<'r> Blocks<'r, '_> {
         if call.signature.is_some() {
             self.losses.push_once(lost::state());
         }
-        let input = match (call.kind, input_of(&call.arguments)) {
-            (ToolCallKind::Custom, _) => Cow::Owned(wrapped("input", &call.arguments)),
+        let input = match (call.kind, object_of(&call.arguments)) {
+            (ToolCallKind::Custom, _) => Cow::Owned(wrapped(INPUT, &call.arguments)),
             (ToolCallKind::Function, Some(input)) => Cow::Borrowed(input),
             (ToolCallKind::Function, None) => {
                 self.losses.push_once(lost::input());
-                Cow::Owned(wrapped("_raw", &call.arguments))
+                Cow::Owned(wrapped(RAW, &call.arguments))
             }
         };
         BlockKind::ToolUse { id: tool_id(&call.call_id), name: Cow::Borrowed(&call.name), input }

@@ -2,7 +2,8 @@
 
 use super::error;
 use super::frame::{Kind, Message, Messages};
-use super::machine::{Machine, upstream};
+use super::machine::Machine;
+use crate::codec::upstream;
 use trunkline_core::Event;
 
 /// Reads one streamed answer. Nothing is handed out after `End` or `Error`.
@@ -26,7 +27,7 @@ impl StreamReader {
             return;
         }
         if let Err(broken) = messages.push(bytes, |message| take(machine, message, each)) {
-            machine.fail(upstream(&broken.to_string()), each);
+            machine.fail(upstream(broken.to_string()), each);
         }
     }
 

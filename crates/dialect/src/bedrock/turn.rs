@@ -3,11 +3,11 @@
 use super::block::{Block, BlockKind, tool_id};
 use super::opaque;
 use super::prepare::{Inside, Prepare};
-use crate::arguments::{input_of, wrapped};
+use crate::arguments::{INPUT, RAW, object_of, wrapped};
 use crate::codec::may_replay;
-use crate::foreign;
 use crate::place::{Place, positions};
 use crate::turns::{self, MidSystem, Said, SaidKind, Speaker, Stretch, Turn, leading_system, say, turns};
+use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{
     Dialect, Fault, FaultKind, Item, ItemKind, Message, ReasoningItem, Role, ServerTool, ToolCall,
@@ -101,7 +101,7 @@ fn read_item<'c>(
     place: Place<'c>,
     stretches: &mut Vec<Stretch<'c, Block<'c>>>,
 ) -> Result<(), Fault> {
-    foreign::record(&item.extra, DIALECT, &|| place.message(), prepare.losses);
+    unsent::record_inner(&item.extra, &[DIALECT], &|| place.message(), prepare.losses);
     let (assistant, kind) = match &item.kind {
         ItemKind::Message(message) => words(prepare, message, place)?,
         ItemKind::ToolCall(call) => {
@@ -167,8 +167,8 @@ fn tool_use<'c>(
         prepare.losses.hint(place.message(), "state of another provider is not sent with a tool call");
     }
     let input = match call.kind {
-        ToolCallKind::Custom => Cow::Owned(wrapped("input", &call.arguments)),
-        ToolCallKind::Function => match input_of(&call.arguments) {
+        ToolCallKind::Custom => Cow::Owned(wrapped(INPUT, &call.arguments)),
+        ToolCallKind::Function => match object_of(&call.arguments) {
             Some(input) => Cow::Borrowed(input),
             None if prepare.target.strict_arguments => {
                 let path = place.message();
@@ -179,7 +179,7 @@ fn tool_use<'c>(
             None => {
                 let reason = "tool arguments are not a JSON object; sent as _raw";
                 prepare.losses.degraded(place.message(), reason);
-                Cow::Owned(wrapped("_raw", &call.arguments))
+                Cow::Owned(wrapped(RAW, &call.arguments))
             }
         },
     };

@@ -4,10 +4,10 @@ use super::block::{Mark, Marks};
 use super::family::Choices;
 use super::prepare::Prepare;
 use crate::claude::schema;
-use crate::foreign;
 use crate::free_text;
 use crate::json::Writer;
 use crate::restore::JSON_TOOL;
+use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trunkline_core::{AllowedMode, Dialect, Extra, Fault, FaultKind, Json, Tool, ToolChoice, ToolKind};
@@ -204,7 +204,7 @@ fn offered<'c>(prepare: &Prepare<'c, '_>, choice: Option<&Choice<'_>>) -> Option
 }
 
 fn entry<'c>(prepare: &mut Prepare<'c, '_>, tool: &'c Tool, path: &str) -> Result<Entry<'c>, Fault> {
-    foreign::record(&tool.extra, DIALECT, &|| path.to_owned(), prepare.losses);
+    unsent::record_inner(&tool.extra, &[DIALECT], &|| path.to_owned(), prepare.losses);
     let mark = prepare.mark(tool.cache.as_ref(), &|| path.to_owned());
     let (name, description, schema, mut strict) = match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {
