@@ -2,6 +2,20 @@
 //! function of one string, so its input comes as `{"input":"…"}`, cut anywhere into fragments, and the
 //! client wants the text itself as it flows.
 
+use crate::json;
+
+/// The schema of a free-text tool where only functions are known.
+pub(crate) const SCHEMA: &str =
+    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+
+/// The arguments that stand for free text there.
+pub(crate) fn arguments(text: &str) -> String {
+    let mut out = b"{\"input\":".to_vec();
+    json::escape(&mut out, text);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// One call's input on its way back to free text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FreeText {

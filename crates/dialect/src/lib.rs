@@ -4,10 +4,12 @@
 
 pub mod anthropic_messages;
 pub mod codec;
+mod data_url;
 mod free_text;
 mod inline;
 pub mod json;
 pub mod names;
+mod openai;
 pub mod openai_chat;
 mod place;
 pub mod provider;
