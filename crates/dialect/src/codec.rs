@@ -2,9 +2,11 @@
 //! this file is the only place that lists them, so adding one edits it and the compiler says where.
 
 use crate::inline::{is_http, is_plain_http};
+use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, openai_chat};
+use crate::stored;
+use crate::{anthropic_messages, openai_chat, openai_responses};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -86,7 +88,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
             &openai_chat::SPELLING
         }
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
-        Dialect::OpenaiResponses => &openai_chat::SPELLING,
+        Dialect::OpenaiResponses => &openai_responses::SPELLING,
         Dialect::GeminiGenerate => &openai_chat::SPELLING,
         Dialect::OllamaChat => &openai_chat::SPELLING,
         Dialect::OllamaGenerate => &openai_chat::SPELLING,
@@ -137,7 +139,7 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::read_call(body, losses),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -158,13 +160,30 @@ pub fn write_call(
 ) -> Result<Written, Fault> {
     let known = losses.len();
     let client = spelling(call.dialect);
-    let written = write(dialect, call, target, losses);
+    let resolved = if keeps_state(dialect) { Ok(()) } else { stored::refuse(call) };
+    let written = resolved.and_then(|()| write(dialect, call, target, losses));
     losses.respell(known, |path| respelled(client, path));
     written.map_err(|mut fault| {
         let param = fault.param.as_deref().and_then(|path| respelled(client, path));
         fault.param = param.or(fault.param);
         fault
     })
+}
+
+/// Whether targets that speak `dialect` may keep conversations that a call can name.
+const fn keeps_state(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::OpenaiResponses => true,
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::AnthropicMessages
+        | Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => false,
+    }
 }
 
 /// A path as the client spells it, where writers spell it otherwise.
@@ -181,7 +200,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::AnthropicMessages => anthropic_messages::write_call(call, target, losses),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::write_call(call, target, losses),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -402,10 +421,38 @@ impl StreamWriter {
 /// few enough to be searched one by one.
 pub(crate) const MOST_TRACKED: usize = 1024;
 
+/// Most answers to one call, which is OpenAI's own bound.
+const MOST_ANSWERS: u64 = 128;
+
+/// How many times a call is sent to a target that answers once.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`] for too many.
+pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
+    let copies = call.sampling.n.unwrap_or(1).max(1);
+    if copies > MOST_ANSWERS {
+        return Err(invalid("n", format!("is {copies}; {MOST_ANSWERS} is the most")));
+    }
+    if copies > 1 {
+        losses.emulated("n", "the target answers once; the call is sent several times");
+    }
+    Ok(u32::try_from(copies).unwrap_or(u32::MAX))
+}
+
 /// The fault when an upstream's answer has more of something than that.
 pub(crate) fn too_many(what: &str) -> Fault {
     let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
     Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
+}
+
+/// A fault of the upstream inside a good answer.
+pub(crate) fn upstream(message: impl Into<String>) -> Fault {
+    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message) }
+}
+
+/// The fault when an upstream's stream ends before its answer does.
+pub(crate) fn closed_early() -> Fault {
+    upstream("upstream closed the stream early, before a finish reason; try again")
 }
 
 fn untranslated(dialect: Dialect) -> Fault {

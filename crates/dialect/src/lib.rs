@@ -11,6 +11,7 @@ pub mod json;
 pub mod names;
 mod openai;
 pub mod openai_chat;
+pub mod openai_responses;
 mod place;
 pub mod provider;
 mod redact;
@@ -19,6 +20,7 @@ pub mod restore;
 pub mod rope;
 pub mod scan;
 pub mod sse;
+mod stored;
 pub mod tap;
 
 pub use codec::{
