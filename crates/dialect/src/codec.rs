@@ -219,7 +219,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::AnthropicMessages => anthropic_messages::read_reply(body),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::read_reply(body),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -294,7 +294,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     let data = |name: &[u8]| [name, b"data: ", &body, b"\n\n"].concat();
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
-        Dialect::OpenaiResponses => responses_error(fault),
+        Dialect::OpenaiResponses => openai_responses::write_stream_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
         Dialect::OllamaChat => data(b""),
@@ -304,26 +304,13 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     }
 }
 
-/// The Responses dialect's error event is flat.
-fn responses_error(fault: &Fault) -> Vec<u8> {
-    let mut body = Vec::new();
-    crate::json::Writer::new(&mut body).object(|w| {
-        w.key("type").string("error");
-        w.key("code").string(fault.code.as_deref().unwrap_or("server_error"));
-        w.key("message").string(&fault.message);
-        match &fault.param {
-            Some(param) => w.key("param").string(param),
-            None => w.key("param").null(),
-        }
-    });
-    [b"event: error\ndata: ", body.as_slice(), b"\n\n"].concat()
-}
-
 /// Upstream to neutral, streaming: bytes in, events out.
 #[derive(Debug)]
 pub enum StreamReader {
     /// OpenAI Chat chunks.
     OpenaiChat(openai_chat::StreamReader),
+    /// OpenAI Responses events.
+    OpenaiResponses(openai_responses::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
 }
@@ -341,7 +328,9 @@ impl StreamReader {
             }
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-            Dialect::OpenaiResponses => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => {
+                Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
+            }
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
             Dialect::OllamaChat => Err(untranslated(dialect)),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -354,6 +343,7 @@ impl StreamReader {
     pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
+            Self::OpenaiResponses(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
         }
     }
@@ -362,6 +352,7 @@ impl StreamReader {
     pub fn close(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::OpenaiChat(reader) => reader.close(each),
+            Self::OpenaiResponses(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
         }
     }

@@ -7,18 +7,28 @@
 //! responses section.
 
 mod annotations;
+mod error;
+mod finish;
+mod machine;
 mod parameters;
 mod read_call;
 mod read_items;
 mod read_parts;
+mod read_reply;
 mod read_tools;
+mod slot;
 mod spelling;
+mod stream_read;
+mod usage;
 mod write_call;
 mod write_items;
 mod write_parts;
 mod write_tools;
 
+pub use error::write_stream_error;
 pub use read_call::read_call;
+pub use read_reply::read_reply;
+pub use stream_read::StreamReader;
 pub use write_call::write_call;
 
 pub(crate) use spelling::SPELLING;
