@@ -120,7 +120,7 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::OpenaiChat | Dialect::AnthropicMessages => true,
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
-        Dialect::OpenaiResponses => false,
+        Dialect::OpenaiResponses => true,
         Dialect::GeminiGenerate => false,
         Dialect::OllamaChat => false,
         Dialect::OllamaGenerate => false,
@@ -243,7 +243,7 @@ pub fn write_reply(
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => Ok(openai_responses::write_reply(reply, context, losses)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -363,6 +363,8 @@ impl StreamReader {
 pub enum StreamWriter {
     /// OpenAI Chat chunks.
     OpenaiChat(openai_chat::StreamWriter),
+    /// OpenAI Responses events.
+    OpenaiResponses(openai_responses::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
 }
@@ -380,7 +382,9 @@ impl StreamWriter {
             }
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-            Dialect::OpenaiResponses => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => {
+                Ok(Self::OpenaiResponses(openai_responses::StreamWriter::new(context)))
+            }
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
             Dialect::OllamaChat => Err(untranslated(dialect)),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -393,6 +397,7 @@ impl StreamWriter {
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),
+            Self::OpenaiResponses(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
         }
     }
@@ -403,6 +408,7 @@ impl StreamWriter {
     pub fn losses(&self) -> &Losses {
         match self {
             Self::OpenaiChat(writer) => writer.losses(),
+            Self::OpenaiResponses(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
         }
     }

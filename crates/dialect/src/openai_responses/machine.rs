@@ -79,6 +79,10 @@ impl Machine {
         let kind = step.kind.and_then(string).unwrap_or_else(|| String::from_utf8_lossy(name));
         let at = number(step.output_index);
         let part = number(step.content_index);
+        if !self.started && step.response.is_none() && kind.starts_with("response.") {
+            self.started = true;
+            each(Event::Start { id: None, model: None, created: None });
+        }
         match &*kind {
             "response.created" | "response.queued" | "response.in_progress" => match step.response {
                 Some(response) if !self.started => self.start(response, each),

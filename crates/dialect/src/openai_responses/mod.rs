@@ -9,6 +9,7 @@
 mod annotations;
 mod error;
 mod finish;
+mod live;
 mod machine;
 mod parameters;
 mod read_call;
@@ -16,20 +17,25 @@ mod read_items;
 mod read_parts;
 mod read_reply;
 mod read_tools;
+mod response;
 mod slot;
 mod spelling;
 mod stream_read;
+mod stream_write;
 mod usage;
 mod write_call;
 mod write_items;
 mod write_parts;
+mod write_reply;
 mod write_tools;
 
 pub use error::write_stream_error;
 pub use read_call::read_call;
 pub use read_reply::read_reply;
 pub use stream_read::StreamReader;
+pub use stream_write::StreamWriter;
 pub use write_call::write_call;
+pub use write_reply::write_reply;
 
 pub(crate) use spelling::SPELLING;
 
