@@ -1,7 +1,7 @@
 //! Conversation state that a provider keeps. This build keeps none of its own, so a call that continues
 //! such state can only go where it is kept: to a target that speaks the client's dialect.
 
-use crate::place::{Place, positions};
+use crate::place::{Place, UNSUPPORTED_CONTENT, positions};
 use trunkline_core::{Call, Fault, FaultKind, ItemKind};
 
 /// Refuses a call that names state nobody here can resolve.
@@ -25,7 +25,7 @@ pub(crate) fn refuse(call: &Call) -> Result<(), Fault> {
     if let Some(at) = call.items.iter().position(|item| matches!(item.kind, ItemKind::Reference(_))) {
         let path = Place::item(call, &positions(call), at).to_string();
         let what = "refers to a stored item; send the item itself";
-        return Err(unresolved(&path, what, "item_not_found"));
+        return Err(unresolved(&path, what, UNSUPPORTED_CONTENT));
     }
     Ok(())
 }
