@@ -5,6 +5,7 @@
 pub mod anthropic_messages;
 pub mod codec;
 mod data_url;
+pub mod framing;
 mod free_text;
 mod inline;
 pub mod json;
@@ -19,6 +20,7 @@ pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;
+pub mod seal;
 pub mod sse;
 mod stored;
 pub mod tap;

@@ -32,7 +32,6 @@ pub(super) enum LiveKind {
         name: String,
         kind: ToolCallKind,
         input: String,
-        state: Option<String>,
     },
 }
 
@@ -120,7 +119,7 @@ impl Live {
                 }
                 w.opt_string("encrypted_content", state.as_deref());
             }
-            LiveKind::Call { call_id, name, kind, input, state } => {
+            LiveKind::Call { call_id, name, kind, input } => {
                 let (native_type, key) = call_words(*kind == ToolCallKind::Custom);
                 w.key("type").string(native_type);
                 w.key("id").string(&self.id);
@@ -128,7 +127,6 @@ impl Live {
                 w.key("call_id").string(call_id);
                 w.key("name").string(name);
                 w.key(key).string(input);
-                w.opt_string("encrypted_content", state.as_deref());
             }
         });
     }

@@ -279,9 +279,6 @@ impl Call {
         let input = fields.raw(key).and_then(string).unwrap_or_default();
         let rest = input.get(self.said..).unwrap_or_default().to_owned();
         self.grow(Cow::Owned(rest), out);
-        if let Some(proof) = fields.raw("encrypted_content").and_then(string) {
-            out.delta(self.part, Delta::Signature { proof, stamp: Some(OURS) });
-        }
         out.close(self.part);
     }
 }

@@ -229,7 +229,7 @@ impl StreamWriter {
             Open::ToolCall { call_id, name, kind } => {
                 let prefix = if kind == ToolCallKind::Custom { "ctc" } else { "fc" };
                 let (call_id, name) = (call_id.into_owned(), name.into_owned());
-                let call = LiveKind::Call { call_id, name, kind, input: String::new(), state: None };
+                let call = LiveKind::Call { call_id, name, kind, input: String::new() };
                 self.open_item(prefix, call, out);
             }
             Open::Native { dialect: OURS, raw, .. } => {
@@ -317,10 +317,12 @@ impl StreamWriter {
                     w.key("delta").string(&more);
                 });
             }
-            (
-                LiveKind::Reasoning { state, .. } | LiveKind::Call { state, .. },
-                Delta::Signature { proof, .. },
-            ) => *state = Some(proof.into_owned()),
+            (LiveKind::Reasoning { state, .. }, Delta::Signature { proof, .. }) => {
+                *state = Some(proof.into_owned());
+            }
+            (LiveKind::Call { .. }, Delta::Signature { .. }) => {
+                self.losses.push_once(no_form("output", "state behind a tool call"));
+            }
             (LiveKind::Call { kind, input, .. }, Delta::Arguments(more)) if !more.is_empty() => {
                 input.push_str(&more);
                 let index = self.items;

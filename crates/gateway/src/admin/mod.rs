@@ -72,7 +72,11 @@ pub async fn answer(router: &Router, request: Request<Incoming>) -> Response<Bod
 /// Lets only holders of the gateway's key through, where it has one.
 async fn guard(State(shared): State<Arc<Shared>>, request: AxumRequest, next: Next) -> AxumResponse {
     let snapshot = shared.fleet.snapshot();
-    match crate::walk::admit::identify(request.headers(), snapshot.config.auth.api_key.as_ref()) {
+    match crate::walk::admit::identify(
+        request.uri(),
+        request.headers(),
+        snapshot.config.auth.api_key.as_ref(),
+    ) {
         Ok(_) => next.run(request).await,
         Err(fault) => refuse(&fault, dialect_of(request.uri().path(), request.headers())),
     }

@@ -112,6 +112,8 @@ pub enum Backend {
     Openai,
     /// Anthropic's API.
     Anthropic,
+    /// Gemini's API.
+    Gemini,
 }
 
 /// `--policy`.

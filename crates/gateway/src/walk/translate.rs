@@ -2,12 +2,12 @@
 //! on, and pictures brought along where a target cannot fetch them itself.
 
 use super::plan::Plan;
+use super::read::Question;
 use super::settle::Ledger;
 use crate::config::Config;
 use crate::fleet::worker::Worker;
 use std::time::Duration;
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Losses};
-use trunkline_dialect::rope::Rope;
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Losses, Model};
 use trunkline_dialect::{Context, Target, Written, inline, needs_inlining, read_call, write_call};
 use trunkline_upstream::media;
 
@@ -28,9 +28,14 @@ impl Parsed {
     ///
     /// # Errors
     /// 400 naming the field.
-    pub(crate) fn read(dialect: Dialect, body: &Rope) -> Result<Self, Fault> {
+    pub(crate) fn read(dialect: Dialect, question: &Question) -> Result<Self, Fault> {
         let mut losses = Losses::default();
-        let call = read_call(dialect, &body.joined(), &mut losses)?;
+        let mut call = read_call(dialect, &question.body.joined(), &mut losses)?;
+        // Some dialects say both in the path.
+        if let Some(said) = &question.said {
+            call.model = Model::new(said.model.as_str());
+        }
+        call.stream.on = question.stream;
         Ok(Self { call, losses })
     }
 
