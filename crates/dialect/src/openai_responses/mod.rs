@@ -43,3 +43,7 @@ use trunkline_core::Dialect;
 
 /// The dialect of this codec.
 const OURS: Dialect = Dialect::OpenaiResponses;
+
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test looks at the few kinds it made")]
+mod tests;

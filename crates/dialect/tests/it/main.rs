@@ -16,6 +16,7 @@ mod laws;
 mod mutation;
 mod replies;
 mod requests;
+mod responses;
 mod streams;
 mod thinking;
 mod tools;

@@ -187,7 +187,7 @@ async fn c18_more_choices_than_anybody_needs_are_refused() {
 
 #[tokio::test]
 async fn pairs_without_a_way_are_refused_in_the_callers_dialect() {
-    for (client, server) in [(RESPONSES, MESSAGES), (COMPLETIONS, MESSAGES), (EMBEDDINGS, MESSAGES)] {
+    for (client, server) in [(COMPLETIONS, MESSAGES), (EMBEDDINGS, MESSAGES)] {
         let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
         let rig = Rig::start(settings([server.worker(upstream.url())])).await;
         let answer = rig.ask(&client.ask(false)).await;
