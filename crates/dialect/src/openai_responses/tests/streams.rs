@@ -171,10 +171,10 @@ pub(super) fn check(stream: &str) -> Result<Value, String> {
         if event["sequence_number"] != n || names.get(usize::try_from(n).unwrap()) != Some(&kind) {
             return fail("wrong number or name");
         }
-        if let Some(response) = event.get("response") {
-            if response["id"] != events[0]["response"]["id"] {
-                return fail("another id");
-            }
+        if let Some(response) = event.get("response")
+            && response["id"] != events[0]["response"]["id"]
+        {
+            return fail("another id");
         }
         let here = |event: &Value| {
             item.as_ref().is_some_and(|(at, item)| {

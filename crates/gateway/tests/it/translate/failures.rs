@@ -2,7 +2,7 @@
 
 use super::{fold_chat, ok};
 use crate::client::{Line, events, post};
-use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, pieces, settings};
+use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, Rig, Speech, pieces, settings};
 use serde_json::json;
 use std::time::Duration;
 use trunkline_core::OnUnsupported;
