@@ -9,6 +9,7 @@
 //! HMAC of the plain text under a key of its own, so that equal state seals equally, which keeps prompt
 //! caches warm, and no randomness is needed.
 
+use crate::codec::keeps;
 use crate::place::{Place, positions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +18,8 @@ use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use trunkline_core::{Call, Dialect, Item, ItemKind, Losses, ReasoningItem};
+use std::borrow::Cow;
+use trunkline_core::{Call, Delta, Dialect, Event, Item, ItemKind, Losses, Open, ReasoningItem, Reply};
 
 /// How sealed texts begin.
 const PREFIX: &str = "tl2.";
@@ -60,7 +62,7 @@ impl State {
 }
 
 /// What seals and opens; the secret never leaves the gateway.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     cipher: [u8; 32],
     nonce: [u8; 32],
@@ -111,6 +113,86 @@ impl Key {
 #[must_use]
 pub fn is_sealed(text: &str) -> bool {
     text.starts_with(PREFIX)
+}
+
+/// Seals what an answer says to a client of another dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealer {
+    /// What seals.
+    pub key: Key,
+    /// What the client speaks.
+    pub client: Dialect,
+    /// What the upstream speaks.
+    pub upstream: Dialect,
+}
+
+impl Sealer {
+    /// The event as the client should see it.
+    #[must_use]
+    pub fn event<'e>(&self, event: Event<'e>) -> Event<'e> {
+        match event {
+            Event::Delta { part, delta: Delta::Signature { proof, stamp: Some(stamp) } }
+                if !keeps(self.client, stamp) =>
+            {
+                let state = State { signature: Some(proof.into_owned()), ..State::of(stamp) };
+                let proof = Cow::Owned(self.key.seal(&state));
+                Event::Delta { part, delta: Delta::Signature { proof, stamp: Some(self.client) } }
+            }
+            Event::Open { part, choice, open: Open::Redacted { data, stamp: Some(stamp) } }
+                if !keeps(self.client, stamp) =>
+            {
+                let state = State { redacted: Some(data.into_owned()), ..State::of(stamp) };
+                let data = Cow::Owned(self.key.seal(&state));
+                Event::Open { part, choice, open: Open::Redacted { data, stamp: Some(self.client) } }
+            }
+            other @ (Event::Start { .. }
+            | Event::Open { .. }
+            | Event::Delta { .. }
+            | Event::Close { .. }
+            | Event::Logprobs { .. }
+            | Event::Usage(_)
+            | Event::Finish { .. }
+            | Event::Ping
+            | Event::Error(_)
+            | Event::End) => other,
+        }
+    }
+
+    /// The whole answer as the client should see it.
+    pub fn reply(&self, reply: &mut Reply) {
+        for item in reply.choices.iter_mut().flat_map(|choice| &mut choice.items) {
+            match &mut item.kind {
+                ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
+                ItemKind::ToolCall(_)
+                | ItemKind::Message(_)
+                | ItemKind::ToolResult(_)
+                | ItemKind::ServerTool(_)
+                | ItemKind::Reference(_)
+                | ItemKind::Unknown { .. } => {}
+            }
+        }
+    }
+
+    fn thoughts(&self, thoughts: &mut ReasoningItem) {
+        let Some(stamp) = thoughts.stamp.filter(|stamp| !keeps(self.client, *stamp)) else { return };
+        let withheld = thoughts.redacted.is_some();
+        let state = State {
+            signature: thoughts.signature.take(),
+            encrypted: thoughts.encrypted.take(),
+            redacted: thoughts.redacted.take(),
+            ..State::of(stamp)
+        };
+        if state == State::of(stamp) {
+            return;
+        }
+        let sealed = Some(self.key.seal(&state));
+        if withheld {
+            thoughts.redacted = sealed;
+        } else {
+            thoughts.signature = sealed;
+        }
+        thoughts.stamp = Some(self.client);
+    }
 }
 
 /// A tool call's id that carries `sealed` along.

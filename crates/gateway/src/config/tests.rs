@@ -235,6 +235,10 @@ fn everything_out_of_range_is_found() {
             "workers: [{url: http://a}, {url: http://A/v1/}]",
             "workers[1].url: is the same worker as workers[0]; list it once",
         ),
+        (
+            "translate: {seal_key: short}",
+            "translate.seal_key: is too short to be a secret; use 16 characters or more",
+        ),
         ("aliases: {gpt: gpt}", "aliases.gpt: stands for itself; name the model it stands for, or remove it"),
         ("aliases: {gpt: ''}", "aliases.gpt: has an empty name; write ALIAS: MODEL"),
         (

@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
+use trunkline_core::Secret;
 use trunkline_dialect::provider::PROVIDERS;
+
+/// Shortest secret that seals reasoning state: what a client could guess, it could forge.
+const SHORTEST_SEAL: usize = 16;
 
 /// More threads than this are a typing error, not a machine.
 const MOST_THREADS: usize = 1024;
@@ -188,6 +192,11 @@ impl Check {
     }
 
     fn keys(&mut self, config: &Config) {
+        let short = |key: &Secret| key.reveal().trim().len() < SHORTEST_SEAL;
+        if config.translate.seal_key.as_ref().is_some_and(short) {
+            let message = format!("is too short to be a secret; use {SHORTEST_SEAL} characters or more");
+            self.fail("translate.seal_key", message);
+        }
         for (provider, key) in &config.provider_keys {
             let path = format!("provider_keys.{provider}");
             if !PROVIDERS.iter().any(|known| known.id == provider) {

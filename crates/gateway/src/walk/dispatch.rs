@@ -86,7 +86,8 @@ async fn attempt(
         }
         Passage::Translate(to) => {
             if parsed.is_none() {
-                *parsed = Some(Parsed::read(dialect, &plan.question).map_err(refused)?);
+                *parsed =
+                    Some(Parsed::read(dialect, &plan.question, &ledger.local.shared.key).map_err(refused)?);
             }
             let Some(parsed) = parsed.as_mut() else { return Err(refused(nobody_left())) };
             let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
