@@ -4,7 +4,7 @@
 use crate::inline::{is_http, is_plain_http};
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, openai_chat};
+use crate::{anthropic_messages, gemini, openai_chat};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -87,7 +87,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         }
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_chat::SPELLING,
-        Dialect::GeminiGenerate => &openai_chat::SPELLING,
+        Dialect::GeminiGenerate => &gemini::SPELLING,
         Dialect::OllamaChat => &openai_chat::SPELLING,
         Dialect::OllamaGenerate => &openai_chat::SPELLING,
         Dialect::BedrockConverse => &openai_chat::SPELLING,
@@ -99,10 +99,8 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
 pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
     match dialect {
         Dialect::AnthropicMessages => is_plain_http(url),
-        Dialect::GeminiGenerate
-        | Dialect::OllamaChat
-        | Dialect::OllamaGenerate
-        | Dialect::BedrockConverse => is_http(url),
+        Dialect::GeminiGenerate => gemini::must_inline(url),
+        Dialect::OllamaChat | Dialect::OllamaGenerate | Dialect::BedrockConverse => is_http(url),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
@@ -138,7 +136,7 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => gemini::read_call(body, losses),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -182,7 +180,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => gemini::write_call(call, target, losses),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),

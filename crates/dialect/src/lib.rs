@@ -3,10 +3,13 @@
 //! same-dialect traffic pass untouched.
 
 pub mod anthropic_messages;
+mod arguments;
 pub mod codec;
 mod free_text;
+pub mod gemini;
 mod inline;
 pub mod json;
+mod media;
 pub mod names;
 pub mod openai_chat;
 mod place;

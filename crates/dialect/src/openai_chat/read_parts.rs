@@ -1,9 +1,9 @@
 //! Content parts a client sends.
 
 use super::OURS;
-use super::media::{read_url, standard_base64};
 use super::read_call::{nested, owned};
 use crate::json::{Fields, array, invalid, string};
+use crate::media::{read_url, standard_base64};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{

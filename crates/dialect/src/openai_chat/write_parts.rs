@@ -1,9 +1,9 @@
 //! Content parts for an upstream, first planned (which may refuse), then written (which may not).
 
 use super::OURS;
-use super::media::data_url;
 use crate::codec::{Target, Vendor};
 use crate::json::Writer;
+use crate::media::data_url;
 use crate::place::Place;
 use std::borrow::Cow;
 use trunkline_core::{
