@@ -74,6 +74,8 @@ pub struct Context {
     pub model: Option<String>,
     /// Whether the client asked for usage in the stream (OpenAI); other dialects always show it.
     pub include_usage: bool,
+    /// Whether the client asked for no server-sent events, so that a stream is one JSON array (Gemini).
+    pub array: bool,
     /// Key for sealing reasoning state that the client's dialect has a field for but did not make.
     pub seal: [u8; 32],
 }
@@ -117,7 +119,7 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
         Dialect::OpenaiResponses => false,
-        Dialect::GeminiGenerate => false,
+        Dialect::GeminiGenerate => true,
         Dialect::OllamaChat => false,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => false,
@@ -199,7 +201,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => gemini::read_reply(body),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -223,7 +225,7 @@ pub fn write_reply(
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => Ok(gemini::write_reply(reply, context, losses)),
         Dialect::OllamaChat => Err(untranslated(dialect)),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -239,7 +241,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
-        Dialect::GeminiGenerate => openai_chat::read_error(status, body),
+        Dialect::GeminiGenerate => gemini::read_error(status, body),
         Dialect::OllamaChat => openai_chat::read_error(status, body),
         Dialect::OllamaGenerate => openai_chat::read_error(status, body),
         Dialect::BedrockConverse => openai_chat::read_error(status, body),
@@ -256,7 +258,7 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::write_error(fault),
-        Dialect::GeminiGenerate => openai_chat::write_error(fault),
+        Dialect::GeminiGenerate => gemini::write_error(fault, request_id),
         Dialect::OllamaChat => openai_chat::write_error(fault),
         Dialect::OllamaGenerate => openai_chat::write_error(fault),
         Dialect::BedrockConverse => openai_chat::write_error(fault),
@@ -305,6 +307,8 @@ pub enum StreamReader {
     OpenaiChat(openai_chat::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
+    /// Gemini fragments.
+    GeminiGenerate(gemini::StreamReader),
 }
 
 impl StreamReader {
@@ -321,7 +325,7 @@ impl StreamReader {
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => Err(untranslated(dialect)),
-            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamReader::new(event_bytes))),
             Dialect::OllamaChat => Err(untranslated(dialect)),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -334,6 +338,7 @@ impl StreamReader {
         match self {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
+            Self::GeminiGenerate(reader) => reader.push(bytes, each),
         }
     }
 
@@ -342,6 +347,7 @@ impl StreamReader {
         match self {
             Self::OpenaiChat(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
+            Self::GeminiGenerate(reader) => reader.close(each),
         }
     }
 }
@@ -353,6 +359,8 @@ pub enum StreamWriter {
     OpenaiChat(openai_chat::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
+    /// Gemini fragments.
+    GeminiGenerate(gemini::StreamWriter),
 }
 
 impl StreamWriter {
@@ -369,7 +377,7 @@ impl StreamWriter {
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => Err(untranslated(dialect)),
-            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamWriter::new(context))),
             Dialect::OllamaChat => Err(untranslated(dialect)),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -377,11 +385,12 @@ impl StreamWriter {
         }
     }
 
-    /// Appends what the client is to receive for `event`, complete server-sent events or nothing.
+    /// Appends what the client is to receive for `event`, complete events or nothing.
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
+            Self::GeminiGenerate(writer) => writer.write(event, out),
         }
     }
 
@@ -392,6 +401,7 @@ impl StreamWriter {
         match self {
             Self::OpenaiChat(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
+            Self::GeminiGenerate(writer) => writer.losses(),
         }
     }
 }

@@ -10,21 +10,34 @@
 //!
 //! A fragment of a stream has the shape of a whole answer, so one machine reads both and one writes both.
 
+mod error;
+mod finish;
+mod fragment;
+mod frames;
+mod ground;
+mod machine;
+mod partial;
 mod prepare;
 mod read_call;
 mod read_content;
 mod read_part;
 mod read_tool;
+mod reply;
 mod said;
 mod schema;
+mod shape;
 mod spelling;
+mod stream_read;
+mod stream_write;
 #[cfg(test)]
 mod tests;
 mod think;
 mod traits;
 mod turn;
 mod unsent;
+mod usage;
 mod wire;
+mod words;
 mod write_call;
 mod write_tool;
 
@@ -32,7 +45,11 @@ use trunkline_core::Dialect;
 
 const DIALECT: Dialect = Dialect::GeminiGenerate;
 
+pub use error::{read_error, write_error};
 pub use read_call::read_call;
+pub use reply::{read_reply, write_reply};
+pub use stream_read::StreamReader;
+pub use stream_write::StreamWriter;
 pub use write_call::write_call;
 
 pub(crate) use prepare::must_inline;
