@@ -63,22 +63,17 @@ pub fn write_reply(reply: &Reply, context: &Context, losses: &mut Losses) -> Vec
     out
 }
 
-/// Adds a part; a signature that comes behind its words goes onto them.
+/// Adds a part. Words go on until one of them is signed, as they do in the fragments of a stream.
 fn add(parts: &mut Vec<Wire<'static>>, part: Wire<'_>) {
     let own = |text: Cow<'_, str>| Cow::<'static, str>::Owned(text.into_owned());
     let signature = part.signature.map(own);
-    if let (Some(last), Some(_)) = (parts.last_mut(), &signature)
-        && last.signature.is_none()
+    if let Some(last) = parts.last_mut().filter(|last| last.signature.is_none())
+        && let (Body::Text(text), Body::Text(more)) | (Body::Thought(text), Body::Thought(more)) =
+            (&mut last.body, &part.body)
     {
-        match (&last.body, &part.body) {
-            (Body::Text(_), Body::Text(more)) | (Body::Thought(_), Body::Thought(more))
-                if more.is_empty() =>
-            {
-                last.signature = signature;
-                return;
-            }
-            _ => {}
-        }
+        text.to_mut().push_str(more);
+        last.signature = signature;
+        return;
     }
     let body = match part.body {
         Body::Text(text) => Body::Text(own(text)),
