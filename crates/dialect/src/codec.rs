@@ -111,6 +111,13 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
     }
 }
 
+/// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
+/// back as it is.
+pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
+    // The extension of OpenAI's dialect that carries thoughts was made for Claude's.
+    client == stamp || (client == Dialect::OpenaiChat && stamp == Dialect::AnthropicMessages)
+}
+
 /// Whether a codec for `dialect` exists, so that it can be translated from and to.
 #[must_use]
 pub const fn speaks(dialect: Dialect) -> bool {

@@ -5,6 +5,7 @@
 pub mod anthropic_messages;
 mod arguments;
 pub mod codec;
+pub mod framing;
 mod free_text;
 pub mod gemini;
 mod inline;
@@ -19,6 +20,7 @@ pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;
+pub mod seal;
 pub mod sse;
 pub mod tap;
 
