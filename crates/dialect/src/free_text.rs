@@ -6,12 +6,12 @@ use crate::json::Fields;
 use std::borrow::Cow;
 use trunkline_core::Json;
 
-/// The arguments of such a function.
+/// The schema of a free-text tool where only functions are known.
 pub(crate) const SCHEMA: &str =
     r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// What a free-text tool does and how its text must look, which only words can still say.
-pub(crate) fn described<'c>(description: Option<&'c str>, format: Option<&Json>) -> Option<Cow<'c, str>> {
+pub(crate) fn describe<'c>(description: Option<&'c str>, format: Option<&Json>) -> Option<Cow<'c, str>> {
     let grammar = format.and_then(|format| {
         let mut fields = Fields::read(serde_json::from_str(format.as_str()).ok()?, "").ok()?;
         let mut inner = fields.object("grammar").ok().flatten().unwrap_or(fields);

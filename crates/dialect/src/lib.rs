@@ -12,7 +12,10 @@ mod inline;
 pub mod json;
 mod media;
 pub mod names;
+mod ndjson;
+pub mod ollama;
 pub mod openai_chat;
+pub mod openai_completions;
 mod place;
 pub mod provider;
 mod redact;
@@ -23,9 +26,10 @@ pub mod scan;
 pub mod seal;
 pub mod sse;
 pub mod tap;
+mod unsent;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    speaks, write_call, write_error, write_reply, write_stream_error,
+    reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

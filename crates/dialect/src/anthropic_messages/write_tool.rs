@@ -190,7 +190,7 @@ fn entry<'c>(prepare: &mut Prepare<'c, '_>, tool: &'c Tool, path: &str) -> Resul
             prepare.losses.emulated(path.to_owned(), "a free-text tool is sent as a function with one text");
             (
                 name,
-                free_text::described(description.as_deref(), format.as_ref()),
+                free_text::describe(description.as_deref(), format.as_ref()),
                 Cow::Borrowed(free_text::SCHEMA),
                 None,
             )

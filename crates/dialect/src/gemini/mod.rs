@@ -26,6 +26,7 @@ mod reply;
 mod said;
 mod schema;
 mod shape;
+mod signature;
 mod spelling;
 mod stream_read;
 mod stream_write;

@@ -4,7 +4,7 @@
 //! the first open call of its function.
 
 use super::DIALECT;
-use super::read_part;
+use super::{read_part, signature};
 use crate::json::{Fields, invalid};
 use serde_json::value::RawValue;
 use std::collections::{HashMap, VecDeque};
@@ -49,7 +49,7 @@ impl Contents {
         let mut fields = Fields::read(raw, path)?.camel();
         if let Some(call) = fields.object("functionCall")? {
             self.say(role, words);
-            let signature = fields.string("thoughtSignature")?.map(Into::into);
+            let signature = fields.string("thoughtSignature")?.map(signature::read);
             return self.call(call.camel(), signature, fields.rest(DIALECT));
         }
         if let Some(response) = fields.object("functionResponse")? {
@@ -61,7 +61,7 @@ impl Contents {
         if is_thought && is_text {
             self.say(role, words);
             let text = fields.string("text")?.unwrap_or_default().into_owned();
-            let signature = fields.string("thoughtSignature")?.map(Into::into);
+            let signature = fields.string("thoughtSignature")?.map(signature::read);
             self.thought(text, signature, fields.rest(DIALECT));
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Contents {
             let mut bare = Fields::read(raw, path)?.camel();
             if bare.string("text")?.is_some_and(|text| text.is_empty()) {
                 self.say(role, words);
-                let signature = bare.string("thoughtSignature")?.map(Into::into);
+                let signature = bare.string("thoughtSignature")?.map(signature::read);
                 let item = ReasoningItem { signature, stamp: Some(DIALECT), ..ReasoningItem::default() };
                 self.items.push(Item { kind: ItemKind::Reasoning(item), extra: bare.rest(DIALECT) });
                 return Ok(());

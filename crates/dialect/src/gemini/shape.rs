@@ -4,13 +4,14 @@
 //! it is closed. Citations and finish reasons wait for the end, where this dialect has them.
 
 use super::DIALECT;
-use super::finish;
 use super::ground::{self, Placed};
 use super::wire::{Body, Wire};
 use super::words::Words;
+use super::{finish, signature};
 use crate::arguments::{INPUT, RAW, object_of, wrapped};
 use crate::codec::Context;
 use crate::json::Writer;
+use crate::seal;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use trunkline_core::{
@@ -127,7 +128,8 @@ impl Shape {
             Open::Reasoning => Kind::Thoughts { any: false },
             // Thoughts nobody can read are state and nothing else.
             Open::Redacted { data, .. } => {
-                let wire = Wire { signature: Some(data), ..Wire::new(Body::Thought("".into())) };
+                let signature = Some(signature::write(data));
+                let wire = Wire { signature, ..Wire::new(Body::Thought("".into())) };
                 emit(self, choice, wire);
                 Kind::Done
             }
@@ -165,14 +167,14 @@ impl Shape {
                 emit(self, choice, Wire::new(Body::Thought(text)));
             }
             (Kind::Thoughts { any }, Delta::Signature { proof, stamp }) if !proof.is_empty() => {
-                // State behind an answer is no thought to Gemini.
-                let is_state = !*any && stamp == Some(DIALECT);
+                // Gemini's own state behind an answer is no thought.
+                let is_state = !*any && stamp == Some(DIALECT) && !seal::is_sealed(&proof);
                 let body = if is_state { Body::Text("".into()) } else { Body::Thought("".into()) };
-                emit(self, choice, Wire { signature: Some(proof), ..Wire::new(body) });
+                emit(self, choice, Wire { signature: Some(signature::write(proof)), ..Wire::new(body) });
             }
             (Kind::Call(call), Delta::Arguments(more)) => call.arguments.push_str(&more),
             (Kind::Call(call), Delta::Signature { proof, .. }) if !proof.is_empty() => {
-                call.signature = Some(proof.into_owned());
+                call.signature = Some(signature::write(proof).into_owned());
             }
             (Kind::Words(start), Delta::Citation(citation)) => {
                 let start = *start;

@@ -109,7 +109,7 @@ fn tool_of<'c>(
             prepare.losses.emulated(path.to_owned(), why);
             Function {
                 name: prepare.names.target(name),
-                description: free_text::described(description.as_deref(), format.as_ref()),
+                description: free_text::describe(description.as_deref(), format.as_ref()),
                 schema: free_text_schema(prepare),
                 extra: Some(&tool.extra),
             }

@@ -15,6 +15,7 @@ mod errors;
 mod gemini;
 mod laws;
 mod mutation;
+mod ollama;
 mod replies;
 mod requests;
 mod streams;

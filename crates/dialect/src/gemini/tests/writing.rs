@@ -427,7 +427,7 @@ fn settings_without_a_field_are_told() {
     let (body, losses) = sent(&call, SECOND);
     assert_eq!(
         losses,
-        ["logit_bias dropped", "user dropped", "prediction dropped", "parallel_tool_calls dropped"]
+        ["logit_bias dropped", "prediction dropped", "user dropped", "parallel_tool_calls dropped"]
     );
     assert_eq!(body["serviceTier"], "standard");
 }
