@@ -8,6 +8,7 @@ pub mod codec;
 mod data_url;
 pub mod framing;
 mod free_text;
+pub mod gemini;
 mod inline;
 pub mod json;
 pub mod names;

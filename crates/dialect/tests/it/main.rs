@@ -12,6 +12,7 @@
 mod chain;
 mod corpus;
 mod errors;
+mod gemini;
 mod laws;
 mod mutation;
 mod ollama;
