@@ -4,6 +4,8 @@
 
 pub mod anthropic_messages;
 mod arguments;
+pub mod bedrock;
+mod claude;
 pub mod codec;
 mod data_url;
 pub mod framing;
@@ -11,6 +13,7 @@ mod free_text;
 pub mod gemini;
 mod inline;
 pub mod json;
+mod media;
 pub mod names;
 mod ndjson;
 pub mod ollama;
@@ -26,10 +29,13 @@ pub mod restore;
 pub mod rope;
 pub mod scan;
 pub mod seal;
+mod serial;
 pub mod sse;
 mod stored;
 pub mod tap;
+mod turns;
 mod unsent;
+mod user;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
