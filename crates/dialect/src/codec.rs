@@ -5,7 +5,7 @@ use crate::inline::{is_http, is_plain_http};
 use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, ollama, openai_chat, openai_completions};
+use crate::{anthropic_messages, cohere, ollama, openai_chat, openai_completions};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -120,7 +120,7 @@ pub const fn reads(dialect: Dialect) -> bool {
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    speaks(dialect)
+    speaks(dialect) || matches!(dialect, Dialect::CohereChat)
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -219,7 +219,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat => cohere::write_call(call, target, losses),
     }
 }
 
@@ -238,7 +238,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat => cohere::read_reply(body),
     }
 }
 
@@ -278,7 +278,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         Dialect::OllamaChat => ollama::read_error(status, body),
         Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => openai_chat::read_error(status, body),
-        Dialect::CohereChat => openai_chat::read_error(status, body),
+        Dialect::CohereChat => cohere::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
     }
 }
@@ -343,6 +343,8 @@ pub enum StreamReader {
     AnthropicMessages(anthropic_messages::StreamReader),
     /// Ollama lines.
     Ollama(ollama::StreamReader),
+    /// Cohere events.
+    Cohere(cohere::StreamReader),
 }
 
 impl StreamReader {
@@ -363,7 +365,7 @@ impl StreamReader {
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Err(untranslated(dialect)),
-            Dialect::CohereChat => Err(untranslated(dialect)),
+            Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
         }
     }
 
@@ -373,6 +375,7 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
+            Self::Cohere(reader) => reader.push(bytes, each),
         }
     }
 
@@ -382,6 +385,7 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
+            Self::Cohere(reader) => reader.close(each),
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod anthropic_messages;
 mod arguments;
 pub mod codec;
+pub mod cohere;
 mod free_text;
 mod inline;
 pub mod json;
@@ -21,6 +22,7 @@ pub mod restore;
 pub mod rope;
 pub mod scan;
 pub mod sse;
+mod status;
 pub mod tap;
 mod unsent;
 
