@@ -111,6 +111,13 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
     }
 }
 
+/// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
+/// back as it is.
+pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
+    // The extension of OpenAI's dialect that carries thoughts was made for Claude's.
+    client == stamp || (client == Dialect::OpenaiChat && stamp == Dialect::AnthropicMessages)
+}
+
 /// Whether clients that speak `dialect` can be translated for.
 #[must_use]
 pub const fn reads(dialect: Dialect) -> bool {
@@ -121,28 +128,6 @@ pub const fn reads(dialect: Dialect) -> bool {
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
     speaks(dialect) || matches!(dialect, Dialect::CohereChat)
-}
-
-/// Whether requests in `dialect` that do not say `stream` ask for one.
-#[must_use]
-pub const fn streams_by_default(dialect: Dialect) -> bool {
-    ollama::STREAMS_BY_DEFAULT && matches!(dialect, Dialect::OllamaChat | Dialect::OllamaGenerate)
-}
-
-/// The media type of streams in `dialect`.
-#[must_use]
-pub const fn stream_type(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OllamaChat | Dialect::OllamaGenerate => "application/x-ndjson",
-        Dialect::BedrockConverse => "application/vnd.amazon.eventstream",
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses
-        | Dialect::AnthropicMessages
-        | Dialect::GeminiGenerate
-        | Dialect::CohereChat => "text/event-stream",
-    }
 }
 
 /// Whether the codec for `dialect` has both roles; see [`reads`] and [`writes`] for each.

@@ -6,6 +6,7 @@ pub mod anthropic_messages;
 mod arguments;
 pub mod codec;
 pub mod cohere;
+pub mod framing;
 mod free_text;
 mod inline;
 pub mod json;
@@ -21,6 +22,7 @@ pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;
+pub mod seal;
 pub mod sse;
 mod status;
 pub mod tap;
@@ -28,7 +30,6 @@ mod unsent;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    reads, speaks, stream_type, streams_by_default, write_call, write_error, write_reply, write_stream_error,
-    writes,
+    reads, speaks, write_call, write_error, write_reply, write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

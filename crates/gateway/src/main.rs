@@ -48,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 /// The one place that reads the environment.
+#[expect(clippy::disallowed_methods, reason = "this is its home")]
 fn sources(flags: Flags) -> Sources {
     // A variable that is not UTF-8 is none of ours.
     let env: BTreeMap<String, String> = std::env::vars_os()

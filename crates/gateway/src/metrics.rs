@@ -4,6 +4,7 @@
 //! Handles of what every request touches are looked up once per model and kept in [`ModelMetrics`].
 
 use crate::endpoint::{ENDPOINTS, Endpoint};
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -207,12 +208,27 @@ impl Metrics {
         self.upstream_opened.set(whole(opened));
         self.upstream_reused.set(whole(reused));
         self.log_lost.set(whole(readings.log_lost));
+        let mut families = self.registry.gather();
+        families.retain_mut(has_news);
         let mut out = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
+        if let Err(error) = TextEncoder::new().encode(&families, &mut out) {
             tracing::error!(%error, "metrics could not be rendered");
         }
         out
     }
+}
+
+/// Drops what was never used and says nothing by that: handles exist for every model and direction, but a
+/// model that never streamed needs no thirty empty buckets. Counters of attempts and errors stay, since from
+/// a zero one can tell that nothing went wrong.
+fn has_news(family: &mut MetricFamily) -> bool {
+    let is_tokens = family.name() == "trunkline_tokens_total";
+    let is_histogram = family.get_field_type() == MetricType::HISTOGRAM;
+    family.mut_metric().retain(|metric| {
+        !(is_histogram && metric.get_histogram().get_sample_count() == 0
+            || is_tokens && metric.get_counter().get_value() == 0.0)
+    });
+    !family.get_metric().is_empty()
 }
 
 fn whole(n: u64) -> i64 {
@@ -244,6 +260,10 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
+        for absent in ["trunkline_ttft_seconds", "trunkline_itl_seconds", r#"direction="input""#] {
+            assert!(!text.contains(absent), "{absent} was never used, but is in\n{text}");
+        }
+        assert!(text.contains(r#"trunkline_retries_total{model="m"} 0"#), "no retry is news, too:\n{text}");
         let gone = String::from_utf8(metrics.render(&Readings::default())).unwrap();
         assert!(!gone.contains("w1"), "a removed worker leaves no series");
     }

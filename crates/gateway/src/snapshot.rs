@@ -33,7 +33,7 @@ pub struct Snapshot {
 /// One model, and who serves it.
 #[derive(Debug)]
 pub struct ModelEntry {
-    /// Its name.
+    /// Its name, or what stands for all that its workers may serve.
     pub name: String,
     /// Who serves it, highest priority first.
     pub workers: Vec<Arc<Worker>>,
@@ -114,8 +114,7 @@ impl Snapshot {
             }
         }
         heirlooms.by_model.retain(|name, _| {
-            servers.contains_key(name.as_str())
-                || name.strip_prefix('*').is_some_and(|p| wild.contains_key(p))
+            servers.contains_key(name.as_str()) || wild.keys().any(|provider| any_of(provider) == *name)
         });
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
             let (policy, model) = heirlooms
@@ -133,7 +132,7 @@ impl Snapshot {
             servers.into_iter().map(|(name, list)| (name.to_owned(), entry(name.to_owned(), list))).collect();
         let wild = wild
             .into_iter()
-            .map(|(provider, list)| (provider.into(), entry(format!("*{provider}"), list)))
+            .map(|(provider, list)| (provider.into(), entry(any_of(provider), list)))
             .collect();
         Self { config, revision, workers, admission, models, wild }
     }
@@ -230,24 +229,28 @@ impl ModelEntry {
         Self { lanes: Dialect::ALL.each_ref().map(lane), name, workers }
     }
 
-    /// The workers a client of `dialect` may go to.
+    /// The workers a client of `dialect` that asked for `model` may go to.
     ///
     /// # Errors
     /// 400 when none of them speaks it or anything it can be translated into.
-    pub fn lane(&self, dialect: Dialect) -> Result<&Arc<Lane>, Fault> {
+    pub fn lane(&self, dialect: Dialect, model: &str) -> Result<&Arc<Lane>, Fault> {
         self.lanes.get(dialect as usize).and_then(Option::as_ref).ok_or_else(|| {
             let spoken: Vec<_> = self.workers.iter().flat_map(|w| w.dialects).map(|d| d.name()).collect();
             let mut spoken = spoken;
             spoken.sort_unstable();
             spoken.dedup();
             let message = format!(
-                "model `{}` cannot be reached in {dialect} in this build: its workers speak {}",
-                self.name,
+                "model `{model}` cannot be reached in {dialect} in this build: its workers speak {}",
                 if spoken.is_empty() { "no dialect of this build".to_owned() } else { spoken.join(", ") }
             );
             Fault::new(FaultKind::Unsupported, message).at("model").code("dialect_not_supported")
         })
     }
+}
+
+/// What the models of workers that list none are called in metrics: their own names are clients' text.
+fn any_of(provider: &str) -> String {
+    if provider.is_empty() { "(any)".to_owned() } else { format!("(any {provider})") }
 }
 
 fn policy_of(config: &Config) -> Policy {

@@ -41,6 +41,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test waits for what it starts")]
     async fn one_dials_and_nobody_queues_behind_failures() {
         let gate = Arc::new(Gate::default());
         let first = gate.turn().await.unwrap();

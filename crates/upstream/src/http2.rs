@@ -114,6 +114,7 @@ impl Line {
             gone: AtomicBool::new(false),
         });
         // Ends by itself when the pool and every exchange have let go of the connection.
+        #[expect(clippy::disallowed_methods, reason = "the pool and its exchanges own it")]
         tokio::spawn(drive(connection, Arc::clone(&usage), counted, turn));
         let line = Self { send, usage };
         Ok((line.clone(), Seat { line, reused: false }))

@@ -25,5 +25,4 @@ use trunkline_core::Dialect;
 const OURS: Dialect = Dialect::CohereChat;
 
 #[cfg(test)]
-#[expect(clippy::wildcard_enum_match_arm, reason = "a test looks at the few kinds it made")]
 mod tests;

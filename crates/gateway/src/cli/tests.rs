@@ -136,7 +136,7 @@ fn wrong_values_say_what_is_right() {
         (
             "trunkline --backend tokenspeed",
             "error: invalid value 'tokenspeed' for '--backend <BACKEND>': `tokenspeed` is not in this build: \
-             TokenSpeed comes with gRPC workers, later; known here: sglang, vllm, trtllm, openai, anthropic",
+             TokenSpeed comes with gRPC workers, later; known here: sglang, vllm, trtllm, openai, anthropic, gemini",
         ),
         (
             "trunkline --host localhost",

@@ -129,6 +129,7 @@ impl Client {
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
             // An error of the connection is the answer's error, too.
+            #[expect(clippy::disallowed_methods, reason = "ends with the connection, which the answer holds")]
             let connection = tokio::spawn(async move { drop(connection.await) });
             let request = Request::builder()
                 .method(method)

@@ -1,6 +1,6 @@
 //! What became of an attempt that gave the client nothing, and what the client gets when no other follows.
 
-use super::dispatch::{Answered, Content, collect};
+use super::answer::{Answered, Content, collect};
 use super::forward::Credential;
 use super::redact::redact;
 use super::relay::broke_off;

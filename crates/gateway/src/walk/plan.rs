@@ -35,11 +35,11 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     ledger.asks_for(&asked);
     let resolved = question.snapshot.resolve(asked.as_str());
     let entry = question.snapshot.model(resolved)?;
-    let lane = Arc::clone(entry.lane(ledger.endpoint.dialect)?);
+    let lane = Arc::clone(entry.lane(ledger.endpoint.dialect, resolved)?);
     let model = if resolved == asked.as_str() { asked.clone() } else { Model::new(resolved) };
     ledger.planned(&model, &lane);
     if !lane.candidates.iter().any(|candidate| candidate.load.health().may_serve()) {
-        return Err(nobody_ready(&entry.name, entry.workers.len()));
+        return Err(nobody_ready(resolved, entry.workers.len()));
     }
     Ok(Plan { question, asked, model, lane })
 }
@@ -120,7 +120,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let snapshot = fleet.snapshot();
     let model = snapshot.resolve(asked);
     let entry = snapshot.model(model)?;
-    let lane = entry.lane(dialect)?;
+    let lane = entry.lane(dialect, model)?;
     let (verdicts, choice) = lane.policy.explain(&lane.candidates, &[], fastrand::u64(..));
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();

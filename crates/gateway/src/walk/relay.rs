@@ -1,11 +1,11 @@
 //! Stage 6: the answer to the client, as it comes. The client's reads drive the upstream's: nothing here
 //! runs by itself, and dropping the relay aborts the upstream.
 
-use super::dispatch::{Answered, Content};
+use super::answer::{Answered, Content};
 use super::fan::Merge;
 use super::settle::{Ledger, stamp};
 use crate::body::{Body, BrokenOff};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Response;
 use smallvec::SmallVec;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use trunkline_core::{Event, Fault, FaultKind};
+use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::restore::Restore;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
@@ -156,7 +157,9 @@ fn silent(idle: Duration) -> Fault {
 /// The fault when an answer breaks off.
 pub(crate) fn broke_off(error: Option<&UpstreamError>) -> Fault {
     let message = match error {
-        Some(UpstreamError::TooLarge(_)) => "the upstream's answer is larger than this gateway accepts",
+        Some(UpstreamError::TooLarge(_)) => {
+            "the upstream's answer is larger than `limits.reply_bytes` of this gateway"
+        }
         Some(_) => "the upstream's answer broke off in the middle",
         None => "the upstream closed the stream before its end",
     };
@@ -229,7 +232,7 @@ impl Flow {
         match self {
             Self::Splice(splice) => {
                 let told = write_stream_error(ledger.endpoint.dialect, fault, ledger.id.as_str());
-                let gap: &[u8] = if splice.torn { b"\n\n" } else { b"" };
+                let gap = if splice.events.is_torn() { splice.framing.gap() } else { b"" };
                 Some([gap, &told].concat().into())
             }
             Self::Copy { .. } => None,
@@ -248,24 +251,20 @@ impl Flow {
 pub(crate) struct Splice {
     body: AnswerBody,
     tap: StreamTap,
-    /// The beginning of an event whose end has not come.
-    held: BytesMut,
-    /// Whether what was handed on last ends inside an event that was too long to be held.
-    torn: bool,
+    events: Whole,
+    framing: Framing,
     /// Shows the client another name for the model.
     rename: Option<Box<Rename>>,
 }
 
-/// Most bytes held back for the end of an event; a longer one is handed on as it comes.
-const LONGEST_HELD: usize = 1 << 20;
-
-/// Blank lines, in the three ways a stream may spell them.
-const EVENT_ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
-const LONGEST_END: usize = 4;
-
 impl Splice {
-    pub(crate) fn new(body: AnswerBody, tap: StreamTap, rename: Option<Box<Rename>>) -> Self {
-        Self { body, tap, held: BytesMut::new(), torn: false, rename }
+    pub(crate) fn new(
+        body: AnswerBody,
+        framing: Framing,
+        tap: StreamTap,
+        rename: Option<Box<Rename>>,
+    ) -> Self {
+        Self { body, tap, events: Whole::new(framing), framing, rename }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -276,46 +275,23 @@ impl Splice {
                     if seen.content {
                         ledger.content(Instant::now());
                     }
-                    match whole_events(&mut self.held, data) {
-                        Some(events) => {
-                            self.torn = !EVENT_ENDS.iter().any(|end| events.ends_with(end));
-                            Step::Data(match &self.rename {
-                                Some(rename) => rename.events(events),
-                                None => events,
-                            })
-                        }
-                        None => continue,
-                    }
+                    let Some(events) = self.events.push(data) else { continue };
+                    Step::Data(match &self.rename {
+                        Some(rename) => rename.events(events),
+                        None => events,
+                    })
                 }
                 Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
                 None => {
                     let is_whole = self.tap.close();
-                    if is_whole && !self.held.is_empty() {
-                        return Poll::Ready(Step::Data(self.held.split().freeze()));
+                    if is_whole && let Some(rest) = self.events.rest() {
+                        return Poll::Ready(Step::Data(rest));
                     }
                     if is_whole { Step::End } else { Step::Failed(broke_off(None)) }
                 }
             };
             return Poll::Ready(step);
         }
-    }
-}
-
-/// Of what is held and `data`, everything up to the last blank line; the rest is held.
-fn whole_events(held: &mut BytesMut, data: Bytes) -> Option<Bytes> {
-    if held.is_empty() && (data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n")) {
-        return Some(data);
-    }
-    // What was held was searched when it came: only an end that reaches into the new bytes is news.
-    let from = held.len().saturating_sub(LONGEST_END - 1);
-    held.extend_from_slice(&data);
-    let new = held.get(from..).unwrap_or_default();
-    let ends = EVENT_ENDS.iter().filter_map(|end| Some(from + memchr::memmem::rfind(new, end)? + end.len()));
-    let end = ends.max();
-    match end {
-        Some(end) => Some(held.split_to(end).freeze()),
-        None if held.len() > LONGEST_HELD => Some(held.split().freeze()),
-        None => None,
     }
 }
 
@@ -328,6 +304,9 @@ pub(crate) struct Translate {
     out: Vec<u8>,
     has_content: bool,
     failed: Option<Fault>,
+    /// Bytes the upstreams may still send. What the client's dialect makes the writer hold back is part of
+    /// them, so this bounds memory, too.
+    left: usize,
 }
 
 /// One upstream stream of a translated answer.
@@ -339,9 +318,10 @@ pub(crate) struct Leg {
 }
 
 impl Translate {
-    pub(crate) fn new(legs: SmallVec<[Leg; 1]>, writer: StreamWriter) -> Self {
+    /// Brings `legs` together; they may send `most` bytes in all.
+    pub(crate) fn new(legs: SmallVec<[Leg; 1]>, writer: StreamWriter, most: usize) -> Self {
         let merge = Merge::new(legs.len());
-        Self { legs, merge, writer, out: Vec::new(), has_content: false, failed: None }
+        Self { legs, merge, writer, out: Vec::new(), has_content: false, failed: None, left: most }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -376,7 +356,7 @@ impl Translate {
 
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
-        let Self { legs, merge, writer, out, has_content, failed } = self;
+        let Self { legs, merge, writer, out, has_content, failed, left } = self;
         let Some(Leg { body: slot, reader, restore }) = legs.get_mut(at) else { return false };
         let Some(body) = slot else { return false };
         let Poll::Ready(next) = body.poll_data(cx) else { return false };
@@ -408,7 +388,13 @@ impl Translate {
             }
         };
         match next {
-            Some(Ok(data)) => reader.push(&data, &mut each),
+            Some(Ok(data)) => match left.checked_sub(data.len()) {
+                Some(rest) => {
+                    *left = rest;
+                    reader.push(&data, &mut each);
+                }
+                None => each(Event::Error(broke_off(Some(&UpstreamError::TooLarge(0))))),
+            },
             Some(Err(error)) => each(Event::Error(broke_off(Some(&error)))),
             None => reader.close(&mut each),
         }
@@ -423,30 +409,5 @@ impl Translate {
             *slot = None;
         }
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn held_back_or_not_every_byte_passes_in_order(
-            pieces in proptest::collection::vec("(data: [a-z]{0,5}|\n|\r\n|\n\n|\r){0,4}", 0..8),
-        ) {
-            let mut held = BytesMut::new();
-            let mut out = Vec::new();
-            for piece in &pieces {
-                if let Some(events) = whole_events(&mut held, Bytes::copy_from_slice(piece.as_bytes())) {
-                    out.extend_from_slice(&events);
-                    let ends = ["\n\n", "\r\r"].iter().any(|end| out.ends_with(end.as_bytes()));
-                    prop_assert!(ends || out.ends_with(b"\r\n\r\n"));
-                }
-            }
-            out.extend_from_slice(&held);
-            prop_assert_eq!(out, pieces.concat().into_bytes());
-        }
     }
 }

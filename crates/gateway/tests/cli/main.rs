@@ -122,11 +122,11 @@ impl Served {
     fn exit_code(&mut self) -> Option<i32> {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
-            match self.0.try_wait().unwrap() {
-                Some(status) => return status.code(),
-                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
-                None => panic!("{:?} goes on", self.0),
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
             }
+            assert!(Instant::now() < end, "{:?} goes on", self.0);
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The gateway from outside: started whole, in front of simulated and scripted upstreams, and called over
 //! plain sockets, so that bytes can be compared and connections cut.
+#![expect(clippy::disallowed_methods, reason = "peers and clients live as long as their test")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,5 @@
 //! Starts every simulated server and looks at it from outside, through a plain HTTP client.
+#![expect(clippy::disallowed_methods, reason = "peers and clients live as long as their test")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
 
 mod client;

@@ -2,7 +2,7 @@
 
 use super::{chatting, probing};
 use crate::client::post;
-use crate::rig::{CHAT, Rig, engine, settings, until};
+use crate::rig::{CHAT, EMBEDDINGS, Rig, engine, settings, until};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -92,4 +92,57 @@ async fn a_cloud_that_refuses_its_list_serves_by_name_and_says_so() {
     let told = rig.trouble(&account.url()).await.unwrap();
     assert!(told.contains("401") && told.contains("named like those of openai"), "{told}");
     assert_eq!((rig.chat("gpt-4.1", 1).await, rig.chat("llama", 1).await), (vec![200], vec![404]));
+}
+
+#[tokio::test]
+async fn models_nobody_lists_are_counted_under_a_name_that_tells() {
+    let (any, cloud, other) = (chatting().await, chatting().await, chatting().await);
+    let rig = Rig::start(settings([])).await;
+    for spec in [
+        json!({"url": any.url()}),
+        json!({"url": cloud.url(), "provider": "openai"}),
+        json!({"url": other.url(), "provider": "anthropic"}),
+    ] {
+        let id = rig.register(&spec).await;
+        rig.becomes(&id, "ready").await;
+    }
+    assert_eq!((rig.chat("mystery", 1).await, rig.chat("gpt-4.1", 1).await), (vec![200], vec![200]));
+    for label in ["model=\"(any)\"", "model=\"(any openai)\""] {
+        until(&format!("{label} is counted"), async || {
+            rig.metric("trunkline_requests_total", &[label, "status=\"200\""]).await > 0.9
+        })
+        .await;
+    }
+    let text = rig.get("/metrics").await.text().to_owned();
+    assert!(!text.contains("mystery") && !text.contains("gpt-4.1") && !text.contains("\"*"), "{text}");
+    // What the caller is told names what was asked for.
+    let unspoken = rig.post(EMBEDDINGS.path, &EMBEDDINGS.body("claude-x", false)).await;
+    assert_eq!(unspoken.status, 400);
+    let told = EMBEDDINGS.error(&unspoken.json());
+    assert!(told.contains("model `claude-x` cannot be reached"), "{told}");
+    rig.shared().fleet.snapshot().workers.iter().for_each(|worker| {
+        worker.load.set_health(trunkline_core::Health::Unhealthy);
+    });
+    let refused = rig.post(CHAT.path, &CHAT.body("mystery", false)).await;
+    let told = CHAT.error(&refused.json());
+    assert!(told.contains("none of the 1 workers of model `mystery` is ready"), "{told}");
+}
+
+#[tokio::test]
+async fn models_are_listed_as_each_dialects_clients_ask() {
+    let rig =
+        Rig::start(settings([engine("http://127.0.0.1:9", "m1"), engine("http://127.0.0.1:8", "m2")])).await;
+    let gemini = rig.get("/v1beta/models").await.json();
+    assert_eq!(gemini["models"][0]["name"], "models/m1");
+    assert_eq!(rig.get("/v1beta/models/m2").await.json()["name"], "models/m2");
+    let missing = rig.get("/v1beta/models/m3").await;
+    assert_eq!((missing.status, missing.json()["error"].is_object()), (404, true));
+    let tags = rig.get("/api/tags").await.json();
+    assert_eq!(tags["models"].as_array().unwrap().len(), 2);
+    assert_eq!(tags["models"][1]["model"], "m2");
+    let shown = rig.post("/api/show", r#"{"model":"m1"}"#).await;
+    assert_eq!((shown.status, shown.json()["capabilities"][0].as_str()), (200, Some("completion")));
+    assert_eq!(rig.post("/api/show", r#"{"name":"m3"}"#).await.status, 404);
+    assert_eq!(rig.post("/api/show", "{}").await.status, 400);
+    assert!(rig.get("/api/version").await.json()["version"].is_string());
 }

@@ -1,0 +1,121 @@
+//! An answer that is ready to be relayed, and how far one is read before it is.
+
+use super::failure::{Failure, is_retryable};
+use super::relay::{Flow, Step};
+use super::settle::{Ledger, Outcome};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header, response};
+use smallvec::SmallVec;
+use std::future::poll_fn;
+use std::time::Duration;
+use tokio::time::Instant;
+use trunkline_core::{Dialect, Fault, FaultKind};
+use trunkline_dialect::framing::Framing;
+use trunkline_upstream::{AnswerBody, UpstreamError};
+
+/// An answer that is ready to be relayed.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) content: Content,
+}
+
+/// The body of an answer.
+pub(crate) enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// Its beginning, and where the rest comes from.
+    Flow { flow: Flow, primed: Option<Bytes>, idle: Duration },
+}
+
+/// Reads until the answer has really begun. A failure before that can still be tried elsewhere.
+pub(super) async fn prime(flow: &mut Flow, ledger: &mut Ledger, idle: Duration) -> Result<Bytes, Failure> {
+    let mut ready = BytesMut::new();
+    let mut last = Instant::now();
+    loop {
+        let step = tokio::time::timeout_at(last + idle, poll_fn(|cx| flow.poll(cx, ledger))).await;
+        match step {
+            Ok(Step::Data(data)) if ready.is_empty() && flow.has_content() => return Ok(data),
+            Ok(Step::Data(data)) => {
+                ready.extend_from_slice(&data);
+                last = Instant::now();
+                if flow.has_content() {
+                    return Ok(ready.freeze());
+                }
+            }
+            // The next poll of the flow says so again.
+            Ok(Step::End) => return Ok(ready.freeze()),
+            Ok(Step::Failed(fault)) => {
+                let retry = is_retryable(&fault);
+                return Err(Failure {
+                    outcome: Some(Outcome::Failed("cut")),
+                    retry,
+                    wait: fault.retry_after,
+                    last: Err(fault),
+                });
+            }
+            // Bytes that give the client nothing, such as keep-alive comments, are signs of life all the same.
+            Err(_) if ledger.heard.is_some_and(|heard| heard > last) => last = ledger.heard.unwrap_or(last),
+            Err(_) => {
+                let fault = Fault::new(
+                    FaultKind::Timeout,
+                    "the upstream's answer went silent before it really began",
+                );
+                return Err(Failure {
+                    outcome: Some(Outcome::Failed("idle_timeout")),
+                    retry: false,
+                    wait: None,
+                    last: Err(fault),
+                });
+            }
+        }
+    }
+}
+
+/// Headers of a stream: no proxy on the way may hold it back, whatever the upstream said.
+pub(super) fn stream_headers(dialect: Dialect, mut headers: HeaderMap) -> HeaderMap {
+    headers.remove(header::CONTENT_LENGTH);
+    headers
+        .entry(header::CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static(Framing::of(dialect).media_type()));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers
+}
+
+pub(super) async fn next(body: &mut AnswerBody, idle: Duration) -> Result<Option<Bytes>, UpstreamError> {
+    let data = tokio::time::timeout(idle, poll_fn(|cx| body.poll_data(cx))).await;
+    data.unwrap_or(Some(Err(UpstreamError::IdleTimeout(idle)))).transpose()
+}
+
+pub(super) async fn collect(
+    mut body: AnswerBody,
+    idle: Duration,
+    limit: usize,
+) -> Result<Bytes, UpstreamError> {
+    let mut pieces: SmallVec<[Bytes; 2]> = SmallVec::new();
+    let mut size = 0;
+    while let Some(data) = next(&mut body, idle).await? {
+        size += data.len();
+        if size > limit {
+            return Err(UpstreamError::TooLarge(limit));
+        }
+        pieces.push(data);
+    }
+    Ok(join(&pieces, size))
+}
+
+pub(super) fn join(pieces: &[Bytes], size: usize) -> Bytes {
+    if let [only] = pieces {
+        return only.clone();
+    }
+    let mut all = BytesMut::with_capacity(size);
+    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+    all.freeze()
+}
+
+/// Whether an upstream that speaks `dialect` streams its answer.
+pub(super) fn is_stream(dialect: Dialect, head: &response::Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    Framing::of(dialect).is_announced_by(kind.unwrap_or_default())
+}

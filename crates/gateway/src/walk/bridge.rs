@@ -1,0 +1,126 @@
+//! The answer to a translated call, brought back into the client's dialect.
+
+use super::answer::{Answered, Content, collect, is_stream, prime, stream_headers};
+use super::dispatch::send;
+use super::failure::{Failure, broken, is_retryable, refused};
+use super::fan;
+use super::forward;
+use super::plan::Plan;
+use super::relay::{Flow, Leg, Translate};
+use super::settle::{Ledger, Outcome, WARNINGS, warnings};
+use crate::fleet::worker::Worker;
+use http::{HeaderValue, StatusCode, header};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use trunkline_core::{Dialect, Fault, Fold, LoadGuard, Losses, unfold};
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply, write_reply};
+use trunkline_upstream::Answer;
+
+/// A call in another dialect, and what is needed to bring its answer back.
+pub(super) struct Translation {
+    pub(super) to: Dialect,
+    pub(super) written: Written,
+    pub(super) losses: Losses,
+    pub(super) context: trunkline_dialect::Context,
+}
+
+pub(super) async fn translate(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    translation: Translation,
+) -> Result<Answered, Failure> {
+    let Translation { to, written, losses, context } = translation;
+    let Written { body, headers: extra, restore, fan_out } = written;
+    let body = Rope::from(body);
+    let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
+    let mut answers: SmallVec<[Answer; 1]> = SmallVec::new();
+    if legs == 1 {
+        answers.push(send(ledger, plan, worker, to, &body, &extra, 0).await?);
+    } else {
+        let load = Arc::clone(&worker.load);
+        ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
+        let shared = &*ledger;
+        let sends = (0..legs).map(|leg| send(shared, plan, worker, to, &body, &extra, leg));
+        for answer in futures_util::future::join_all(sends).await {
+            answers.push(answer?);
+        }
+    }
+    let idle = plan.question.snapshot.config.timeouts.idle;
+    let limits = &plan.question.snapshot.config.limits;
+    let dialect = ledger.endpoint.dialect;
+    let first_head = answers.first().map(|answer| answer.head.headers.clone()).unwrap_or_default();
+    let mut headers = forward::translated_headers(&first_head);
+    if let Some(warnings) = warnings(&losses) {
+        headers.insert(WARNINGS, warnings);
+    }
+    let streams = plan.question.stream;
+    if streams && answers.iter().all(|answer| is_stream(to, &answer.head)) {
+        let mut legs = SmallVec::new();
+        for answer in answers {
+            let reader = StreamReader::new(to, limits.event_bytes).map_err(refused)?;
+            legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone() });
+        }
+        let writer = StreamWriter::new(dialect, context).map_err(refused)?;
+        let mut flow = Flow::Translate(Box::new(Translate::new(legs, writer, limits.reply_bytes)));
+        let primed = Some(prime(&mut flow, ledger, idle).await?);
+        let content = Content::Flow { flow, primed, idle };
+        return Ok(Answered { status: StatusCode::OK, headers: stream_headers(dialect, headers), content });
+    }
+    let mut replies = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let was_stream = is_stream(to, &answer.head);
+        let bytes = collect(answer.body, idle, limits.reply_bytes).await.map_err(|error| broken(&error))?;
+        let reply =
+            if was_stream { fold(ledger, to, &bytes, limits.event_bytes) } else { read_reply(to, &bytes) };
+        let mut reply = reply.map_err(|fault| {
+            let retry = is_retryable(&fault);
+            Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
+        })?;
+        restore.reply(&mut reply);
+        replies.push(reply);
+    }
+    let reply = fan::merge(replies).unwrap_or_default();
+    ledger.usage.clone_from(&reply.usage);
+    let finish = reply.choices.first().and_then(|choice| choice.finish.as_ref());
+    ledger.finish = finish.map(|f| f.native.as_ref().map_or("done", |(_, native)| native.as_str()).into());
+    if streams {
+        let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
+        let mut out = Vec::new();
+        unfold(&reply, |event| writer.write(event, &mut out));
+        ledger.lost_more(writer.losses(), dialect.name());
+        return Ok(Answered {
+            status: StatusCode::OK,
+            headers: stream_headers(dialect, headers),
+            content: Content::Whole(out.into()),
+        });
+    }
+    let mut more = Losses::default();
+    let out = write_reply(dialect, &reply, &context, &mut more).map_err(refused)?;
+    ledger.lost_more(&more, dialect.name());
+    let mut losses = losses;
+    more.into_iter().for_each(|loss| losses.push(loss));
+    if let Some(warnings) = warnings(&losses) {
+        headers.insert(WARNINGS, warnings);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(Answered { status: StatusCode::OK, headers, content: Content::Whole(out.into()) })
+}
+
+/// Folds a stream that came although none was asked for.
+fn fold(
+    ledger: &mut Ledger,
+    dialect: Dialect,
+    bytes: &[u8],
+    event_bytes: usize,
+) -> Result<trunkline_core::Reply, Fault> {
+    let mut reader = StreamReader::new(dialect, event_bytes)?;
+    let mut fold = Fold::default();
+    reader.push(bytes, &mut |event| fold.push(event));
+    if !fold.is_over() {
+        reader.close(&mut |event| fold.push(event));
+    }
+    ledger.lost_more(fold.losses(), ledger.endpoint.dialect.name());
+    fold.finish()
+}

@@ -1,0 +1,191 @@
+//! Same-dialect traffic: the request with what is ours put right in its bytes, the answer as it comes.
+
+use super::answer::{Answered, Content, is_stream, join, next, prime, stream_headers};
+use super::failure::{Failure, broken, is_retryable};
+use super::forward;
+use super::plan::Plan;
+use super::relay::{Flow, Splice};
+use super::settle::{Ledger, Outcome};
+use super::translate::context;
+use crate::fleet::worker::Worker;
+use bytes::Bytes;
+use http::{header, response};
+use serde::de::IgnoredAny;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use trunkline_core::{Dialect, Event, Fault, unfold};
+use trunkline_dialect::framing::Framing;
+use trunkline_dialect::rename::Rename;
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::scan::Scanned;
+use trunkline_dialect::tap::{StreamTap, tap_reply};
+use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
+use trunkline_upstream::Answer;
+
+/// Whole answers up to this size are held until they are complete, so that one that breaks off can still
+/// become a proper error or be asked for elsewhere.
+const HELD: usize = 256 << 10;
+
+/// The client's body with the fields that are ours put right.
+pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
+    let scanned = &plan.question.scanned;
+    let mut edits: SmallVec<[_; 2]> = SmallVec::new();
+    let config = &plan.question.snapshot.config;
+    let streams_usage = matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
+    if plan.question.stream && config.translate.force_include_usage && streams_usage {
+        edits.extend(ask_for_usage(&plan.question.body, scanned));
+    }
+    let name = worker.name_for(plan.model.as_str());
+    if name != plan.asked.as_str()
+        && let Some((_, range)) = scanned.model.as_ref().filter(|(_, range)| !range.is_empty())
+    {
+        let mut text = Vec::with_capacity(name.len() + 2);
+        trunkline_dialect::json::escape(&mut text, name);
+        edits.push((range.clone(), text.into()));
+    }
+    edits.sort_unstable_by_key(|(range, _)| range.start);
+    if edits.is_empty() { plan.question.body.clone() } else { plan.question.body.splice(&edits) }
+}
+
+/// What shows the client the name it asked for, where that is wanted and another was sent.
+pub(super) fn echo(plan: &Plan, worker: &Worker, dialect: Dialect) -> Option<Rename> {
+    let asked = plan.asked.as_str();
+    let renamed = plan.question.snapshot.config.echo_alias && worker.name_for(plan.model.as_str()) != asked;
+    renamed.then(|| Rename::new(dialect, asked))
+}
+
+/// The edit that asks for usage in a stream; none where the client has said itself whether it wants it.
+fn ask_for_usage(body: &Rope, scanned: &Scanned) -> Option<(Range<usize>, Bytes)> {
+    let Some(range) = scanned.stream_options.clone() else {
+        let field: &[u8] = br#""stream_options":{"include_usage":true},"#;
+        return Some((scanned.inside..scanned.inside, Bytes::from_static(field)));
+    };
+    let options = body.slice(range.clone());
+    if options.as_ref() == b"null" {
+        return Some((range, Bytes::from_static(br#"{"include_usage":true}"#)));
+    }
+    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_slice(&options).ok()?;
+    if fields.contains_key("include_usage") {
+        return None;
+    }
+    let field: &[u8] =
+        if fields.is_empty() { br#""include_usage":true"# } else { br#""include_usage":true,"# };
+    let inside = range.start + 1;
+    Some((inside..inside, Bytes::from_static(field)))
+}
+
+/// What came back, whole or streamed.
+pub(super) async fn answer(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    answer: Answer,
+    rename: Option<Rename>,
+) -> Result<Answered, Failure> {
+    if is_stream(ledger.endpoint.dialect, &answer.head) && plan.question.stream {
+        splice_stream(ledger, plan, answer, rename).await
+    } else {
+        splice_whole(ledger, plan, answer, rename).await
+    }
+}
+
+/// A stream that passes untouched, committed to once its first bytes are there.
+async fn splice_stream(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    answer: Answer,
+    rename: Option<Rename>,
+) -> Result<Answered, Failure> {
+    let Answer { head, body } = answer;
+    let dialect = ledger.endpoint.dialect;
+    let idle = plan.question.snapshot.config.timeouts.idle;
+    let choices = plan.question.scanned.choices.unwrap_or(1);
+    let tap = StreamTap::new(ledger.endpoint.dialect, choices);
+    let mut flow = Flow::Splice(Box::new(Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new))));
+    let first = prime(&mut flow, ledger, idle).await?;
+    if flow.has_failed() {
+        // The first thing said was that it failed. If nobody else does better, the client gets it as said.
+        let fault = first_fault(ledger.endpoint.dialect, &first);
+        let (retry, wait) = fault.map_or((true, None), |fault| (is_retryable(&fault), fault.retry_after));
+        let content = Content::Flow { flow, primed: Some(first), idle };
+        let last =
+            Ok(Answered { status: head.status, headers: stream_headers(dialect, head.headers), content });
+        let outcome = Some(Outcome::Failed("stream_error"));
+        return Err(Failure { outcome, retry, wait, last });
+    }
+    let content = Content::Flow { flow, primed: Some(first), idle };
+    Ok(Answered { status: head.status, headers: stream_headers(dialect, head.headers), content })
+}
+
+/// What a stream that begins with an error says, where its dialect can be read.
+fn first_fault(dialect: Dialect, first: &[u8]) -> Option<Fault> {
+    let mut reader = StreamReader::new(dialect, first.len()).ok()?;
+    let mut fault = None;
+    reader.push(first, &mut |event| {
+        if let Event::Error(error) = event {
+            fault = Some(error);
+        }
+    });
+    fault
+}
+
+/// A whole answer that passes untouched.
+async fn splice_whole(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    answer: Answer,
+    rename: Option<Rename>,
+) -> Result<Answered, Failure> {
+    let dialect = ledger.endpoint.dialect;
+    let Answer { head, mut body } = answer;
+    let config = &plan.question.snapshot.config;
+    let idle = config.timeouts.idle;
+    // The name may stand at the very end.
+    let held = if rename.is_some() { config.limits.reply_bytes } else { HELD };
+    let mut pieces: SmallVec<[Bytes; 2]> = SmallVec::new();
+    let mut size = 0;
+    while size <= held {
+        match next(&mut body, idle).await {
+            Ok(Some(data)) => {
+                size += data.len();
+                pieces.push(data);
+            }
+            Ok(None) => {
+                let whole = join(&pieces, size);
+                let whole = if let Some(rename) = rename { rename.reply(whole) } else { whole };
+                return Ok(whole_answer(ledger, plan, head, whole, dialect));
+            }
+            Err(error) => return Err(broken(&error)),
+        }
+    }
+    let primed = Some(join(&pieces, size));
+    let flow = Flow::Copy { body, tail: Vec::new() };
+    Ok(Answered { status: head.status, headers: head.headers, content: Content::Flow { flow, primed, idle } })
+}
+
+fn whole_answer(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    head: response::Parts,
+    whole: Bytes,
+    dialect: Dialect,
+) -> Answered {
+    // A client that asked for a stream gets one, also from an upstream that answered in one piece.
+    if plan.question.stream
+        && speaks(dialect)
+        && let Ok(reply) = read_reply(dialect, &whole)
+        && let Ok(mut writer) = StreamWriter::new(dialect, context(ledger, plan, true))
+    {
+        let mut out = Vec::new();
+        unfold(&reply, |event| writer.write(event, &mut out));
+        ledger.usage = reply.usage;
+        let headers = stream_headers(dialect, forward::translated_headers(&head.headers));
+        return Answered { status: head.status, headers, content: Content::Whole(out.into()) };
+    }
+    let tapped = tap_reply(dialect, std::slice::from_ref(&whole));
+    ledger.usage = tapped.usage;
+    ledger.finish = tapped.finish.map(Into::into);
+    let mut headers = head.headers;
+    headers.remove(header::CONTENT_LENGTH);
+    Answered { status: head.status, headers, content: Content::Whole(whole) }
+}
