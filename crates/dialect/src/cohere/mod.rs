@@ -7,6 +7,7 @@
 mod citation;
 mod error;
 mod machine;
+mod message;
 mod settings;
 mod stream_read;
 mod turns;

@@ -4,8 +4,8 @@
 //! message without words has no content at all.
 
 use super::OURS;
+use super::message::{Block, WireCall, WireDocument, WireMessage};
 use crate::arguments::{self, wrapped};
-use crate::json::Writer;
 use crate::names::Names;
 use crate::place::{Place, Position};
 use crate::unsent;
@@ -21,38 +21,6 @@ use trunkline_core::{
 pub(super) struct Plan<'c> {
     pub(super) messages: Vec<WireMessage<'c>>,
     pub(super) documents: Vec<WireDocument<'c>>,
-}
-
-/// One message; what it has is written.
-#[derive(Debug, Default)]
-pub(super) struct WireMessage<'c> {
-    role: &'static str,
-    content: Vec<Block<'c>>,
-    tool_plan: String,
-    calls: Vec<WireCall<'c>>,
-    tool_call_id: Option<&'c str>,
-}
-
-#[derive(Debug)]
-enum Block<'c> {
-    Text(Cow<'c, str>),
-    Thinking(String),
-    Image { url: Cow<'c, str>, detail: Option<&'c str> },
-}
-
-#[derive(Debug)]
-struct WireCall<'c> {
-    id: &'c str,
-    name: Cow<'c, str>,
-    arguments: Cow<'c, str>,
-}
-
-/// A document that answers are to cite.
-#[derive(Debug)]
-pub(super) struct WireDocument<'c> {
-    id: usize,
-    title: Option<&'c str>,
-    text: Cow<'c, str>,
 }
 
 /// Plans the conversation of one call.
@@ -345,78 +313,6 @@ fn plan_image<'c>(image: &'c Image, place: Place<'_>) -> Result<Block<'c>, Fault
         MediaSource::File(_) => return Err(place.unsupported("an image by file id")),
     };
     Ok(Block::Image { url, detail: image.detail.as_deref() })
-}
-
-impl<'c> WireMessage<'c> {
-    fn new(role: &'static str) -> Self {
-        Self { role, ..Self::default() }
-    }
-
-    pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.object(|w| {
-            w.key("role").string(self.role);
-            w.opt_string("tool_call_id", self.tool_call_id);
-            match self.content.as_slice() {
-                [] if self.role == "assistant" => {}
-                [] => w.key("content").string(""),
-                [Block::Text(text)] => w.key("content").string(text),
-                blocks => w.key("content").array(|w| blocks.iter().for_each(|block| block.write(w))),
-            }
-            if !self.tool_plan.is_empty() {
-                w.key("tool_plan").string(&self.tool_plan);
-            }
-            if !self.calls.is_empty() {
-                w.key("tool_calls").array(|w| self.calls.iter().for_each(|call| call.write(w)));
-            }
-        });
-    }
-}
-
-impl Block<'_> {
-    fn write(&self, w: &mut Writer<'_>) {
-        w.object(|w| match self {
-            Self::Text(text) => {
-                w.key("type").string("text");
-                w.key("text").string(text);
-            }
-            Self::Thinking(text) => {
-                w.key("type").string("thinking");
-                w.key("thinking").string(text);
-            }
-            Self::Image { url, detail } => {
-                w.key("type").string("image_url");
-                w.key("image_url").object(|w| {
-                    w.key("url").string(url);
-                    w.opt_string("detail", *detail);
-                });
-            }
-        });
-    }
-}
-
-impl WireCall<'_> {
-    fn write(&self, w: &mut Writer<'_>) {
-        w.object(|w| {
-            w.key("id").string(self.id);
-            w.key("type").string("function");
-            w.key("function").object(|w| {
-                w.key("name").string(&self.name);
-                w.key("arguments").string(&self.arguments);
-            });
-        });
-    }
-}
-
-impl WireDocument<'_> {
-    pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.object(|w| {
-            w.key("id").string(&format!("doc_{}", self.id));
-            w.key("data").object(|w| {
-                w.opt_string("title", self.title);
-                w.key("text").string(&self.text);
-            });
-        });
-    }
 }
 
 fn is_assistant(item: &Item) -> bool {

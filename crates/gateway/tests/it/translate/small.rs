@@ -23,7 +23,7 @@ async fn c60_ollama_clients_get_lines_unless_they_say_otherwise() {
             };
             let answer = ok(rig.post(path, &format!("{{\"model\":\"m\",{prompt}}}")).await);
             assert_eq!(answer.header("content-type"), "application/x-ndjson", "{path} of {}", server.path);
-            let lines = lines(&answer.text());
+            let lines = lines(answer.text());
             assert_eq!(lines.iter().map(said).collect::<String>(), "hello");
             let last = lines.last().unwrap();
             assert_eq!((&last["done"], &last["done_reason"]), (&json!(true), &json!("stop")));
