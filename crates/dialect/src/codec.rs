@@ -5,7 +5,8 @@ use crate::inline::{is_http, is_plain_http};
 use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, cohere, ollama, openai_chat, openai_completions};
+use crate::stored;
+use crate::{anthropic_messages, cohere, ollama, openai_chat, openai_completions, openai_responses};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -86,7 +87,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
         Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
-        Dialect::OpenaiResponses => &openai_chat::SPELLING,
+        Dialect::OpenaiResponses => &openai_responses::SPELLING,
         Dialect::GeminiGenerate => &openai_chat::SPELLING,
         Dialect::OllamaChat => &ollama::SPELLING,
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
@@ -130,6 +131,12 @@ pub const fn writes(dialect: Dialect) -> bool {
     speaks(dialect) || matches!(dialect, Dialect::CohereChat)
 }
 
+/// Whether requests in `dialect` that do not say `stream` ask for one.
+#[must_use]
+pub const fn streams_by_default(dialect: Dialect) -> bool {
+    ollama::STREAMS_BY_DEFAULT && matches!(dialect, Dialect::OllamaChat | Dialect::OllamaGenerate)
+}
+
 /// Whether the codec for `dialect` has both roles; see [`reads`] and [`writes`] for each.
 #[must_use]
 pub const fn speaks(dialect: Dialect) -> bool {
@@ -137,7 +144,7 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OllamaChat => true,
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
-        Dialect::OpenaiResponses => false,
+        Dialect::OpenaiResponses => true,
         Dialect::GeminiGenerate => false,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => false,
@@ -155,7 +162,7 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
         Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::read_call(body, losses),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
@@ -176,13 +183,30 @@ pub fn write_call(
 ) -> Result<Written, Fault> {
     let known = losses.len();
     let client = spelling(call.dialect);
-    let written = write(dialect, call, target, losses);
+    let resolved = if keeps_state(dialect) { Ok(()) } else { stored::refuse(call) };
+    let written = resolved.and_then(|()| write(dialect, call, target, losses));
     losses.respell(known, |path| respelled(client, path));
     written.map_err(|mut fault| {
         let param = fault.param.as_deref().and_then(|path| respelled(client, path));
         fault.param = param.or(fault.param);
         fault
     })
+}
+
+/// Whether targets that speak `dialect` may keep conversations that a call can name.
+const fn keeps_state(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::OpenaiResponses => true,
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::AnthropicMessages
+        | Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => false,
+    }
 }
 
 /// A path as the client spells it, where writers spell it otherwise.
@@ -199,7 +223,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::AnthropicMessages => anthropic_messages::write_call(call, target, losses),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::write_call(call, target, losses),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -218,7 +242,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::AnthropicMessages => anthropic_messages::read_reply(body),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::read_reply(body),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -242,7 +266,7 @@ pub fn write_reply(
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
         Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => Ok(openai_responses::write_reply(reply, context, losses)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
@@ -294,7 +318,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     let line = || [body.as_slice(), b"\n"].concat();
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
-        Dialect::OpenaiResponses => responses_error(fault),
+        Dialect::OpenaiResponses => openai_responses::write_stream_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
         Dialect::OllamaChat => line(),
@@ -304,26 +328,13 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     }
 }
 
-/// The Responses dialect's error event is flat.
-fn responses_error(fault: &Fault) -> Vec<u8> {
-    let mut body = Vec::new();
-    crate::json::Writer::new(&mut body).object(|w| {
-        w.key("type").string("error");
-        w.key("code").string(fault.code.as_deref().unwrap_or("server_error"));
-        w.key("message").string(&fault.message);
-        match &fault.param {
-            Some(param) => w.key("param").string(param),
-            None => w.key("param").null(),
-        }
-    });
-    [b"event: error\ndata: ", body.as_slice(), b"\n\n"].concat()
-}
-
 /// Upstream to neutral, streaming: bytes in, events out.
 #[derive(Debug)]
 pub enum StreamReader {
     /// OpenAI Chat chunks.
     OpenaiChat(openai_chat::StreamReader),
+    /// OpenAI Responses events.
+    OpenaiResponses(openai_responses::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
     /// Ollama lines.
@@ -345,7 +356,9 @@ impl StreamReader {
             }
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-            Dialect::OpenaiResponses => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => {
+                Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
+            }
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
@@ -358,6 +371,7 @@ impl StreamReader {
     pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
+            Self::OpenaiResponses(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
             Self::Cohere(reader) => reader.push(bytes, each),
@@ -368,6 +382,7 @@ impl StreamReader {
     pub fn close(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::OpenaiChat(reader) => reader.close(each),
+            Self::OpenaiResponses(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
             Self::Cohere(reader) => reader.close(each),
@@ -380,6 +395,8 @@ impl StreamReader {
 pub enum StreamWriter {
     /// OpenAI Chat chunks.
     OpenaiChat(openai_chat::StreamWriter),
+    /// OpenAI Responses events.
+    OpenaiResponses(openai_responses::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
     /// Ollama lines.
@@ -403,7 +420,9 @@ impl StreamWriter {
                 Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
             }
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-            Dialect::OpenaiResponses => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => {
+                Ok(Self::OpenaiResponses(openai_responses::StreamWriter::new(context)))
+            }
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Chat, context))),
             Dialect::OllamaGenerate => {
@@ -418,6 +437,7 @@ impl StreamWriter {
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),
+            Self::OpenaiResponses(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
             Self::Ollama(writer) => writer.write(event, out),
             Self::OpenaiCompletions(writer) => writer.write(event, out),
@@ -430,6 +450,7 @@ impl StreamWriter {
     pub fn losses(&self) -> &Losses {
         match self {
             Self::OpenaiChat(writer) => writer.losses(),
+            Self::OpenaiResponses(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
             Self::Ollama(writer) => writer.losses(),
             Self::OpenaiCompletions(writer) => writer.losses(),
@@ -441,16 +462,13 @@ impl StreamWriter {
 /// few enough to be searched one by one.
 pub(crate) const MOST_TRACKED: usize = 1024;
 
-/// The fault when an upstream's answer has more of something than that.
-pub(crate) fn too_many(what: &str) -> Fault {
-    let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
-    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
-}
-
 /// Most answers to one call, which is OpenAI's own bound.
 const MOST_ANSWERS: u64 = 128;
 
-/// How many times to send a call to a target that answers once.
+/// How many times a call is sent to a target that answers once.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`] for too many.
 pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
     let copies = call.sampling.n.unwrap_or(1).max(1);
     if copies > MOST_ANSWERS {
@@ -459,7 +477,13 @@ pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
     if copies > 1 {
         losses.emulated("n", "the target answers once; the call is sent several times");
     }
-    Ok(u32::try_from(copies).unwrap_or(1))
+    Ok(u32::try_from(copies).unwrap_or(u32::MAX))
+}
+
+/// The fault when an upstream's answer has more of something than that.
+pub(crate) fn too_many(what: &str) -> Fault {
+    let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
+    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
 }
 
 /// A fault of the upstream inside a good answer.

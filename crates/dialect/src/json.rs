@@ -151,6 +151,17 @@ impl<'a> Fields<'a> {
         self.raw(key).map(|raw| Self::read(raw, path)).transpose()
     }
 
+    /// Takes an object as carried JSON.
+    ///
+    /// # Errors
+    /// When it is not an object.
+    pub fn object_json(&mut self, key: &str) -> Result<Option<Json>, Fault> {
+        match self.raw(key) {
+            Some(raw) if !raw.get().starts_with('{') => Err(self.wrong(key, "an object", raw)),
+            raw => Ok(raw.map(Json::from_raw)),
+        }
+    }
+
     /// Everything not taken, for [`trunkline_core::Call::extra`] and its like.
     #[must_use]
     pub fn rest(self, dialect: Dialect) -> Extra {

@@ -6,6 +6,7 @@ pub mod anthropic_messages;
 mod arguments;
 pub mod codec;
 pub mod cohere;
+mod data_url;
 pub mod framing;
 mod free_text;
 mod inline;
@@ -13,8 +14,10 @@ pub mod json;
 pub mod names;
 mod ndjson;
 pub mod ollama;
+mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
+pub mod openai_responses;
 mod place;
 pub mod provider;
 mod redact;
@@ -25,11 +28,12 @@ pub mod scan;
 pub mod seal;
 pub mod sse;
 mod status;
+mod stored;
 pub mod tap;
 mod unsent;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    reads, speaks, write_call, write_error, write_reply, write_stream_error, writes,
+    reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

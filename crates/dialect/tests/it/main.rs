@@ -17,6 +17,7 @@ mod mutation;
 mod ollama;
 mod replies;
 mod requests;
+mod responses;
 mod streams;
 mod thinking;
 mod tools;

@@ -332,15 +332,19 @@ fn c104_chunking_never_matters_to_clients() {
 
 #[test]
 fn roles_of_the_dialects() {
-    use trunkline_dialect::{reads, writes};
-    for (dialect, read, written) in [
-        (OllamaChat, true, true),
-        (OllamaGenerate, true, false),
-        (Dialect::OpenaiCompletions, true, false),
-        (Dialect::CohereChat, false, true),
-        (OpenaiChat, true, true),
-        (Dialect::OpenaiEmbeddings, false, false),
+    use trunkline_dialect::{reads, streams_by_default, writes};
+    for (dialect, read, written, streams) in [
+        (OllamaChat, true, true, true),
+        (OllamaGenerate, true, false, true),
+        (Dialect::OpenaiCompletions, true, false, false),
+        (Dialect::CohereChat, false, true, false),
+        (OpenaiChat, true, true, false),
+        (Dialect::OpenaiEmbeddings, false, false, false),
     ] {
-        assert_eq!((reads(dialect), writes(dialect)), (read, written), "{dialect}");
+        assert_eq!(
+            (reads(dialect), writes(dialect), streams_by_default(dialect)),
+            (read, written, streams),
+            "{dialect}"
+        );
     }
 }
