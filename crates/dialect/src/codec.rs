@@ -6,7 +6,9 @@ use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::stored;
-use crate::{anthropic_messages, bedrock, gemini, ollama, openai_chat, openai_completions, openai_responses};
+use crate::{
+    anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
+};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -140,7 +142,7 @@ pub const fn reads(dialect: Dialect) -> bool {
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    speaks(dialect)
+    speaks(dialect) || matches!(dialect, Dialect::CohereChat)
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -240,7 +242,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat => cohere::write_call(call, target, losses),
     }
 }
 
@@ -259,7 +261,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::read_reply(body),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat => cohere::read_reply(body),
     }
 }
 
@@ -299,7 +301,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         Dialect::OllamaChat => ollama::read_error(status, body),
         Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => bedrock::read_error(status, body),
-        Dialect::CohereChat => openai_chat::read_error(status, body),
+        Dialect::CohereChat => cohere::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
     }
 }
@@ -359,6 +361,8 @@ pub enum StreamReader {
     BedrockConverse(bedrock::StreamReader),
     /// Ollama lines.
     Ollama(ollama::StreamReader),
+    /// Cohere events.
+    Cohere(cohere::StreamReader),
 }
 
 impl StreamReader {
@@ -381,7 +385,7 @@ impl StreamReader {
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
-            Dialect::CohereChat => Err(untranslated(dialect)),
+            Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
         }
     }
 
@@ -394,6 +398,7 @@ impl StreamReader {
             Self::GeminiGenerate(reader) => reader.push(bytes, each),
             Self::BedrockConverse(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
+            Self::Cohere(reader) => reader.push(bytes, each),
         }
     }
 
@@ -406,6 +411,7 @@ impl StreamReader {
             Self::GeminiGenerate(reader) => reader.close(each),
             Self::BedrockConverse(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
+            Self::Cohere(reader) => reader.close(each),
         }
     }
 }
