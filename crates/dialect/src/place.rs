@@ -335,6 +335,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_is_one_message_names_its_own_members() {
+        let mut call = Call::new(Dialect::OllamaGenerate, Model::new("m"));
+        call.items.push(words(Role::User, 2));
+        call.instructions.push(Instruction {
+            origin: OriginRole::System,
+            name: None,
+            parts: vec![Part::text("x")],
+        });
+        let place = Place::item(&call, &positions(&call), 0);
+        assert_eq!(place.part(1).to_string(), "images[1]");
+        assert_eq!(place.field("name"), "name");
+        assert_eq!(place.unsupported("audio").param.as_deref(), Some("images"));
+        assert_eq!(Place::instruction(&call, 0).field("name"), "system.name");
+    }
+
+    #[test]
     fn settings_are_named_as_their_clients_spell_them() {
         for (dialect, path, want) in [
             (Dialect::OpenaiChat, "reasoning", "reasoning_effort"),

@@ -13,6 +13,7 @@ mod bedrock;
 mod chain;
 mod corpus;
 mod errors;
+mod gemini;
 mod laws;
 mod mutation;
 mod ollama;
