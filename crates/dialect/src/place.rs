@@ -209,6 +209,26 @@ pub(crate) fn positions(call: &Call) -> Vec<Position> {
     positions
 }
 
+/// [`Spelling::joins`] where messages hold blocks of every kind: a user message is read as its results and
+/// then its words, an assistant message as its blocks, of which neighbouring words are one item.
+pub(crate) fn joins_turn(before: &ItemKind, item: &ItemKind) -> bool {
+    let is_block = |kind: &ItemKind| match kind {
+        ItemKind::Message(message) => message.role == Role::Assistant,
+        ItemKind::ToolResult(_) => false,
+        ItemKind::ToolCall(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => true,
+    };
+    let is_words = |kind: &ItemKind| matches!(kind, ItemKind::Message(_));
+    if let ItemKind::ToolResult(_) = before {
+        return matches!(item, ItemKind::ToolResult(_))
+            || matches!(item, ItemKind::Message(message) if message.role != Role::Assistant);
+    }
+    is_block(before) && is_block(item) && !(is_words(before) && is_words(item))
+}
+
 /// For dialects whose assistant message is read as its reasoning, its words, its calls, and where every
 /// other message is an item.
 pub(crate) fn assistant_joins(before: &ItemKind, item: &ItemKind) -> bool {

@@ -9,9 +9,11 @@
 )]
 #![expect(clippy::wildcard_enum_match_arm, reason = "there are two codecs, and tests look at what they made")]
 
+mod bedrock;
 mod chain;
 mod corpus;
 mod errors;
+mod gemini;
 mod laws;
 mod mutation;
 mod ollama;
