@@ -26,7 +26,7 @@ mod stored;
 pub mod tap;
 
 pub use codec::{
-    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    speaks, write_call, write_error, write_reply, write_stream_error,
+    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,
+    read_reply, speaks, write_call, write_error, write_reply, write_stream_error,
 };
 pub use inline::{inline, needs_inlining};

@@ -121,7 +121,7 @@ fn write_text(w: &mut Writer<'_>, call: &Call, thinks: Thinks, losses: &mut Loss
     if has_format || verbosity.is_some() {
         w.key("text").object(|w| {
             if has_format {
-                w.key("format").object(|w| write_format(w, &output.format));
+                w.key("format").object(|w| write_format(w, call));
             }
             w.opt_string("verbosity", verbosity);
         });
@@ -137,8 +137,8 @@ fn write_text(w: &mut Writer<'_>, call: &Call, thinks: Thinks, losses: &mut Loss
     }
 }
 
-fn write_format(w: &mut Writer<'_>, format: &OutputFormat) {
-    match format {
+fn write_format(w: &mut Writer<'_>, call: &Call) {
+    match &call.output.format {
         OutputFormat::JsonObject => w.key("type").string("json_object"),
         OutputFormat::JsonSchema { name, description, schema, strict } => {
             w.key("type").string("json_schema");
@@ -147,8 +147,8 @@ fn write_format(w: &mut Writer<'_>, format: &OutputFormat) {
             w.key("name").string(&Names::new(Alphabet::OPENAI_NAME).target(name));
             w.opt_string("description", description.as_deref());
             w.key("schema").raw(schema.as_str());
-            // Absent means true here, and false in every dialect that knows the field.
-            w.key("strict").bool(strict.unwrap_or(false));
+            // Absent means true here, and false in every other dialect that knows the field.
+            w.opt_bool("strict", strict.or((call.dialect != OURS).then_some(false)));
         }
         OutputFormat::Text | OutputFormat::Grammar { .. } => {}
     }

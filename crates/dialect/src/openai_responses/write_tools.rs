@@ -47,7 +47,8 @@ pub(super) fn plan<'c>(
                 name: names.target(name),
                 description: description.as_deref(),
                 schema: schema.as_ref().map(Json::as_str),
-                strict: *strict,
+                // Absent means true here, and false in every other dialect that knows the field.
+                strict: strict.or((call.dialect != OURS).then_some(false)),
                 extra,
             },
             (ToolKind::Custom { name, description, format }, Vendor::Owner) => WireTool::Custom {
@@ -119,8 +120,7 @@ fn write_tool(w: &mut Writer<'_>, tool: &WireTool<'_>) {
                 Some(schema) => w.key("parameters").raw(schema),
                 None => w.key("parameters").null(),
             }
-            // Absent means true here, and false in every dialect that knows the field.
-            w.key("strict").bool(strict.unwrap_or(false));
+            w.opt_bool("strict", *strict);
             extra.iter().for_each(|extra| w.extra(extra, OURS));
         }),
         WireTool::Custom { name, description, format, extra } => w.object(|w| {
