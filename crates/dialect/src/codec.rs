@@ -6,7 +6,7 @@ use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::stored;
-use crate::{anthropic_messages, openai_chat, openai_responses};
+use crate::{anthropic_messages, ollama, openai_chat, openai_completions, openai_responses};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -84,14 +84,13 @@ pub struct Context {
 /// stand with the one they descend from.
 pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
-            &openai_chat::SPELLING
-        }
+        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
+        Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_responses::SPELLING,
         Dialect::GeminiGenerate => &openai_chat::SPELLING,
-        Dialect::OllamaChat => &openai_chat::SPELLING,
-        Dialect::OllamaGenerate => &openai_chat::SPELLING,
+        Dialect::OllamaChat => &ollama::SPELLING,
+        Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &openai_chat::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
     }
@@ -120,16 +119,33 @@ pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
     client == stamp || (client == Dialect::OpenaiChat && stamp == Dialect::AnthropicMessages)
 }
 
-/// Whether a codec for `dialect` exists, so that it can be translated from and to.
+/// Whether clients that speak `dialect` can be translated for.
+#[must_use]
+pub const fn reads(dialect: Dialect) -> bool {
+    speaks(dialect) || matches!(dialect, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
+}
+
+/// Whether upstreams that speak `dialect` can be translated for.
+#[must_use]
+pub const fn writes(dialect: Dialect) -> bool {
+    speaks(dialect)
+}
+
+/// Whether requests in `dialect` that do not say `stream` ask for one.
+#[must_use]
+pub const fn streams_by_default(dialect: Dialect) -> bool {
+    ollama::STREAMS_BY_DEFAULT && matches!(dialect, Dialect::OllamaChat | Dialect::OllamaGenerate)
+}
+
+/// Whether the codec for `dialect` has both roles; see [`reads`] and [`writes`] for each.
 #[must_use]
 pub const fn speaks(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => true,
+        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OllamaChat => true,
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
         Dialect::OpenaiResponses => true,
         Dialect::GeminiGenerate => false,
-        Dialect::OllamaChat => false,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => false,
         Dialect::CohereChat => false,
@@ -144,12 +160,12 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
     match dialect {
         Dialect::OpenaiChat => openai_chat::read_call(body, losses),
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_call(body, losses),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
-        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::read_call(body, losses),
+        Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
@@ -227,7 +243,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::write_call(call, target, losses),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
@@ -246,7 +262,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_reply(body),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
@@ -266,12 +282,12 @@ pub fn write_reply(
     match dialect {
         Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Ok(openai_responses::write_reply(reply, context, losses)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
-        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
+        Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
@@ -286,8 +302,8 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
         Dialect::GeminiGenerate => openai_chat::read_error(status, body),
-        Dialect::OllamaChat => openai_chat::read_error(status, body),
-        Dialect::OllamaGenerate => openai_chat::read_error(status, body),
+        Dialect::OllamaChat => ollama::read_error(status, body),
+        Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => openai_chat::read_error(status, body),
         Dialect::CohereChat => openai_chat::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
@@ -303,8 +319,8 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::write_error(fault),
         Dialect::GeminiGenerate => openai_chat::write_error(fault),
-        Dialect::OllamaChat => openai_chat::write_error(fault),
-        Dialect::OllamaGenerate => openai_chat::write_error(fault),
+        Dialect::OllamaChat => ollama::write_error(fault),
+        Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => openai_chat::write_error(fault),
         Dialect::CohereChat => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
@@ -317,13 +333,14 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
 pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
     let body = write_error(dialect, fault, request_id);
     let data = |name: &[u8]| [name, b"data: ", &body, b"\n\n"].concat();
+    let line = || [body.as_slice(), b"\n"].concat();
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
         Dialect::OpenaiResponses => openai_responses::write_stream_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
-        Dialect::OllamaChat => data(b""),
-        Dialect::OllamaGenerate => data(b""),
+        Dialect::OllamaChat => line(),
+        Dialect::OllamaGenerate => line(),
         Dialect::BedrockConverse => data(b""),
         Dialect::CohereChat => data(b""),
     }
@@ -338,6 +355,8 @@ pub enum StreamReader {
     OpenaiResponses(openai_responses::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
+    /// Ollama lines.
+    Ollama(ollama::StreamReader),
 }
 
 impl StreamReader {
@@ -357,7 +376,7 @@ impl StreamReader {
                 Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
             }
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
-            Dialect::OllamaChat => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Err(untranslated(dialect)),
             Dialect::CohereChat => Err(untranslated(dialect)),
@@ -370,6 +389,7 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
             Self::OpenaiResponses(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
+            Self::Ollama(reader) => reader.push(bytes, each),
         }
     }
 
@@ -379,6 +399,7 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.close(each),
             Self::OpenaiResponses(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
+            Self::Ollama(reader) => reader.close(each),
         }
     }
 }
@@ -392,6 +413,10 @@ pub enum StreamWriter {
     OpenaiResponses(openai_responses::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
+    /// Ollama lines.
+    Ollama(ollama::StreamWriter),
+    /// Legacy OpenAI Completions chunks.
+    OpenaiCompletions(openai_completions::StreamWriter),
 }
 
 impl StreamWriter {
@@ -405,14 +430,18 @@ impl StreamWriter {
             Dialect::AnthropicMessages => {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamWriter::new(context)))
             }
-            Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+            Dialect::OpenaiCompletions => {
+                Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
+            }
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => {
                 Ok(Self::OpenaiResponses(openai_responses::StreamWriter::new(context)))
             }
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
-            Dialect::OllamaChat => Err(untranslated(dialect)),
-            Dialect::OllamaGenerate => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Chat, context))),
+            Dialect::OllamaGenerate => {
+                Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
+            }
             Dialect::BedrockConverse => Err(untranslated(dialect)),
             Dialect::CohereChat => Err(untranslated(dialect)),
         }
@@ -422,7 +451,10 @@ impl StreamWriter {
     pub fn echo(&mut self, said: Extra) {
         match self {
             Self::OpenaiResponses(writer) => writer.echo(said),
-            Self::OpenaiChat(_) | Self::AnthropicMessages(_) => {}
+            Self::OpenaiChat(_)
+            | Self::AnthropicMessages(_)
+            | Self::Ollama(_)
+            | Self::OpenaiCompletions(_) => {}
         }
     }
 
@@ -432,6 +464,8 @@ impl StreamWriter {
             Self::OpenaiChat(writer) => writer.write(event, out),
             Self::OpenaiResponses(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
+            Self::Ollama(writer) => writer.write(event, out),
+            Self::OpenaiCompletions(writer) => writer.write(event, out),
         }
     }
 
@@ -443,6 +477,8 @@ impl StreamWriter {
             Self::OpenaiChat(writer) => writer.losses(),
             Self::OpenaiResponses(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
+            Self::Ollama(writer) => writer.losses(),
+            Self::OpenaiCompletions(writer) => writer.losses(),
         }
     }
 }

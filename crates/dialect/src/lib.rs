@@ -3,6 +3,7 @@
 //! same-dialect traffic pass untouched.
 
 pub mod anthropic_messages;
+mod arguments;
 pub mod codec;
 mod data_url;
 pub mod framing;
@@ -10,8 +11,11 @@ mod free_text;
 mod inline;
 pub mod json;
 pub mod names;
+mod ndjson;
+pub mod ollama;
 mod openai;
 pub mod openai_chat;
+pub mod openai_completions;
 pub mod openai_responses;
 mod place;
 pub mod provider;
@@ -24,9 +28,11 @@ pub mod seal;
 pub mod sse;
 mod stored;
 pub mod tap;
+mod unsent;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,
-    read_reply, speaks, write_call, write_error, write_reply, write_stream_error,
+    read_reply, reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error,
+    writes,
 };
 pub use inline::{inline, needs_inlining};

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use trunkline_core::{Dialect, Fault, FaultKind, Secret};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError, Scanned};
+use trunkline_dialect::streams_by_default;
 
 /// A request whose body is whole and sound.
 pub(crate) struct Question {
@@ -88,11 +89,6 @@ fn is_too_slow(size: usize, elapsed: Duration, patience: Duration) -> bool {
 fn too_slow() -> Fault {
     let message = format!("the body arrives slower than {SLOWEST} bytes per second; send it faster");
     Fault::new(FaultKind::InvalidRequest, message).code("request_timeout")
-}
-
-/// Whether a client that does not say gets a stream.
-const fn streams_by_default(dialect: Dialect) -> bool {
-    matches!(dialect, Dialect::OllamaChat | Dialect::OllamaGenerate)
 }
 
 async fn next_piece(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Fault> {

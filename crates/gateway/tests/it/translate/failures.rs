@@ -2,7 +2,7 @@
 
 use super::{fold_chat, ok};
 use crate::client::{Line, events, post};
-use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, Rig, Speech, pieces, settings};
+use crate::rig::{CHAT, EMBEDDINGS, MESSAGES, Rig, Speech, pieces, settings};
 use serde_json::json;
 use std::time::Duration;
 use trunkline_core::OnUnsupported;
@@ -187,7 +187,7 @@ async fn c18_more_choices_than_anybody_needs_are_refused() {
 
 #[tokio::test]
 async fn pairs_without_a_way_are_refused_in_the_callers_dialect() {
-    for (client, server) in [(COMPLETIONS, MESSAGES), (EMBEDDINGS, MESSAGES)] {
+    for (client, server) in [(EMBEDDINGS, MESSAGES)] {
         let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
         let rig = Rig::start(settings([server.worker(upstream.url())])).await;
         let answer = rig.ask(&client.ask(false)).await;
@@ -286,6 +286,7 @@ async fn a_stream_may_not_be_longer_than_an_answer() {
         let upstream = Upstream::replying([Reply::events(pieces(&parts), Duration::ZERO)]).await.unwrap();
         let mut config = settings([server.worker(upstream.url())]);
         config.limits.reply_bytes = 8 << 10;
+        config.retry.attempts = 1;
         let rig = Rig::start(config).await;
         let mut line = Line::open(rig.address()).await;
         let mut head = line.begin(&client.ask(true)).await;
