@@ -6,6 +6,7 @@ use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::openai::{bucket, is_reasoning_model};
+use crate::unsent;
 use trunkline_core::{
     Action, Call, Class, Effort, Json, Loss, Losses, OutputFormat, Reasoning, ReasoningMode,
 };
@@ -261,7 +262,7 @@ fn write_identity(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
         }
     }
     drop_if(service.geo.is_some(), "inference_geo", losses);
-    drop_if(call.local.options.is_some(), "options", losses);
+    unsent::options(call, losses);
     drop_if(call.local.template_kwargs.is_some(), "chat_template_kwargs", losses);
 }
 

@@ -346,6 +346,8 @@ fn places_count_what_was_hoisted() {
 fn engines_get_functions_for_free_text_tools() {
     let (body, lost) = write(&read(&agent_call()).unwrap(), &engine()).unwrap();
     assert_eq!(body["tools"][1]["parameters"]["properties"], json!({"input": {"type": "string"}}));
+    let said = body["tools"][1]["description"].as_str().unwrap();
+    assert!(said.contains("lark grammar") && said.contains("start: WORD"), "{said}");
     assert_eq!(body["input"][5]["arguments"], r#"{"input":"*** Begin"}"#);
     assert_eq!(body["input"][7]["type"], "function_call_output");
     assert_eq!(lost, ["tools[1] degraded"]);
