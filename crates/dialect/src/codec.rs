@@ -6,7 +6,9 @@ use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::stored;
-use crate::{anthropic_messages, ollama, openai_chat, openai_completions, openai_responses};
+use crate::{
+    anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
+};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -76,6 +78,8 @@ pub struct Context {
     pub model: Option<String>,
     /// Whether the client asked for usage in the stream (OpenAI); other dialects always show it.
     pub include_usage: bool,
+    /// Whether the client asked for no server-sent events, so that a stream is one JSON array (Gemini).
+    pub array: bool,
     /// Key for sealing reasoning state that the client's dialect has a field for but did not make.
     pub seal: [u8; 32],
 }
@@ -88,10 +92,10 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_responses::SPELLING,
-        Dialect::GeminiGenerate => &openai_chat::SPELLING,
+        Dialect::GeminiGenerate => &gemini::SPELLING,
         Dialect::OllamaChat => &ollama::SPELLING,
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
-        Dialect::BedrockConverse => &openai_chat::SPELLING,
+        Dialect::BedrockConverse => &bedrock::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
     }
 }
@@ -100,16 +104,26 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
 pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
     match dialect {
         Dialect::AnthropicMessages => is_plain_http(url),
-        Dialect::GeminiGenerate
-        | Dialect::OllamaChat
-        | Dialect::OllamaGenerate
-        | Dialect::BedrockConverse => is_http(url),
+        Dialect::GeminiGenerate => gemini::must_inline(url),
+        Dialect::OllamaChat | Dialect::OllamaGenerate | Dialect::BedrockConverse => is_http(url),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses
         | Dialect::CohereChat => false,
     }
+}
+
+/// Whether clients of `dialect` ask for thinking in Claude's own words, so that what they leave out is meant
+/// to be left out.
+pub(crate) const fn in_claudes_words(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::AnthropicMessages | Dialect::BedrockConverse)
+}
+
+/// Whether `model`, reached in the dialect `to`, can read reasoning state that came in the dialect `stamp`.
+/// A cloud's Claude reads what Anthropic's signed, and the other way round.
+pub(crate) fn may_replay(stamp: Dialect, to: Dialect, model: &str) -> bool {
+    stamp == to || (in_claudes_words(stamp) && in_claudes_words(to) && model.contains("claude"))
 }
 
 /// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
@@ -128,7 +142,7 @@ pub const fn reads(dialect: Dialect) -> bool {
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    speaks(dialect)
+    speaks(dialect) || matches!(dialect, Dialect::CohereChat)
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -145,9 +159,9 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
         Dialect::OpenaiResponses => true,
-        Dialect::GeminiGenerate => false,
+        Dialect::GeminiGenerate => true,
         Dialect::OllamaGenerate => false,
-        Dialect::BedrockConverse => false,
+        Dialect::BedrockConverse => true,
         Dialect::CohereChat => false,
     }
 }
@@ -163,10 +177,10 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_call(body, losses),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => gemini::read_call(body, losses),
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::read_call(body, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
@@ -242,11 +256,11 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::write_call(call, target, losses),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => gemini::write_call(call, target, losses),
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
+        Dialect::CohereChat => cohere::write_call(call, target, losses),
     }
 }
 
@@ -261,11 +275,11 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_reply(body),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => gemini::read_reply(body),
         Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::read_reply(body),
+        Dialect::CohereChat => cohere::read_reply(body),
     }
 }
 
@@ -285,10 +299,10 @@ pub fn write_reply(
         Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Ok(openai_responses::write_reply(reply, context, losses)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::GeminiGenerate => Ok(gemini::write_reply(reply, context, losses)),
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
@@ -301,11 +315,11 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
-        Dialect::GeminiGenerate => openai_chat::read_error(status, body),
+        Dialect::GeminiGenerate => gemini::read_error(status, body),
         Dialect::OllamaChat => ollama::read_error(status, body),
         Dialect::OllamaGenerate => ollama::read_error(status, body),
-        Dialect::BedrockConverse => openai_chat::read_error(status, body),
-        Dialect::CohereChat => openai_chat::read_error(status, body),
+        Dialect::BedrockConverse => bedrock::read_error(status, body),
+        Dialect::CohereChat => cohere::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
     }
 }
@@ -318,10 +332,10 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::write_error(fault),
-        Dialect::GeminiGenerate => openai_chat::write_error(fault),
+        Dialect::GeminiGenerate => gemini::write_error(fault, request_id),
         Dialect::OllamaChat => ollama::write_error(fault),
         Dialect::OllamaGenerate => ollama::write_error(fault),
-        Dialect::BedrockConverse => openai_chat::write_error(fault),
+        Dialect::BedrockConverse => bedrock::write_error(fault),
         Dialect::CohereChat => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
     }
@@ -341,7 +355,11 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
         Dialect::GeminiGenerate => data(b""),
         Dialect::OllamaChat => line(),
         Dialect::OllamaGenerate => line(),
-        Dialect::BedrockConverse => data(b""),
+        Dialect::BedrockConverse => {
+            let mut out = Vec::new();
+            bedrock::write_stream_error(fault, &mut out);
+            out
+        }
         Dialect::CohereChat => data(b""),
     }
 }
@@ -355,8 +373,14 @@ pub enum StreamReader {
     OpenaiResponses(openai_responses::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
+    /// Gemini fragments.
+    GeminiGenerate(gemini::StreamReader),
+    /// Bedrock ConverseStream messages.
+    BedrockConverse(bedrock::StreamReader),
     /// Ollama lines.
     Ollama(ollama::StreamReader),
+    /// Cohere events.
+    Cohere(cohere::StreamReader),
 }
 
 impl StreamReader {
@@ -375,11 +399,11 @@ impl StreamReader {
             Dialect::OpenaiResponses => {
                 Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
             }
-            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamReader::new(event_bytes))),
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
-            Dialect::BedrockConverse => Err(untranslated(dialect)),
-            Dialect::CohereChat => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
+            Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
         }
     }
 
@@ -389,7 +413,10 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
             Self::OpenaiResponses(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
+            Self::GeminiGenerate(reader) => reader.push(bytes, each),
+            Self::BedrockConverse(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
+            Self::Cohere(reader) => reader.push(bytes, each),
         }
     }
 
@@ -399,7 +426,10 @@ impl StreamReader {
             Self::OpenaiChat(reader) => reader.close(each),
             Self::OpenaiResponses(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
+            Self::GeminiGenerate(reader) => reader.close(each),
+            Self::BedrockConverse(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
+            Self::Cohere(reader) => reader.close(each),
         }
     }
 }
@@ -413,6 +443,10 @@ pub enum StreamWriter {
     OpenaiResponses(openai_responses::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
+    /// Gemini fragments.
+    GeminiGenerate(gemini::StreamWriter),
+    /// Bedrock ConverseStream messages.
+    BedrockConverse(bedrock::StreamWriter),
     /// Ollama lines.
     Ollama(ollama::StreamWriter),
     /// Legacy OpenAI Completions chunks.
@@ -437,12 +471,12 @@ impl StreamWriter {
             Dialect::OpenaiResponses => {
                 Ok(Self::OpenaiResponses(openai_responses::StreamWriter::new(context)))
             }
-            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamWriter::new(context))),
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Chat, context))),
             Dialect::OllamaGenerate => {
                 Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
             }
-            Dialect::BedrockConverse => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
             Dialect::CohereChat => Err(untranslated(dialect)),
         }
     }
@@ -454,16 +488,20 @@ impl StreamWriter {
             Self::OpenaiChat(_)
             | Self::AnthropicMessages(_)
             | Self::Ollama(_)
+            | Self::GeminiGenerate(_)
+            | Self::BedrockConverse(_)
             | Self::OpenaiCompletions(_) => {}
         }
     }
 
-    /// Appends what the client is to receive for `event`, complete server-sent events or nothing.
+    /// Appends what the client is to receive for `event`, complete events or nothing.
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),
             Self::OpenaiResponses(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
+            Self::GeminiGenerate(writer) => writer.write(event, out),
+            Self::BedrockConverse(writer) => writer.write(event, out),
             Self::Ollama(writer) => writer.write(event, out),
             Self::OpenaiCompletions(writer) => writer.write(event, out),
         }
@@ -477,6 +515,8 @@ impl StreamWriter {
             Self::OpenaiChat(writer) => writer.losses(),
             Self::OpenaiResponses(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
+            Self::GeminiGenerate(writer) => writer.losses(),
+            Self::BedrockConverse(writer) => writer.losses(),
             Self::Ollama(writer) => writer.losses(),
             Self::OpenaiCompletions(writer) => writer.losses(),
         }

@@ -10,14 +10,6 @@ use trunkline_core::Json;
 pub(crate) const SCHEMA: &str =
     r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
-/// The arguments that stand for free text there.
-pub(crate) fn arguments(text: &str) -> String {
-    let mut out = b"{\"input\":".to_vec();
-    json::escape(&mut out, text);
-    out.push(b'}');
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// What a free-text tool does and how its text must look, which only words can still say.
 pub(crate) fn describe<'c>(description: Option<&'c str>, format: Option<&Json>) -> Option<Cow<'c, str>> {
     let grammar = format.and_then(|format| {
@@ -32,6 +24,14 @@ pub(crate) fn describe<'c>(description: Option<&'c str>, format: Option<&Json>) 
         (None, Some(grammar)) => Some(grammar.into()),
         (Some(description), Some(grammar)) => Some(format!("{description}\n\n{grammar}").into()),
     }
+}
+
+/// The arguments that stand for free text there.
+pub(crate) fn arguments(text: &str) -> String {
+    let mut out = b"{\"input\":".to_vec();
+    json::escape(&mut out, text);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// One call's input on its way back to free text.

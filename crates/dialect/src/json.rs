@@ -48,6 +48,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same with every member under its lowerCamelCase name: proto JSON takes snake_case too.
+    #[must_use]
+    pub fn camel(mut self) -> Self {
+        for (name, _) in &mut self.members {
+            if name.contains('_') {
+                *name = Cow::Owned(camel(name));
+            }
+        }
+        self
+    }
+
     /// The path of member `key`.
     #[must_use]
     pub fn path(&self, key: &str) -> String {
@@ -169,6 +180,12 @@ impl<'a> Fields<'a> {
         left.map(|(key, raw)| ExtraField { dialect, key: key.into(), value: Json::from_raw(raw) }).collect()
     }
 
+    /// Everything not taken, in order, where it stands.
+    #[must_use]
+    pub fn left(self) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+        self.members.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
     /// The fault for a member of the wrong type.
     #[must_use]
     pub fn wrong(&self, key: &str, wanted: &str, got: &RawValue) -> Fault {
@@ -193,6 +210,17 @@ pub fn invalid(path: &str, what: impl fmt::Display) -> Fault {
     }
 }
 
+/// The fields `dialect` sent as one object; `None` when there are none.
+#[must_use]
+pub fn object_of(extra: &Extra, dialect: Dialect) -> Option<Json> {
+    if extra.is_empty() {
+        return None;
+    }
+    let mut out = Vec::new();
+    Writer::new(&mut out).object(|w| w.extra(extra, dialect));
+    std::str::from_utf8(&out).ok().and_then(|text| Json::parse(text).ok())
+}
+
 /// The string in `raw`, borrowed when it has no escapes; `None` when it is not a string.
 #[must_use]
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
@@ -205,6 +233,19 @@ pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 #[must_use]
 pub fn array(raw: &RawValue) -> Option<Vec<&RawValue>> {
     raw.get().starts_with('[').then(|| serde_json::from_str(raw.get()).ok())?
+}
+
+fn camel(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut upper = false;
+    for c in name.chars() {
+        if c == '_' && !out.is_empty() {
+            upper = true;
+        } else {
+            out.push(if std::mem::take(&mut upper) { c.to_ascii_uppercase() } else { c });
+        }
+    }
+    out
 }
 
 /// What a value is, in words for an error message.
@@ -351,6 +392,16 @@ impl<'o> Writer<'o> {
         }
     }
 
+    /// Writes the members of a carried object as members of this one.
+    pub fn members(&mut self, object: &Json) {
+        let fields = serde_json::from_str(object.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
+        for (key, value) in fields.map(|fields| fields.members).unwrap_or_default() {
+            if let Some(value) = value {
+                self.key(&key).raw(value.get());
+            }
+        }
+    }
+
     fn nest(&mut self, open: u8, close: u8, fill: impl FnOnce(&mut Self)) {
         self.separate();
         self.out.push(open);
@@ -412,6 +463,14 @@ mod tests {
         let rest = fields.rest(Dialect::OpenaiChat);
         assert_eq!(rest.len(), 1);
         assert_eq!(rest[0].value.as_str(), r#"{"k":12345678901234567890123}"#);
+    }
+
+    #[test]
+    fn proto_json_is_spelled_either_way() {
+        let mut fields = Fields::body(br#"{"top_p":1,"topK":2,"_own_name":3}"#).unwrap().camel();
+        for (key, want) in [("topP", 1), ("topK", 2), ("_ownName", 3)] {
+            assert_eq!(fields.u64(key).unwrap(), Some(want), "{key}");
+        }
     }
 
     #[test]

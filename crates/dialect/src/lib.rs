@@ -4,12 +4,17 @@
 
 pub mod anthropic_messages;
 mod arguments;
+pub mod bedrock;
+mod claude;
 pub mod codec;
+pub mod cohere;
 mod data_url;
 pub mod framing;
 mod free_text;
+pub mod gemini;
 mod inline;
 pub mod json;
+mod media;
 pub mod names;
 mod ndjson;
 pub mod ollama;
@@ -25,10 +30,14 @@ pub mod restore;
 pub mod rope;
 pub mod scan;
 pub mod seal;
+mod serial;
 pub mod sse;
+mod status;
 mod stored;
 pub mod tap;
+mod turns;
 mod unsent;
+mod user;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,

@@ -12,9 +12,11 @@
     reason = "tests look at the few codecs they name and at what these made"
 )]
 
+mod bedrock;
 mod chain;
 mod corpus;
 mod errors;
+mod gemini;
 mod laws;
 mod mutation;
 mod ollama;

@@ -17,6 +17,7 @@ fn context() -> Context {
         model: None,
         include_usage: false,
         request_id: "req-1".into(),
+        array: false,
         seal: [0; 32],
     }
 }

@@ -2,6 +2,7 @@
 
 mod failures;
 mod responses;
+mod small;
 
 use crate::client::{Answer, Event};
 use crate::rig::{CHAT, MESSAGES, Rig, cloud, engine, settings};
