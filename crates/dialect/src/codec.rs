@@ -10,7 +10,7 @@ use crate::{
     anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
 };
 use std::borrow::Cow;
-use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
+use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
 
 /// Whose API the target is, where a dialect is spoken differently by its owner and by others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +182,24 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => bedrock::read_call(body, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
+    }
+}
+
+/// What of a request the answer to it repeats, in dialects that do: for [`StreamWriter::echo`], and for
+/// `extra` of a whole answer.
+#[must_use]
+pub fn echo(dialect: Dialect, body: &[u8]) -> Extra {
+    match dialect {
+        Dialect::OpenaiResponses => openai_responses::echo(body),
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::AnthropicMessages
+        | Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => Extra::new(),
     }
 }
 
@@ -460,6 +478,19 @@ impl StreamWriter {
             }
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
             Dialect::CohereChat => Err(untranslated(dialect)),
+        }
+    }
+
+    /// Members of the request that the answer repeats, as [`echo`] found them.
+    pub fn echo(&mut self, said: Extra) {
+        match self {
+            Self::OpenaiResponses(writer) => writer.echo(said),
+            Self::OpenaiChat(_)
+            | Self::AnthropicMessages(_)
+            | Self::Ollama(_)
+            | Self::GeminiGenerate(_)
+            | Self::BedrockConverse(_)
+            | Self::OpenaiCompletions(_) => {}
         }
     }
 

@@ -40,7 +40,8 @@ mod unsent;
 mod user;
 
 pub use codec::{
-    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error, writes,
+    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,
+    read_reply, reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error,
+    writes,
 };
 pub use inline::{inline, needs_inlining};
