@@ -1,6 +1,7 @@
 //! Different dialects on the two sides: what was said arrives.
 
 mod failures;
+mod gemini;
 
 use crate::client::{Answer, Event};
 use crate::rig::{CHAT, MESSAGES, Rig, cloud, engine, settings};
