@@ -4,7 +4,10 @@
 
 pub mod anthropic_messages;
 mod arguments;
+pub mod bedrock;
+mod claude;
 pub mod codec;
+mod data_url;
 pub mod framing;
 mod free_text;
 pub mod gemini;
@@ -14,8 +17,10 @@ mod media;
 pub mod names;
 mod ndjson;
 pub mod ollama;
+mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
+pub mod openai_responses;
 mod place;
 pub mod provider;
 mod redact;
@@ -24,9 +29,13 @@ pub mod restore;
 pub mod rope;
 pub mod scan;
 pub mod seal;
+mod serial;
 pub mod sse;
+mod stored;
 pub mod tap;
+mod turns;
 mod unsent;
+mod user;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,

@@ -1,8 +1,8 @@
 //! One part of a content, and what a function response holds.
 
 use super::DIALECT;
+use crate::data_url::standard_base64;
 use crate::json::{Fields, invalid, string};
-use crate::media::standard_base64;
 use serde_json::value::RawValue;
 use trunkline_core::{
     Audio, Document, DocumentSource, ExtraField, Fault, Image, Json, MediaSource, Part, PartKind, Video,

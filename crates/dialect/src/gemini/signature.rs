@@ -1,7 +1,7 @@
 //! State in a field that holds bytes. Google's clients decode a signature as base64 and send it back in the
 //! URL-safe alphabet, so state that is sealed, which is no base64, is put into it once more.
 
-use crate::media::standard_base64;
+use crate::data_url::standard_base64;
 use crate::seal::is_sealed;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

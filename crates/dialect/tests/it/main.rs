@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::wildcard_enum_match_arm, reason = "there are two codecs, and tests look at what they made")]
 
+mod bedrock;
 mod chain;
 mod corpus;
 mod errors;
@@ -18,6 +19,7 @@ mod mutation;
 mod ollama;
 mod replies;
 mod requests;
+mod responses;
 mod streams;
 mod thinking;
 mod tools;
