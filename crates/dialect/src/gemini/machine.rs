@@ -315,6 +315,7 @@ impl Answer {
     ) -> Result<(), Fault> {
         let goes_on = call.will_continue == Some(true);
         let name = filled(call.name);
+        let mut whole = None;
         if name.is_some() || self.partial.is_none() {
             self.hush(out);
             let call_id = match filled(call.id) {
@@ -330,9 +331,18 @@ impl Answer {
             if goes_on || call.partial_args.is_some() {
                 self.partial = Some((Partial::default(), part));
             } else {
-                let args = call.args.map_or("{}", RawValue::get);
-                out.delta(part, Delta::Arguments(Cow::Borrowed(args)));
+                whole = Some((part, call.args.map_or("{}", RawValue::get)));
             }
+        }
+        // Ahead of the arguments: a client may have no place for it but the head of the call.
+        if let Some(proof) = signature
+            && let Some(Growing::Call { part, signed: false }) = self.open
+        {
+            self.open = Some(Growing::Call { part, signed: true });
+            out.delta(part, Delta::Signature { proof, stamp: Some(DIALECT) });
+        }
+        if let Some((part, args)) = whole {
+            out.delta(part, Delta::Arguments(Cow::Borrowed(args)));
         }
         if let Some((partial, _)) = &mut self.partial {
             for piece in call.partial_args.unwrap_or_default() {
@@ -340,12 +350,6 @@ impl Answer {
                     .take(piece)
                     .ok_or_else(|| upstream("upstream sent arguments that cannot be placed"))?;
             }
-        }
-        if let Some(proof) = signature
-            && let Some(Growing::Call { part, signed: false }) = self.open
-        {
-            self.open = Some(Growing::Call { part, signed: true });
-            out.delta(part, Delta::Signature { proof, stamp: Some(DIALECT) });
         }
         if !goes_on {
             self.complete(out);

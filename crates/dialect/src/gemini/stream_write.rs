@@ -95,7 +95,7 @@ impl Framing {
         match self {
             Self::Events => {
                 one_line(out, from);
-                out.extend_from_slice(b"\r\n\r\n");
+                out.extend_from_slice(b"\n\n");
             }
             Self::Array { begun } => *begun = true,
         }

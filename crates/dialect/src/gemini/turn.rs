@@ -113,7 +113,7 @@ struct Turns<'p, 'c, 'l> {
     /// Their functions, by id.
     functions: HashMap<&'c str, &'c str>,
     /// Their results so far, by id.
-    results: HashMap<&'c str, VecDeque<Vec<Wire<'c>>>>,
+    results: HashMap<&'c str, VecDeque<(Vec<Wire<'c>>, String)>>,
     heard: Vec<(Heard<'c>, Option<&'c Extra>, String)>,
 }
 
@@ -136,7 +136,8 @@ impl<'c> Turns<'_, 'c, '_> {
                 let name = asked.or(result.name.as_deref()).unwrap_or_default();
                 let parts = said::response(self.prepare, result, name, extra, place)?;
                 if asked.is_some() {
-                    self.results.entry(&result.call_id).or_default().push_back(parts);
+                    let known = self.results.entry(&result.call_id).or_default();
+                    known.push_back((parts, place.message()));
                 } else {
                     let orphan = Heard::Orphan { id: &result.call_id, parts };
                     self.heard.push((orphan, None, place.message()));
@@ -232,7 +233,7 @@ impl<'c> Turns<'_, 'c, '_> {
         self.functions.clear();
         for asked in std::mem::take(&mut self.asked) {
             let found = self.results.get_mut(asked.id).and_then(VecDeque::pop_front);
-            let parts = found.unwrap_or_else(|| {
+            let parts = found.map(|(parts, _)| parts).unwrap_or_else(|| {
                 let why = "the tool call has no result; an error is sent";
                 self.prepare.losses.invented(asked.path.clone(), why);
                 vec![said::no_response(self.prepare, asked.id, asked.name)]
@@ -242,8 +243,8 @@ impl<'c> Turns<'_, 'c, '_> {
         // A second result of the same call answers nothing any more.
         let mut late: Vec<_> = std::mem::take(&mut self.results).into_iter().collect();
         late.sort_unstable_by_key(|(id, _)| *id);
-        for (id, parts) in late.into_iter().flat_map(|(id, all)| all.into_iter().map(move |one| (id, one))) {
-            self.orphan(id, parts, String::new());
+        for (id, results) in late {
+            results.into_iter().for_each(|(parts, path)| self.orphan(id, parts, path));
         }
         for (heard, extra, path) in std::mem::take(&mut self.heard) {
             match heard {

@@ -356,6 +356,7 @@ fn orphans_and_gaps_are_filled() {
         use_tool("b", "g", "{}"),
         result("b", "2"),
         result("gone", "?"),
+        result("b", "again"),
     ]);
     let (body, losses) = sent(&call, SECOND);
     assert_eq!(body["contents"][0], json!({"role": "user", "parts": [{"text": "."}]}));
@@ -364,10 +365,14 @@ fn orphans_and_gaps_are_filled() {
         json!([
             {"functionResponse": {"name": "f", "response": {"error": "no result provided"}}},
             {"functionResponse": {"name": "g", "response": {"result": "2"}}},
+            {"text": "[tool result for b] {\"result\":\"again\"}"},
             {"text": "[tool result for gone] {\"result\":\"?\"}"},
         ])
     );
-    assert_eq!(losses, ["messages[0] invented", "messages[0] invented", "messages[2] degraded"]);
+    assert_eq!(
+        losses,
+        ["messages[0] invented", "messages[0] invented", "messages[3] degraded", "messages[2] degraded"]
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Different dialects on the two sides: what was said arrives.
 
 mod failures;
+mod gemini;
 mod responses;
 mod small;
 
