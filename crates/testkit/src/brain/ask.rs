@@ -24,6 +24,9 @@ pub(crate) struct Ask {
     pub(crate) format: Format,
     pub(crate) streams: bool,
     pub(crate) wants_usage: bool,
+    pub(crate) caching: Caching,
+    /// Responses only: reasoning items carry their state, for clients that keep it themselves.
+    pub(crate) seals_reasoning: bool,
     /// Completions only: repeat the prompt in front of the answer.
     pub(crate) echo: bool,
 }
@@ -56,6 +59,18 @@ pub(crate) enum Force {
     Never,
     Any,
     Named(String),
+}
+
+/// What becomes of the prompt's prefix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Caching {
+    /// Kept and found again without being asked, at no charge for keeping it.
+    #[default]
+    Automatic,
+    /// Kept because the request marks it; writing is counted.
+    Marked,
+    /// The dialect has marks and the request none.
+    Unmarked,
 }
 
 /// The form the text must have.

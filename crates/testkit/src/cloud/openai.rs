@@ -1,7 +1,7 @@
 //! OpenAI's API, as its reference describes it: Bearer keys, `x-ratelimit-*` headers, errors under an
 //! `error` key with `type`, `param` and `code`, and no patience with parameters it does not know.
 
-use super::{Account, set};
+use super::{Account, hint_retry, set};
 use crate::brain::ask::text;
 use crate::serve::{self, Body, Received};
 use crate::wire::{Wire, embedding};
@@ -63,14 +63,18 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
     let mut response = match serve(account, request, &id).await {
         Ok(response) => response,
         Err(refusal) => {
-            let kind =
-                if refusal.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+            let kind = match refusal.status.as_u16() {
+                429 => "requests",
+                500.. => "server_error",
+                _ => "invalid_request_error",
+            };
             let Refusal { status, message, param, code } = refusal;
             let error = json!({"message": message, "type": kind, "param": param, "code": code});
             serve::json(status, &json!({"error": error}))
         }
     };
     set(&mut response, "x-request-id", &format!("req_{id}"));
+    hint_retry(&mut response);
     for (name, value) in [
         ("openai-version", "2020-10-01"),
         ("openai-processing-ms", "1"),
@@ -124,7 +128,10 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
         check_chat(&body, model)?;
     }
     let ask = wire.read(&body).map_err(|error| bad(&error.message, Some(error.param), None))?;
-    Ok(account.generate(wire, &ask, id.to_owned()).await)
+    account.generate(wire, &ask, id.to_owned()).await.map_err(|(status, message)| {
+        let code = (status == StatusCode::TOO_MANY_REQUESTS).then_some("rate_limit_exceeded");
+        Refusal { status, message: message.to_owned(), param: None, code }
+    })
 }
 
 fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {

@@ -323,7 +323,7 @@ fn results_match<'a>(
     Ok(())
 }
 
-fn cache_marks(value: &Value) -> usize {
+pub(super) fn cache_marks(value: &Value) -> usize {
     match value {
         Value::Object(fields) => {
             let own = usize::from(fields.get("cache_control").is_some_and(Value::is_object));

@@ -3,7 +3,7 @@
 use super::Inner;
 use super::run::Seat;
 use crate::brain::answer::{self, Choice, Counts};
-use crate::brain::ask::Ask;
+use crate::brain::demand::Demand;
 use crate::brain::words;
 use crate::serve::{self, Body};
 use crate::wire::{Habits, Meta, Stream, Wire};
@@ -32,6 +32,10 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
         let missing = format!("The model `{}` does not exist.", ask.model);
         return refuse(StatusCode::NOT_FOUND, &missing, Some("model"));
     }
+    let demand = Demand::of(&ask);
+    if let Some((status, message)) = demand.and_then(|demand| demand.failure(ask.streams)) {
+        return refuse(status, message, None);
+    }
     let prompt = answer::prompt(&ask);
     let context = engine.config.kv_tokens;
     let wanted = prompt.len() + ask.limit.unwrap_or(1);
@@ -50,12 +54,19 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
         id: format!("{:016x}{serial:08x}", words::mix(words::HASH_START, serial ^ engine.config.seed)),
         model: if known { ask.model.clone() } else { engine.model().to_owned() },
         created: super::now_s(),
-        habits: Habits { reasoning_key: Some(engine.config.flavour.reasoning_key()), null_usage: false },
+        habits: Habits {
+            reasoning_key: Some(engine.config.flavour.reasoning_key()),
+            null_usage: false,
+            seals_reasoning: false,
+        },
     };
     let lengths: Vec<_> = choices.iter().map(|choice| choice.pieces.len()).collect();
     let mut seat = engine.runner.enter(&prompt, &lengths);
     if ask.streams {
-        let telling = Telling::new(seat, wire, meta, &ask, choices, prompt.len());
+        let breaks_after = (demand == Some(Demand::Break)).then(|| lengths.iter().sum::<usize>().div_ceil(2));
+        let told = vec![0; choices.len()];
+        let stream = wire.stream(meta, &ask);
+        let telling = Telling { seat, stream, choices, told, breaks_after, prompt: prompt.len() };
         return serve::stream(
             wire.content_type(),
             stream::unfold(telling, |mut telling| async move {
@@ -77,16 +88,14 @@ struct Telling {
     choices: Vec<Choice>,
     /// Tokens delivered, by choice.
     told: Vec<usize>,
+    /// Tokens after which the answer fails, when that was demanded.
+    breaks_after: Option<usize>,
     prompt: usize,
 }
 
 impl Telling {
-    fn new(seat: Seat, wire: Wire, meta: Meta, ask: &Ask, choices: Vec<Choice>, prompt: usize) -> Self {
-        Self { seat, stream: wire.stream(meta, ask), told: vec![0; choices.len()], choices, prompt }
-    }
-
     /// What the next token adds to the stream; `None` after its end.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Vec<u8>> {
         if self.seat.is_over() {
             return None;
         }
@@ -94,19 +103,23 @@ impl Telling {
             self.seat.finish();
             return Some(self.stream.end(answer::count(&self.choices, self.prompt, self.seat.cached())));
         };
-        let mut text = String::new();
+        let mut text = Vec::new();
         if self.told.iter().all(|told| *told == 0) {
             let counts = Counts { prompt: self.prompt, cached: self.seat.cached(), ..Counts::default() };
-            text.push_str(&self.stream.begin(counts));
+            text.extend(self.stream.begin(counts));
         }
         let (told, choice) = (self.told.get_mut(nth)?, self.choices.get(nth)?);
         if let Some(piece) = choice.pieces.get(*told) {
-            text.push_str(&self.stream.piece(nth, piece));
+            text.extend(self.stream.piece(nth, piece));
         }
         *told += 1;
         // An answer stopped at its first letter still took one token to find out.
         if *told == choice.pieces.len().max(1) {
-            text.push_str(&self.stream.close(nth, &choice.finish));
+            text.extend(self.stream.close(nth, &choice.finish));
+        }
+        if self.breaks_after.is_some_and(|limit| self.told.iter().sum::<usize>() >= limit) {
+            self.seat.finish();
+            text.extend(self.stream.fail());
         }
         Some(text)
     }

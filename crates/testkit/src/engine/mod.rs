@@ -2,7 +2,7 @@
 //! eviction, the HTTP surface of the engine it plays, and answers that depend on nothing but seed and
 //! prompt. What it has in common with the real thing is timing and shape; what it says is prose.
 
-mod cache;
+pub(crate) mod cache;
 mod flavour;
 mod generate;
 mod metrics;

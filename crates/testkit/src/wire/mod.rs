@@ -11,7 +11,8 @@ pub(crate) mod responses;
 
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
 use crate::brain::ask::{self, Ask, BadAsk};
-use serde_json::Value;
+use crate::brain::demand::CRASHED;
+use serde_json::{Value, json};
 
 /// What the head of an answer says.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub(crate) struct Habits {
     pub(crate) reasoning_key: Option<&'static str>,
     /// Whether chunks before the last carry `"usage": null` when usage was asked for.
     pub(crate) null_usage: bool,
+    /// Whether reasoning items carry their encrypted state.
+    pub(crate) seals_reasoning: bool,
 }
 
 /// A generation endpoint.
@@ -125,50 +128,66 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// What comes before the first token; `counts` has no output yet.
-    pub(crate) fn begin(&mut self, counts: Counts) -> String {
+    pub(crate) fn begin(&mut self, counts: Counts) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.begin(),
-            Self::Completion(_) | Self::Ollama(_) => String::new(),
-            Self::Responses(stream) => stream.begin(),
-            Self::Messages(stream) => stream.begin(counts),
-            Self::Generate(stream) => stream.begin(counts),
+            Self::Chat(stream) => stream.begin().into(),
+            Self::Completion(_) | Self::Ollama(_) => Vec::new(),
+            Self::Responses(stream) => stream.begin().into(),
+            Self::Messages(stream) => stream.begin(counts).into(),
+            Self::Generate(stream) => stream.begin(counts).into(),
         }
     }
 
     /// One token of answer number `choice`.
-    pub(crate) fn piece(&mut self, choice: usize, piece: &Piece) -> String {
+    pub(crate) fn piece(&mut self, choice: usize, piece: &Piece) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.piece(choice, piece),
-            Self::Completion(stream) => stream.piece(choice, piece),
-            Self::Responses(stream) => stream.piece(piece),
-            Self::Messages(stream) => stream.piece(piece),
-            Self::Ollama(stream) => stream.piece(piece),
-            Self::Generate(stream) => stream.piece(piece),
+            Self::Chat(stream) => stream.piece(choice, piece).into(),
+            Self::Completion(stream) => stream.piece(choice, piece).into(),
+            Self::Responses(stream) => stream.piece(piece).into(),
+            Self::Messages(stream) => stream.piece(piece).into(),
+            Self::Ollama(stream) => stream.piece(piece).into(),
+            Self::Generate(stream) => stream.piece(piece).into(),
         }
     }
 
     /// Answer number `choice` is complete.
-    pub(crate) fn close(&mut self, choice: usize, finish: &Finish) -> String {
+    pub(crate) fn close(&mut self, choice: usize, finish: &Finish) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.close(choice, finish),
-            Self::Completion(stream) => stream.close(choice, finish),
-            Self::Responses(stream) => stream.close(finish),
-            Self::Messages(stream) => stream.close(finish),
-            Self::Ollama(stream) => stream.close(finish),
-            Self::Generate(stream) => stream.close(finish),
+            Self::Chat(stream) => stream.close(choice, finish).into(),
+            Self::Completion(stream) => stream.close(choice, finish).into(),
+            Self::Responses(stream) => stream.close(finish).into(),
+            Self::Messages(stream) => stream.close(finish).into(),
+            Self::Ollama(stream) => stream.close(finish).into(),
+            Self::Generate(stream) => stream.close(finish).into(),
+        }
+    }
+
+    /// What tells a client in the middle of the stream that nothing more comes.
+    pub(crate) fn fail(&mut self) -> Vec<u8> {
+        match self {
+            Self::Chat(_) | Self::Completion(_) | Self::Generate(_) => {
+                let error = json!({"message": CRASHED, "type": "server_error", "param": null, "code": null});
+                data(&json!({"error": error})).into()
+            }
+            Self::Responses(stream) => stream.fail().into(),
+            Self::Messages(_) => {
+                let error = json!({"type": "api_error", "message": CRASHED});
+                named(&json!({"type": "error", "error": error})).into()
+            }
+            Self::Ollama(_) => format!("{}\n", json!({"error": CRASHED})).into(),
         }
     }
 
     /// The end of the stream.
-    pub(crate) fn end(&mut self, counts: Counts) -> String {
+    pub(crate) fn end(&mut self, counts: Counts) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.end(counts),
-            Self::Completion(stream) => stream.end(counts),
-            Self::Responses(stream) => stream.end(counts),
-            Self::Messages(stream) => stream.end(counts),
-            Self::Ollama(stream) => stream.end(counts),
+            Self::Chat(stream) => stream.end(counts).into(),
+            Self::Completion(stream) => stream.end(counts).into(),
+            Self::Responses(stream) => stream.end(counts).into(),
+            Self::Messages(stream) => stream.end(counts).into(),
+            Self::Ollama(stream) => stream.end(counts).into(),
             // The last state was the end.
-            Self::Generate(_) => String::new(),
+            Self::Generate(_) => Vec::new(),
         }
     }
 }
@@ -200,5 +219,6 @@ fn openai_finish(finish: &Finish) -> &'static str {
         Finish::Stop | Finish::StopString(_) => "stop",
         Finish::Length => "length",
         Finish::Calls => "tool_calls",
+        Finish::Refused => "content_filter",
     }
 }

@@ -3,6 +3,8 @@
 
 use super::{Meta, named};
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
+use crate::brain::ask::text;
+use crate::brain::demand::CRASHED;
 use serde_json::{Map, Value, json};
 
 /// A completed `response`.
@@ -24,7 +26,7 @@ pub(crate) struct Stream {
     /// Items closed, as they stand in the final response.
     items: Vec<Value>,
     open: Option<Item>,
-    cut: bool,
+    finish: Finish,
 }
 
 /// The item being written.
@@ -44,7 +46,7 @@ enum Kind {
 
 impl Stream {
     pub(crate) fn new(meta: Meta) -> Self {
-        Self { meta, sequence: 0, items: Vec::new(), open: None, cut: false }
+        Self { meta, sequence: 0, items: Vec::new(), open: None, finish: Finish::Stop }
     }
 
     pub(crate) fn begin(&mut self) -> String {
@@ -63,18 +65,36 @@ impl Stream {
     }
 
     pub(crate) fn close(&mut self, finish: &Finish) -> String {
-        self.cut = *finish == Finish::Length;
+        self.finish = finish.clone();
         self.leave()
     }
 
     pub(crate) fn end(&mut self, counts: Counts) -> String {
-        let name = if self.cut { "response.incomplete" } else { "response.completed" };
         let response = self.response(counts);
-        self.event(name, json!({"response": response}))
+        let name = format!("response.{}", text(&response, "status"));
+        self.event(&name, json!({"response": response}))
     }
 
     fn response(&self, counts: Counts) -> Value {
-        envelope(&self.meta, &self.items, if self.cut { "incomplete" } else { "completed" }, Some(counts))
+        let reason = match self.finish {
+            Finish::Stop | Finish::StopString(_) | Finish::Calls => None,
+            Finish::Length => Some("max_output_tokens"),
+            Finish::Refused => Some("content_filter"),
+        };
+        let status = if reason.is_some() { "incomplete" } else { "completed" };
+        let mut response = envelope(&self.meta, &self.items, status, Some(counts));
+        if let Some(details) = response.get_mut("incomplete_details") {
+            *details = reason.map_or(Value::Null, |reason| json!({"reason": reason}));
+        }
+        response
+    }
+
+    pub(crate) fn fail(&mut self) -> String {
+        let mut response = envelope(&self.meta, &self.items, "failed", None);
+        if let Some(error) = response.get_mut("error") {
+            *error = json!({"code": "server_error", "message": CRASHED});
+        }
+        self.event("response.failed", json!({"response": response}))
     }
 
     fn enter(&mut self, kind: Kind) -> String {
@@ -224,14 +244,13 @@ fn envelope(meta: &Meta, items: &[Value], status: &str, counts: Option<Counts>) 
             "total_tokens": counts.prompt + counts.output,
         })
     });
-    let incomplete = (status == "incomplete").then(|| json!({"reason": "max_output_tokens"}));
     json!({
         "id": format!("resp_{}", meta.id),
         "object": "response",
         "created_at": meta.created,
         "status": status,
         "error": null,
-        "incomplete_details": incomplete,
+        "incomplete_details": null,
         "instructions": null,
         "metadata": {},
         "model": meta.model,

@@ -351,3 +351,22 @@ async fn a_stopped_engine_is_gone() {
     let open = EngineConfig { address: "0.0.0.0:0".parse().unwrap(), ..EngineConfig::default() };
     assert_eq!(Engine::start(open).await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }
+
+#[tokio::test]
+async fn unhappy_paths_are_walked_on_demand() {
+    let engine = engine(Flavour::Ollama).await;
+    let asked = |demand: &str| chat(json!({"messages": [{"role": "user", "content": demand}]}));
+    for (demand, status) in
+        [("simulate:rate-limit", 429), ("simulate:overload", 503), ("simulate:crash", 500)]
+    {
+        let answer = post(&engine.url(), "/api/chat", &asked(demand)).await;
+        assert_eq!(answer.status, status, "{demand}");
+        assert!(answer.json().await["error"].is_string(), "{demand}");
+    }
+    let text = post(&engine.url(), "/api/chat", &asked("simulate:break")).await.text().await;
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (last, before) = lines.split_last().unwrap();
+    assert!(!before.is_empty() && before.iter().all(|line| line["done"] == false));
+    assert!(last["error"].is_string() && last.get("done").is_none(), "{last}");
+    assert_eq!((engine.stats().finished, engine.stats().aborted), (1, 0));
+}
