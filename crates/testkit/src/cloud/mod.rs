@@ -2,6 +2,7 @@
 //! their error shapes and, for what gateways get wrong, their refusals. Every request is recorded.
 
 mod anthropic;
+mod gemini;
 mod openai;
 mod refuse;
 
@@ -43,6 +44,8 @@ pub enum Provider {
     OpenAi,
     /// `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`.
     Anthropic,
+    /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent` and `:countTokens`.
+    Gemini,
 }
 
 /// A simulated account with a provider.
@@ -60,7 +63,7 @@ pub struct CloudConfig {
     pub first_delay: Duration,
     /// Time between tokens.
     pub token_delay: Duration,
-    /// How Anthropic treats turns of one role in a row.
+    /// How Anthropic and Gemini treat turns of one role in a row.
     pub turns: Turns,
 }
 
@@ -71,6 +74,7 @@ impl CloudConfig {
         let models: &[&str] = match provider {
             Provider::OpenAi => &["gpt-4o-mini", "gpt-5-mini", "text-embedding-3-small"],
             Provider::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
+            Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview"],
         };
         Self {
             address: loopback::ANY_PORT,
@@ -116,6 +120,7 @@ impl Cloud {
                 match provider {
                     Provider::OpenAi => openai::answer(&account, &request).await,
                     Provider::Anthropic => anthropic::answer(&account, &request).await,
+                    Provider::Gemini => gemini::answer(&account, &request).await,
                 }
             }
         })?;

@@ -4,6 +4,7 @@
 pub(crate) mod chat;
 pub(crate) mod completion;
 pub(crate) mod embedding;
+pub(crate) mod gemini;
 pub(crate) mod generate;
 pub(crate) mod messages;
 pub(crate) mod ollama;
@@ -45,6 +46,7 @@ pub(crate) enum Wire {
     Messages,
     Ollama(ollama::Endpoint),
     Generate,
+    Gemini(gemini::Form),
 }
 
 impl Wire {
@@ -73,6 +75,7 @@ impl Wire {
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Ollama(_) => "application/x-ndjson",
+            Self::Gemini(form) => form.framing.content_type(),
             Self::Chat | Self::Completion | Self::Responses | Self::Messages | Self::Generate => {
                 "text/event-stream; charset=utf-8"
             }
@@ -87,6 +90,7 @@ impl Wire {
             Self::Messages => ask::messages(body),
             Self::Ollama(endpoint) => ollama::read(endpoint, body),
             Self::Generate => generate::read(body),
+            Self::Gemini(form) => gemini::read(form, body),
         }
     }
 
@@ -99,6 +103,7 @@ impl Wire {
             Self::Messages => messages::whole(meta, choices, counts),
             Self::Ollama(endpoint) => ollama::whole(endpoint, meta, choices, counts),
             Self::Generate => generate::whole(meta, choices, counts),
+            Self::Gemini(form) => gemini::whole(form, meta, choices, counts),
         }
     }
 
@@ -111,6 +116,7 @@ impl Wire {
             Self::Messages => Stream::Messages(messages::Stream::new(meta)),
             Self::Ollama(endpoint) => Stream::Ollama(ollama::Stream::new(endpoint, meta)),
             Self::Generate => Stream::Generate(generate::Stream::new(meta)),
+            Self::Gemini(form) => Stream::Gemini(gemini::Stream::new(form, meta, ask)),
         }
     }
 }
@@ -124,6 +130,7 @@ pub(crate) enum Stream {
     Messages(messages::Stream),
     Ollama(ollama::Stream),
     Generate(generate::Stream),
+    Gemini(gemini::Stream),
 }
 
 impl Stream {
@@ -135,6 +142,7 @@ impl Stream {
             Self::Responses(stream) => stream.begin().into(),
             Self::Messages(stream) => stream.begin(counts).into(),
             Self::Generate(stream) => stream.begin(counts).into(),
+            Self::Gemini(stream) => stream.begin(counts).into(),
         }
     }
 
@@ -147,6 +155,7 @@ impl Stream {
             Self::Messages(stream) => stream.piece(piece).into(),
             Self::Ollama(stream) => stream.piece(piece).into(),
             Self::Generate(stream) => stream.piece(piece).into(),
+            Self::Gemini(stream) => stream.piece(choice, piece).into(),
         }
     }
 
@@ -159,6 +168,7 @@ impl Stream {
             Self::Messages(stream) => stream.close(finish).into(),
             Self::Ollama(stream) => stream.close(finish).into(),
             Self::Generate(stream) => stream.close(finish).into(),
+            Self::Gemini(stream) => stream.close(choice, finish).into(),
         }
     }
 
@@ -170,6 +180,7 @@ impl Stream {
                 data(&json!({"error": error})).into()
             }
             Self::Responses(stream) => stream.fail().into(),
+            Self::Gemini(stream) => stream.fail().into(),
             Self::Messages(_) => {
                 let error = json!({"type": "api_error", "message": CRASHED});
                 named(&json!({"type": "error", "error": error})).into()
@@ -188,6 +199,7 @@ impl Stream {
             Self::Ollama(stream) => stream.end(counts).into(),
             // The last state was the end.
             Self::Generate(_) => Vec::new(),
+            Self::Gemini(stream) => stream.end().into(),
         }
     }
 }

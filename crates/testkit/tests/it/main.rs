@@ -5,5 +5,6 @@
 mod client;
 mod cloud;
 mod engine;
+mod gemini;
 mod load;
 mod script;
