@@ -2,6 +2,7 @@
 //! their error shapes and, for what gateways get wrong, their refusals. Every request is recorded.
 
 mod anthropic;
+mod bedrock;
 mod gemini;
 mod openai;
 mod refuse;
@@ -46,6 +47,8 @@ pub enum Provider {
     Anthropic,
     /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent` and `:countTokens`.
     Gemini,
+    /// `/model/{id}/converse` and `/model/{id}/converse-stream`.
+    Bedrock,
 }
 
 /// A simulated account with a provider.
@@ -74,6 +77,11 @@ impl CloudConfig {
         let models: &[&str] = match provider {
             Provider::OpenAi => &["gpt-4o-mini", "gpt-5-mini", "text-embedding-3-small"],
             Provider::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
+            Provider::Bedrock => &[
+                "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                "amazon.nova-pro-v1:0",
+                "openai.gpt-oss-120b-1:0",
+            ],
             Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview"],
         };
         Self {
@@ -120,6 +128,7 @@ impl Cloud {
                 match provider {
                     Provider::OpenAi => openai::answer(&account, &request).await,
                     Provider::Anthropic => anthropic::answer(&account, &request).await,
+                    Provider::Bedrock => bedrock::answer(&account, &request).await,
                     Provider::Gemini => gemini::answer(&account, &request).await,
                 }
             }

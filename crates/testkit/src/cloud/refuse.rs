@@ -111,7 +111,7 @@ fn sampling(body: &Value, version: Version) -> Result<(), String> {
     }
 }
 
-fn thinking(body: &Value, limit: u64) -> Result<(), String> {
+pub(super) fn thinking(body: &Value, limit: u64) -> Result<(), String> {
     let Some(thinking) = body.get("thinking") else { return Ok(()) };
     match text(thinking, "type") {
         "disabled" => return Ok(()),

@@ -19,9 +19,12 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
         // Engines answer Messages clients in the Messages shape.
         Wire::Messages => serve::json(status, &crate::cloud::anthropic_error(status, message, "")),
         Wire::Ollama(_) => serve::json(status, &serde_json::json!({"error": message})),
-        Wire::Chat | Wire::Completion | Wire::Responses | Wire::Generate | Wire::Gemini(_) => {
-            engine.refuse(status, message, param)
-        }
+        Wire::Chat
+        | Wire::Completion
+        | Wire::Responses
+        | Wire::Generate
+        | Wire::Gemini(_)
+        | Wire::Converse(_) => engine.refuse(status, message, param),
     };
     let ask = match wire.read(body) {
         Ok(ask) => ask,

@@ -3,7 +3,9 @@
 
 pub(crate) mod chat;
 pub(crate) mod completion;
+pub(crate) mod converse;
 pub(crate) mod embedding;
+mod frame;
 pub(crate) mod gemini;
 pub(crate) mod generate;
 pub(crate) mod messages;
@@ -47,6 +49,7 @@ pub(crate) enum Wire {
     Ollama(ollama::Endpoint),
     Generate,
     Gemini(gemini::Form),
+    Converse(converse::Form),
 }
 
 impl Wire {
@@ -75,6 +78,7 @@ impl Wire {
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Ollama(_) => "application/x-ndjson",
+            Self::Converse(_) => "application/vnd.amazon.eventstream",
             Self::Gemini(form) => form.framing.content_type(),
             Self::Chat | Self::Completion | Self::Responses | Self::Messages | Self::Generate => {
                 "text/event-stream; charset=utf-8"
@@ -91,6 +95,7 @@ impl Wire {
             Self::Ollama(endpoint) => ollama::read(endpoint, body),
             Self::Generate => generate::read(body),
             Self::Gemini(form) => gemini::read(form, body),
+            Self::Converse(form) => converse::read(form, body),
         }
     }
 
@@ -104,6 +109,7 @@ impl Wire {
             Self::Ollama(endpoint) => ollama::whole(endpoint, meta, choices, counts),
             Self::Generate => generate::whole(meta, choices, counts),
             Self::Gemini(form) => gemini::whole(form, meta, choices, counts),
+            Self::Converse(form) => converse::whole(form, choices, counts),
         }
     }
 
@@ -117,6 +123,7 @@ impl Wire {
             Self::Ollama(endpoint) => Stream::Ollama(ollama::Stream::new(endpoint, meta)),
             Self::Generate => Stream::Generate(generate::Stream::new(meta)),
             Self::Gemini(form) => Stream::Gemini(gemini::Stream::new(form, meta, ask)),
+            Self::Converse(form) => Stream::Converse(converse::Stream::new(form)),
         }
     }
 }
@@ -131,6 +138,7 @@ pub(crate) enum Stream {
     Ollama(ollama::Stream),
     Generate(generate::Stream),
     Gemini(gemini::Stream),
+    Converse(converse::Stream),
 }
 
 impl Stream {
@@ -143,6 +151,7 @@ impl Stream {
             Self::Messages(stream) => stream.begin(counts).into(),
             Self::Generate(stream) => stream.begin(counts).into(),
             Self::Gemini(stream) => stream.begin(counts).into(),
+            Self::Converse(stream) => stream.begin(),
         }
     }
 
@@ -156,6 +165,7 @@ impl Stream {
             Self::Ollama(stream) => stream.piece(piece).into(),
             Self::Generate(stream) => stream.piece(piece).into(),
             Self::Gemini(stream) => stream.piece(choice, piece).into(),
+            Self::Converse(stream) => stream.piece(piece),
         }
     }
 
@@ -169,6 +179,7 @@ impl Stream {
             Self::Ollama(stream) => stream.close(finish).into(),
             Self::Generate(stream) => stream.close(finish).into(),
             Self::Gemini(stream) => stream.close(choice, finish).into(),
+            Self::Converse(stream) => stream.close(finish),
         }
     }
 
@@ -181,6 +192,7 @@ impl Stream {
             }
             Self::Responses(stream) => stream.fail().into(),
             Self::Gemini(stream) => stream.fail().into(),
+            Self::Converse(stream) => stream.fail(),
             Self::Messages(_) => {
                 let error = json!({"type": "api_error", "message": CRASHED});
                 named(&json!({"type": "error", "error": error})).into()
@@ -200,6 +212,7 @@ impl Stream {
             // The last state was the end.
             Self::Generate(_) => Vec::new(),
             Self::Gemini(stream) => stream.end().into(),
+            Self::Converse(stream) => stream.end(counts),
         }
     }
 }
