@@ -6,6 +6,7 @@ mod bedrock;
 mod gemini;
 mod openai;
 mod refuse;
+mod responses;
 
 pub use refuse::Turns;
 
@@ -193,7 +194,13 @@ impl Account {
         let choices = answer::answers(ask, self.config.seed);
         let counts = self.count(ask, &choices);
         let habits = Habits { reasoning_key: None, null_usage: true, seals_reasoning: ask.seals_reasoning };
-        let meta = Meta { id, model: ask.model.clone(), created: crate::engine::now_s(), habits };
+        let meta = Meta {
+            id,
+            model: ask.model.clone(),
+            created: crate::engine::now_s(),
+            echoed: ask.echoed.clone(),
+            habits,
+        };
         if !ask.streams {
             tokio::time::sleep(self.config.first_delay).await;
             return Ok(serve::json(StatusCode::OK, &wire.whole(&meta, &choices, counts)));

@@ -57,6 +57,7 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
         id: format!("{:016x}{serial:08x}", words::mix(words::HASH_START, serial ^ engine.config.seed)),
         model: if known { ask.model.clone() } else { engine.model().to_owned() },
         created: super::now_s(),
+        echoed: ask.echoed.clone(),
         habits: Habits {
             reasoning_key: Some(engine.config.flavour.reasoning_key()),
             null_usage: false,

@@ -1,13 +1,10 @@
 //! Gemini's `generateContent`: parts instead of deltas, tool arguments as whole objects, a finish reason
 //! that does not tell calls from text, and signatures that a client must bring back.
 
-use super::Meta;
+use super::{Meta, seal};
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
 use crate::brain::ask::{self, Ask, BadAsk, Force, Format, Offer, Role, Turn, list, text};
 use crate::brain::demand::CRASHED;
-use crate::brain::words;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Map, Value, json};
 
 /// What clients send in the place of a signature they do not have.
@@ -335,27 +332,18 @@ fn usage(counts: Counts) -> Value {
 }
 
 /// What a client must bring back with a call of function `name`, or with text when there is no name.
-/// Opaque like the real one, but it tells when it was altered or moved to another call.
+///
 pub(crate) fn signature(id: &str, name: &str) -> String {
-    let nonce = words::hash(id);
-    let mut bytes = nonce.to_be_bytes().to_vec();
-    bytes.extend(words::mix(nonce, words::hash(name)).to_be_bytes());
-    STANDARD.encode(bytes)
+    seal::seal(id, name)
 }
 
 /// Whether `signature` is one of ours for `name`, or says that there is none to bring.
 pub(crate) fn vouches(signature: &str, name: &str) -> bool {
-    let Some(bytes) = bytes(signature) else { return false };
+    let Some(bytes) = seal::bytes(signature) else { return false };
     if bytes == PLACEHOLDER || signature.as_bytes() == PLACEHOLDER {
         return true;
     }
-    let Some((nonce, seal)) = bytes.split_first_chunk::<8>() else { return false };
-    words::mix(u64::from_be_bytes(*nonce), words::hash(name)).to_be_bytes() == seal
-}
-
-/// Decodes a bytes field, which may come in either alphabet.
-pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
+    seal::is_seal(&bytes, name)
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ pub(crate) mod generate;
 pub(crate) mod messages;
 pub(crate) mod ollama;
 pub(crate) mod responses;
+pub(crate) mod seal;
 
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
 use crate::brain::ask::{self, Ask, BadAsk};
 use crate::brain::demand::CRASHED;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What the head of an answer says.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(crate) struct Meta {
     pub(crate) model: String,
     /// Seconds since the Unix epoch.
     pub(crate) created: u64,
+    /// Responses only: what the request said that the answer repeats.
+    pub(crate) echoed: Map<String, Value>,
     pub(crate) habits: Habits,
 }
 

@@ -1,11 +1,14 @@
 //! OpenAI Responses: an answer is a list of items, streamed as events numbered without gaps, each item
 //! closed before the next one opens.
 
-use super::{Meta, named};
+use super::{Meta, named, seal};
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
 use crate::brain::ask::text;
 use crate::brain::demand::CRASHED;
 use serde_json::{Map, Value, json};
+
+/// What encrypted state begins with.
+const SEALED: &str = "gAAAAA";
 
 /// A completed `response`.
 pub(crate) fn whole(meta: &Meta, choices: &[Choice], counts: Counts) -> Value {
@@ -164,7 +167,13 @@ impl Stream {
             Kind::Reasoning if self.shows_thought() => {
                 json!({"id": id, "type": "reasoning", "summary": [], "content": parts, "status": status})
             }
-            Kind::Reasoning => json!({"id": id, "type": "reasoning", "summary": parts}),
+            Kind::Reasoning => {
+                let mut shape = json!({"id": id, "type": "reasoning", "summary": parts});
+                if let Some(fields) = shape.as_object_mut().filter(|_| self.meta.habits.seals_reasoning) {
+                    fields.insert("encrypted_content".to_owned(), sealed(&id).into());
+                }
+                shape
+            }
             Kind::Call { id: call, name } => json!({
                 "id": id, "type": "function_call", "call_id": format!("call_{call}"), "name": name,
                 "arguments": item.text, "status": status,
@@ -229,6 +238,17 @@ impl Stream {
     }
 }
 
+/// The state of reasoning item `id`, for a client to keep.
+fn sealed(id: &str) -> String {
+    format!("{SEALED}{}", seal::seal(id, id))
+}
+
+/// Whether `content` is the state of reasoning item `id`.
+pub(crate) fn is_sealed(content: &str, id: &str) -> bool {
+    let sealed = content.strip_prefix(SEALED).and_then(seal::bytes);
+    sealed.is_some_and(|bytes| seal::is_seal(&bytes, id))
+}
+
 fn object(value: Value) -> Map<String, Value> {
     if let Value::Object(fields) = value { fields } else { Map::new() }
 }
@@ -244,7 +264,7 @@ fn envelope(meta: &Meta, items: &[Value], status: &str, counts: Option<Counts>) 
             "total_tokens": counts.prompt + counts.output,
         })
     });
-    json!({
+    let mut envelope = json!({
         "id": format!("resp_{}", meta.id),
         "object": "response",
         "created_at": meta.created,
@@ -265,5 +285,9 @@ fn envelope(meta: &Meta, items: &[Value], status: &str, counts: Option<Counts>) 
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": usage,
-    })
+    });
+    if let Some(fields) = envelope.as_object_mut() {
+        fields.extend(meta.echoed.clone());
+    }
+    envelope
 }

@@ -8,4 +8,5 @@ mod cloud;
 mod engine;
 mod gemini;
 mod load;
+mod responses;
 mod script;

@@ -7,7 +7,8 @@ use super::names::{known, snake};
 use super::refuse::is_function_name;
 use crate::brain::ask::{flag, list, text};
 use crate::cloud::Turns;
-use crate::wire::gemini::{bytes, vouches};
+use crate::wire::gemini::vouches;
+use crate::wire::seal::bytes;
 use serde_json::Value;
 
 /// The fields of a part of which exactly one is its data.
