@@ -18,7 +18,7 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
     let refuse = |status, message: &str, param| match wire {
         // Engines answer Messages clients in the Messages shape.
         Wire::Messages => serve::json(status, &crate::cloud::anthropic_error(status, message, "")),
-        Wire::Ollama(_) => serve::json(status, &serde_json::json!({"error": message})),
+        Wire::Ollama(_) => super::ollama::refuse(status, message),
         Wire::Chat
         | Wire::Completion
         | Wire::Responses
@@ -32,7 +32,11 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
     };
     let known = engine.config.models.contains(&ask.model);
     if engine.config.flavour.checks_model() && !known {
-        let missing = format!("The model `{}` does not exist.", ask.model);
+        let missing = if matches!(wire, Wire::Ollama(_)) {
+            super::ollama::missing(&ask.model)
+        } else {
+            format!("The model `{}` does not exist.", ask.model)
+        };
         return refuse(StatusCode::NOT_FOUND, &missing, Some("model"));
     }
     let demand = Demand::of(&ask);

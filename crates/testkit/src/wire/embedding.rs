@@ -62,7 +62,8 @@ pub(crate) fn answer(body: &Value, seed: u64) -> Result<Value, BadAsk> {
     Ok(json!({"object": "list", "model": model, "data": data.collect::<Vec<_>>(), "usage": usage}))
 }
 
-fn vector(seed: u64, dimensions: u64) -> Vec<f32> {
+/// A unit vector.
+pub(crate) fn vector(seed: u64, dimensions: u64) -> Vec<f32> {
     let mut dice = fastrand::Rng::with_seed(seed);
     let raw: Vec<f32> = (0..dimensions).map(|_| dice.f32() - 0.5).collect();
     let length = raw.iter().map(|value| value * value).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
