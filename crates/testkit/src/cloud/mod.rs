@@ -3,6 +3,7 @@
 
 mod anthropic;
 mod bedrock;
+mod cohere;
 mod gemini;
 mod openai;
 mod refuse;
@@ -50,6 +51,8 @@ pub enum Provider {
     Gemini,
     /// `/model/{id}/converse` and `/model/{id}/converse-stream`.
     Bedrock,
+    /// `/v2/chat`, `/v1/models`.
+    Cohere,
 }
 
 /// A simulated account with a provider.
@@ -83,6 +86,7 @@ impl CloudConfig {
                 "amazon.nova-pro-v1:0",
                 "openai.gpt-oss-120b-1:0",
             ],
+            Provider::Cohere => &["command-a-03-2025", "command-a-reasoning-08-2025"],
             Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview"],
         };
         Self {
@@ -129,6 +133,7 @@ impl Cloud {
                 match provider {
                     Provider::OpenAi => openai::answer(&account, &request).await,
                     Provider::Anthropic => anthropic::answer(&account, &request).await,
+                    Provider::Cohere => cohere::answer(&account, &request).await,
                     Provider::Bedrock => bedrock::answer(&account, &request).await,
                     Provider::Gemini => gemini::answer(&account, &request).await,
                 }

@@ -132,7 +132,8 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
         | Wire::Ollama(_)
         | Wire::Generate
         | Wire::Gemini(_)
-        | Wire::Converse(_) => {}
+        | Wire::Converse(_)
+        | Wire::Cohere => {}
     }
     let ask = wire.read(&body).map_err(|error| bad(&error.message, Some(error.param), None))?;
     account.generate(wire, &ask, id.to_owned()).await.map_err(|(status, message)| {

@@ -24,7 +24,8 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
         | Wire::Responses
         | Wire::Generate
         | Wire::Gemini(_)
-        | Wire::Converse(_) => engine.refuse(status, message, param),
+        | Wire::Converse(_)
+        | Wire::Cohere => engine.refuse(status, message, param),
     };
     let ask = match wire.read(body) {
         Ok(ask) => ask,

@@ -2,6 +2,7 @@
 //! Shapes follow the vendors' published API references; nothing is shared with the gateway's codecs.
 
 pub(crate) mod chat;
+pub(crate) mod cohere;
 pub(crate) mod completion;
 pub(crate) mod converse;
 pub(crate) mod embedding;
@@ -53,6 +54,7 @@ pub(crate) enum Wire {
     Generate,
     Gemini(gemini::Form),
     Converse(converse::Form),
+    Cohere,
 }
 
 impl Wire {
@@ -83,9 +85,12 @@ impl Wire {
             Self::Ollama(_) => "application/x-ndjson",
             Self::Converse(_) => "application/vnd.amazon.eventstream",
             Self::Gemini(form) => form.framing.content_type(),
-            Self::Chat | Self::Completion | Self::Responses | Self::Messages | Self::Generate => {
-                "text/event-stream; charset=utf-8"
-            }
+            Self::Chat
+            | Self::Completion
+            | Self::Responses
+            | Self::Messages
+            | Self::Generate
+            | Self::Cohere => "text/event-stream; charset=utf-8",
         }
     }
 
@@ -99,6 +104,7 @@ impl Wire {
             Self::Generate => generate::read(body),
             Self::Gemini(form) => gemini::read(form, body),
             Self::Converse(form) => converse::read(form, body),
+            Self::Cohere => cohere::read(body),
         }
     }
 
@@ -113,6 +119,7 @@ impl Wire {
             Self::Generate => generate::whole(meta, choices, counts),
             Self::Gemini(form) => gemini::whole(form, meta, choices, counts),
             Self::Converse(form) => converse::whole(form, choices, counts),
+            Self::Cohere => cohere::whole(meta, choices, counts),
         }
     }
 
@@ -127,6 +134,7 @@ impl Wire {
             Self::Generate => Stream::Generate(generate::Stream::new(meta)),
             Self::Gemini(form) => Stream::Gemini(gemini::Stream::new(form, meta, ask)),
             Self::Converse(form) => Stream::Converse(converse::Stream::new(form)),
+            Self::Cohere => Stream::Cohere(cohere::Stream::new(meta)),
         }
     }
 }
@@ -142,6 +150,7 @@ pub(crate) enum Stream {
     Generate(generate::Stream),
     Gemini(gemini::Stream),
     Converse(converse::Stream),
+    Cohere(cohere::Stream),
 }
 
 impl Stream {
@@ -155,6 +164,7 @@ impl Stream {
             Self::Generate(stream) => stream.begin(counts).into(),
             Self::Gemini(stream) => stream.begin(counts).into(),
             Self::Converse(stream) => stream.begin(),
+            Self::Cohere(stream) => stream.begin().into(),
         }
     }
 
@@ -169,6 +179,7 @@ impl Stream {
             Self::Generate(stream) => stream.piece(piece).into(),
             Self::Gemini(stream) => stream.piece(choice, piece).into(),
             Self::Converse(stream) => stream.piece(piece),
+            Self::Cohere(stream) => stream.piece(piece).into(),
         }
     }
 
@@ -183,6 +194,7 @@ impl Stream {
             Self::Generate(stream) => stream.close(finish).into(),
             Self::Gemini(stream) => stream.close(choice, finish).into(),
             Self::Converse(stream) => stream.close(finish),
+            Self::Cohere(stream) => stream.close(finish).into(),
         }
     }
 
@@ -196,6 +208,7 @@ impl Stream {
             Self::Responses(stream) => stream.fail().into(),
             Self::Gemini(stream) => stream.fail().into(),
             Self::Converse(stream) => stream.fail(),
+            Self::Cohere(stream) => stream.fail().into(),
             Self::Messages(_) => {
                 let error = json!({"type": "api_error", "message": CRASHED});
                 named(&json!({"type": "error", "error": error})).into()
@@ -216,6 +229,7 @@ impl Stream {
             Self::Generate(_) => Vec::new(),
             Self::Gemini(stream) => stream.end().into(),
             Self::Converse(stream) => stream.end(counts),
+            Self::Cohere(stream) => stream.end(counts).into(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod bedrock;
 mod client;
 mod cloud;
+mod cohere;
 mod engine;
 mod gemini;
 mod load;
