@@ -4,7 +4,7 @@
 //! | module | is |
 //! | --- | --- |
 //! | [`engine`] | an inference engine with scheduling, prefix cache and the HTTP surface of a real one |
-//! | [`cloud`] | OpenAI's and Anthropic's APIs, refusals included |
+//! | [`cloud`] | the APIs of OpenAI, Anthropic, Gemini, Bedrock and Cohere, refusals included |
 //! | [`script`] | an upstream that says and breaks exactly what a test tells it to |
 //! | [`mock`] | static bytes as fast as possible, for benchmarks |
 //! | [`load`] | a load generator |

@@ -1,5 +1,9 @@
-//! Simulated cloud providers: OpenAI's API and Anthropic's, with their authentication, their headers,
-//! their error shapes and, for what gateways get wrong, their refusals. Every request is recorded.
+//! Simulated cloud providers, with their authentication, their headers, their error shapes and, for what
+//! gateways get wrong, their refusals. Every request is recorded.
+//!
+//! A prompt whose last user turn says `simulate:` and one of `rate-limit`, `overload`, `crash`, `break` (in
+//! the middle of a stream) or `refusal` gets that instead of an answer. Prompts of 1,024 tokens and more
+//! are cached, as far as the dialect caches on its own or the request asks it to.
 
 mod anthropic;
 mod bedrock;
@@ -24,6 +28,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use std::io;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,6 +58,37 @@ pub enum Provider {
     Bedrock,
     /// `/v2/chat`, `/v1/models`.
     Cohere,
+}
+
+/// An unknown provider name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown provider `{0}`; known: openai, anthropic, gemini, bedrock, cohere")]
+pub struct UnknownProvider(String);
+
+impl FromStr for Provider {
+    type Err = UnknownProvider;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProvider> {
+        let known = Self::ALL.iter().find(|provider| provider.name() == name);
+        known.copied().ok_or_else(|| UnknownProvider(name.to_owned()))
+    }
+}
+
+impl Provider {
+    /// Every provider.
+    pub const ALL: [Self; 5] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Bedrock, Self::Cohere];
+
+    /// The name used in flags.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+            Self::Cohere => "cohere",
+        }
+    }
 }
 
 /// A simulated account with a provider.

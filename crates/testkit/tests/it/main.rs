@@ -6,6 +6,7 @@ mod bedrock;
 mod client;
 mod cloud;
 mod cohere;
+mod command;
 mod engine;
 mod gemini;
 mod load;
