@@ -2,9 +2,10 @@
 //! this file is the only place that lists them, so adding one edits it and the compiler says where.
 
 use crate::inline::{is_http, is_plain_http};
+use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, openai_chat};
+use crate::{anthropic_messages, ollama, openai_chat, openai_completions};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -82,14 +83,13 @@ pub struct Context {
 /// stand with the one they descend from.
 pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
-            &openai_chat::SPELLING
-        }
+        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
+        Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_chat::SPELLING,
         Dialect::GeminiGenerate => &openai_chat::SPELLING,
-        Dialect::OllamaChat => &openai_chat::SPELLING,
-        Dialect::OllamaGenerate => &openai_chat::SPELLING,
+        Dialect::OllamaChat => &ollama::SPELLING,
+        Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &openai_chat::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
     }
@@ -111,16 +111,40 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
     }
 }
 
-/// Whether a codec for `dialect` exists, so that it can be translated from and to.
+/// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
+/// back as it is.
+pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
+    // The extension of OpenAI's dialect that carries thoughts was made for Claude's.
+    client == stamp || (client == Dialect::OpenaiChat && stamp == Dialect::AnthropicMessages)
+}
+
+/// Whether clients that speak `dialect` can be translated for.
+#[must_use]
+pub const fn reads(dialect: Dialect) -> bool {
+    speaks(dialect) || matches!(dialect, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
+}
+
+/// Whether upstreams that speak `dialect` can be translated for.
+#[must_use]
+pub const fn writes(dialect: Dialect) -> bool {
+    speaks(dialect)
+}
+
+/// Whether requests in `dialect` that do not say `stream` ask for one.
+#[must_use]
+pub const fn streams_by_default(dialect: Dialect) -> bool {
+    ollama::STREAMS_BY_DEFAULT && matches!(dialect, Dialect::OllamaChat | Dialect::OllamaGenerate)
+}
+
+/// Whether the codec for `dialect` has both roles; see [`reads`] and [`writes`] for each.
 #[must_use]
 pub const fn speaks(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => true,
+        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OllamaChat => true,
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
         Dialect::OpenaiResponses => false,
         Dialect::GeminiGenerate => false,
-        Dialect::OllamaChat => false,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => false,
         Dialect::CohereChat => false,
@@ -135,12 +159,12 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
     match dialect {
         Dialect::OpenaiChat => openai_chat::read_call(body, losses),
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
-        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::read_call(body, losses),
+        Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
@@ -183,7 +207,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
@@ -202,7 +226,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
+        Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
@@ -222,12 +246,12 @@ pub fn write_reply(
     match dialect {
         Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
-        Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+        Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Err(untranslated(dialect)),
         Dialect::GeminiGenerate => Err(untranslated(dialect)),
-        Dialect::OllamaChat => Err(untranslated(dialect)),
-        Dialect::OllamaGenerate => Err(untranslated(dialect)),
+        Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
+        Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
@@ -242,8 +266,8 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
         Dialect::GeminiGenerate => openai_chat::read_error(status, body),
-        Dialect::OllamaChat => openai_chat::read_error(status, body),
-        Dialect::OllamaGenerate => openai_chat::read_error(status, body),
+        Dialect::OllamaChat => ollama::read_error(status, body),
+        Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => openai_chat::read_error(status, body),
         Dialect::CohereChat => openai_chat::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
@@ -259,8 +283,8 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::write_error(fault),
         Dialect::GeminiGenerate => openai_chat::write_error(fault),
-        Dialect::OllamaChat => openai_chat::write_error(fault),
-        Dialect::OllamaGenerate => openai_chat::write_error(fault),
+        Dialect::OllamaChat => ollama::write_error(fault),
+        Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => openai_chat::write_error(fault),
         Dialect::CohereChat => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
@@ -273,13 +297,14 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
 pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
     let body = write_error(dialect, fault, request_id);
     let data = |name: &[u8]| [name, b"data: ", &body, b"\n\n"].concat();
+    let line = || [body.as_slice(), b"\n"].concat();
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
         Dialect::OpenaiResponses => responses_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
-        Dialect::OllamaChat => data(b""),
-        Dialect::OllamaGenerate => data(b""),
+        Dialect::OllamaChat => line(),
+        Dialect::OllamaGenerate => line(),
         Dialect::BedrockConverse => data(b""),
         Dialect::CohereChat => data(b""),
     }
@@ -307,6 +332,8 @@ pub enum StreamReader {
     OpenaiChat(openai_chat::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
+    /// Ollama lines.
+    Ollama(ollama::StreamReader),
 }
 
 impl StreamReader {
@@ -324,7 +351,7 @@ impl StreamReader {
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => Err(untranslated(dialect)),
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
-            Dialect::OllamaChat => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Err(untranslated(dialect)),
             Dialect::CohereChat => Err(untranslated(dialect)),
@@ -336,6 +363,7 @@ impl StreamReader {
         match self {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
+            Self::Ollama(reader) => reader.push(bytes, each),
         }
     }
 
@@ -344,6 +372,7 @@ impl StreamReader {
         match self {
             Self::OpenaiChat(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
+            Self::Ollama(reader) => reader.close(each),
         }
     }
 }
@@ -355,6 +384,10 @@ pub enum StreamWriter {
     OpenaiChat(openai_chat::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
+    /// Ollama lines.
+    Ollama(ollama::StreamWriter),
+    /// Legacy OpenAI Completions chunks.
+    OpenaiCompletions(openai_completions::StreamWriter),
 }
 
 impl StreamWriter {
@@ -368,12 +401,16 @@ impl StreamWriter {
             Dialect::AnthropicMessages => {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamWriter::new(context)))
             }
-            Dialect::OpenaiCompletions => Err(untranslated(dialect)),
+            Dialect::OpenaiCompletions => {
+                Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
+            }
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => Err(untranslated(dialect)),
             Dialect::GeminiGenerate => Err(untranslated(dialect)),
-            Dialect::OllamaChat => Err(untranslated(dialect)),
-            Dialect::OllamaGenerate => Err(untranslated(dialect)),
+            Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Chat, context))),
+            Dialect::OllamaGenerate => {
+                Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
+            }
             Dialect::BedrockConverse => Err(untranslated(dialect)),
             Dialect::CohereChat => Err(untranslated(dialect)),
         }
@@ -384,6 +421,8 @@ impl StreamWriter {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
+            Self::Ollama(writer) => writer.write(event, out),
+            Self::OpenaiCompletions(writer) => writer.write(event, out),
         }
     }
 
@@ -394,6 +433,8 @@ impl StreamWriter {
         match self {
             Self::OpenaiChat(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
+            Self::Ollama(writer) => writer.losses(),
+            Self::OpenaiCompletions(writer) => writer.losses(),
         }
     }
 }
@@ -406,6 +447,31 @@ pub(crate) const MOST_TRACKED: usize = 1024;
 pub(crate) fn too_many(what: &str) -> Fault {
     let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
     Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
+}
+
+/// Most answers to one call, which is OpenAI's own bound.
+const MOST_ANSWERS: u64 = 128;
+
+/// How many times to send a call to a target that answers once.
+pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
+    let copies = call.sampling.n.unwrap_or(1).max(1);
+    if copies > MOST_ANSWERS {
+        return Err(invalid("n", format!("is {copies}; {MOST_ANSWERS} is the most")));
+    }
+    if copies > 1 {
+        losses.emulated("n", "the target answers once; the call is sent several times");
+    }
+    Ok(u32::try_from(copies).unwrap_or(1))
+}
+
+/// A fault of the upstream inside a good answer.
+pub(crate) fn upstream(message: impl Into<String>) -> Fault {
+    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message) }
+}
+
+/// The fault when an upstream's stream ends before its answer does.
+pub(crate) fn closed_early() -> Fault {
+    upstream("upstream closed the stream early, before a finish reason; try again")
 }
 
 fn untranslated(dialect: Dialect) -> Fault {

@@ -2,6 +2,30 @@
 //! function of one string, so its input comes as `{"input":"…"}`, cut anywhere into fragments, and the
 //! client wants the text itself as it flows.
 
+use crate::json::Fields;
+use std::borrow::Cow;
+use trunkline_core::Json;
+
+/// The schema of a free-text tool where only functions are known.
+pub(crate) const SCHEMA: &str =
+    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+
+/// What a free-text tool does and how its text must look, which only words can still say.
+pub(crate) fn describe<'c>(description: Option<&'c str>, format: Option<&Json>) -> Option<Cow<'c, str>> {
+    let grammar = format.and_then(|format| {
+        let mut fields = Fields::read(serde_json::from_str(format.as_str()).ok()?, "").ok()?;
+        let mut inner = fields.object("grammar").ok().flatten().unwrap_or(fields);
+        let syntax = inner.string("syntax").ok()??;
+        let definition = inner.string("definition").ok()??;
+        Some(format!("The input must follow this {syntax} grammar:\n{definition}"))
+    });
+    match (description, grammar) {
+        (description, None) => description.map(Cow::Borrowed),
+        (None, Some(grammar)) => Some(grammar.into()),
+        (Some(description), Some(grammar)) => Some(format!("{description}\n\n{grammar}").into()),
+    }
+}
+
 /// One call's input on its way back to free text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FreeText {

@@ -3,13 +3,17 @@
 //! same-dialect traffic pass untouched.
 
 pub mod anthropic_messages;
+mod arguments;
 pub mod codec;
 pub mod framing;
 mod free_text;
 mod inline;
 pub mod json;
 pub mod names;
+mod ndjson;
+pub mod ollama;
 pub mod openai_chat;
+pub mod openai_completions;
 mod place;
 pub mod provider;
 mod redact;
@@ -17,11 +21,13 @@ pub mod rename;
 pub mod restore;
 pub mod rope;
 pub mod scan;
+pub mod seal;
 pub mod sse;
 pub mod tap;
+mod unsent;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    speaks, write_call, write_error, write_reply, write_stream_error,
+    reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

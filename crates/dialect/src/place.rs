@@ -7,7 +7,7 @@
 use crate::codec::spelling;
 use std::borrow::Cow;
 use std::fmt;
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind};
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, Role};
 
 /// The code of faults about content the target could not show to the model.
 pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
@@ -15,7 +15,8 @@ pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
 /// How one dialect's requests spell what the neutral model holds.
 #[derive(Debug)]
 pub(crate) struct Spelling {
-    /// The list the conversation stands in.
+    /// The list the conversation stands in; empty where the request is one message, whose members are the
+    /// body's own.
     pub list: &'static str,
     /// The member of a message that holds its parts.
     pub parts: &'static str,
@@ -99,7 +100,10 @@ impl<'c> Place<'c> {
 
     /// A member of the message it stands in.
     pub(crate) fn field(self, key: &str) -> String {
-        format!("{}.{key}", self.message())
+        match self.message() {
+            message if message.is_empty() => key.to_owned(),
+            message => format!("{message}.{key}"),
+        }
     }
 
     /// The message it stands in.
@@ -110,6 +114,7 @@ impl<'c> Place<'c> {
                 Above::Messages => format!("{}[{at}]", spelling.list),
                 Above::Field(name, _) => name.to_owned(),
             },
+            Of::Item(..) if spelling.list.is_empty() => String::new(),
             Of::Item(_, position) => format!("{}[{}]", spelling.list, self.nth(position)),
         }
     }
@@ -141,7 +146,12 @@ impl fmt::Display for Place<'_> {
         {
             return write!(f, "{parts}[{part}]");
         }
-        f.write_str(&self.message())?;
+        let message = self.message();
+        if message.is_empty() {
+            f.write_str(spelling.parts)?;
+            return self.part.map_or(Ok(()), |part| write!(f, "[{part}]"));
+        }
+        f.write_str(&message)?;
         let first = match self.of {
             Of::Instruction(_) => 0,
             Of::Item(_, _) if !spelling.all_parts => 0,
@@ -179,6 +189,25 @@ pub(crate) fn positions(call: &Call) -> Vec<Position> {
     positions
 }
 
+/// For dialects whose assistant message is read as its reasoning, its words, its calls, and where every
+/// other message is an item.
+pub(crate) fn assistant_joins(before: &ItemKind, item: &ItemKind) -> bool {
+    let rank = |kind: &ItemKind| match kind {
+        ItemKind::Reasoning(_) => Some(0),
+        ItemKind::Message(message) => (message.role == Role::Assistant).then_some(1),
+        ItemKind::ToolCall(_) => Some(2),
+        ItemKind::ToolResult(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => None,
+    };
+    match (rank(before), rank(item)) {
+        // Thoughts and calls may be several; words are one item.
+        (Some(before), Some(after)) => after > before || (after == before && after != 1),
+        _ => false,
+    }
+}
+
 /// How many parts an item was.
 fn parts(kind: &ItemKind) -> usize {
     match kind {
@@ -196,8 +225,7 @@ fn parts(kind: &ItemKind) -> usize {
 mod tests {
     use super::*;
     use trunkline_core::{
-        Instruction, Message, Model, OriginRole, Part, ReasoningItem, Role, ToolCall, ToolCallKind,
-        ToolResult,
+        Instruction, Message, Model, OriginRole, Part, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
     };
 
     fn words(role: Role, parts: usize) -> Item {

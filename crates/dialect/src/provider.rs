@@ -10,6 +10,10 @@ pub struct Provider {
     pub id: &'static str,
     /// Other spellings of it.
     pub aliases: &'static [&'static str],
+    /// Where its API is; `None` where that depends on the account.
+    pub base_url: Option<&'static str>,
+    /// Where it lists its models; `None` where it does not.
+    pub models_path: Option<&'static str>,
     /// Domains its API lives under.
     pub domains: &'static [&'static str],
     /// Lower-case starts of the names of its models.
@@ -31,17 +35,30 @@ pub enum AuthStyle {
     Bearer,
     /// `x-api-key: KEY`; OAuth tokens (`sk-ant-oat…`) as bearer.
     AnthropicKey,
+    /// `x-goog-api-key: KEY`; OAuth tokens (`ya29.…`) as bearer.
+    GoogleKey,
 }
 
 /// Dialects of OpenAI and of whatever is compatible with it.
 pub const OPENAI_DIALECTS: &[Dialect] =
     &[Dialect::OpenaiChat, Dialect::OpenaiCompletions, Dialect::OpenaiEmbeddings, Dialect::OpenaiResponses];
 
+/// Dialects of Ollama: its own, and its version of OpenAI's, which says more and so comes first.
+pub const OLLAMA_DIALECTS: &[Dialect] = &[
+    Dialect::OpenaiChat,
+    Dialect::OpenaiCompletions,
+    Dialect::OpenaiEmbeddings,
+    Dialect::OllamaChat,
+    Dialect::OllamaGenerate,
+];
+
 /// Every provider known by name.
 pub static PROVIDERS: &[Provider] = &[
     Provider {
         id: "openai",
         aliases: &[],
+        base_url: Some("https://api.openai.com"),
+        models_path: Some("/v1/models"),
         domains: &["openai.com"],
         model_prefixes: &[
             "gpt-",
@@ -68,6 +85,8 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         id: "anthropic",
         aliases: &["claude"],
+        base_url: Some("https://api.anthropic.com"),
+        models_path: Some("/v1/models"),
         domains: &["anthropic.com"],
         model_prefixes: &["claude-"],
         key_prefixes: &["sk-ant-"],
@@ -78,6 +97,8 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         id: "xai",
         aliases: &["grok"],
+        base_url: Some("https://api.x.ai"),
+        models_path: Some("/v1/models"),
         domains: &["x.ai"],
         model_prefixes: &["grok-", "grok_"],
         key_prefixes: &["xai-"],
@@ -88,12 +109,56 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         id: "gemini",
         aliases: &["google"],
+        base_url: Some("https://generativelanguage.googleapis.com"),
+        models_path: Some("/v1beta/models?pageSize=1000"),
         domains: &["googleapis.com"],
         model_prefixes: &["gemini-", "gemma-", "learnlm-", "models/gemini-"],
         key_prefixes: &["AIza"],
         key_variable: "GEMINI_API_KEY",
-        // Its own dialect is not in this build; what it has of OpenAI's needs a path of its own.
-        dialects: &[],
+        dialects: &[Dialect::GeminiGenerate],
+        auth: AuthStyle::GoogleKey,
+    },
+    Provider {
+        id: "bedrock",
+        aliases: &["aws", "aws-bedrock"],
+        // The region is part of the address.
+        base_url: None,
+        models_path: None,
+        domains: &["amazonaws.com"],
+        model_prefixes: &[
+            "amazon.",
+            "us.amazon.",
+            "eu.amazon.",
+            "apac.amazon.",
+            "anthropic.",
+            "us.anthropic.",
+            "eu.anthropic.",
+            "apac.anthropic.",
+            "global.anthropic.",
+            "meta.llama",
+            "us.meta.llama",
+            "mistral.",
+            "cohere.",
+            "ai21.",
+            "us.deepseek.",
+            "openai.gpt-oss",
+            "arn:aws:bedrock:",
+        ],
+        key_prefixes: &["bedrock-api-key-", "ABSK"],
+        key_variable: "AWS_BEARER_TOKEN_BEDROCK",
+        dialects: &[Dialect::BedrockConverse],
+        auth: AuthStyle::Bearer,
+    },
+    Provider {
+        id: "cohere",
+        aliases: &[],
+        base_url: Some("https://api.cohere.com"),
+        models_path: Some("/v1/models?page_size=1000"),
+        domains: &["cohere.com", "cohere.ai"],
+        model_prefixes: &["command-", "c4ai-"],
+        key_prefixes: &[],
+        key_variable: "COHERE_API_KEY",
+        dialects: &[Dialect::CohereChat],
         auth: AuthStyle::Bearer,
     },
 ];

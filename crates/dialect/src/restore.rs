@@ -3,6 +3,7 @@
 
 use crate::free_text::FreeText;
 use crate::names::Names;
+use crate::seal::Sealer;
 use std::borrow::Cow;
 use trunkline_core::{
     Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
@@ -21,6 +22,8 @@ pub struct Restore {
     pub json_tool: bool,
     /// Free-text tools that are functions of one string to the target, by its names for them.
     pub free_text: Vec<String>,
+    /// Seals reasoning state, for clients of another dialect than the target's.
+    pub sealer: Option<Sealer>,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -54,17 +57,21 @@ impl Restore {
     /// Undoes these.
     #[must_use]
     pub fn new(names: Names, json_tool: bool, free_text: Vec<String>) -> Self {
-        Self { names, json_tool, free_text, parts: Vec::new(), seen: Seen::default() }
+        Self { names, json_tool, free_text, sealer: None, parts: Vec::new(), seen: Seen::default() }
     }
 
     /// Whether events and replies pass unchanged.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.names.is_untouched() && !self.json_tool && self.free_text.is_empty()
+        self.sealer.is_none() && self.names.is_untouched() && !self.json_tool && self.free_text.is_empty()
     }
 
     /// The event as the client should see it.
     pub fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
+        let event = match &self.sealer {
+            Some(sealer) => sealer.event(event),
+            None => event,
+        };
         match event {
             Event::Open { part, choice, open: Open::ToolCall { call_id, name, kind } } => {
                 let open = self.call(part, call_id, name, kind);
@@ -121,6 +128,9 @@ impl Restore {
 
     /// The whole answer as the client should see it.
     pub fn reply(&self, reply: &mut Reply) {
+        if let Some(sealer) = &self.sealer {
+            sealer.reply(reply);
+        }
         for choice in &mut reply.choices {
             let mut seen = Seen::default();
             for item in &mut choice.items {

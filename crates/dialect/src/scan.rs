@@ -22,13 +22,13 @@ const LONGEST_KEY: usize = 128;
 pub struct Scanned {
     /// `model`: its text, and where the value stands, quotes included.
     pub model: Option<(String, Range<usize>)>,
-    /// `stream`.
-    pub stream: bool,
+    /// `stream`; `None` when it is not said or null.
+    pub stream: Option<bool>,
     /// `n`: how many answers are asked for, where it is a whole number.
     pub choices: Option<u32>,
     /// `stream_options`, verbatim range; it may hold `null`.
     pub stream_options: Option<Range<usize>>,
-    /// The prompt (`messages`, `prompt` or `input`): its key and range.
+    /// The prompt (`messages`, `prompt`, `input` or `contents`): its key and range.
     pub prompt: Option<(&'static str, Range<usize>)>,
     /// Whether the prompt is there but holds nothing (`[]` or `""`).
     pub prompt_is_empty: bool,
@@ -140,7 +140,7 @@ enum Field {
 }
 
 /// The fields routing needs, by name.
-const OWNED: [(&str, Field); 7] = [
+const OWNED: [(&str, Field); 8] = [
     ("model", Field::Model),
     ("stream", Field::Stream),
     ("n", Field::Choices),
@@ -148,6 +148,7 @@ const OWNED: [(&str, Field); 7] = [
     ("messages", Field::Prompt("messages")),
     ("prompt", Field::Prompt("prompt")),
     ("input", Field::Prompt("input")),
+    ("contents", Field::Prompt("contents")),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -524,7 +525,7 @@ impl Scan {
                 }
                 self.found.model = Some((unescaped(&self.held).into_owned(), range));
             }
-            Field::Stream => self.found.stream = self.held == b"true",
+            Field::Stream => self.found.stream = (self.held != b"null").then_some(self.held == b"true"),
             Field::Choices => {
                 self.found.choices = std::str::from_utf8(&self.held).ok().and_then(|n| n.parse().ok());
             }

@@ -190,11 +190,9 @@ fn add_providers_with_keys(config: &mut Config) {
     if config.igw || !config.workers.is_empty() {
         return;
     }
-    for provider in PROVIDERS.iter().filter(|provider| !provider.dialects.is_empty()) {
-        if let Some(domain) =
-            provider.domains.first().filter(|_| config.provider_keys.contains_key(provider.id))
-        {
-            config.workers.push(WorkerSpec::new(format!("https://api.{domain}")));
+    for provider in PROVIDERS {
+        if let Some(url) = provider.base_url.filter(|_| config.provider_keys.contains_key(provider.id)) {
+            config.workers.push(WorkerSpec::new(url));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where inference requests arrive. Endpoints are data; all of them mount the one walk.
 
-use http::Method;
+use http::{Method, Uri};
 use trunkline_core::Dialect;
 
 /// One inference endpoint.
@@ -10,7 +10,7 @@ pub struct Endpoint {
     pub index: usize,
     /// Label in metrics and logs.
     pub name: &'static str,
-    /// The path, exactly.
+    /// The path; where it names the model, for a whole answer.
     pub path: &'static str,
     /// What its clients speak.
     pub dialect: Dialect,
@@ -19,7 +19,7 @@ pub struct Endpoint {
 }
 
 /// All of them.
-pub static ENDPOINTS: [Endpoint; 5] = [
+pub static ENDPOINTS: [Endpoint; 9] = [
     Endpoint {
         index: 0,
         name: "chat",
@@ -55,12 +55,85 @@ pub static ENDPOINTS: [Endpoint; 5] = [
         dialect: Dialect::AnthropicMessages,
         id_prefix: "msg_",
     },
+    Endpoint {
+        index: 5,
+        name: "gemini",
+        path: "/v1beta/models/{model}:generateContent",
+        dialect: Dialect::GeminiGenerate,
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 6,
+        name: "ollama-chat",
+        path: "/api/chat",
+        dialect: Dialect::OllamaChat,
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 7,
+        name: "ollama-generate",
+        path: "/api/generate",
+        dialect: Dialect::OllamaGenerate,
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 8,
+        name: "converse",
+        path: "/model/{model}/converse",
+        dialect: Dialect::BedrockConverse,
+        id_prefix: "req-",
+    },
 ];
 
-/// The endpoint at `path`, whatever the method.
+/// An endpoint, and what else a request's address says.
+#[derive(Debug)]
+pub struct Address {
+    /// The endpoint.
+    pub endpoint: &'static Endpoint,
+    /// What a path that names the model says.
+    pub said: Option<InPath>,
+}
+
+/// What a path that names the model says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InPath {
+    /// The model.
+    pub model: String,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether a stream is to be one JSON array (Gemini without `alt=sse`).
+    pub array: bool,
+}
+
+/// The endpoint at an address, whatever the method.
 #[must_use]
-pub fn at(path: &str) -> Option<&'static Endpoint> {
-    ENDPOINTS.iter().find(|endpoint| endpoint.path == path)
+pub fn at(uri: &Uri) -> Option<Address> {
+    let path = uri.path();
+    if let Some(endpoint) = ENDPOINTS.iter().find(|endpoint| endpoint.path == path) {
+        return Some(Address { endpoint, said: None });
+    }
+    ENDPOINTS.iter().find_map(|endpoint| {
+        let (model, stream) = names_model(endpoint.dialect, path)?;
+        let model = percent_encoding::percent_decode_str(model).decode_utf8().ok()?.into_owned();
+        let sse = uri.query().unwrap_or_default().split('&').any(|pair| pair == "alt=sse");
+        let array = stream && endpoint.dialect == Dialect::GeminiGenerate && !sse;
+        Some(Address { endpoint, said: Some(InPath { model, stream, array }) })
+    })
+}
+
+/// The model a path of `dialect` names, still encoded, and whether the path asks for a stream.
+fn names_model(dialect: Dialect, path: &str) -> Option<(&str, bool)> {
+    let Operation { before, after } = operation(dialect);
+    let [whole, streamed] = after?;
+    // Google serves the same under its stable version.
+    let stable = path.strip_prefix("/v1/models/").filter(|_| dialect == Dialect::GeminiGenerate);
+    let rest = path.strip_prefix(before).or(stable)?;
+    let bare = streamed.split('?').next().unwrap_or(streamed);
+    let (model, stream) = match rest.strip_suffix(bare) {
+        Some(model) => (model, true),
+        None => (rest.strip_suffix(whole)?, false),
+    };
+    (!model.is_empty()).then_some((model, stream))
 }
 
 /// The one method inference endpoints take.
@@ -103,7 +176,14 @@ pub const fn operation(dialect: Dialect) -> Operation {
 /// The dialect errors on an unknown `path` are written in.
 #[must_use]
 pub fn dialect_of_path(path: &str) -> Dialect {
-    if path.starts_with("/v1/messages") { Dialect::AnthropicMessages } else { Dialect::OpenaiChat }
+    const BEGINNINGS: [(&str, Dialect); 4] = [
+        ("/v1/messages", Dialect::AnthropicMessages),
+        ("/v1beta/", Dialect::GeminiGenerate),
+        ("/api/", Dialect::OllamaChat),
+        ("/model/", Dialect::BedrockConverse),
+    ];
+    let known = BEGINNINGS.iter().find(|(beginning, _)| path.starts_with(beginning));
+    known.map_or(Dialect::OpenaiChat, |(_, dialect)| *dialect)
 }
 
 #[cfg(test)]
@@ -114,11 +194,32 @@ mod tests {
     fn the_table_is_consistent() {
         for (n, endpoint) in ENDPOINTS.iter().enumerate() {
             assert_eq!(endpoint.index, n, "{}", endpoint.path);
-            assert_eq!(operation(endpoint.dialect).before, endpoint.path);
-            assert_eq!(
-                dialect_of_path(endpoint.path) == Dialect::AnthropicMessages,
-                endpoint.name == "messages"
-            );
+            let Operation { before, after } = operation(endpoint.dialect);
+            let path = after.map_or(before.to_owned(), |[whole, _]| format!("{before}{{model}}{whole}"));
+            assert_eq!(path, endpoint.path);
+            let Some(address) = at(&path.replace("{model}", "m").parse().unwrap()) else {
+                panic!("{path} leads nowhere");
+            };
+            assert_eq!(address.endpoint.index, n);
+        }
+    }
+
+    #[test]
+    fn paths_that_name_the_model() {
+        for (uri, want) in [
+            ("/v1beta/models/gemini-2.5-pro:generateContent", Some(("gemini-2.5-pro", false, false))),
+            ("/v1/models/g:streamGenerateContent?alt=sse", Some(("g", true, false))),
+            ("/v1beta/models/g:streamGenerateContent?key=k", Some(("g", true, true))),
+            ("/v1beta/models/a%2Fb:generateContent", Some(("a/b", false, false))),
+            ("/v1beta/models/:generateContent", None),
+            ("/v1beta/models/g:countTokens", None),
+            ("/model/us.anthropic.claude-v1%3A0/converse", Some(("us.anthropic.claude-v1:0", false, false))),
+            ("/model/m/converse-stream", Some(("m", true, false))),
+            ("/model/m/invoke", None),
+        ] {
+            let said = at(&uri.parse().unwrap()).and_then(|address| address.said);
+            let said = said.as_ref().map(|said| (said.model.as_str(), said.stream, said.array));
+            assert_eq!(said, want, "{uri}");
         }
     }
 }

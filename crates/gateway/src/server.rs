@@ -336,11 +336,11 @@ impl Server {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let origin = cors::origin(request.headers());
         let is_http2 = request.version() == http::Version::HTTP_2;
-        let mut response = match endpoint::at(request.uri().path()) {
-            Some(endpoint) if *request.method() == endpoint::METHOD => {
-                walk::serve(Arc::clone(&self.local), endpoint, request).await
+        let mut response = match endpoint::at(request.uri()) {
+            Some(address) if *request.method() == endpoint::METHOD => {
+                walk::serve(Arc::clone(&self.local), address, request).await
             }
-            other => self.outside(other, request).await,
+            other => self.outside(other.map(|address| address.endpoint), request).await,
         };
         if is_http2 {
             response = response.map(|body| match body {

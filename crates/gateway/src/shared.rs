@@ -4,9 +4,11 @@ use crate::fleet::Fleet;
 use crate::log::LogSink;
 use crate::metrics::{Metrics, Readings};
 use crate::stall::Watchlist;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
+use trunkline_dialect::seal::Key;
 use trunkline_upstream::{ConnectionCounts, Connector, Pool};
 
 /// What the whole process shares.
@@ -22,8 +24,10 @@ pub struct Shared {
     pub counts: Arc<ConnectionCounts>,
     /// Where log lines go.
     pub log: Arc<LogSink>,
-    /// Key for sealing reasoning state; lives as long as the process.
+    /// Key for sealing reasoning state: the configured one, or one that lives as long as the process.
     pub seal: [u8; 32],
+    /// Seals and opens reasoning state; made of the same.
+    pub key: Key,
     /// Says when to stop.
     pub stopping: watch::Sender<bool>,
     draining: AtomicBool,
@@ -55,7 +59,10 @@ impl Shared {
         log: Arc<LogSink>,
     ) -> Result<Arc<Self>, getrandom::Error> {
         let mut seal = [0; 32];
-        getrandom::fill(&mut seal)?;
+        match &fleet.snapshot().config.translate.seal_key {
+            Some(secret) => seal = Sha256::digest(secret.reveal().as_bytes()).into(),
+            None => getrandom::fill(&mut seal)?,
+        }
         let stopping = watch::Sender::new(false);
         Ok(Arc::new(Self {
             fleet,
@@ -64,6 +71,7 @@ impl Shared {
             counts,
             log,
             seal,
+            key: Key::new(&seal),
             stopping,
             draining: AtomicBool::new(false),
         }))

@@ -11,7 +11,7 @@ use crate::walk::admit::Admission;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind};
-use trunkline_dialect::{provider, speaks};
+use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
 
 /// What one request sees of configuration and fleet.
@@ -77,9 +77,9 @@ pub fn passage(client: Dialect, worker: &Worker) -> Passage {
     if worker.dialects.contains(&client) {
         return Passage::Splice;
     }
-    let target = worker.dialects.iter().copied().find(|d| speaks(*d) && d.kind() == client.kind());
+    let target = worker.dialects.iter().copied().find(|d| writes(*d) && d.kind() == client.kind());
     match target {
-        Some(target) if speaks(client) => Passage::Translate(target),
+        Some(target) if reads(client) => Passage::Translate(target),
         Some(_) | None => Passage::Closed,
     }
 }

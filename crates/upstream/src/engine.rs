@@ -118,13 +118,19 @@ impl Inquiry<'_> {
         }
     }
 
-    /// Names of the models a provider offers to this key.
+    /// Names of the models a provider offers to this key, listed at `path`.
     ///
     /// # Errors
     /// When it names none.
-    pub async fn provider_models(&self) -> Result<Vec<String>, NoList> {
-        let (status, _, body) = self.get("/v1/models").await.map_err(|_| NoList::Unanswered)?;
-        named(status, list(&body).into_iter().map(|entry| entry.id).collect())
+    pub async fn provider_models(&self, path: &str) -> Result<Vec<String>, NoList> {
+        let (status, _, body) = self.get(path).await.map_err(|_| NoList::Unanswered)?;
+        let list = serde_json::from_slice::<List>(&body).unwrap_or_default();
+        // Gemini's names are paths.
+        let bare = |named: Named| named.name.strip_prefix("models/").map(str::to_owned).unwrap_or(named.name);
+        named(
+            status,
+            list.data.into_iter().map(|entry| entry.id).chain(list.models.into_iter().map(bare)).collect(),
+        )
     }
 
     /// What it is and what it serves; `known` when the operator said what it is.
@@ -248,23 +254,36 @@ pub fn present(headers: &mut HeaderMap, auth: AuthStyle, key: &Secret) {
             headers.insert(header::AUTHORIZATION, value);
         }
     };
+    let plain = |headers: &mut HeaderMap, name: &'static str| {
+        if let Ok(mut value) = HeaderValue::from_str(key) {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    };
     match auth {
         AuthStyle::Bearer => bearer(headers),
         AuthStyle::AnthropicKey if key.starts_with("sk-ant-oat") => bearer(headers),
+        AuthStyle::GoogleKey if key.starts_with("ya29.") => bearer(headers),
+        AuthStyle::GoogleKey => plain(headers, "x-goog-api-key"),
         AuthStyle::AnthropicKey => {
-            if let Ok(mut value) = HeaderValue::from_str(key) {
-                value.set_sensitive(true);
-                headers.insert("x-api-key", value);
-            }
+            plain(headers, "x-api-key");
             headers.entry("anthropic-version").or_insert(HeaderValue::from_static("2023-06-01"));
         }
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct List {
     #[serde(default)]
     data: Vec<Entry>,
+    /// Gemini and Cohere.
+    #[serde(default)]
+    models: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -306,6 +325,8 @@ mod tests {
             (AuthStyle::Bearer, "k", "authorization", "Bearer k"),
             (AuthStyle::AnthropicKey, "sk-ant-api", "x-api-key", "sk-ant-api"),
             (AuthStyle::AnthropicKey, "sk-ant-oat01", "authorization", "Bearer sk-ant-oat01"),
+            (AuthStyle::GoogleKey, "AIza1", "x-goog-api-key", "AIza1"),
+            (AuthStyle::GoogleKey, "ya29.x", "authorization", "Bearer ya29.x"),
         ] {
             let mut headers = HeaderMap::new();
             present(&mut headers, auth, &Secret::new(key));

@@ -3,10 +3,11 @@
 use super::block::{Block, BlockKind, Marks, is_readable, write_all};
 use super::finish::{self, Details, FinishFrame, Held};
 use super::read_part::Parts;
-use super::said::{input_of, tool_id, wrapped};
+use super::said::tool_id;
 use super::seal::Seal;
 use super::usage::{self, Counts};
 use super::{error, lost, read_turn};
+use crate::arguments::{self, object_of, wrapped};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
 use serde_json::value::RawValue;
@@ -199,12 +200,12 @@ impl<'r> Blocks<'r, '_> {
 
     fn tool_use(&mut self, call: &'r ToolCall) -> BlockKind<'r> {
         self.held.tool_use = true;
-        let input = match (call.kind, input_of(&call.arguments)) {
-            (ToolCallKind::Custom, _) => Cow::Owned(wrapped("input", &call.arguments)),
+        let input = match (call.kind, object_of(&call.arguments)) {
+            (ToolCallKind::Custom, _) => Cow::Owned(wrapped(arguments::INPUT, &call.arguments)),
             (ToolCallKind::Function, Some(input)) => Cow::Borrowed(input),
             (ToolCallKind::Function, None) => {
                 self.losses.push(lost::input());
-                Cow::Owned(wrapped("_raw", &call.arguments))
+                Cow::Owned(wrapped(arguments::RAW, &call.arguments))
             }
         };
         BlockKind::ToolUse { id: tool_id(&call.call_id), name: Cow::Borrowed(&call.name), input }

@@ -3,10 +3,9 @@
 use super::block::{Block, BlockKind, Mark};
 use super::prepare::{Inside, Prepare, unsupported};
 use super::{seal, unsent};
-use crate::json::Writer;
+use crate::arguments::{self, object_of, wrapped};
 use crate::names::{Alphabet, Names};
 use crate::place::Place;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
     Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, OriginRole, Part, PartKind,
@@ -182,8 +181,8 @@ fn tool_use<'c>(
         prepare.losses.hint(place.message(), "state of another provider is not sent with a tool call");
     }
     let input = match call.kind {
-        ToolCallKind::Custom => Cow::Owned(wrapped("input", &call.arguments)),
-        ToolCallKind::Function => match input_of(&call.arguments) {
+        ToolCallKind::Custom => Cow::Owned(wrapped(arguments::INPUT, &call.arguments)),
+        ToolCallKind::Function => match object_of(&call.arguments) {
             Some(input) => Cow::Borrowed(input),
             None if prepare.target.strict_arguments => {
                 let path = place.message();
@@ -196,7 +195,7 @@ fn tool_use<'c>(
                 prepare
                     .losses
                     .degraded(place.message(), "tool arguments are not a JSON object; sent as _raw");
-                Cow::Owned(wrapped("_raw", &call.arguments))
+                Cow::Owned(wrapped(arguments::RAW, &call.arguments))
             }
         },
     };
@@ -214,23 +213,6 @@ fn tool_use<'c>(
 /// nothing has to be remembered of it.
 pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
     Names::new(Alphabet::ANTHROPIC_ID).target(id)
-}
-
-/// Arguments as Anthropic takes them, a JSON object; models and clients send nothing for no arguments.
-pub(super) fn input_of(arguments: &str) -> Option<&str> {
-    let arguments = arguments.trim();
-    if arguments.is_empty() {
-        return Some("{}");
-    }
-    let is_object = arguments.starts_with('{') && serde_json::from_str::<&RawValue>(arguments).is_ok();
-    is_object.then_some(arguments)
-}
-
-/// An object with `text` as its one member.
-pub(super) fn wrapped(key: &str, text: &str) -> String {
-    let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| w.key(key).string(text));
-    String::from_utf8(out).unwrap_or_default()
 }
 
 fn tool_result<'c>(

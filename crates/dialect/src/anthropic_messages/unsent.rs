@@ -1,6 +1,7 @@
 //! Settings of other dialects for which Anthropic has no field at all: each that a client set is a loss.
 
 use super::user;
+use crate::unsent;
 use trunkline_core::{Action, Call, Class, Dialect, Extra, ExtraField, Loss, Losses};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -33,13 +34,13 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         ("context_management", state.context_management.is_some() && call.dialect != DIALECT),
         ("prompt", call.prompt_template.is_some()),
         ("cachedContent", call.cache.resource.is_some()),
-        ("options", call.local.options.is_some()),
         ("chat_template_kwargs", call.local.template_kwargs.is_some()),
     ] {
         if said {
             losses.dropped(path, "target has no field for it");
         }
     }
+    unsent::options(call, losses);
     for (path, said) in [
         ("prediction", call.prediction.is_some()),
         ("prompt_cache_key", call.cache.key.is_some()),

@@ -1,8 +1,8 @@
 //! Content blocks on a client's stream, one after the other, and the framing of its events.
 
 use super::finish::Held;
-use super::said::input_of;
 use super::seal::Seal;
+use crate::arguments::object_of;
 use crate::json::{Writer, escape};
 use crate::sse::one_line;
 use trunkline_core::{Json, ToolCallKind};
@@ -153,7 +153,9 @@ impl Wire {
             Kind::Tool { .. } if self.input == Input::Text => {
                 self.text_delta(out, "input_json_delta", "partial_json", r#""}"#);
             }
-            Kind::Tool { .. } if input_of(&self.object).is_none() => self.broken_inputs.push(self.next_index),
+            Kind::Tool { .. } if object_of(&self.object).is_none() => {
+                self.broken_inputs.push(self.next_index)
+            }
             Kind::Text | Kind::Refusal | Kind::Redacted(_) | Kind::Tool { .. } | Kind::Native(_) => {}
         }
         frame(out, "content_block_stop", |w| w.key("index").u64(self.next_index));

@@ -11,8 +11,8 @@ use super::traits::{Thinks, Traits};
 use super::turn::{self, Conversation, Speaker};
 use super::user;
 use super::write_tool::{self, Needs, Tools};
-use crate::codec::{Target, Written};
-use crate::json::{Fields, Writer, invalid};
+use crate::codec::{self, Target, Written};
+use crate::json::{Fields, Writer};
 use crate::names::{Alphabet, Names};
 use crate::restore::{self, Restore};
 use trunkline_core::{Call, Dialect, Fault, Json, Losses, Number, OutputFormat};
@@ -21,9 +21,6 @@ const DIALECT: Dialect = Dialect::AnthropicMessages;
 
 /// Most cache marks in one request.
 const MARKS: usize = 4;
-
-/// Most answers to one call, which is OpenAI's own bound: each is a call of its own here.
-const MOST_ANSWERS: u64 = 128;
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
@@ -72,18 +69,12 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     let mut names = prepare.names;
     let free_text = restore::free_text(call, &mut names);
     let body = parts.body(losses);
-    let copies = call.sampling.n.unwrap_or(1).max(1);
-    if copies > MOST_ANSWERS {
-        return Err(invalid("n", format!("is {copies}; {MOST_ANSWERS} is the most")));
-    }
-    if copies > 1 {
-        losses.emulated("n", "the target answers once; the call is sent several times");
-    }
+    let fan_out = codec::fan_out(call, losses)?;
     Ok(Written {
         body,
         headers: vec![("anthropic-version", target.anthropic_version.to_owned())],
         restore: Restore::new(names, matches!(format, Format::Tool(_)), free_text),
-        fan_out: u32::try_from(copies).unwrap_or(u32::MAX),
+        fan_out,
     })
 }
 

@@ -4,6 +4,7 @@ use super::block::{Mark, Marks};
 use super::prepare::{Prepare, unsupported};
 use super::{schema, unsent};
 use crate::codec::Vendor;
+use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::restore::JSON_TOOL;
 use std::borrow::Cow;
@@ -187,7 +188,12 @@ fn entry<'c>(prepare: &mut Prepare<'c, '_>, tool: &'c Tool, path: &str) -> Resul
         }
         ToolKind::Custom { name, description, format } => {
             prepare.losses.emulated(path.to_owned(), "a free-text tool is sent as a function with one text");
-            (name, describe(description.as_deref(), format.as_ref()), Cow::Borrowed(FREE_TEXT), None)
+            (
+                name,
+                free_text::describe(description.as_deref(), format.as_ref()),
+                Cow::Borrowed(free_text::SCHEMA),
+                None,
+            )
         }
         ToolKind::Server { dialect: DIALECT, raw, .. } => {
             return Ok(Entry::Native { raw, path: path.to_owned() });
@@ -204,24 +210,6 @@ fn entry<'c>(prepare: &mut Prepare<'c, '_>, tool: &'c Tool, path: &str) -> Resul
         mark: prepare.mark(tool.cache.as_ref(), &|| path.to_owned()),
         extra: Some(&tool.extra),
     })
-}
-
-const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
-
-/// What a free-text tool does and how its text must look, which only words can still say.
-fn describe<'c>(description: Option<&'c str>, format: Option<&Json>) -> Option<Cow<'c, str>> {
-    let grammar = format.and_then(|format| {
-        let mut fields = Fields::read(serde_json::from_str(format.as_str()).ok()?, "").ok()?;
-        let mut inner = fields.object("grammar").ok().flatten().unwrap_or(fields);
-        let syntax = inner.string("syntax").ok()??;
-        let definition = inner.string("definition").ok()??;
-        Some(format!("The input must follow this {syntax} grammar:\n{definition}"))
-    });
-    match (description, grammar) {
-        (description, None) => description.map(Cow::Borrowed),
-        (None, Some(grammar)) => Some(grammar.into()),
-        (Some(description), Some(grammar)) => Some(format!("{description}\n\n{grammar}").into()),
-    }
 }
 
 fn json_tool(schema: &Json) -> Entry<'static> {

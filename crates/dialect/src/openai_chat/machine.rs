@@ -8,13 +8,11 @@ use super::chunk::{Call, Choice, Chunk, Content, Words};
 use super::think::{ThinkSplit, ThinkTags, Voice};
 use super::tool_read::Tools;
 use super::{OURS, error, finish, usage};
-use crate::codec::{MOST_TRACKED, too_many};
+use crate::codec::{MOST_TRACKED, closed_early, too_many, upstream};
 use crate::json::Fields;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use trunkline_core::{
-    Citation, Delta, Event, Fault, FaultKind, FinishReason, Json, OffsetUnit, Open, Origin,
-};
+use trunkline_core::{Citation, Delta, Event, Fault, FaultKind, FinishReason, Json, OffsetUnit, Open};
 
 /// Where one answer's reading stands.
 #[derive(Debug, Default)]
@@ -131,7 +129,7 @@ impl Machine {
         if self.started && self.answers.iter().all(|answer| answer.finish.is_some()) {
             self.end(each);
         } else {
-            self.fail(upstream("upstream closed the stream early, before a finish reason; try again"), each);
+            self.fail(closed_early(), each);
         }
     }
 
@@ -154,7 +152,7 @@ impl Machine {
                 let overloaded = word == "insufficient_system_resource";
                 let kind = if overloaded { FaultKind::Overloaded } else { FaultKind::Upstream };
                 let message = format!("upstream gave up its answer: {word}");
-                self.fail(Fault { kind, ..upstream(&message) }, each);
+                self.fail(Fault { kind, ..upstream(message) }, each);
             }
             None => {
                 self.over = true;
@@ -189,11 +187,6 @@ impl Machine {
 pub(super) fn is_error(chunk: &Chunk<'_>) -> bool {
     let empty = |raw: &&RawValue| matches!(raw.get(), "\"\"" | "{}" | "false" | "0");
     chunk.error.filter(|raw| !empty(raw)).is_some() || chunk.object.0.as_deref() == Some("error")
-}
-
-/// A fault of the upstream inside a 200.
-pub(super) fn upstream(message: &str) -> Fault {
-    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message) }
 }
 
 /// Where one of the answers (`n`) stands.

@@ -8,6 +8,7 @@ use super::OURS;
 use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
+use crate::unsent;
 use trunkline_core::{Call, Effort, Losses, Number, OutputFormat, ReasoningMode};
 
 /// Writes every parameter and records what was left out.
@@ -230,7 +231,7 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut
     } else {
         drop_if(call.local.template_kwargs.is_some(), "chat_template_kwargs", losses);
     }
-    drop_if(call.local.options.is_some(), "options", losses);
+    unsent::options(call, losses);
     if call.local.keep_alive.is_some() {
         losses.hint("keep_alive", "the target has no such field");
     }

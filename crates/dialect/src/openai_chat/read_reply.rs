@@ -1,9 +1,10 @@
 //! A whole answer, read by the machine that reads streamed ones.
 
 use super::chunk::{Chunk, Few};
-use super::machine::{Machine, is_error, upstream};
+use super::machine::{Machine, is_error};
 use super::think::ThinkTags;
 use super::{OURS, error};
+use crate::codec::upstream;
 use crate::json::Fields;
 use std::borrow::Cow;
 use trunkline_core::{Event, Fault, Fold, Reply};

@@ -1,8 +1,9 @@
 //! A streamed answer, bytes to events.
 
 use super::error;
-use super::machine::{Machine, upstream};
+use super::machine::Machine;
 use super::think::ThinkTags;
+use crate::codec::upstream;
 use crate::sse::Events;
 use trunkline_core::Event;
 
@@ -42,7 +43,7 @@ impl StreamReader {
         if let Err(too_long) = pushed
             && !machine.is_over()
         {
-            machine.fail(upstream(&too_long.to_string()), each);
+            machine.fail(upstream(too_long.to_string()), each);
         }
     }
 

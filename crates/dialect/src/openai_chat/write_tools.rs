@@ -4,6 +4,7 @@ use super::OURS;
 use super::write_messages::write_extra;
 use super::write_parts::{own, write_nested};
 use crate::codec::{Target, Vendor};
+use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
 use std::borrow::Cow;
@@ -11,9 +12,6 @@ use std::collections::HashSet;
 use trunkline_core::{
     AllowedMode, Call, ExtraField, Fault, FaultKind, Json, Losses, Tool, ToolChoice, ToolKind,
 };
-
-/// The schema of a free-text tool where only functions are known.
-const TEXT_INPUT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// One tool as it will be written.
 #[derive(Debug)]
@@ -71,7 +69,7 @@ pub(super) fn plan<'c>(
                     WireTool::Function {
                         name: names.target(name),
                         description: description.as_deref(),
-                        schema: Some(TEXT_INPUT),
+                        schema: Some(free_text::SCHEMA),
                         strict: None,
                         extra: &[],
                     }

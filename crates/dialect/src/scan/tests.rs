@@ -13,7 +13,7 @@ fn finds_what_routing_needs() {
     let found = scan(&[body]).unwrap();
     let (model, at) = found.model.clone().unwrap();
     assert_eq!((model.as_str(), &body[at]), ("m-1", &br#""m-1""#[..]));
-    assert!(found.stream && !found.prompt_is_empty && found.has_members);
+    assert!(found.stream == Some(true) && !found.prompt_is_empty && found.has_members);
     let (key, at) = found.prompt.clone().unwrap();
     assert_eq!((key, &body[at]), ("messages", &br#"[{"role":"user"}]"#[..]));
     assert_eq!(&body[found.stream_options.unwrap()], b"{}");

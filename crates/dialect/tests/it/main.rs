@@ -14,6 +14,7 @@ mod corpus;
 mod errors;
 mod laws;
 mod mutation;
+mod ollama;
 mod replies;
 mod requests;
 mod streams;

@@ -59,7 +59,7 @@ pub(crate) fn request_of(
     let Some(model) = model.or(scanned.model.map(|(model, _)| model)) else {
         return Err(Fault::new(FaultKind::InvalidRequest, "`model` is missing").at("model"));
     };
-    Ok(Request { model, dialect, stream: scanned.stream })
+    Ok(Request { model, dialect, stream: scanned.stream.unwrap_or(false) })
 }
 
 /// The dialect of an endpoint, by path or name.

@@ -3,6 +3,7 @@
 pub(crate) mod explain;
 mod health;
 mod models;
+mod native;
 mod workers;
 
 use crate::body::Body;
@@ -31,6 +32,11 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/admin/v1/explain", post(explain::explain))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
+        .route("/v1beta/models", get(native::gemini_list))
+        .route("/v1beta/models/{*id}", get(native::gemini_one))
+        .route("/api/tags", get(native::ollama_tags))
+        .route("/api/show", post(native::ollama_show))
+        .route("/api/version", get(native::ollama_version))
         .route("/v1/capabilities", get(models::capabilities))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard));
     Router::new()
@@ -72,7 +78,11 @@ pub async fn answer(router: &Router, request: Request<Incoming>) -> Response<Bod
 /// Lets only holders of the gateway's key through, where it has one.
 async fn guard(State(shared): State<Arc<Shared>>, request: AxumRequest, next: Next) -> AxumResponse {
     let snapshot = shared.fleet.snapshot();
-    match crate::walk::admit::identify(request.headers(), snapshot.config.auth.api_key.as_ref()) {
+    match crate::walk::admit::identify(
+        request.uri(),
+        request.headers(),
+        snapshot.config.auth.api_key.as_ref(),
+    ) {
         Ok(_) => next.run(request).await,
         Err(fault) => refuse(&fault, dialect_of(request.uri().path(), request.headers())),
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json as object};
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault};
-use trunkline_dialect::speaks;
+use trunkline_dialect::{reads, writes};
 
 /// `GET /v1/models`.
 pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
@@ -62,7 +62,7 @@ pub(super) async fn capabilities() -> Response {
     let cell = |client: Dialect, upstream: Dialect| {
         if client == upstream {
             "splice"
-        } else if client.kind() == upstream.kind() && speaks(client) && speaks(upstream) {
+        } else if client.kind() == upstream.kind() && reads(client) && writes(upstream) {
             "translate"
         } else {
             "unsupported"

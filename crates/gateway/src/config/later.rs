@@ -8,7 +8,6 @@ const VALUES: &[(&str, &[&str], &str)] = &[
     ("policy", &["least_load"], "load-aware routing comes later"),
     ("policy", &["manual", "bucket", "passthrough"], "this policy comes later"),
     ("backend", &["tokenspeed"], "TokenSpeed comes with gRPC workers, later"),
-    ("backend", &["gemini"], "Gemini's own API comes later; its OpenAI-compatible one works with `openai`"),
     ("runtime", &["tokenspeed"], "TokenSpeed comes with gRPC workers, later"),
     ("worker_type", &["encode"], "disaggregated serving comes later"),
 ];

@@ -14,7 +14,6 @@ mod worker_url;
 
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
-pub use validate::PROVIDERS;
 pub use worker::{ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{WorkerUrl, WorkerUrlError};
 
@@ -22,6 +21,7 @@ use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use trunkline_core::Secret;
+use trunkline_dialect::provider::PROVIDERS;
 
 /// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
 #[derive(Clone, Default)]
@@ -42,14 +42,6 @@ impl Sources {
         self.file.clone().or_else(|| self.flags.config.clone()).or_else(|| variable.map(PathBuf::from))
     }
 }
-
-/// Environment variables that hold a provider's key, and the provider.
-pub(crate) const KEY_VARIABLES: [(&str, &str); 4] = [
-    ("OPENAI_API_KEY", "openai"),
-    ("ANTHROPIC_API_KEY", "anthropic"),
-    ("XAI_API_KEY", "xai"),
-    ("GEMINI_API_KEY", "gemini"),
-];
 
 /// Reads, merges and checks the configuration.
 ///
@@ -91,9 +83,9 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
         let value = env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         value.map(Secret::new)
     };
-    for (variable, provider) in KEY_VARIABLES {
-        if let Some(key) = secret(variable) {
-            config.provider_keys.insert(provider.to_owned(), key);
+    for provider in PROVIDERS {
+        if let Some(key) = secret(provider.key_variable) {
+            config.provider_keys.insert(provider.id.to_owned(), key);
         }
     }
     if let Some(key) = secret("TRUNKLINE_API_KEY") {

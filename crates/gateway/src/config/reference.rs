@@ -173,7 +173,9 @@ fn sources(path: &str) -> String {
     let variables: Vec<&str> = match path {
         "log.filter" => vec!["RUST_LOG"],
         "auth.api_key" => vec!["TRUNKLINE_API_KEY"],
-        "provider_keys" => super::KEY_VARIABLES.iter().map(|(variable, _)| *variable).collect(),
+        "provider_keys" => {
+            trunkline_dialect::provider::PROVIDERS.iter().map(|provider| provider.key_variable).collect()
+        }
         _ => Vec::new(),
     };
     flags.chain(variables.iter().map(|variable| format!("`{variable}`"))).collect::<Vec<_>>().join(" ")

@@ -112,6 +112,8 @@ pub enum Backend {
     Openai,
     /// Anthropic's API.
     Anthropic,
+    /// Gemini's API.
+    Gemini,
 }
 
 /// `--policy`.
@@ -152,7 +154,7 @@ pub struct Limits {
     /// Largest single event of an upstream's stream.
     #[serde(with = "super::units::size")]
     pub event_bytes: usize,
-    /// Largest whole answer of an upstream that has to be translated.
+    /// Largest answer of an upstream that has to be translated, whole or streamed.
     #[serde(with = "super::units::size")]
     pub reply_bytes: usize,
     /// Deepest nesting of a request body.
@@ -314,7 +316,8 @@ pub struct Translate {
     pub default_max_tokens: Option<u64>,
     /// `anthropic-version` sent when a translated call goes to Anthropic.
     pub anthropic_version: String,
-    /// Ask same-dialect OpenAI streams for usage, even where the client did not.
+    /// Ask same-dialect OpenAI streams for usage, even where the client did not; without it, the tokens of such
+    /// a stream are not counted.
     pub force_include_usage: bool,
     /// Fetch `http:` images for targets that take only `https:` ones.
     pub fetch_media: bool,
@@ -323,6 +326,10 @@ pub struct Translate {
     pub fetch_bytes: usize,
     /// Allow fetching from private and loopback addresses.
     pub fetch_private: bool,
+    /// Secret that seals the reasoning state of one provider for clients of another dialect. Gateways that
+    /// share it can open what another one sealed; without one, each makes its own at start.
+    #[serde(skip_serializing)]
+    pub seal_key: Option<Secret>,
 }
 
 impl Default for Translate {
@@ -337,6 +344,7 @@ impl Default for Translate {
             fetch_media: true,
             fetch_bytes: 20 << 20,
             fetch_private: false,
+            seal_key: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One task per worker: gets to know it, then watches it for as long as it is registered.
 
 use super::Fleet;
-use super::worker::{Served, Worker};
+use super::worker::{Served, Worker, dialects_of};
 use crate::config::Config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -232,8 +232,10 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     let mut known = worker.clone();
     if worker.is_external() {
         // Listing models is free. A provider that will not say serves whatever its name promises.
-        if worker.spec.models.is_empty() && worker.key.is_some() {
-            known.serves(inquiry(fleet, worker, config).provider_models().await);
+        if let Some(path) =
+            worker.models_path().filter(|_| worker.spec.models.is_empty() && worker.key.is_some())
+        {
+            known.serves(inquiry(fleet, worker, config).provider_models(path).await);
         }
         return Ok(known);
     }
@@ -242,6 +244,7 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     }
     let portrait = inquiry(fleet, worker, config).portrait(worker.engine).await?;
     known.engine = Some(portrait.engine);
+    known.dialects = dialects_of(known.engine);
     if worker.spec.models.is_empty() {
         known.serves(portrait.models);
     }

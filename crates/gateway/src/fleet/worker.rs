@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Dialect, Load, Secret, WorkerId};
 use trunkline_dialect::Vendor;
-use trunkline_dialect::provider::{self, AuthStyle, OPENAI_DIALECTS};
+use trunkline_dialect::provider::{self, AuthStyle, OLLAMA_DIALECTS, OPENAI_DIALECTS};
 use trunkline_route::Thresholds;
 use trunkline_upstream::Endpoint;
 use trunkline_upstream::engine::{Engine, NoList};
@@ -85,11 +85,12 @@ impl Worker {
         let stored = || config.provider_keys.get(provider.as_deref()?).filter(|_| trusted).cloned();
         let key = spec.api_key.clone().or_else(stored);
         let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(operation(*dialect).before)).ok();
+        let engine = spec.runtime.and_then(engine_of);
         Ok(Self {
             id,
             auth: known.map_or(AuthStyle::Bearer, |provider| provider.auth),
-            dialects: known.map_or(OPENAI_DIALECTS, |provider| provider.dialects),
-            engine: spec.runtime.and_then(engine_of),
+            dialects: known.map_or(dialects_of(engine), |provider| provider.dialects),
+            engine,
             models: spec.models.iter().map(Served::from).collect(),
             no_list: None,
             labels: spec.labels.clone(),
@@ -167,6 +168,13 @@ impl Worker {
         }
         let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
         PathAndQuery::try_from(format!("{fixed}{name}{after}")).ok().map(Cow::Owned)
+    }
+
+    /// Where it lists its models, if it does.
+    #[must_use]
+    pub fn models_path(&self) -> Option<&'static str> {
+        let known = self.provider.as_deref().and_then(provider::named);
+        known.map_or(Some("/v1/models"), |provider| provider.models_path)
     }
 
     /// How it speaks its dialect.
@@ -261,9 +269,15 @@ fn provider_of(spec: &WorkerSpec, url: &WorkerUrl, config: &Config) -> Option<Bo
     }
     match config.backend {
         Some(Backend::Anthropic) => Some("anthropic".into()),
+        Some(Backend::Gemini) => Some("gemini".into()),
         Some(Backend::Openai) => Some("openai".into()),
         Some(Backend::Sglang | Backend::Vllm | Backend::Trtllm) | None => external.then(|| "openai".into()),
     }
+}
+
+/// The dialects an engine of the operator's own speaks.
+pub(super) fn dialects_of(engine: Option<Engine>) -> &'static [Dialect] {
+    if engine == Some(Engine::Ollama) { OLLAMA_DIALECTS } else { OPENAI_DIALECTS }
 }
 
 const fn engine_of(runtime: RuntimeName) -> Option<Engine> {

@@ -4,7 +4,7 @@ use super::accept::Arrival;
 use super::settle::Ledger;
 use crate::config::Limits;
 use crate::shared::Shared;
-use http::{HeaderMap, header, request};
+use http::{HeaderMap, Uri, header, request};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -27,7 +27,7 @@ pub(crate) struct Admitted {
 /// 401, 429.
 pub(crate) async fn admit(ledger: &mut Ledger, arrival: Arrival) -> Result<Admitted, Fault> {
     let Arrival { snapshot, head, body } = arrival;
-    let caller = identify(&head.headers, snapshot.config.auth.api_key.as_ref())?;
+    let caller = identify(&head.uri, &head.headers, snapshot.config.auth.api_key.as_ref())?;
     ledger.tenant = caller.tenant;
     let shared = Arc::clone(&ledger.local.shared);
     ledger.permit = snapshot.admission.enter(&shared).await?;
@@ -46,16 +46,19 @@ pub(crate) struct Caller {
 ///
 /// # Errors
 /// 401 when the gateway has a key and the caller did not present it.
-pub(crate) fn identify(headers: &HeaderMap, gateway: Option<&Secret>) -> Result<Caller, Fault> {
+pub(crate) fn identify(uri: &Uri, headers: &HeaderMap, gateway: Option<&Secret>) -> Result<Caller, Fault> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = |value: &str| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     };
-    let presented: [Option<String>; 3] = [
+    let presented: [Option<String>; 5] = [
         text("x-upstream-authorization").map(|value| bearer(value).unwrap_or_else(|| value.to_owned())),
         // Anthropic's API prefers it over `authorization`, so its clients expect the same of us.
         text("x-api-key").map(str::to_owned),
+        // As Google's clients show theirs; the older ones in the address, which goes no further than here.
+        text("x-goog-api-key").map(str::to_owned),
+        key_in(uri),
         text(header::AUTHORIZATION.as_str()).and_then(bearer),
     ];
     let is_gateway = |token: &String| gateway.is_some_and(|key| same(token, key.reveal()));
@@ -73,6 +76,15 @@ pub(crate) fn identify(headers: &HeaderMap, gateway: Option<&Secret>) -> Result<
         tenant: gateway.map(|_| TenantId::new("default")),
         key: others.into_iter().next().map(Secret::new),
     })
+}
+
+/// The `key` of an address's query, on paths of Gemini's.
+fn key_in(uri: &Uri) -> Option<String> {
+    let query = uri
+        .query()
+        .filter(|_| uri.path().starts_with("/v1beta/") || uri.path().contains("enerateContent"))?;
+    let key = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+    Some(percent_encoding::percent_decode_str(key).decode_utf8().ok()?.into_owned())
 }
 
 /// Compares without telling by the time it takes how much was right.
@@ -162,6 +174,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn keys_in_an_address_count_where_google_puts_them() {
+        for (uri, want) in [
+            ("/v1beta/models/g:generateContent?key=gw", true),
+            ("/v1/models/g:streamGenerateContent?alt=sse&key=g%77", true),
+            ("/v1/chat/completions?key=gw", false),
+            ("/v1beta/models/g:generateContent?monkey=gw", false),
+        ] {
+            let caller = identify(&Uri::from_static(uri), &HeaderMap::new(), Some(&Secret::new("gw")));
+            assert_eq!(caller.is_ok(), want, "{uri}");
+        }
+    }
+
+    #[test]
     fn keys_are_told_apart() {
         let gateway = Secret::new("gw");
         for (what, headers, gateway, want) in [
@@ -190,14 +215,17 @@ mod tests {
             ),
             ("wrong", &[("authorization", "Bearer nope")], Some(&gateway), Err(())),
             ("missing", &[], Some(&gateway), Err(())),
+            ("as Google's clients show it", &[("x-goog-api-key", "gw")], Some(&gateway), Ok(None)),
             ("basic is no key", &[("authorization", "Basic gw")], Some(&gateway), Err(())),
         ] {
             let headers =
                 HeaderMap::from_iter(headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())));
-            let got = identify(&headers, gateway).map(|caller| caller.key).map_err(|fault| {
-                assert_eq!(fault.kind, FaultKind::Authentication, "{what}");
-                assert!(!fault.message.contains("nope"), "{what}");
-            });
+            let got = identify(&Uri::from_static("/v1/x?key=gw"), &headers, gateway)
+                .map(|caller| caller.key)
+                .map_err(|fault| {
+                    assert_eq!(fault.kind, FaultKind::Authentication, "{what}");
+                    assert!(!fault.message.contains("nope"), "{what}");
+                });
             assert_eq!(got, want.map(|key: Option<&str>| key.map(Secret::new)), "{what}");
         }
     }

@@ -55,7 +55,7 @@ pub(super) async fn translate(
     if let Some(warnings) = warnings(&losses) {
         headers.insert(WARNINGS, warnings);
     }
-    let streams = plan.question.scanned.stream;
+    let streams = plan.question.stream;
     if streams && answers.iter().all(|answer| is_stream(to, &answer.head)) {
         let mut legs = SmallVec::new();
         for answer in answers {
@@ -63,7 +63,7 @@ pub(super) async fn translate(
             legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone() });
         }
         let writer = StreamWriter::new(dialect, context).map_err(refused)?;
-        let mut flow = Flow::Translate(Box::new(Translate::new(legs, writer)));
+        let mut flow = Flow::Translate(Box::new(Translate::new(legs, writer, limits.reply_bytes)));
         let primed = Some(prime(&mut flow, ledger, idle).await?);
         let content = Content::Flow { flow, primed, idle };
         return Ok(Answered { status: StatusCode::OK, headers: stream_headers(dialect, headers), content });

@@ -86,7 +86,8 @@ async fn attempt(
         }
         Passage::Translate(to) => {
             if parsed.is_none() {
-                *parsed = Some(Parsed::read(dialect, &plan.question.body).map_err(refused)?);
+                *parsed =
+                    Some(Parsed::read(dialect, &plan.question, &ledger.local.shared.key).map_err(refused)?);
             }
             let Some(parsed) = parsed.as_mut() else { return Err(refused(nobody_left())) };
             let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
@@ -121,7 +122,7 @@ pub(super) async fn send(
         headers
     };
     let name = worker.name_for(plan.model.as_str());
-    let Some(path) = worker.path(to, name, question.scanned.stream) else {
+    let Some(path) = worker.path(to, name, question.stream) else {
         return Err(refused(nobody_left()));
     };
     let first_byte = config.timeouts.first_byte;

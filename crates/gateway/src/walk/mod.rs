@@ -29,7 +29,7 @@ mod splice;
 mod translate;
 
 use crate::body::Body;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, InPath};
 use crate::shared::Local;
 use crate::snapshot::Snapshot;
 use http::{Request, Response};
@@ -39,14 +39,10 @@ use std::sync::Arc;
 use trunkline_core::Fault;
 
 /// Answers one inference request.
-pub async fn serve(
-    local: Arc<Local>,
-    endpoint: &'static Endpoint,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub async fn serve(local: Arc<Local>, address: Address, request: Request<Incoming>) -> Response<Body> {
     let snapshot = local.shared.fleet.snapshot();
-    let mut ledger = Ledger::open(local, endpoint, &snapshot.config, request.headers());
-    match steps(&mut ledger, snapshot, request).await {
+    let mut ledger = Ledger::open(local, address.endpoint, &snapshot.config, request.headers());
+    match steps(&mut ledger, snapshot, address.said, request).await {
         Ok(answer) => relay::respond(ledger, answer),
         Err(fault) => settle::refuse(ledger, &fault),
     }
@@ -55,11 +51,12 @@ pub async fn serve(
 async fn steps(
     ledger: &mut Ledger,
     snapshot: Arc<Snapshot>,
+    said: Option<InPath>,
     request: Request<Incoming>,
 ) -> Result<answer::Answered, Fault> {
     let arrival = accept::accept(snapshot, request)?;
     let admitted = admit::admit(ledger, arrival).await?;
-    let question = read::read(ledger, admitted).await?;
+    let question = read::read(ledger, admitted, said).await?;
     let plan = plan::plan(ledger, question)?;
     dispatch::dispatch(ledger, plan).await
 }

@@ -3,6 +3,7 @@
 use super::accept::{content_length, too_large};
 use super::admit::Admitted;
 use super::settle::Ledger;
+use crate::endpoint::InPath;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use http::request;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use trunkline_core::{Dialect, Fault, FaultKind, Secret};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError, Scanned};
+use trunkline_dialect::streams_by_default;
 
 /// A request whose body is whole and sound.
 pub(crate) struct Question {
@@ -24,13 +26,21 @@ pub(crate) struct Question {
     pub(crate) body: Rope,
     /// What routing needs of it.
     pub(crate) scanned: Scanned,
+    /// Whether the answer is to be streamed.
+    pub(crate) stream: bool,
+    /// What the path says, where that names the model.
+    pub(crate) said: Option<InPath>,
 }
 
 /// Reads the body to its end.
 ///
 /// # Errors
 /// 400, also for a client that stopped sending; 413.
-pub(crate) async fn read(ledger: &mut Ledger, admitted: Admitted) -> Result<Question, Fault> {
+pub(crate) async fn read(
+    ledger: &mut Ledger,
+    admitted: Admitted,
+    said: Option<InPath>,
+) -> Result<Question, Fault> {
     let Admitted { arrival_snapshot: snapshot, head, mut body, caller_key } = admitted;
     let limits = &snapshot.config.limits;
     let promised = content_length(&head.headers);
@@ -54,10 +64,17 @@ pub(crate) async fn read(ledger: &mut Ledger, admitted: Admitted) -> Result<Ques
         return Err(Fault::new(FaultKind::InvalidRequest, message));
     }
     ledger.bytes_in = rope.len() as u64;
-    let scanned = scan.finish().map_err(|error| malformed(&error))?;
-    ledger.stream = scanned.stream;
+    let mut scanned = scan.finish().map_err(|error| malformed(&error))?;
+    if let Some(said) = &said {
+        scanned.model = Some((said.model.clone(), 0..0));
+    }
+    let stream = match &said {
+        Some(said) => said.stream,
+        None => scanned.stream.unwrap_or(streams_by_default(ledger.endpoint.dialect)),
+    };
+    ledger.stream = stream;
     check_prompt(ledger.endpoint.dialect, &scanned)?;
-    Ok(Question { snapshot, head, caller_key, body: rope, scanned })
+    Ok(Question { snapshot, head, caller_key, body: rope, scanned, stream, said })
 }
 
 /// Least bytes a second of a body that takes longer than one piece may: a client must not hold its place

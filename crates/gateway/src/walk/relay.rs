@@ -157,7 +157,9 @@ fn silent(idle: Duration) -> Fault {
 /// The fault when an answer breaks off.
 pub(crate) fn broke_off(error: Option<&UpstreamError>) -> Fault {
     let message = match error {
-        Some(UpstreamError::TooLarge(_)) => "the upstream's answer is larger than this gateway accepts",
+        Some(UpstreamError::TooLarge(_)) => {
+            "the upstream's answer is larger than `limits.reply_bytes` of this gateway"
+        }
         Some(_) => "the upstream's answer broke off in the middle",
         None => "the upstream closed the stream before its end",
     };
@@ -302,6 +304,9 @@ pub(crate) struct Translate {
     out: Vec<u8>,
     has_content: bool,
     failed: Option<Fault>,
+    /// Bytes the upstreams may still send. What the client's dialect makes the writer hold back is part of
+    /// them, so this bounds memory, too.
+    left: usize,
 }
 
 /// One upstream stream of a translated answer.
@@ -313,9 +318,10 @@ pub(crate) struct Leg {
 }
 
 impl Translate {
-    pub(crate) fn new(legs: SmallVec<[Leg; 1]>, writer: StreamWriter) -> Self {
+    /// Brings `legs` together; they may send `most` bytes in all.
+    pub(crate) fn new(legs: SmallVec<[Leg; 1]>, writer: StreamWriter, most: usize) -> Self {
         let merge = Merge::new(legs.len());
-        Self { legs, merge, writer, out: Vec::new(), has_content: false, failed: None }
+        Self { legs, merge, writer, out: Vec::new(), has_content: false, failed: None, left: most }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -350,7 +356,7 @@ impl Translate {
 
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
-        let Self { legs, merge, writer, out, has_content, failed } = self;
+        let Self { legs, merge, writer, out, has_content, failed, left } = self;
         let Some(Leg { body: slot, reader, restore }) = legs.get_mut(at) else { return false };
         let Some(body) = slot else { return false };
         let Poll::Ready(next) = body.poll_data(cx) else { return false };
@@ -382,7 +388,13 @@ impl Translate {
             }
         };
         match next {
-            Some(Ok(data)) => reader.push(&data, &mut each),
+            Some(Ok(data)) => match left.checked_sub(data.len()) {
+                Some(rest) => {
+                    *left = rest;
+                    reader.push(&data, &mut each);
+                }
+                None => each(Event::Error(broke_off(Some(&UpstreamError::TooLarge(0))))),
+            },
             Some(Err(error)) => each(Event::Error(broke_off(Some(&error)))),
             None => reader.close(&mut each),
         }

@@ -33,12 +33,12 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
     let mut edits: SmallVec<[_; 2]> = SmallVec::new();
     let config = &plan.question.snapshot.config;
     let streams_usage = matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
-    if scanned.stream && config.translate.force_include_usage && streams_usage {
+    if plan.question.stream && config.translate.force_include_usage && streams_usage {
         edits.extend(ask_for_usage(&plan.question.body, scanned));
     }
     let name = worker.name_for(plan.model.as_str());
     if name != plan.asked.as_str()
-        && let Some((_, range)) = &scanned.model
+        && let Some((_, range)) = scanned.model.as_ref().filter(|(_, range)| !range.is_empty())
     {
         let mut text = Vec::with_capacity(name.len() + 2);
         trunkline_dialect::json::escape(&mut text, name);
@@ -82,7 +82,7 @@ pub(super) async fn answer(
     answer: Answer,
     rename: Option<Rename>,
 ) -> Result<Answered, Failure> {
-    if is_stream(ledger.endpoint.dialect, &answer.head) && plan.question.scanned.stream {
+    if is_stream(ledger.endpoint.dialect, &answer.head) && plan.question.stream {
         splice_stream(ledger, plan, answer, rename).await
     } else {
         splice_whole(ledger, plan, answer, rename).await
@@ -171,7 +171,7 @@ fn whole_answer(
     dialect: Dialect,
 ) -> Answered {
     // A client that asked for a stream gets one, also from an upstream that answered in one piece.
-    if plan.question.scanned.stream
+    if plan.question.stream
         && speaks(dialect)
         && let Ok(reply) = read_reply(dialect, &whole)
         && let Ok(mut writer) = StreamWriter::new(dialect, context(ledger, plan, true))

@@ -2,12 +2,13 @@
 //! on, and pictures brought along where a target cannot fetch them itself.
 
 use super::plan::Plan;
+use super::read::Question;
 use super::settle::Ledger;
 use crate::config::Config;
 use crate::fleet::worker::Worker;
 use std::time::Duration;
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Losses};
-use trunkline_dialect::rope::Rope;
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Losses, Model};
+use trunkline_dialect::seal::{Key, Sealer, unseal};
 use trunkline_dialect::{Context, Target, Written, inline, needs_inlining, read_call, write_call};
 use trunkline_upstream::media;
 
@@ -28,9 +29,15 @@ impl Parsed {
     ///
     /// # Errors
     /// 400 naming the field.
-    pub(crate) fn read(dialect: Dialect, body: &Rope) -> Result<Self, Fault> {
+    pub(crate) fn read(dialect: Dialect, question: &Question, key: &Key) -> Result<Self, Fault> {
         let mut losses = Losses::default();
-        let call = read_call(dialect, &body.joined(), &mut losses)?;
+        let mut call = read_call(dialect, &question.body.joined(), &mut losses)?;
+        // Some dialects say both in the path.
+        if let Some(said) = &question.said {
+            call.model = Model::new(said.model.as_str());
+        }
+        call.stream.on = question.stream;
+        unseal(&mut call, key, &mut losses);
         Ok(Self { call, losses })
     }
 
@@ -62,7 +69,9 @@ impl Parsed {
             anthropic_version: &settings.anthropic_version,
         };
         let mut losses = self.losses.clone();
-        let written = write_call(to, &self.call, &target, &mut losses)?;
+        let mut written = write_call(to, &self.call, &target, &mut losses)?;
+        let (key, client) = (ledger.local.shared.key, ledger.endpoint.dialect);
+        written.restore.sealer = Some(Sealer { key, client, upstream: to });
         if let Some(loss) = losses.refused(settings.on_unsupported) {
             let message = format!("{} cannot be sent to this model's provider: {}", loss.path, loss.reason);
             return Err(Fault::new(FaultKind::InvalidRequest, message)

@@ -127,3 +127,22 @@ async fn models_nobody_lists_are_counted_under_a_name_that_tells() {
     let told = CHAT.error(&refused.json());
     assert!(told.contains("none of the 1 workers of model `mystery` is ready"), "{told}");
 }
+
+#[tokio::test]
+async fn models_are_listed_as_each_dialects_clients_ask() {
+    let rig =
+        Rig::start(settings([engine("http://127.0.0.1:9", "m1"), engine("http://127.0.0.1:8", "m2")])).await;
+    let gemini = rig.get("/v1beta/models").await.json();
+    assert_eq!(gemini["models"][0]["name"], "models/m1");
+    assert_eq!(rig.get("/v1beta/models/m2").await.json()["name"], "models/m2");
+    let missing = rig.get("/v1beta/models/m3").await;
+    assert_eq!((missing.status, missing.json()["error"].is_object()), (404, true));
+    let tags = rig.get("/api/tags").await.json();
+    assert_eq!(tags["models"].as_array().unwrap().len(), 2);
+    assert_eq!(tags["models"][1]["model"], "m2");
+    let shown = rig.post("/api/show", r#"{"model":"m1"}"#).await;
+    assert_eq!((shown.status, shown.json()["capabilities"][0].as_str()), (200, Some("completion")));
+    assert_eq!(rig.post("/api/show", r#"{"name":"m3"}"#).await.status, 404);
+    assert_eq!(rig.post("/api/show", "{}").await.status, 400);
+    assert!(rig.get("/api/version").await.json()["version"].is_string());
+}

@@ -176,23 +176,6 @@ async fn what_is_wrong_with_a_worker_request_is_said() {
         (
             "POST",
             "/workers",
-            "{\"url\":\"http://x\",\"provider\":\"google\"}",
-            400,
-            "BAD_REQUEST",
-            "`gemini` is not in this build",
-        ),
-        (
-            "POST",
-            "/workers",
-            "{\"url\":\"https://generativelanguage.googleapis.com\"}",
-            400,
-            "BAD_REQUEST",
-            "`gemini` is not in this build",
-        ),
-        ("PATCH", own.as_str(), "{\"provider\":\"gemini\"}", 400, "BAD_REQUEST", "not in this build"),
-        (
-            "POST",
-            "/workers",
             "{\"url\":\"http://x\",\"worker_type\":\"prefill\"}",
             400,
             "BAD_REQUEST",

@@ -2,7 +2,7 @@
 
 use super::{fold_chat, ok};
 use crate::client::{Line, events, post};
-use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, pieces, settings};
+use crate::rig::{CHAT, EMBEDDINGS, MESSAGES, Rig, Speech, pieces, settings};
 use serde_json::json;
 use std::time::Duration;
 use trunkline_core::OnUnsupported;
@@ -187,7 +187,7 @@ async fn c18_more_choices_than_anybody_needs_are_refused() {
 
 #[tokio::test]
 async fn pairs_without_a_way_are_refused_in_the_callers_dialect() {
-    for (client, server) in [(RESPONSES, MESSAGES), (COMPLETIONS, MESSAGES), (EMBEDDINGS, MESSAGES)] {
+    for (client, server) in [(EMBEDDINGS, MESSAGES)] {
         let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
         let rig = Rig::start(settings([server.worker(upstream.url())])).await;
         let answer = rig.ask(&client.ask(false)).await;
@@ -274,5 +274,59 @@ async fn a_client_body_that_cannot_be_read_names_the_field() {
         assert!(message.contains(field), "{body}: {message}");
         assert!(upstream.requests().is_empty());
         rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_may_not_be_longer_than_an_answer() {
+    for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT)] {
+        let mut parts = vec![server.stream[0]];
+        parts.extend(vec![server.stream[1]; 200]);
+        parts.push(server.stream[2]);
+        let upstream = Upstream::replying([Reply::events(pieces(&parts), Duration::ZERO)]).await.unwrap();
+        let mut config = settings([server.worker(upstream.url())]);
+        config.limits.reply_bytes = 8 << 10;
+        config.retry.attempts = 1;
+        let rig = Rig::start(config).await;
+        let mut line = Line::open(rig.address()).await;
+        let mut head = line.begin(&client.ask(true)).await;
+        let stream = line.rest(&mut head).await.unwrap();
+        let text = String::from_utf8_lossy(&stream);
+        if head.status == 200 {
+            assert_ends_with_error(&client, &stream, client.path);
+        }
+        assert!(text.contains("larger than `limits.reply_bytes`"), "{text}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn foreign_reasoning_state_comes_back_to_its_maker_and_to_nobody_else() {
+    let reply = r#"{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hello","reasoning_content":"hm","thinking_blocks":[{"type":"thinking","thinking":"hm","signature":"PROOF"}]},"finish_reason":"stop"}]}"#;
+    let upstream = Upstream::directed(move |_, _| Reply::json(200, reply)).await.unwrap();
+    let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+    let answer = rig.ask(&MESSAGES.ask(false)).await;
+    let thinking = answer.json()["content"][0].clone();
+    assert_eq!(thinking["thinking"], "hm", "{}", answer.text());
+    let sealed = thinking["signature"].as_str().unwrap().to_owned();
+    assert!(sealed.starts_with("tl2.") && !answer.text().contains("PROOF"), "{sealed}");
+    let mut forged = thinking.clone();
+    forged["signature"] = json!(format!("{}AAAA", &sealed[..sealed.len() - 4]));
+    for (block, lost) in [(thinking, false), (forged, true)] {
+        let body = json!({
+            "model": "m",
+            "max_tokens": 64,
+            "messages": [
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": [block, {"type": "text", "text": "hello"}]},
+                {"role": "user", "content": "and?"},
+            ],
+        });
+        let answer = rig.ask(&post(MESSAGES.path, body.to_string())).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let told = answer.header("x-trunkline-warnings").contains("not sealed by this gateway");
+        assert_eq!(told, lost, "{}", answer.header("x-trunkline-warnings"));
+        let sent = upstream.requests().pop().unwrap();
+        assert!(!sent.json().to_string().contains("tl2."), "what is sealed for clients never goes upstream");
     }
 }

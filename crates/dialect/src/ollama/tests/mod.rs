@@ -1,0 +1,73 @@
+//! What this codec promises, case by case. The other side of each translation is the neutral model.
+
+mod calls;
+mod laws;
+mod streams;
+
+use super::{Shape, StreamReader, StreamWriter};
+use crate::codec::{Context, Target, UserIds, Vendor};
+use serde_json::Value;
+use trunkline_core::{Call, Dialect, Event, Fault, Fold, Losses, Reply};
+
+fn context() -> Context {
+    Context {
+        id: "ours".into(),
+        created: 1_700_000_000,
+        model: None,
+        include_usage: false,
+        request_id: "req-1".into(),
+        seal: [0; 32],
+    }
+}
+
+fn target() -> Target<'static> {
+    Target {
+        model: "qwen3:8b",
+        vendor: Vendor::Compatible,
+        default_max_tokens: None,
+        user_ids: UserIds::default(),
+        strict_arguments: false,
+        anthropic_version: "",
+    }
+}
+
+fn list(losses: &Losses) -> Vec<String> {
+    losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect()
+}
+
+fn read(dialect: Dialect, body: &str) -> Result<(Call, Vec<String>), Fault> {
+    let mut losses = Losses::default();
+    crate::read_call(dialect, body.as_bytes(), &mut losses).map(|call| (call, list(&losses)))
+}
+
+fn write(call: &Call) -> Result<(Value, Vec<String>), Fault> {
+    let mut losses = Losses::default();
+    let written = crate::write_call(Dialect::OllamaChat, call, &target(), &mut losses)?;
+    Ok((serde_json::from_slice(&written.body).expect("the body is JSON"), list(&losses)))
+}
+
+/// Every event of a stream fed in these pieces, then closed.
+fn events_of(pieces: &[&[u8]], each: &mut dyn FnMut(Event<'_>)) {
+    let mut reader = StreamReader::new(1 << 16);
+    for piece in pieces {
+        reader.push(piece, each);
+    }
+    reader.close(each);
+}
+
+fn fold(bytes: &[u8]) -> Result<Reply, Fault> {
+    let mut fold = Fold::default();
+    events_of(&[bytes], &mut |event| fold.push(event));
+    fold.finish()
+}
+
+fn write_stream(shape: Shape, events: Vec<Event<'_>>) -> (Vec<Value>, Vec<String>) {
+    let mut writer = StreamWriter::new(shape, context());
+    let mut out = Vec::new();
+    for event in events {
+        writer.write(event, &mut out);
+    }
+    let text = String::from_utf8(out).expect("lines are UTF-8");
+    let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    (lines, list(writer.losses()))
+}

@@ -1,0 +1,12 @@
+//! How this dialect's requests spell what the neutral model holds.
+
+use crate::place::{Above, Spelling, assistant_joins};
+
+pub(crate) static SPELLING: Spelling = Spelling {
+    list: "",
+    parts: "prompt",
+    above: Above::Messages,
+    all_parts: false,
+    joins: assistant_joins,
+    settings: &[],
+};

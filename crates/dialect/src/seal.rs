@@ -1,0 +1,374 @@
+//! Reasoning state on its way through a client that did not ask for it.
+//!
+//! Providers hand out opaque proofs of what their models thought, and want them back. A client of another
+//! dialect gets them sealed: it can neither read nor forge them, and whoever it sends them to can tell
+//! that they are not its own. What comes back is opened and goes to the family that made it, and to no
+//! other.
+//!
+//! A sealed text is `tl2.` and URL-safe base64 of nonce and ciphertext (XChaCha20-Poly1305). The nonce is an
+//! HMAC of the plain text under a key of its own, so that equal state seals equally, which keeps prompt
+//! caches warm, and no randomness is needed.
+
+use crate::codec::keeps;
+use crate::place::{Place, positions};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::borrow::Cow;
+use trunkline_core::{Call, Delta, Dialect, Event, Item, ItemKind, Losses, Open, ReasoningItem, Reply};
+
+/// How sealed texts begin.
+const PREFIX: &str = "tl2.";
+/// Stands between a tool call's id and its sealed state, for clients whose dialect has no field for it.
+const IN_ID: &str = "__thought__";
+/// Bytes of a nonce.
+const NONCE: usize = 24;
+/// Longest sealed text that is looked at; real ones have some kilobytes.
+const LONGEST: usize = 4 << 20;
+
+/// Opaque state of one provider.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Whose it is, by the name of its dialect.
+    #[serde(rename = "d")]
+    dialect: String,
+    /// Proof of visible thoughts, or state behind a tool call.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Thoughts only the provider can read.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub encrypted: Option<String>,
+    /// Thoughts withheld.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<String>,
+}
+
+impl State {
+    /// Nothing yet of `dialect`'s.
+    #[must_use]
+    pub fn of(dialect: Dialect) -> Self {
+        Self { dialect: dialect.name().to_owned(), ..Self::default() }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn stamp(&self) -> Option<Dialect> {
+        Dialect::ALL.into_iter().find(|dialect| dialect.name() == self.dialect)
+    }
+}
+
+/// What seals and opens; the secret never leaves the gateway.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    cipher: [u8; 32],
+    nonce: [u8; 32],
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+impl Key {
+    /// The key made of `secret`.
+    #[must_use]
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self { cipher: derive(secret, b"seal: cipher"), nonce: derive(secret, b"seal: nonce") }
+    }
+
+    /// Seals `state`.
+    #[must_use]
+    pub fn seal(&self, state: &State) -> String {
+        let plain = serde_json::to_vec(state).unwrap_or_default();
+        let digest = derive(&self.nonce, &plain);
+        let nonce = digest.first_chunk::<NONCE>().copied().unwrap_or_default();
+        // Encrypting fails for gigabytes only; then nothing is worth carrying.
+        let sealed = self.cipher().encrypt(XNonce::from_slice(&nonce), plain.as_slice()).unwrap_or_default();
+        let mut out = PREFIX.to_owned();
+        URL_SAFE_NO_PAD.encode_string([nonce.as_slice(), &sealed].concat(), &mut out);
+        out
+    }
+
+    /// Opens `sealed`; `None` when it is not ours or was changed.
+    #[must_use]
+    pub fn open(&self, sealed: &str) -> Option<State> {
+        let text = sealed.strip_prefix(PREFIX).filter(|text| text.len() <= LONGEST)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (nonce, rest) = bytes.split_at_checked(NONCE)?;
+        let plain = self.cipher().decrypt(XNonce::from_slice(nonce), rest).ok()?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(CipherKey::from_slice(&self.cipher))
+    }
+}
+
+/// Whether `text` looks sealed, by whomever.
+#[must_use]
+pub fn is_sealed(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
+/// Seals what an answer says to a client of another dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealer {
+    /// What seals.
+    pub key: Key,
+    /// What the client speaks.
+    pub client: Dialect,
+    /// What the upstream speaks.
+    pub upstream: Dialect,
+}
+
+impl Sealer {
+    /// The event as the client should see it.
+    #[must_use]
+    pub fn event<'e>(&self, event: Event<'e>) -> Event<'e> {
+        match event {
+            Event::Delta { part, delta: Delta::Signature { proof, stamp: Some(stamp) } }
+                if !keeps(self.client, stamp) =>
+            {
+                let state = State { signature: Some(proof.into_owned()), ..State::of(stamp) };
+                let proof = Cow::Owned(self.key.seal(&state));
+                Event::Delta { part, delta: Delta::Signature { proof, stamp: Some(self.client) } }
+            }
+            Event::Open { part, choice, open: Open::Redacted { data, stamp: Some(stamp) } }
+                if !keeps(self.client, stamp) =>
+            {
+                let state = State { redacted: Some(data.into_owned()), ..State::of(stamp) };
+                let data = Cow::Owned(self.key.seal(&state));
+                Event::Open { part, choice, open: Open::Redacted { data, stamp: Some(self.client) } }
+            }
+            other @ (Event::Start { .. }
+            | Event::Open { .. }
+            | Event::Delta { .. }
+            | Event::Close { .. }
+            | Event::Logprobs { .. }
+            | Event::Usage(_)
+            | Event::Finish { .. }
+            | Event::Ping
+            | Event::Error(_)
+            | Event::End) => other,
+        }
+    }
+
+    /// The whole answer as the client should see it.
+    pub fn reply(&self, reply: &mut Reply) {
+        for item in reply.choices.iter_mut().flat_map(|choice| &mut choice.items) {
+            match &mut item.kind {
+                ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
+                ItemKind::ToolCall(_)
+                | ItemKind::Message(_)
+                | ItemKind::ToolResult(_)
+                | ItemKind::ServerTool(_)
+                | ItemKind::Reference(_)
+                | ItemKind::Unknown { .. } => {}
+            }
+        }
+    }
+
+    fn thoughts(&self, thoughts: &mut ReasoningItem) {
+        let Some(stamp) = thoughts.stamp.filter(|stamp| !keeps(self.client, *stamp)) else { return };
+        let withheld = thoughts.redacted.is_some();
+        let state = State {
+            signature: thoughts.signature.take(),
+            encrypted: thoughts.encrypted.take(),
+            redacted: thoughts.redacted.take(),
+            ..State::of(stamp)
+        };
+        if state == State::of(stamp) {
+            return;
+        }
+        let sealed = Some(self.key.seal(&state));
+        if withheld {
+            thoughts.redacted = sealed;
+        } else {
+            thoughts.signature = sealed;
+        }
+        thoughts.stamp = Some(self.client);
+    }
+}
+
+/// A tool call's id that carries `sealed` along.
+#[must_use]
+pub fn into_id(id: &str, sealed: &str) -> String {
+    // The dot of the prefix is not for every dialect's ids.
+    let bare = sealed.strip_prefix(PREFIX).unwrap_or(sealed);
+    [id, IN_ID, bare].concat()
+}
+
+/// An id without what it carries, and that.
+fn from_id(id: &str) -> Option<(&str, String)> {
+    let (own, bare) = id.split_once(IN_ID)?;
+    Some((own, [PREFIX, bare].concat()))
+}
+
+/// Opens what a client brings back. State that was not sealed here is taken out, and told as lost: it can
+/// be somebody else's, or forged.
+pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
+    let carries = |item: &Item| match &item.kind {
+        ItemKind::Reasoning(thoughts) => sealed_in(thoughts).is_some(),
+        ItemKind::ToolCall(tool) => tool.call_id.contains(IN_ID),
+        ItemKind::ToolResult(result) => result.call_id.contains(IN_ID),
+        ItemKind::Message(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => false,
+    };
+    if !call.items.iter().any(carries) {
+        return;
+    }
+    let positions = positions(call);
+    let mut forged = Vec::new();
+    for (at, item) in call.items.iter_mut().enumerate() {
+        let opened = match &mut item.kind {
+            ItemKind::Reasoning(thoughts) => sealed_in(thoughts).map(|sealed| {
+                let state = key.open(&sealed);
+                restore(thoughts, state.as_ref());
+                state.is_some()
+            }),
+            ItemKind::ToolCall(tool) => {
+                from_id(&tool.call_id).map(|(id, sealed)| (id.to_owned(), sealed)).map(|(id, sealed)| {
+                    let state = key.open(&sealed);
+                    tool.call_id = id;
+                    let known = state.is_some();
+                    tool.signature = state.and_then(|state| state.signature);
+                    known
+                })
+            }
+            ItemKind::ToolResult(result) => {
+                if let Some((id, _)) = from_id(&result.call_id) {
+                    result.call_id = id.to_owned();
+                }
+                None
+            }
+            ItemKind::Message(_)
+            | ItemKind::ServerTool(_)
+            | ItemKind::Reference(_)
+            | ItemKind::Unknown { .. } => None,
+        };
+        if opened == Some(false) {
+            forged.push(at);
+        }
+    }
+    for at in forged {
+        let path = Place::item(call, &positions, at).to_string();
+        losses.dropped(path, "its reasoning state was not sealed by this gateway, or was changed");
+    }
+}
+
+/// What of a reasoning item is sealed.
+fn sealed_in(thoughts: &ReasoningItem) -> Option<String> {
+    let fields = [&thoughts.signature, &thoughts.encrypted, &thoughts.redacted];
+    fields.into_iter().flatten().find(|text| is_sealed(text)).cloned()
+}
+
+fn restore(thoughts: &mut ReasoningItem, state: Option<&State>) {
+    thoughts.stamp = state.and_then(State::stamp);
+    thoughts.signature = state.and_then(|state| state.signature.clone());
+    thoughts.encrypted = state.and_then(|state| state.encrypted.clone());
+    thoughts.redacted = state.and_then(|state| state.redacted.clone());
+}
+
+fn derive(key: &[u8], text: &[u8]) -> [u8; 32] {
+    // HMAC takes keys of any length, so there is always a state.
+    let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(key) else { return [0; 32] };
+    Mac::update(&mut mac, text);
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use trunkline_core::{Model, ToolCall, ToolCallKind, ToolResult};
+
+    fn key(byte: u8) -> Key {
+        Key::new(&[byte; 32])
+    }
+
+    fn state(signature: &str) -> State {
+        State { signature: Some(signature.to_owned()), ..State::of(Dialect::GeminiGenerate) }
+    }
+
+    proptest! {
+        #[test]
+        fn sealed_state_opens_with_its_key_alone(text in ".{0,200}", flip in any::<usize>()) {
+            let sealed = key(1).seal(&state(&text));
+            prop_assert!(is_sealed(&sealed));
+            prop_assert!(text.len() < 8 || !sealed.contains(&text));
+            prop_assert_eq!(key(1).open(&sealed), Some(state(&text)));
+            prop_assert_eq!(&sealed, &key(1).seal(&state(&text)), "equal state seals equally");
+            prop_assert_eq!(key(2).open(&sealed), None);
+            let mut bent = sealed.into_bytes();
+            let at = PREFIX.len() + flip % (bent.len() - PREFIX.len());
+            bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
+            prop_assert_eq!(key(1).open(&String::from_utf8(bent).unwrap()), None);
+        }
+    }
+
+    #[test]
+    fn what_a_client_brings_back_goes_to_its_family() {
+        let sealed = key(1).seal(&state("proof"));
+        let thoughts = |signature: &str| {
+            Item::new(ItemKind::Reasoning(ReasoningItem {
+                signature: Some(signature.to_owned()),
+                stamp: Some(Dialect::OpenaiChat),
+                ..ReasoningItem::default()
+            }))
+        };
+        let tool = |id: String| {
+            Item::new(ItemKind::ToolCall(ToolCall {
+                call_id: id,
+                item_id: None,
+                kind: ToolCallKind::Function,
+                name: "f".into(),
+                arguments: "{}".into(),
+                signature: None,
+                cache: None,
+            }))
+        };
+        let result = |id: String| {
+            let result =
+                ToolResult { call_id: id, name: None, parts: Vec::new(), is_error: None, cache: None };
+            Item::new(ItemKind::ToolResult(result))
+        };
+        let id = into_id("call_1", &sealed);
+        assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'), "{id}");
+        let mut call = Call::new(Dialect::OpenaiChat, Model::new("m"));
+        call.items =
+            vec![thoughts(&sealed), thoughts("EqQB"), thoughts("tl2.AAAA"), tool(id.clone()), result(id)];
+        let mut losses = Losses::default();
+        unseal(&mut call, &key(1), &mut losses);
+        let found: Vec<_> = call
+            .items
+            .iter()
+            .map(|item| match &item.kind {
+                ItemKind::Reasoning(r) => format!("{:?} {:?}", r.signature, r.stamp),
+                ItemKind::ToolCall(t) => format!("{} {:?}", t.call_id, t.signature),
+                ItemKind::ToolResult(r) => r.call_id.clone(),
+                ItemKind::Message(_)
+                | ItemKind::ServerTool(_)
+                | ItemKind::Reference(_)
+                | ItemKind::Unknown { .. } => String::new(),
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "Some(\"proof\") Some(GeminiGenerate)",
+                "Some(\"EqQB\") Some(OpenaiChat)",
+                "None None",
+                "call_1 Some(\"proof\")",
+                "call_1"
+            ]
+        );
+        assert_eq!(losses.len(), 1, "the one that is not ours");
+    }
+}
