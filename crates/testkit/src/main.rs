@@ -28,7 +28,8 @@ testkit cloud   a simulated provider
     openai     /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, /v1/models
     anthropic  /v1/messages, /v1/messages/count_tokens, /v1/models
     gemini     /v1beta/models, and under it :generateContent, :streamGenerateContent, :countTokens
-    bedrock    /model/ID/converse, /model/ID/converse-stream, /foundation-models; the key as bearer token
+    bedrock    /model/ID/converse, /model/ID/converse-stream, /foundation-models; the key as bearer
+               token, or as secret of access key AKIDEXAMPLE, signed with
     cohere     /v2/chat, /v1/models
 testkit mock    static answers as fast as possible
     --ports 9001[,..]  --model mock-model  --chunks 64  --delay-ms 0  --ttft-ms 0  --latency-ms 0  --burst 1

@@ -80,7 +80,7 @@ async fn keys_paths_and_models() {
     for (path, headers, status, class) in [
         (path.as_str(), &[][..], 403, "MissingAuthenticationTokenException"),
         (&path, &[("authorization", "Bearer no")], 403, "AccessDeniedException"),
-        (&path, &[("authorization", "AWS4-HMAC-SHA256 x")], 403, "UnrecognizedClientException"),
+        (&path, &[("authorization", "AWS4-HMAC-SHA256 x")], 403, "IncompleteSignatureException"),
         ("/model/nothing/converse", KEY, 400, "ValidationException"),
         ("/model/arn%3Aaws%3Abedrock%3Anothing/converse", KEY, 404, "ResourceNotFoundException"),
         ("/model/nothing/invoke", KEY, 404, "UnknownOperationException"),

@@ -1,9 +1,10 @@
 //! Bedrock's runtime: Converse and ConverseStream, the model's id percent-encoded in the path, a bearer
-//! token, the class of an error in a header, and binary frames for streams.
+//! token or a signature, the class of an error in a header, and binary frames for streams.
 
 mod family;
 mod refuse;
 mod refuse_blocks;
+mod sigv4;
 
 use super::{Account, set};
 use crate::brain::ask::list;
@@ -17,6 +18,9 @@ use serde_json::{Value, json};
 
 /// What the class of an error is followed by in its header.
 const ERROR_HOME: &str = "http://internal.amazon.com/coral/com.amazon.bedrock/";
+
+/// The access key whose secret is the account's key, for clients that sign.
+const ACCESS_KEY: &str = "AKIDEXAMPLE";
 
 /// A refusal in AWS's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +68,8 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
             return Err(Refusal::denied("AccessDeniedException", message));
         }
         None if request.header("authorization").is_some() => {
-            let message = "The security token included in the request is invalid.";
-            return Err(Refusal::denied("UnrecognizedClientException", message));
+            sigv4::check(request, ACCESS_KEY, &account.config.api_key)
+                .map_err(|(class, message)| Refusal::denied(class, &message))?;
         }
         None => {
             return Err(Refusal::denied(
