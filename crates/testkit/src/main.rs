@@ -27,7 +27,8 @@ testkit cloud   a simulated provider
     --turns merged|alternating (anthropic, gemini: turns of one role in a row are merged or refused)
     openai     /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, /v1/models
     anthropic  /v1/messages, /v1/messages/count_tokens, /v1/models
-    gemini     /v1beta/models, and under it :generateContent, :streamGenerateContent, :countTokens
+    gemini     /v1beta/models, and under it :generateContent, :streamGenerateContent, :countTokens,
+               :embedContent, :batchEmbedContents
     bedrock    /model/ID/converse, /model/ID/converse-stream, /foundation-models; the key as bearer
                token, or as secret of access key AKIDEXAMPLE, signed with
     cohere     /v2/chat, /v1/models

@@ -52,7 +52,8 @@ pub enum Provider {
     OpenAi,
     /// `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`.
     Anthropic,
-    /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent` and `:countTokens`.
+    /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent`, `:countTokens`,
+    /// `:embedContent` and `:batchEmbedContents`.
     Gemini,
     /// `/model/{id}/converse` and `/model/{id}/converse-stream`.
     Bedrock,
@@ -123,7 +124,7 @@ impl CloudConfig {
                 "openai.gpt-oss-120b-1:0",
             ],
             Provider::Cohere => &["command-a-03-2025", "command-a-reasoning-08-2025"],
-            Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview"],
+            Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview", "gemini-embedding-001"],
         };
         Self {
             address: loopback::ANY_PORT,

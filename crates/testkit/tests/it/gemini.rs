@@ -59,6 +59,8 @@ async fn keys_paths_and_models() {
         let error = answer.json().await["error"].clone();
         assert_eq!((&error["code"], &error["status"]), (&json!(status), &json!(name)), "{error}");
     }
+    let encoded = format!("/v1beta/models/{OLD}%3AgenerateContent");
+    assert_eq!(send(&cloud.url(), &encoded, KEY, &request(json!({}))).await.unwrap().status, 200);
     let by_query = format!("/v1/models/{OLD}:generateContent?key=sk-test");
     assert_eq!(send(&cloud.url(), &by_query, &[], &request(json!({}))).await.unwrap().status, 200);
     let models = send(&cloud.url(), "/v1beta/models", KEY, &Value::Null).await.unwrap().json().await;
@@ -385,4 +387,29 @@ async fn unhappy_paths_are_told_in_the_dialect() {
     let answer = generate(&cloud, OLD, "generateContent", &cut).await.json().await;
     assert_eq!(answer["candidates"][0]["finishReason"], "MALFORMED_FUNCTION_CALL");
     assert_eq!(parts(&answer), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn contents_are_embedded() {
+    let cloud = cloud().await;
+    let model = "gemini-embedding-001";
+    let content = |text: &str| json!({"content": {"parts": [{"text": text}]}, "output_dimensionality": 3});
+    let one = generate(&cloud, model, "embedContent", &content("a")).await.json().await;
+    assert_eq!(one["embedding"]["values"].as_array().unwrap().len(), 3);
+    let mut named = content("a");
+    named["model"] = json!(format!("models/{model}"));
+    let batch = generate(&cloud, model, "batchEmbedContents", &json!({"requests": [named, named]})).await;
+    assert_eq!(batch.json().await["embeddings"], json!([one["embedding"], one["embedding"]]));
+    for (model, verb, body, status, words) in [
+        (model, "embedContent", json!({}), 400, "EmbedContentRequest.content"),
+        (model, "embedContent", json!({"input": "x"}), 400, "Unknown name \"input\""),
+        (model, "batchEmbedContents", json!({"requests": [content("a")]}), 400, "requests[0].model"),
+        (model, "generateContent", request(json!({})), 404, "not supported for generateContent"),
+        (OLD, "embedContent", content("a"), 404, "not supported for embedContent"),
+    ] {
+        let answer = generate(&cloud, model, verb, &body).await;
+        assert_eq!(answer.status, status, "{verb} {body}");
+        let error = answer.json().await["error"].clone();
+        assert!(error["message"].as_str().unwrap().contains(words), "{words}: {error}");
+    }
 }

@@ -61,23 +61,7 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
 }
 
 async fn serve(account: &Account, request: &Received, id: &str) -> Result<Response<Body>, Refusal> {
-    match request.bearer() {
-        Some(key) if key == account.config.api_key => {}
-        Some(_) => {
-            let message = "Authentication failed: Please make sure your API Key is valid.";
-            return Err(Refusal::denied("AccessDeniedException", message));
-        }
-        None if request.header("authorization").is_some() => {
-            sigv4::check(request, ACCESS_KEY, &account.config.api_key)
-                .map_err(|(class, message)| Refusal::denied(class, &message))?;
-        }
-        None => {
-            return Err(Refusal::denied(
-                "MissingAuthenticationTokenException",
-                "Missing Authentication Token",
-            ));
-        }
-    }
+    authorise(account, request)?;
     let unknown = || Refusal {
         status: StatusCode::NOT_FOUND,
         class: "UnknownOperationException",
@@ -86,14 +70,7 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     if (&request.method, request.path()) == (&Method::GET, "/foundation-models") {
         return Ok(serve::json(StatusCode::OK, &inventory(account)));
     }
-    let target = request.path().strip_prefix("/model/").and_then(|rest| rest.split_once('/'));
-    let (model, verb) = target.filter(|_| request.method == Method::POST).ok_or_else(unknown)?;
-    let streams = match verb {
-        "converse" => false,
-        "converse-stream" => true,
-        _ => return Err(unknown()),
-    };
-    let model = percent_decode_str(model).decode_utf8_lossy().into_owned();
+    let (model, streams) = target(request).ok_or_else(unknown)?;
     if !account.serves(&model) {
         return Err(no_model(&model));
     }
@@ -111,14 +88,44 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     }
     let wire = Wire::Converse(Form { streams, signs: family == Family::Claude, tells_stop });
     let ask = wire.read(&body).map_err(|bad| Refusal::invalid(bad.message))?;
-    account.generate(wire, &ask, id.to_owned()).await.map_err(|(status, message)| {
-        let class = match status.as_u16() {
-            429 => "ThrottlingException",
-            503 => "ServiceUnavailableException",
-            _ => "InternalServerException",
-        };
-        Refusal { status, class, message: message.to_owned() }
-    })
+    let answer = account.generate(wire, &ask, id.to_owned()).await;
+    answer.map_err(|(status, message)| failure(status, message))
+}
+
+fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {
+    match request.bearer() {
+        Some(key) if key == account.config.api_key => Ok(()),
+        Some(_) => {
+            let message = "Authentication failed: Please make sure your API Key is valid.";
+            Err(Refusal::denied("AccessDeniedException", message))
+        }
+        None if request.header("authorization").is_some() => {
+            sigv4::check(request, ACCESS_KEY, &account.config.api_key)
+                .map_err(|(class, message)| Refusal::denied(class, &message))
+        }
+        None => Err(Refusal::denied("MissingAuthenticationTokenException", "Missing Authentication Token")),
+    }
+}
+
+/// The model's id of the request's path, and whether a stream is wanted; `None` when there is nothing there.
+fn target(request: &Received) -> Option<(String, bool)> {
+    let (model, verb) = request.path().strip_prefix("/model/")?.split_once('/')?;
+    let streams = match verb {
+        "converse" => false,
+        "converse-stream" => true,
+        _ => return None,
+    };
+    let model = percent_decode_str(model).decode_utf8().ok()?.into_owned();
+    (request.method == Method::POST).then_some((model, streams))
+}
+
+fn failure(status: StatusCode, message: &str) -> Refusal {
+    let class = match status.as_u16() {
+        429 => "ThrottlingException",
+        503 => "ServiceUnavailableException",
+        _ => "InternalServerException",
+    };
+    Refusal { status, class, message: message.to_owned() }
 }
 
 fn no_model(model: &str) -> Refusal {

@@ -1,6 +1,7 @@
 //! Google's Gemini API: the model and the verb in the path, `x-goog-api-key`, errors with a canonical
 //! status and details, names in camel or snake case, and streams as events or as one growing array.
 
+mod embed;
 mod model;
 mod names;
 mod refuse;
@@ -14,6 +15,7 @@ use crate::wire::Wire;
 use crate::wire::gemini::{Form, Framing};
 use http::{Method, Response, StatusCode};
 use model::Model;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 /// Input and output limits every model claims.
@@ -69,6 +71,8 @@ enum Verb {
     Generate,
     Stream,
     Count,
+    Embed,
+    EmbedBatch,
     List,
     Show,
 }
@@ -80,7 +84,7 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
         Ok(response) => response,
         Err(refusal) => {
             // Without `alt=sse` a client expects an array, and gets one.
-            let in_array = request.path().ends_with(":streamGenerateContent") && !is_sse(request);
+            let in_array = request.path().ends_with("streamGenerateContent") && !is_sse(request);
             let error = refusal.to_json();
             serve::json(refusal.status, &if in_array { json!([error]) } else { error })
         }
@@ -98,9 +102,12 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
         let models: Vec<_> = account.config.models.iter().map(|id| entry(id)).collect();
         return Ok(serve::json(StatusCode::OK, &json!({"models": models})));
     }
-    if !account.serves(&name) {
+    let embeds = matches!(verb, Verb::Embed | Verb::EmbedBatch);
+    let fits = verb == Verb::Show || embeds == is_embedder(&name);
+    if !account.serves(&name) || !fits {
+        let method = if embeds { "embedContent" } else { "generateContent" };
         let message = format!(
-            "models/{name} is not found for API version {version}, or is not supported for generateContent. \
+            "models/{name} is not found for API version {version}, or is not supported for {method}. \
              Call ListModels to see the list of available models and their supported methods."
         );
         return Err(Refusal::new(StatusCode::NOT_FOUND, message));
@@ -111,6 +118,12 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     let body: Value = serde_json::from_slice(&request.body)
         .map_err(|error| Refusal::invalid(format!("Invalid JSON payload received. {error}")))?;
     let mut body = names::camel(body);
+    let seed = account.config.seed;
+    match verb {
+        Verb::Embed => return Ok(serve::json(StatusCode::OK, &embed::one(&body, seed)?)),
+        Verb::EmbedBatch => return Ok(serve::json(StatusCode::OK, &embed::batch(&body, &name, seed)?)),
+        Verb::Generate | Verb::Stream | Verb::Count | Verb::List | Verb::Show => {}
+    }
     // What is counted is a whole request, or contents alone.
     if let Some(request) = body.get_mut("generateContentRequest").filter(|_| verb == Verb::Count) {
         body = request.take();
@@ -120,14 +133,8 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     if let Some(fields) = body.as_object_mut() {
         fields.insert("model".to_owned(), name.into());
     }
-    let sse = verb != Verb::Stream || is_sse(request);
-    let shows = body.pointer("/generationConfig/thinkingConfig/includeThoughts");
-    let wire = Wire::Gemini(Form {
-        framing: if sse { Framing::Events } else { Framing::Array },
-        thinks: model.thinks(&body),
-        shows_thoughts: shows == Some(&Value::Bool(true)),
-        signs: model.signs(),
-    });
+    let framing = if verb == Verb::Stream && !is_sse(request) { Framing::Array } else { Framing::Events };
+    let wire = Wire::Gemini(form(&body, model, framing));
     let ask = wire.read(&body).map_err(|bad| Refusal::invalid(bad.message))?;
     if verb == Verb::Count {
         let total = answer::prompt(&ask).len();
@@ -138,14 +145,28 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
         ));
     }
     let ask = Ask { streams: verb == Verb::Stream, ..ask };
-    account.generate(wire, &ask, id.to_owned()).await.map_err(|(status, message)| {
-        let mut refusal = Refusal::new(status, message);
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            let kind = "type.googleapis.com/google.rpc.RetryInfo";
-            refusal.details = vec![json!({"@type": kind, "retryDelay": "1s"})];
-        }
-        refusal
-    })
+    let answer = account.generate(wire, &ask, id.to_owned()).await;
+    answer.map_err(|(status, message)| failure(status, message))
+}
+
+fn form(body: &Value, model: Model, framing: Framing) -> Form {
+    let shows = body.pointer("/generationConfig/thinkingConfig/includeThoughts");
+    Form {
+        framing,
+        thinks: model.thinks(body),
+        shows_thoughts: shows == Some(&Value::Bool(true)),
+        signs: model.signs(),
+    }
+}
+
+/// Google says when to come back in the body.
+fn failure(status: StatusCode, message: &str) -> Refusal {
+    let mut refusal = Refusal::new(status, message);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let kind = "type.googleapis.com/google.rpc.RetryInfo";
+        refusal.details = vec![json!({"@type": kind, "retryDelay": "1s"})];
+    }
+    refusal
 }
 
 fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {
@@ -179,6 +200,8 @@ fn target(request: &Received) -> Option<(&str, String, Verb)> {
     if !matches!(version, "v1" | "v1beta" | "v1alpha") {
         return None;
     }
+    // Some clients encode the colon before the verb.
+    let rest = percent_decode_str(rest).decode_utf8().ok()?;
     let rest = rest.strip_prefix("models")?;
     if rest.is_empty() {
         return (request.method == Method::GET).then(|| (version, String::new(), Verb::List));
@@ -189,6 +212,8 @@ fn target(request: &Received) -> Option<(&str, String, Verb)> {
         Some((name, "generateContent")) => (name, Verb::Generate),
         Some((name, "streamGenerateContent")) => (name, Verb::Stream),
         Some((name, "countTokens")) => (name, Verb::Count),
+        Some((name, "embedContent")) => (name, Verb::Embed),
+        Some((name, "batchEmbedContents")) => (name, Verb::EmbedBatch),
         Some(_) => return None,
     };
     let expected = if verb == Verb::Show { Method::GET } else { Method::POST };
@@ -204,19 +229,29 @@ fn query<'a>(request: &'a Received, name: &str) -> Option<&'a str> {
     pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
+/// Embedding models do nothing else.
+fn is_embedder(model: &str) -> bool {
+    model.contains("embedding")
+}
+
 fn entry(id: &str) -> Value {
     let model = Model::named(id);
+    let methods = if is_embedder(id) {
+        ["embedContent", "batchEmbedContents"]
+    } else {
+        ["generateContent", "countTokens"]
+    };
     json!({
         "name": format!("models/{id}"),
         "version": "001",
         "displayName": id,
         "inputTokenLimit": LIMITS.0,
         "outputTokenLimit": LIMITS.1,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
+        "supportedGenerationMethods": methods,
         "temperature": 1,
         "topP": 0.95,
         "topK": 64,
         "maxTemperature": 2,
-        "thinking": model.can_think(),
+        "thinking": model.can_think() && !is_embedder(id),
     })
 }

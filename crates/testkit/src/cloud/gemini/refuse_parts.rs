@@ -66,7 +66,8 @@ pub(super) fn check(contents: &[Value], model: Model, turns: Turns) -> Result<()
 
 fn check_part(part: &Value, path: &str, model: Model) -> Result<(), Refusal> {
     known(part, path, &[DATA, BESIDE].concat())?;
-    let mut data = DATA.iter().filter(|key| part.get(*key).is_some());
+    // Null is how protobuf's JSON spells a field that is not set.
+    let mut data = DATA.iter().filter(|key| part.get(*key).is_some_and(|value| !value.is_null()));
     let Some(kind) = data.next() else {
         let field = format!("{path}.data");
         let message = format!(
