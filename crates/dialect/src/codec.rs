@@ -5,7 +5,8 @@ use crate::inline::{is_http, is_plain_http};
 use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
-use crate::{anthropic_messages, ollama, openai_chat, openai_completions};
+use crate::stored;
+use crate::{anthropic_messages, gemini, ollama, openai_chat, openai_completions, openai_responses};
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
 
@@ -75,6 +76,8 @@ pub struct Context {
     pub model: Option<String>,
     /// Whether the client asked for usage in the stream (OpenAI); other dialects always show it.
     pub include_usage: bool,
+    /// Whether the client asked for no server-sent events, so that a stream is one JSON array (Gemini).
+    pub array: bool,
     /// Key for sealing reasoning state that the client's dialect has a field for but did not make.
     pub seal: [u8; 32],
 }
@@ -86,8 +89,8 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
         Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
-        Dialect::OpenaiResponses => &openai_chat::SPELLING,
-        Dialect::GeminiGenerate => &openai_chat::SPELLING,
+        Dialect::OpenaiResponses => &openai_responses::SPELLING,
+        Dialect::GeminiGenerate => &gemini::SPELLING,
         Dialect::OllamaChat => &ollama::SPELLING,
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &openai_chat::SPELLING,
@@ -99,10 +102,8 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
 pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
     match dialect {
         Dialect::AnthropicMessages => is_plain_http(url),
-        Dialect::GeminiGenerate
-        | Dialect::OllamaChat
-        | Dialect::OllamaGenerate
-        | Dialect::BedrockConverse => is_http(url),
+        Dialect::GeminiGenerate => gemini::must_inline(url),
+        Dialect::OllamaChat | Dialect::OllamaGenerate | Dialect::BedrockConverse => is_http(url),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
@@ -143,8 +144,8 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OllamaChat => true,
         Dialect::OpenaiCompletions => false,
         Dialect::OpenaiEmbeddings => false,
-        Dialect::OpenaiResponses => false,
-        Dialect::GeminiGenerate => false,
+        Dialect::OpenaiResponses => true,
+        Dialect::GeminiGenerate => true,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => false,
         Dialect::CohereChat => false,
@@ -161,8 +162,8 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
         Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::read_call(body, losses),
+        Dialect::GeminiGenerate => gemini::read_call(body, losses),
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -182,13 +183,30 @@ pub fn write_call(
 ) -> Result<Written, Fault> {
     let known = losses.len();
     let client = spelling(call.dialect);
-    let written = write(dialect, call, target, losses);
+    let resolved = if keeps_state(dialect) { Ok(()) } else { stored::refuse(call) };
+    let written = resolved.and_then(|()| write(dialect, call, target, losses));
     losses.respell(known, |path| respelled(client, path));
     written.map_err(|mut fault| {
         let param = fault.param.as_deref().and_then(|path| respelled(client, path));
         fault.param = param.or(fault.param);
         fault
     })
+}
+
+/// Whether targets that speak `dialect` may keep conversations that a call can name.
+const fn keeps_state(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::OpenaiResponses => true,
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::AnthropicMessages
+        | Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => false,
+    }
 }
 
 /// A path as the client spells it, where writers spell it otherwise.
@@ -205,8 +223,8 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::AnthropicMessages => anthropic_messages::write_call(call, target, losses),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::write_call(call, target, losses),
+        Dialect::GeminiGenerate => gemini::write_call(call, target, losses),
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -224,8 +242,8 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::AnthropicMessages => anthropic_messages::read_reply(body),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => openai_responses::read_reply(body),
+        Dialect::GeminiGenerate => gemini::read_reply(body),
         Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -248,8 +266,8 @@ pub fn write_reply(
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
         Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
         Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-        Dialect::OpenaiResponses => Err(untranslated(dialect)),
-        Dialect::GeminiGenerate => Err(untranslated(dialect)),
+        Dialect::OpenaiResponses => Ok(openai_responses::write_reply(reply, context, losses)),
+        Dialect::GeminiGenerate => Ok(gemini::write_reply(reply, context, losses)),
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -265,7 +283,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
-        Dialect::GeminiGenerate => openai_chat::read_error(status, body),
+        Dialect::GeminiGenerate => gemini::read_error(status, body),
         Dialect::OllamaChat => ollama::read_error(status, body),
         Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => openai_chat::read_error(status, body),
@@ -282,7 +300,7 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses => openai_chat::write_error(fault),
-        Dialect::GeminiGenerate => openai_chat::write_error(fault),
+        Dialect::GeminiGenerate => gemini::write_error(fault, request_id),
         Dialect::OllamaChat => ollama::write_error(fault),
         Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => openai_chat::write_error(fault),
@@ -300,7 +318,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     let line = || [body.as_slice(), b"\n"].concat();
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
-        Dialect::OpenaiResponses => responses_error(fault),
+        Dialect::OpenaiResponses => openai_responses::write_stream_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
         Dialect::OllamaChat => line(),
@@ -310,28 +328,17 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     }
 }
 
-/// The Responses dialect's error event is flat.
-fn responses_error(fault: &Fault) -> Vec<u8> {
-    let mut body = Vec::new();
-    crate::json::Writer::new(&mut body).object(|w| {
-        w.key("type").string("error");
-        w.key("code").string(fault.code.as_deref().unwrap_or("server_error"));
-        w.key("message").string(&fault.message);
-        match &fault.param {
-            Some(param) => w.key("param").string(param),
-            None => w.key("param").null(),
-        }
-    });
-    [b"event: error\ndata: ", body.as_slice(), b"\n\n"].concat()
-}
-
 /// Upstream to neutral, streaming: bytes in, events out.
 #[derive(Debug)]
 pub enum StreamReader {
     /// OpenAI Chat chunks.
     OpenaiChat(openai_chat::StreamReader),
+    /// OpenAI Responses events.
+    OpenaiResponses(openai_responses::StreamReader),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamReader),
+    /// Gemini fragments.
+    GeminiGenerate(gemini::StreamReader),
     /// Ollama lines.
     Ollama(ollama::StreamReader),
 }
@@ -349,8 +356,10 @@ impl StreamReader {
             }
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-            Dialect::OpenaiResponses => Err(untranslated(dialect)),
-            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => {
+                Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
+            }
+            Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamReader::new(event_bytes))),
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Err(untranslated(dialect)),
@@ -362,7 +371,9 @@ impl StreamReader {
     pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::OpenaiChat(reader) => reader.push(bytes, each),
+            Self::OpenaiResponses(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
+            Self::GeminiGenerate(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
         }
     }
@@ -371,7 +382,9 @@ impl StreamReader {
     pub fn close(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         match self {
             Self::OpenaiChat(reader) => reader.close(each),
+            Self::OpenaiResponses(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
+            Self::GeminiGenerate(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
         }
     }
@@ -382,8 +395,12 @@ impl StreamReader {
 pub enum StreamWriter {
     /// OpenAI Chat chunks.
     OpenaiChat(openai_chat::StreamWriter),
+    /// OpenAI Responses events.
+    OpenaiResponses(openai_responses::StreamWriter),
     /// Anthropic Messages events.
     AnthropicMessages(anthropic_messages::StreamWriter),
+    /// Gemini fragments.
+    GeminiGenerate(gemini::StreamWriter),
     /// Ollama lines.
     Ollama(ollama::StreamWriter),
     /// Legacy OpenAI Completions chunks.
@@ -405,8 +422,10 @@ impl StreamWriter {
                 Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
             }
             Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
-            Dialect::OpenaiResponses => Err(untranslated(dialect)),
-            Dialect::GeminiGenerate => Err(untranslated(dialect)),
+            Dialect::OpenaiResponses => {
+                Ok(Self::OpenaiResponses(openai_responses::StreamWriter::new(context)))
+            }
+            Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamWriter::new(context))),
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Chat, context))),
             Dialect::OllamaGenerate => {
                 Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
@@ -416,11 +435,13 @@ impl StreamWriter {
         }
     }
 
-    /// Appends what the client is to receive for `event`, complete server-sent events or nothing.
+    /// Appends what the client is to receive for `event`, complete events or nothing.
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),
+            Self::OpenaiResponses(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
+            Self::GeminiGenerate(writer) => writer.write(event, out),
             Self::Ollama(writer) => writer.write(event, out),
             Self::OpenaiCompletions(writer) => writer.write(event, out),
         }
@@ -432,7 +453,9 @@ impl StreamWriter {
     pub fn losses(&self) -> &Losses {
         match self {
             Self::OpenaiChat(writer) => writer.losses(),
+            Self::OpenaiResponses(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
+            Self::GeminiGenerate(writer) => writer.losses(),
             Self::Ollama(writer) => writer.losses(),
             Self::OpenaiCompletions(writer) => writer.losses(),
         }
@@ -443,16 +466,13 @@ impl StreamWriter {
 /// few enough to be searched one by one.
 pub(crate) const MOST_TRACKED: usize = 1024;
 
-/// The fault when an upstream's answer has more of something than that.
-pub(crate) fn too_many(what: &str) -> Fault {
-    let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
-    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
-}
-
 /// Most answers to one call, which is OpenAI's own bound.
 const MOST_ANSWERS: u64 = 128;
 
-/// How many times to send a call to a target that answers once.
+/// How many times a call is sent to a target that answers once.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`] for too many.
 pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
     let copies = call.sampling.n.unwrap_or(1).max(1);
     if copies > MOST_ANSWERS {
@@ -461,7 +481,13 @@ pub(crate) fn fan_out(call: &Call, losses: &mut Losses) -> Result<u32, Fault> {
     if copies > 1 {
         losses.emulated("n", "the target answers once; the call is sent several times");
     }
-    Ok(u32::try_from(copies).unwrap_or(1))
+    Ok(u32::try_from(copies).unwrap_or(u32::MAX))
+}
+
+/// The fault when an upstream's answer has more of something than that.
+pub(crate) fn too_many(what: &str) -> Fault {
+    let message = format!("upstream's answer has over {MOST_TRACKED} {what}");
+    Fault { origin: Origin::Upstream(200), ..Fault::new(FaultKind::Upstream, message).code("too_many_parts") }
 }
 
 /// A fault of the upstream inside a good answer.

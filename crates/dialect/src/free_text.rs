@@ -2,7 +2,7 @@
 //! function of one string, so its input comes as `{"input":"…"}`, cut anywhere into fragments, and the
 //! client wants the text itself as it flows.
 
-use crate::json::Fields;
+use crate::json::{self, Fields};
 use std::borrow::Cow;
 use trunkline_core::Json;
 
@@ -24,6 +24,14 @@ pub(crate) fn describe<'c>(description: Option<&'c str>, format: Option<&Json>) 
         (None, Some(grammar)) => Some(grammar.into()),
         (Some(description), Some(grammar)) => Some(format!("{description}\n\n{grammar}").into()),
     }
+}
+
+/// The arguments that stand for free text there.
+pub(crate) fn arguments(text: &str) -> String {
+    let mut out = b"{\"input\":".to_vec();
+    json::escape(&mut out, text);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// One call's input on its way back to free text.

@@ -48,6 +48,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same with every member under its lowerCamelCase name: proto JSON takes snake_case too.
+    #[must_use]
+    pub fn camel(mut self) -> Self {
+        for (name, _) in &mut self.members {
+            if name.contains('_') {
+                *name = Cow::Owned(camel(name));
+            }
+        }
+        self
+    }
+
     /// The path of member `key`.
     #[must_use]
     pub fn path(&self, key: &str) -> String {
@@ -151,11 +162,28 @@ impl<'a> Fields<'a> {
         self.raw(key).map(|raw| Self::read(raw, path)).transpose()
     }
 
+    /// Takes an object as carried JSON.
+    ///
+    /// # Errors
+    /// When it is not an object.
+    pub fn object_json(&mut self, key: &str) -> Result<Option<Json>, Fault> {
+        match self.raw(key) {
+            Some(raw) if !raw.get().starts_with('{') => Err(self.wrong(key, "an object", raw)),
+            raw => Ok(raw.map(Json::from_raw)),
+        }
+    }
+
     /// Everything not taken, for [`trunkline_core::Call::extra`] and its like.
     #[must_use]
     pub fn rest(self, dialect: Dialect) -> Extra {
         let left = self.members.into_iter().filter_map(|(key, value)| Some((key, value?)));
         left.map(|(key, raw)| ExtraField { dialect, key: key.into(), value: Json::from_raw(raw) }).collect()
+    }
+
+    /// Everything not taken, in order, where it stands.
+    #[must_use]
+    pub fn left(self) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+        self.members.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 
     /// The fault for a member of the wrong type.
@@ -194,6 +222,19 @@ pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 #[must_use]
 pub fn array(raw: &RawValue) -> Option<Vec<&RawValue>> {
     raw.get().starts_with('[').then(|| serde_json::from_str(raw.get()).ok())?
+}
+
+fn camel(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut upper = false;
+    for c in name.chars() {
+        if c == '_' && !out.is_empty() {
+            upper = true;
+        } else {
+            out.push(if std::mem::take(&mut upper) { c.to_ascii_uppercase() } else { c });
+        }
+    }
+    out
 }
 
 /// What a value is, in words for an error message.
@@ -401,6 +442,14 @@ mod tests {
         let rest = fields.rest(Dialect::OpenaiChat);
         assert_eq!(rest.len(), 1);
         assert_eq!(rest[0].value.as_str(), r#"{"k":12345678901234567890123}"#);
+    }
+
+    #[test]
+    fn proto_json_is_spelled_either_way() {
+        let mut fields = Fields::body(br#"{"top_p":1,"topK":2,"_own_name":3}"#).unwrap().camel();
+        for (key, want) in [("topP", 1), ("topK", 2), ("_ownName", 3)] {
+            assert_eq!(fields.u64(key).unwrap(), Some(want), "{key}");
+        }
     }
 
     #[test]

@@ -5,15 +5,19 @@
 pub mod anthropic_messages;
 mod arguments;
 pub mod codec;
+mod data_url;
 pub mod framing;
 mod free_text;
+pub mod gemini;
 mod inline;
 pub mod json;
 pub mod names;
 mod ndjson;
 pub mod ollama;
+mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
+pub mod openai_responses;
 mod place;
 pub mod provider;
 mod redact;
@@ -23,6 +27,7 @@ pub mod rope;
 pub mod scan;
 pub mod seal;
 pub mod sse;
+mod stored;
 pub mod tap;
 mod unsent;
 

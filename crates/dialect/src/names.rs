@@ -27,6 +27,9 @@ impl Alphabet {
     /// Anthropic tool-use ids: `[a-zA-Z0-9_-]+`.
     pub const ANTHROPIC_ID: Self = Self { also: "_-", longest: 128 };
 
+    /// Gemini function names: `[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}`; newer models take longer ones.
+    pub const GEMINI_NAME: Self = Self { also: "_-.:", longest: 64 };
+
     fn accepts(self, text: &str) -> bool {
         !text.is_empty() && text.len() <= self.longest && text.chars().all(|c| self.allows(c))
     }
@@ -40,6 +43,8 @@ impl Alphabet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     alphabet: Alphabet,
+    /// Whether a name must begin with a letter or `_`.
+    letter_first: bool,
     /// Originals by what they were rewritten to.
     changed: HashMap<String, String>,
 }
@@ -48,18 +53,28 @@ impl Names {
     /// For a target with these limits.
     #[must_use]
     pub fn new(alphabet: Alphabet) -> Self {
-        Self { alphabet, changed: HashMap::new() }
+        Self { alphabet, letter_first: false, changed: HashMap::new() }
+    }
+
+    /// The same for a target whose names begin with a letter or `_`.
+    #[must_use]
+    pub fn letter_first(self) -> Self {
+        Self { letter_first: true, ..self }
     }
 
     /// The name as the target will take it: itself, or illegal characters replaced by `_`, cut short,
     /// and six hex digits of its hash appended so that two names never meet.
     pub fn target<'n>(&mut self, name: &'n str) -> Cow<'n, str> {
-        if self.alphabet.accepts(name) {
+        let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
+        let wants_head = self.letter_first && !name.starts_with(begins);
+        if self.alphabet.accepts(name) && !wants_head {
             return Cow::Borrowed(name);
         }
         let hash = Sha256::digest(name.as_bytes());
         let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
-        let allowed: String = name.chars().map(|c| if self.alphabet.allows(c) { c } else { '_' }).collect();
+        let head = if wants_head { "_" } else { "" };
+        let allowed = name.chars().map(|c| if self.alphabet.allows(c) { c } else { '_' });
+        let allowed: String = head.chars().chain(allowed).collect();
         // Names that begin alike and hash alike are told apart by more of the hash.
         let mut targets = (6..=hex.len()).step_by(6).map(|digits| {
             let keep = self.alphabet.longest.saturating_sub(digits + 1);
@@ -93,11 +108,14 @@ mod tests {
     proptest! {
         #[test]
         fn names_fit_and_come_back(list in proptest::collection::vec(".{0,90}", 1..8)) {
-            let mut names = Names::new(Alphabet::OPENAI_NAME);
-            let targets: Vec<_> = list.iter().map(|n| names.target(n).into_owned()).collect();
-            for (name, target) in list.iter().zip(&targets) {
-                prop_assert!(Alphabet::OPENAI_NAME.accepts(target), "{target}");
-                prop_assert_eq!(names.original(target), name.as_str());
+            for mut names in [Names::new(Alphabet::OPENAI_NAME), Names::new(Alphabet::GEMINI_NAME).letter_first()] {
+                let targets: Vec<_> = list.iter().map(|n| names.target(n).into_owned()).collect();
+                for (name, target) in list.iter().zip(&targets) {
+                    prop_assert!(names.alphabet.accepts(target), "{target}");
+                    let begins = target.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+                    prop_assert!(begins || !names.letter_first, "{target}");
+                    prop_assert_eq!(names.original(target), name.as_str());
+                }
             }
         }
     }

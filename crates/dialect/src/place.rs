@@ -7,7 +7,7 @@
 use crate::codec::spelling;
 use std::borrow::Cow;
 use std::fmt;
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, Role};
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role};
 
 /// The code of faults about content the target could not show to the model.
 pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
@@ -38,6 +38,8 @@ pub(crate) enum Above {
     Messages,
     /// In a field of their own, and the list of their parts.
     Field(&'static str, &'static str),
+    /// In a field of their own, which is one text, or as the first messages of the list.
+    Split(&'static str),
 }
 
 impl Spelling {
@@ -113,6 +115,8 @@ impl<'c> Place<'c> {
             Of::Instruction(at) => match spelling.above {
                 Above::Messages => format!("{}[{at}]", spelling.list),
                 Above::Field(name, _) => name.to_owned(),
+                Above::Split(name) if is_apart(self.call, at) => name.to_owned(),
+                Above::Split(_) => format!("{}[{}]", spelling.list, in_list(self.call, at)),
             },
             Of::Item(..) if spelling.list.is_empty() => String::new(),
             Of::Item(_, position) => format!("{}[{}]", spelling.list, self.nth(position)),
@@ -134,8 +138,19 @@ impl<'c> Place<'c> {
         match spelling(self.call.dialect).above {
             Above::Messages => self.call.instructions.len() + position.message,
             Above::Field(..) => position.message,
+            Above::Split(_) => in_list(self.call, self.call.instructions.len()) + position.message,
         }
     }
+}
+
+/// Whether an instruction stood in a field of its own.
+fn is_apart(call: &Call, at: usize) -> bool {
+    call.instructions.get(at).is_some_and(|one| one.origin == OriginRole::Instructions)
+}
+
+/// How many instructions before the `at`th stood in the list.
+fn in_list(call: &Call, at: usize) -> usize {
+    (0..at).filter(|before| !is_apart(call, *before)).count()
 }
 
 impl fmt::Display for Place<'_> {
@@ -145,6 +160,11 @@ impl fmt::Display for Place<'_> {
             (self.of, &spelling.above, self.part)
         {
             return write!(f, "{parts}[{part}]");
+        }
+        if let (Of::Instruction(at), Above::Split(name)) = (self.of, &spelling.above)
+            && is_apart(self.call, at)
+        {
+            return f.write_str(name);
         }
         let message = self.message();
         if message.is_empty() {
@@ -225,7 +245,7 @@ fn parts(kind: &ItemKind) -> usize {
 mod tests {
     use super::*;
     use trunkline_core::{
-        Instruction, Message, Model, OriginRole, Part, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
+        Instruction, Message, Model, Part, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
     };
 
     fn words(role: Role, parts: usize) -> Item {

@@ -21,6 +21,13 @@ pub struct EventTooLong {
     limit: usize,
 }
 
+impl EventTooLong {
+    /// For streams in other framings.
+    pub(crate) const fn over(limit: usize) -> Self {
+        Self { limit }
+    }
+}
+
 /// Puts the JSON written to `out` from byte `from` on one line. JSON that is carried verbatim may be laid
 /// out over several, which would end an event's data; between tokens a space says the same.
 pub(crate) fn one_line(out: &mut [u8], from: usize) {

@@ -56,7 +56,7 @@ fn says(field: &&ExtraField) -> bool {
 }
 
 /// What changes how the model answers.
-fn behaviour(call: &Call) -> [(&'static str, bool); 27] {
+fn behaviour(call: &Call) -> [(&'static str, bool); 28] {
     let (sampling, limits, output, state) = (&call.sampling, &call.limits, &call.output, &call.state);
     [
         ("top_k", sampling.top_k.is_some()),
@@ -84,6 +84,7 @@ fn behaviour(call: &Call) -> [(&'static str, bool); 27] {
         ("background", state.background == Some(true)),
         ("container", state.container.is_some()),
         ("context_management", state.context_management.is_some()),
+        ("prompt", call.prompt_template.is_some()),
         ("cachedContent", call.cache.resource.is_some()),
         ("chat_template_kwargs", call.local.template_kwargs.is_some()),
     ]

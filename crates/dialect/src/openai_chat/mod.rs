@@ -11,7 +11,6 @@ mod citations;
 mod error;
 mod finish;
 mod machine;
-mod media;
 mod parameters;
 mod read_call;
 mod read_messages;

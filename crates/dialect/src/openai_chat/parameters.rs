@@ -8,6 +8,7 @@ use super::OURS;
 use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
+use crate::openai::{bucket, is_reasoning_model};
 use crate::unsent;
 use trunkline_core::{Call, Effort, Losses, Number, OutputFormat, ReasoningMode};
 
@@ -63,28 +64,6 @@ impl Family {
     fn reasons(self) -> bool {
         matches!(self, Self::Reasoning | Self::Resting)
     }
-}
-
-/// Whether OpenAI's model of this name reasons: `o1`.., `gpt-5`.. but their chat and search variants,
-/// every codex and deep-research model.
-fn is_reasoning_model(model: &str) -> bool {
-    let model = model.to_ascii_lowercase();
-    let base = model.rsplit('/').next().unwrap_or(&model);
-    let base = base.strip_prefix("ft:").unwrap_or(base);
-    if base.contains("codex") || base.contains("deep-research") {
-        return true;
-    }
-    if base.contains("-chat") || base.contains("search") {
-        return false;
-    }
-    let generation = |prefix: &str| {
-        let rest = base.strip_prefix(prefix)?;
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let (number, rest) = rest.split_at_checked(digits)?;
-        let bounded = rest.is_empty() || rest.starts_with(['-', '.', ':']);
-        number.parse::<u32>().ok().filter(|_| bounded)
-    };
-    generation("o").is_some_and(|n| n >= 1) || generation("gpt-").is_some_and(|n| n >= 5)
 }
 
 fn write_limits(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
@@ -254,16 +233,6 @@ fn write_template_kwargs(w: &mut Writer<'_>, call: &Call, off: bool) {
     }
 }
 
-/// The effort that stands for a budget of thinking tokens.
-const fn bucket(tokens: u64) -> &'static str {
-    match tokens {
-        4096.. => "high",
-        2048.. => "medium",
-        1024.. => "low",
-        _ => "minimal",
-    }
-}
-
 fn write_service(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
     let service = &call.service;
     // Anthropic's word for what is named `default` here; `auto` is the same in both.
@@ -330,50 +299,5 @@ fn write_state(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
 fn drop_if(said: bool, key: &'static str, losses: &mut Losses) {
     if said {
         losses.dropped(key, "the target has no such parameter");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn openai_reasoning_models_by_name() {
-        for (model, reasons) in [
-            ("o1", true),
-            ("o4-mini-2025-04-16", true),
-            ("gpt-5", true),
-            ("gpt-5.1-mini", true),
-            ("gpt-6", true),
-            ("ft:o4-mini:acme::x", true),
-            ("gpt-5-codex", true),
-            ("o3-deep-research", true),
-            ("openai/gpt-5", true),
-            ("gpt-oss-120b", false),
-            ("gpt-5-chat-latest", false),
-            ("gpt-5-search-api", false),
-            ("gpt-4o", false),
-            ("gpt-4.1", false),
-            ("omni-moderation", false),
-            ("chatgpt-4o-latest", false),
-            ("o0", false),
-        ] {
-            assert_eq!(is_reasoning_model(model), reasons, "{model}");
-        }
-    }
-
-    #[test]
-    fn c46_budgets_become_efforts() {
-        for (tokens, effort) in [
-            (0, "minimal"),
-            (1023, "minimal"),
-            (1024, "low"),
-            (2048, "medium"),
-            (4095, "medium"),
-            (4096, "high"),
-            (5000, "high"),
-        ] {
-            assert_eq!(bucket(tokens), effort, "{tokens}");
-        }
     }
 }

@@ -86,7 +86,7 @@ fn read_sampling(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> 
     sampling.frequency_penalty = fields.number("frequency_penalty")?;
     sampling.repetition_penalty = fields.number("repetition_penalty")?;
     sampling.seed = fields.number("seed")?;
-    sampling.logit_bias = json_object(fields, "logit_bias")?;
+    sampling.logit_bias = fields.object_json("logit_bias")?;
     sampling.n = fields.u64("n")?;
     sampling.logprobs = fields.bool("logprobs")?;
     sampling.top_logprobs = fields.u64("top_logprobs")?;
@@ -118,7 +118,7 @@ fn read_limits(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses) ->
 
 fn read_reasoning(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
     call.reasoning.effort = fields.string("reasoning_effort")?.as_deref().map(Effort::parse);
-    call.local.template_kwargs = json_object(fields, "chat_template_kwargs")?;
+    call.local.template_kwargs = fields.object_json("chat_template_kwargs")?;
     Ok(())
 }
 
@@ -140,20 +140,13 @@ fn read_service(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
     call.state.store = fields.bool("store")?;
     call.identity.user = owned(fields.string("user")?);
     call.identity.safety_identifier = owned(fields.string("safety_identifier")?);
-    call.identity.metadata = json_object(fields, "metadata")?;
+    call.identity.metadata = fields.object_json("metadata")?;
     call.service.tier = owned(fields.string("service_tier")?);
     call.service.priority = fields.number("priority")?;
     if let Some(value) = fields.json("moderation") {
         call.safety.push(ExtraField { dialect: OURS, key: "moderation".into(), value });
     }
     Ok(())
-}
-
-fn json_object(fields: &mut Fields<'_>, key: &str) -> Result<Option<Json>, Fault> {
-    match fields.raw(key) {
-        Some(raw) if !raw.get().starts_with('{') => Err(fields.wrong(key, "an object", raw)),
-        raw => Ok(raw.map(Json::from_raw)),
-    }
 }
 
 fn strings(fields: &mut Fields<'_>, key: &str) -> Result<Vec<String>, Fault> {

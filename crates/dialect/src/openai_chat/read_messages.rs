@@ -4,9 +4,10 @@
 //! assistant message becomes several items: its reasoning, its words, its calls, in that order.
 
 use super::read_call::{nested, owned};
-use super::read_parts::{read_cache, read_content, read_thinking};
+use super::read_parts::{read_content, read_thinking};
 use super::{OURS, stream_write};
 use crate::json::{Fields, array, invalid, string};
+use crate::openai::read_cache;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use trunkline_core::{

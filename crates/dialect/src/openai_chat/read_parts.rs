@@ -1,14 +1,15 @@
 //! Content parts a client sends.
 
 use super::OURS;
-use super::media::{read_url, standard_base64};
 use super::read_call::{nested, owned};
+use crate::data_url::{read_url, standard_base64};
 use crate::json::{Fields, array, invalid, string};
+use crate::openai::read_cache;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{
-    Audio, CacheKind, CacheMark, Dialect, Document, DocumentSource, ExtraField, Fault, Image, Json,
-    MediaSource, Part, PartKind, ReasoningItem, Video,
+    Audio, Dialect, Document, DocumentSource, ExtraField, Fault, Image, Json, MediaSource, Part, PartKind,
+    ReasoningItem, Video,
 };
 
 /// Reads `content`: a string, or a list of parts. `None` when it is absent or null.
@@ -58,17 +59,6 @@ pub(super) fn read_thinking(mut fields: Fields<'_>) -> Result<ReasoningItem, Fau
         stamp,
         ..ReasoningItem::default()
     })
-}
-
-/// A cache mark on a part, tool or message: OpenAI's, or Anthropic's as many clients send it here too.
-pub(super) fn read_cache(fields: &mut Fields<'_>) -> Result<Option<CacheMark>, Fault> {
-    let anthropic = fields.object("cache_control")?;
-    let (kind, mark) = match fields.object("prompt_cache_breakpoint")? {
-        Some(mark) => (CacheKind::Breakpoint, Some(mark)),
-        None => (CacheKind::Ephemeral, anthropic),
-    };
-    let Some(mut mark) = mark else { return Ok(None) };
-    Ok(Some(CacheMark { kind, ttl: owned(mark.string("ttl")?) }))
 }
 
 fn read_part(raw: &RawValue, path: String) -> Result<Part, Fault> {

@@ -2,8 +2,8 @@
 
 use super::OURS;
 use super::read_call::{leftover, nested, owned};
-use super::read_parts::read_cache;
 use crate::json::{Fields, array, invalid, string};
+use crate::openai::read_cache;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::{AllowedMode, Call, Fault, Json, Losses, Tool, ToolChoice, ToolKind};

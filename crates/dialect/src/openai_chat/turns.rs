@@ -4,9 +4,10 @@
 //! of assistant items becomes one message; of the run that follows, results come first, then what of
 //! them is no text (a tool message holds nothing else), then the rest as it stood.
 
-use super::write_parts::{Content, Mark, WireKind, WirePart, mark, own, plan};
+use super::write_parts::{Content, WireKind, WirePart, own, plan};
 use crate::codec::{Target, Vendor};
 use crate::names::Names;
+use crate::openai::{Mark, mark};
 use crate::place::{Place, Position};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -5,7 +5,8 @@ use super::stream_write::tool_words;
 use super::turns::{Assistant, Turn, WireCall};
 use super::write_parts::write_nested;
 use crate::codec::Vendor;
-use crate::json::{Writer, escape};
+use crate::free_text;
+use crate::json::Writer;
 use std::borrow::Cow;
 use trunkline_core::{ExtraField, ToolCallKind};
 
@@ -95,10 +96,7 @@ fn call_input<'c>(wire: &WireCall<'c>, vendor: Vendor) -> (ToolCallKind, Cow<'c,
     match (wire.call.kind, vendor) {
         (ToolCallKind::Custom, Vendor::Owner) => (ToolCallKind::Custom, Cow::Borrowed(text)),
         (ToolCallKind::Custom, Vendor::Compatible) => {
-            let mut out = b"{\"input\":".to_vec();
-            escape(&mut out, text);
-            out.push(b'}');
-            (ToolCallKind::Function, Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+            (ToolCallKind::Function, Cow::Owned(free_text::arguments(text)))
         }
         // Chat templates parse the arguments, and nothing is not JSON.
         (ToolCallKind::Function, _) if text.trim().is_empty() => {

@@ -1,14 +1,14 @@
 //! Content parts for an upstream, first planned (which may refuse), then written (which may not).
 
 use super::OURS;
-use super::media::data_url;
 use crate::codec::{Target, Vendor};
+use crate::data_url::data_url;
 use crate::json::Writer;
+use crate::openai::{Mark, mark};
 use crate::place::Place;
 use std::borrow::Cow;
 use trunkline_core::{
-    Audio, CacheKind, CacheMark, Document, DocumentSource, Extra, Fault, Image, Json, Losses, MediaSource,
-    Part, PartKind, Video,
+    Audio, Document, DocumentSource, Extra, Fault, Image, Json, Losses, MediaSource, Part, PartKind, Video,
 };
 
 /// The content of one message.
@@ -24,12 +24,6 @@ pub(super) struct WirePart<'c> {
     pub(super) kind: WireKind<'c>,
     pub(super) mark: Option<Mark<'c>>,
     extra: &'c [trunkline_core::ExtraField],
-}
-
-/// An OpenAI cache breakpoint.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mark<'c> {
-    ttl: Option<&'c str>,
 }
 
 #[derive(Debug)]
@@ -119,10 +113,7 @@ impl WirePart<'_> {
                 let nested = self.extra.iter().filter(|field| field.dialect == OURS && *field.key != *kind);
                 nested.for_each(|field| w.key(&field.key).raw(field.value.as_str()));
                 if let Some(mark) = self.mark {
-                    w.key("prompt_cache_breakpoint").object(|w| {
-                        w.key("mode").string("explicit");
-                        w.opt_string("ttl", mark.ttl);
-                    });
+                    mark.write(w);
                 }
             });
         };
@@ -223,28 +214,6 @@ pub(super) fn plan<'c>(
         mark: mark(part.cache.as_ref(), place, target, losses),
         extra: own(&part.extra),
     }])
-}
-
-/// The mark as OpenAI takes it. Others keep their prefix caches by themselves.
-pub(super) fn mark<'c>(
-    cache: Option<&'c CacheMark>,
-    place: Place<'_>,
-    target: &Target<'_>,
-    losses: &mut Losses,
-) -> Option<Mark<'c>> {
-    let cache = cache?;
-    if target.vendor == Vendor::Compatible {
-        losses.hint(place.to_string(), "the target has no cache marks");
-        return None;
-    }
-    let ttl = match (cache.kind, cache.ttl.as_deref()) {
-        (CacheKind::Breakpoint, ttl) => ttl,
-        // OpenAI's default outlives five minutes; half an hour is the nearest it has to one hour.
-        (CacheKind::Ephemeral | CacheKind::Point, None | Some("5m")) => None,
-        (CacheKind::Ephemeral | CacheKind::Point, Some("1h")) => Some("30m"),
-        (CacheKind::Ephemeral | CacheKind::Point, ttl) => ttl,
-    };
-    Some(Mark { ttl })
 }
 
 /// The fields we may send back, if any.

@@ -15,6 +15,7 @@ fn context() -> Context {
         created: 1_700_000_000,
         model: None,
         include_usage: true,
+        array: false,
         request_id: "req-1".into(),
         seal: [0; 32],
     }

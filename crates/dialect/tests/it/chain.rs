@@ -58,6 +58,7 @@ pub(crate) fn context() -> Context {
         created: 1_700_000_000,
         model: None,
         include_usage: true,
+        array: false,
         request_id: "req-1".into(),
         seal: [7; 32],
     }

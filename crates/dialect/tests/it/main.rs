@@ -12,11 +12,13 @@
 mod chain;
 mod corpus;
 mod errors;
+mod gemini;
 mod laws;
 mod mutation;
 mod ollama;
 mod replies;
 mod requests;
+mod responses;
 mod streams;
 mod thinking;
 mod tools;

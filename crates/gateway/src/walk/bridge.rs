@@ -55,6 +55,9 @@ pub(super) async fn translate(
     if let Some(warnings) = warnings(&losses) {
         headers.insert(WARNINGS, warnings);
     }
+    if context.array {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     let streams = plan.question.stream;
     if streams && answers.iter().all(|answer| is_stream(to, &answer.head)) {
         let mut legs = SmallVec::new();

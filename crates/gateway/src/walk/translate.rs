@@ -123,6 +123,7 @@ pub(crate) fn context(ledger: &Ledger, plan: &Plan, include_usage: bool) -> Cont
         created: now.map_or(0, |now| now.as_secs()),
         model: plan.question.snapshot.config.echo_alias.then(|| plan.asked.as_str().to_owned()),
         include_usage,
+        array: plan.question.said.as_ref().is_some_and(|said| said.array),
         seal: ledger.local.shared.seal,
     }
 }

@@ -33,6 +33,7 @@ fn context() -> Context {
         created: 0,
         model: None,
         include_usage: false,
+        array: false,
         seal: [7; 32],
     }
 }

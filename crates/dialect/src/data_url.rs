@@ -7,7 +7,7 @@ use trunkline_core::MediaSource;
 
 /// Reads an address: a `data:` URL becomes standard-alphabet base64, anything else stays an address.
 /// `None` when a `data:` URL is malformed.
-pub(super) fn read_url(url: &str) -> Option<MediaSource> {
+pub(crate) fn read_url(url: &str) -> Option<MediaSource> {
     let Some(rest) = strip_scheme(url) else { return Some(MediaSource::Url(url.to_owned())) };
     let (meta, payload) = rest.split_once(',')?;
     let (mime, is_base64) = match meta.rsplit_once(';') {
@@ -23,12 +23,12 @@ pub(super) fn read_url(url: &str) -> Option<MediaSource> {
 }
 
 /// The address for inline media.
-pub(super) fn data_url(mime: &str, data: &str) -> String {
+pub(crate) fn data_url(mime: &str, data: &str) -> String {
     format!("data:{mime};base64,{data}")
 }
 
 /// Standard-alphabet, padded base64 from whatever alphabet and padding a client used.
-pub(super) fn standard_base64(text: &str) -> Option<String> {
+pub(crate) fn standard_base64(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len() + 2);
     for c in text.chars() {
         match c {

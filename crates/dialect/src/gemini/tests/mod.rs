@@ -1,0 +1,137 @@
+//! The codec as a whole: requests read and written for models of every generation, answers, streams and
+//! errors, and the laws that hold for all of them.
+#![expect(clippy::wildcard_enum_match_arm, reason = "tests look for what they made")]
+
+mod answers;
+mod errors;
+mod laws;
+mod reading;
+mod streams;
+mod writing;
+
+use super::{StreamReader, read_call};
+use crate::codec::{Context, Target, UserIds, Vendor, Written};
+use serde_json::Value;
+use trunkline_core::{
+    Call, Dialect, Event, Fault, Fold, Item, ItemKind, Losses, Message, Model, Part, ReasoningItem, Reply,
+    Role, Tool, ToolCall, ToolCallKind, ToolKind, ToolResult,
+};
+
+const THIRD: &str = "gemini-3-pro-preview";
+const SECOND: &str = "gemini-2.5-flash";
+const OLD: &str = "gemini-2.0-flash";
+
+fn target(model: &str) -> Target<'_> {
+    Target {
+        model,
+        vendor: Vendor::Owner,
+        default_max_tokens: None,
+        user_ids: UserIds::Opaque,
+        strict_arguments: false,
+        anthropic_version: "",
+    }
+}
+
+fn context() -> Context {
+    Context {
+        id: "resp-ours".into(),
+        request_id: "req-1".into(),
+        created: 0,
+        model: None,
+        include_usage: false,
+        array: false,
+        seal: [7; 32],
+    }
+}
+
+/// A call as a client's of another dialect becomes.
+fn foreign(items: Vec<Item>) -> Call {
+    let mut call = Call::new(Dialect::OpenaiChat, Model::new("m"));
+    call.items = items;
+    call
+}
+
+fn own(body: &str) -> Call {
+    read_call(body.as_bytes(), &mut Losses::default()).unwrap()
+}
+
+fn say(role: Role, text: &str) -> Item {
+    says(role, vec![Part::text(text)])
+}
+
+fn says(role: Role, parts: Vec<Part>) -> Item {
+    Item::new(ItemKind::Message(Message { role, name: None, id: None, parts }))
+}
+
+fn use_tool(id: &str, name: &str, arguments: &str) -> Item {
+    Item::new(ItemKind::ToolCall(ToolCall {
+        call_id: id.into(),
+        item_id: None,
+        kind: ToolCallKind::Function,
+        name: name.into(),
+        arguments: arguments.into(),
+        signature: None,
+        cache: None,
+    }))
+}
+
+fn result(id: &str, text: &str) -> Item {
+    Item::new(ItemKind::ToolResult(ToolResult {
+        call_id: id.into(),
+        name: None,
+        parts: vec![Part::text(text)],
+        is_error: None,
+        cache: None,
+    }))
+}
+
+fn thoughts(text: &str, signature: Option<&str>, stamp: Dialect) -> Item {
+    Item::new(ItemKind::Reasoning(ReasoningItem {
+        text: vec![text.into()],
+        signature: signature.map(Into::into),
+        stamp: Some(stamp),
+        ..ReasoningItem::default()
+    }))
+}
+
+fn function(name: &str, schema: Option<&str>) -> Tool {
+    let schema = schema.map(|text| trunkline_core::Json::parse(text).unwrap());
+    let kind = ToolKind::Function { name: name.into(), description: None, schema, strict: None };
+    Tool { kind, cache: None, extra: Vec::new() }
+}
+
+/// `path action` of each loss.
+fn list(losses: &Losses) -> Vec<String> {
+    losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect()
+}
+
+fn attempt(call: &Call, model: &str) -> Result<(Written, Value, Losses), Fault> {
+    let mut losses = Losses::default();
+    let written = crate::write_call(Dialect::GeminiGenerate, call, &target(model), &mut losses)?;
+    let body = serde_json::from_slice(&written.body).expect("a body is JSON");
+    Ok((written, body, losses))
+}
+
+/// The body and the losses of a call that can be sent.
+fn sent(call: &Call, model: &str) -> (Value, Vec<String>) {
+    let (_, body, losses) = attempt(call, model).unwrap();
+    (body, list(&losses))
+}
+
+/// Hands the events of a stream in these pieces, closed behind the last, to `each`.
+fn events_of(pieces: &[&[u8]], each: &mut dyn FnMut(Event<'_>)) {
+    let mut reader = StreamReader::new(1 << 20);
+    pieces.iter().for_each(|piece| reader.push(piece, each));
+    reader.close(each);
+}
+
+fn fold(stream: &[u8]) -> Result<Reply, Fault> {
+    let mut fold = Fold::default();
+    events_of(&[stream], &mut |event| fold.push(event));
+    fold.finish()
+}
+
+/// Payloads as server-sent events.
+fn sse(payloads: &[&str]) -> String {
+    payloads.iter().map(|payload| format!("data: {payload}\r\n\r\n")).collect()
+}

@@ -1,0 +1,133 @@
+//! What all of OpenAI's dialects share: cache marks, and what its models take.
+
+use crate::codec::{Target, Vendor};
+use crate::json::{Fields, Writer};
+use crate::place::Place;
+use std::borrow::Cow;
+use trunkline_core::{CacheKind, CacheMark, Fault, Losses};
+
+/// An OpenAI cache breakpoint.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark<'c> {
+    ttl: Option<&'c str>,
+}
+
+impl Mark<'_> {
+    /// Writes the member of a part that says it.
+    pub(crate) fn write(self, w: &mut Writer<'_>) {
+        w.key("prompt_cache_breakpoint").object(|w| {
+            w.key("mode").string("explicit");
+            w.opt_string("ttl", self.ttl);
+        });
+    }
+}
+
+/// A cache mark on a part, tool or message: OpenAI's, or Anthropic's as many clients send it here too.
+pub(crate) fn read_cache(fields: &mut Fields<'_>) -> Result<Option<CacheMark>, Fault> {
+    let anthropic = fields.object("cache_control")?;
+    let (kind, mark) = match fields.object("prompt_cache_breakpoint")? {
+        Some(mark) => (CacheKind::Breakpoint, Some(mark)),
+        None => (CacheKind::Ephemeral, anthropic),
+    };
+    let Some(mut mark) = mark else { return Ok(None) };
+    Ok(Some(CacheMark { kind, ttl: mark.string("ttl")?.map(Cow::into_owned) }))
+}
+
+/// The mark as OpenAI takes it. Others keep their prefix caches by themselves.
+pub(crate) fn mark<'c>(
+    cache: Option<&'c CacheMark>,
+    place: Place<'_>,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Option<Mark<'c>> {
+    let cache = cache?;
+    if target.vendor == Vendor::Compatible {
+        losses.hint(place.to_string(), "the target has no cache marks");
+        return None;
+    }
+    let ttl = match (cache.kind, cache.ttl.as_deref()) {
+        (CacheKind::Breakpoint, ttl) => ttl,
+        // OpenAI's default outlives five minutes; half an hour is the nearest it has to one hour.
+        (CacheKind::Ephemeral | CacheKind::Point, None | Some("5m")) => None,
+        (CacheKind::Ephemeral | CacheKind::Point, Some("1h")) => Some("30m"),
+        (CacheKind::Ephemeral | CacheKind::Point, ttl) => ttl,
+    };
+    Some(Mark { ttl })
+}
+
+/// Whether OpenAI's model of this name reasons: `o1`.., `gpt-5`.. but their chat and search variants,
+/// every codex and deep-research model.
+pub(crate) fn is_reasoning_model(model: &str) -> bool {
+    let model = model.to_ascii_lowercase();
+    let base = model.rsplit('/').next().unwrap_or(&model);
+    let base = base.strip_prefix("ft:").unwrap_or(base);
+    if base.contains("codex") || base.contains("deep-research") {
+        return true;
+    }
+    if base.contains("-chat") || base.contains("search") {
+        return false;
+    }
+    let generation = |prefix: &str| {
+        let rest = base.strip_prefix(prefix)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, rest) = rest.split_at_checked(digits)?;
+        let bounded = rest.is_empty() || rest.starts_with(['-', '.', ':']);
+        number.parse::<u32>().ok().filter(|_| bounded)
+    };
+    generation("o").is_some_and(|n| n >= 1) || generation("gpt-").is_some_and(|n| n >= 5)
+}
+
+/// The effort that stands for a budget of thinking tokens.
+pub(crate) const fn bucket(tokens: u64) -> &'static str {
+    match tokens {
+        4096.. => "high",
+        2048.. => "medium",
+        1024.. => "low",
+        _ => "minimal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openai_reasoning_models_by_name() {
+        for (model, reasons) in [
+            ("o1", true),
+            ("o4-mini-2025-04-16", true),
+            ("gpt-5", true),
+            ("gpt-5.1-mini", true),
+            ("gpt-6", true),
+            ("ft:o4-mini:acme::x", true),
+            ("gpt-5-codex", true),
+            ("o3-deep-research", true),
+            ("openai/gpt-5", true),
+            ("gpt-oss-120b", false),
+            ("gpt-5-chat-latest", false),
+            ("gpt-5-search-api", false),
+            ("gpt-4o", false),
+            ("gpt-4.1", false),
+            ("omni-moderation", false),
+            ("chatgpt-4o-latest", false),
+            ("o0", false),
+        ] {
+            assert_eq!(is_reasoning_model(model), reasons, "{model}");
+        }
+    }
+
+    #[test]
+    fn c46_budgets_become_efforts() {
+        for (tokens, effort) in [
+            (0, "minimal"),
+            (1023, "minimal"),
+            (1024, "low"),
+            (2048, "medium"),
+            (4095, "medium"),
+            (4096, "high"),
+            (5000, "high"),
+        ] {
+            assert_eq!(bucket(tokens), effort, "{tokens}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The `response` object, as lifecycle events and whole answers hold it.
+
+use super::{OURS, error, usage};
+use crate::codec::Context;
+use crate::json::Writer;
+use trunkline_core::{Extra, Fault, Usage};
+
+/// What stays the same over an answer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) id: String,
+    model: String,
+    created: u64,
+    service_tier: Option<String>,
+    /// Members of an upstream of this dialect, which repeat the request.
+    extra: Extra,
+}
+
+/// Where an answer stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Status<'a> {
+    InProgress,
+    Completed,
+    /// Cut, and by what.
+    Incomplete(&'a str),
+    Failed(&'a Fault),
+}
+
+/// Members that clients demand and that repeat the request, as they are when it said nothing.
+const ECHO: [(&str, &str); 18] = [
+    ("background", "false"),
+    ("instructions", "null"),
+    ("max_output_tokens", "null"),
+    ("max_tool_calls", "null"),
+    ("metadata", "{}"),
+    ("parallel_tool_calls", "true"),
+    ("previous_response_id", "null"),
+    ("prompt_cache_key", "null"),
+    ("reasoning", r#"{"effort":null,"summary":null}"#),
+    ("safety_identifier", "null"),
+    ("store", "false"),
+    ("temperature", "null"),
+    ("text", r#"{"format":{"type":"text"}}"#),
+    ("tool_choice", "\"auto\""),
+    ("tools", "[]"),
+    ("top_logprobs", "0"),
+    ("top_p", "null"),
+    ("truncation", "\"disabled\""),
+];
+
+impl Head {
+    pub(super) fn new(context: &Context, service_tier: Option<String>, extra: Extra) -> Self {
+        let mut head = Self { id: String::new(), model: String::new(), created: 0, service_tier, extra };
+        head.begin(context, None, None, None);
+        head
+    }
+
+    /// Takes over what the upstream says of its answer.
+    pub(super) fn begin(
+        &mut self,
+        context: &Context,
+        id: Option<&str>,
+        model: Option<&str>,
+        created: Option<u64>,
+    ) {
+        self.id = match id.filter(|id| id.starts_with("resp_")) {
+            Some(id) => id.to_owned(),
+            None => format!("resp_{}", stem(&context.id)),
+        };
+        context.model.as_deref().or(model).unwrap_or_default().clone_into(&mut self.model);
+        self.created = created.unwrap_or(context.created);
+    }
+
+    /// The id of the `at`th output item, whose kind `prefix` tells.
+    pub(super) fn item_id(&self, prefix: &str, at: u64) -> String {
+        format!("{prefix}_{}_{at}", stem(&self.id))
+    }
+
+    /// Writes the object; `output` is the items so far, separated by commas.
+    pub(super) fn write(
+        &self,
+        w: &mut Writer<'_>,
+        status: Status<'_>,
+        output: &[u8],
+        counts: Option<&Usage>,
+    ) {
+        w.object(|w| {
+            w.key("id").string(&self.id);
+            w.key("object").string("response");
+            w.key("created_at").u64(self.created);
+            w.key("status").string(match status {
+                Status::InProgress => "in_progress",
+                Status::Completed => "completed",
+                Status::Incomplete(_) => "incomplete",
+                Status::Failed(_) => "failed",
+            });
+            match status {
+                Status::Failed(fault) => w.key("error").object(|w| error::write(w, fault)),
+                Status::InProgress | Status::Completed | Status::Incomplete(_) => w.key("error").null(),
+            }
+            match status {
+                Status::Incomplete(cut) => {
+                    w.key("incomplete_details").object(|w| w.key("reason").string(cut));
+                }
+                Status::InProgress | Status::Completed | Status::Failed(_) => {
+                    w.key("incomplete_details").null()
+                }
+            }
+            w.key("model").string(&self.model);
+            w.key("output").array(|w| {
+                if let Some(items) = std::str::from_utf8(output).ok().filter(|items| !items.is_empty()) {
+                    w.raw(items);
+                }
+            });
+            match counts {
+                Some(counts) => usage::write(w.key("usage"), counts),
+                None => w.key("usage").null(),
+            }
+            // `standard` is what others call the tier named `default` here.
+            let tier =
+                self.service_tier.as_deref().map(|tier| if tier == "standard" { "default" } else { tier });
+            w.opt_string("service_tier", tier);
+            for (key, value) in ECHO {
+                if !self.extra.iter().any(|field| field.dialect == OURS && *field.key == *key) {
+                    w.key(key).raw(value);
+                }
+            }
+            w.extra(&self.extra, OURS);
+        });
+    }
+}
+
+/// What of an id is its own.
+fn stem(id: &str) -> &str {
+    id.strip_prefix("resp_").or_else(|| id.strip_prefix("resp-")).unwrap_or(id)
+}
