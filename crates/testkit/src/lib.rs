@@ -8,6 +8,7 @@
 //! | [`script`] | an upstream that says and breaks exactly what a test tells it to |
 //! | [`mock`] | static bytes as fast as possible, for benchmarks |
 //! | [`load`] | a load generator |
+//! | [`frame`] | AWS event-stream frames, for scripts |
 //!
 //! Nothing here shares code with the gateway, so agreement between the two proves something. All of it
 //! listens on and calls loopback addresses only, and nothing prints.
@@ -17,6 +18,7 @@ mod brain;
 pub mod clock;
 pub mod cloud;
 pub mod engine;
+pub mod frame;
 pub mod load;
 pub mod loopback;
 pub mod mock;

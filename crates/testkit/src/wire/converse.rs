@@ -1,12 +1,13 @@
 //! Bedrock's Converse: unions of one member each, streamed as binary frames; usage leaves out what the
 //! cache served and comes after the end of the message.
 
-use super::{frame, messages};
+use super::messages;
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
 use crate::brain::ask::{
     self, Ask, BadAsk, Caching, Force, Format, Offer, Role, Turn, flag, list, plain, text,
 };
 use crate::brain::demand::CRASHED;
+use crate::frame;
 use serde_json::{Map, Value, json};
 
 /// What a token takes in the latency reported, in milliseconds.

@@ -6,7 +6,6 @@ pub(crate) mod cohere;
 pub(crate) mod completion;
 pub(crate) mod converse;
 pub(crate) mod embedding;
-mod frame;
 pub(crate) mod gemini;
 pub(crate) mod generate;
 pub(crate) mod messages;

@@ -10,12 +10,14 @@ const OVERHEAD: usize = 16;
 const STRING: u8 = 7;
 
 /// An event of type `name`.
-pub(crate) fn event(name: &str, payload: &Value) -> Vec<u8> {
+#[must_use]
+pub fn event(name: &str, payload: &Value) -> Vec<u8> {
     frame("event", name, payload)
 }
 
 /// An exception in the middle of a stream.
-pub(crate) fn exception(name: &str, payload: &Value) -> Vec<u8> {
+#[must_use]
+pub fn exception(name: &str, payload: &Value) -> Vec<u8> {
     frame("exception", name, payload)
 }
 
