@@ -125,6 +125,7 @@ fn context() -> Context {
         model: None,
         include_usage: true,
         request_id: "req-1".into(),
+        array: false,
         seal: [7; 32],
     }
 }

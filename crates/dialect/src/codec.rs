@@ -6,9 +6,11 @@ use crate::json::invalid;
 use crate::place::Spelling;
 use crate::restore::Restore;
 use crate::stored;
-use crate::{anthropic_messages, gemini, ollama, openai_chat, openai_completions, openai_responses};
+use crate::{
+    anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
+};
 use std::borrow::Cow;
-use trunkline_core::{Call, Dialect, Event, Fault, FaultKind, Losses, Origin, Reply};
+use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
 
 /// Whose API the target is, where a dialect is spoken differently by its owner and by others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::GeminiGenerate => &gemini::SPELLING,
         Dialect::OllamaChat => &ollama::SPELLING,
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
-        Dialect::BedrockConverse => &openai_chat::SPELLING,
+        Dialect::BedrockConverse => &bedrock::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
     }
 }
@@ -112,6 +114,18 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
     }
 }
 
+/// Whether clients of `dialect` ask for thinking in Claude's own words, so that what they leave out is meant
+/// to be left out.
+pub(crate) const fn in_claudes_words(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::AnthropicMessages | Dialect::BedrockConverse)
+}
+
+/// Whether `model`, reached in the dialect `to`, can read reasoning state that came in the dialect `stamp`.
+/// A cloud's Claude reads what Anthropic's signed, and the other way round.
+pub(crate) fn may_replay(stamp: Dialect, to: Dialect, model: &str) -> bool {
+    stamp == to || (in_claudes_words(stamp) && in_claudes_words(to) && model.contains("claude"))
+}
+
 /// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
 /// back as it is.
 pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
@@ -128,7 +142,7 @@ pub const fn reads(dialect: Dialect) -> bool {
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    speaks(dialect)
+    speaks(dialect) || matches!(dialect, Dialect::CohereChat)
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -147,7 +161,7 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::OpenaiResponses => true,
         Dialect::GeminiGenerate => true,
         Dialect::OllamaGenerate => false,
-        Dialect::BedrockConverse => false,
+        Dialect::BedrockConverse => true,
         Dialect::CohereChat => false,
     }
 }
@@ -166,8 +180,26 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::GeminiGenerate => gemini::read_call(body, losses),
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::read_call(body, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
+    }
+}
+
+/// What of a request the answer to it repeats, in dialects that do: for [`StreamWriter::echo`], and for
+/// `extra` of a whole answer.
+#[must_use]
+pub fn echo(dialect: Dialect, body: &[u8]) -> Extra {
+    match dialect {
+        Dialect::OpenaiResponses => openai_responses::echo(body),
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiEmbeddings
+        | Dialect::AnthropicMessages
+        | Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat => Extra::new(),
     }
 }
 
@@ -227,8 +259,8 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::GeminiGenerate => gemini::write_call(call, target, losses),
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
+        Dialect::CohereChat => cohere::write_call(call, target, losses),
     }
 }
 
@@ -246,8 +278,8 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::GeminiGenerate => gemini::read_reply(body),
         Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => bedrock::read_reply(body),
+        Dialect::CohereChat => cohere::read_reply(body),
     }
 }
 
@@ -270,7 +302,7 @@ pub fn write_reply(
         Dialect::GeminiGenerate => Ok(gemini::write_reply(reply, context, losses)),
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
-        Dialect::BedrockConverse => Err(untranslated(dialect)),
+        Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
         Dialect::CohereChat => Err(untranslated(dialect)),
     }
 }
@@ -286,8 +318,8 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         Dialect::GeminiGenerate => gemini::read_error(status, body),
         Dialect::OllamaChat => ollama::read_error(status, body),
         Dialect::OllamaGenerate => ollama::read_error(status, body),
-        Dialect::BedrockConverse => openai_chat::read_error(status, body),
-        Dialect::CohereChat => openai_chat::read_error(status, body),
+        Dialect::BedrockConverse => bedrock::read_error(status, body),
+        Dialect::CohereChat => cohere::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
     }
 }
@@ -303,7 +335,7 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         Dialect::GeminiGenerate => gemini::write_error(fault, request_id),
         Dialect::OllamaChat => ollama::write_error(fault),
         Dialect::OllamaGenerate => ollama::write_error(fault),
-        Dialect::BedrockConverse => openai_chat::write_error(fault),
+        Dialect::BedrockConverse => bedrock::write_error(fault),
         Dialect::CohereChat => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
     }
@@ -323,7 +355,11 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
         Dialect::GeminiGenerate => data(b""),
         Dialect::OllamaChat => line(),
         Dialect::OllamaGenerate => line(),
-        Dialect::BedrockConverse => data(b""),
+        Dialect::BedrockConverse => {
+            let mut out = Vec::new();
+            bedrock::write_stream_error(fault, &mut out);
+            out
+        }
         Dialect::CohereChat => data(b""),
     }
 }
@@ -339,8 +375,12 @@ pub enum StreamReader {
     AnthropicMessages(anthropic_messages::StreamReader),
     /// Gemini fragments.
     GeminiGenerate(gemini::StreamReader),
+    /// Bedrock ConverseStream messages.
+    BedrockConverse(bedrock::StreamReader),
     /// Ollama lines.
     Ollama(ollama::StreamReader),
+    /// Cohere events.
+    Cohere(cohere::StreamReader),
 }
 
 impl StreamReader {
@@ -362,8 +402,8 @@ impl StreamReader {
             Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamReader::new(event_bytes))),
             Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
-            Dialect::BedrockConverse => Err(untranslated(dialect)),
-            Dialect::CohereChat => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
+            Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
         }
     }
 
@@ -374,7 +414,9 @@ impl StreamReader {
             Self::OpenaiResponses(reader) => reader.push(bytes, each),
             Self::AnthropicMessages(reader) => reader.push(bytes, each),
             Self::GeminiGenerate(reader) => reader.push(bytes, each),
+            Self::BedrockConverse(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
+            Self::Cohere(reader) => reader.push(bytes, each),
         }
     }
 
@@ -385,7 +427,9 @@ impl StreamReader {
             Self::OpenaiResponses(reader) => reader.close(each),
             Self::AnthropicMessages(reader) => reader.close(each),
             Self::GeminiGenerate(reader) => reader.close(each),
+            Self::BedrockConverse(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
+            Self::Cohere(reader) => reader.close(each),
         }
     }
 }
@@ -401,6 +445,8 @@ pub enum StreamWriter {
     AnthropicMessages(anthropic_messages::StreamWriter),
     /// Gemini fragments.
     GeminiGenerate(gemini::StreamWriter),
+    /// Bedrock ConverseStream messages.
+    BedrockConverse(bedrock::StreamWriter),
     /// Ollama lines.
     Ollama(ollama::StreamWriter),
     /// Legacy OpenAI Completions chunks.
@@ -430,8 +476,21 @@ impl StreamWriter {
             Dialect::OllamaGenerate => {
                 Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
             }
-            Dialect::BedrockConverse => Err(untranslated(dialect)),
+            Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
             Dialect::CohereChat => Err(untranslated(dialect)),
+        }
+    }
+
+    /// Members of the request that the answer repeats, as [`echo`] found them.
+    pub fn echo(&mut self, said: Extra) {
+        match self {
+            Self::OpenaiResponses(writer) => writer.echo(said),
+            Self::OpenaiChat(_)
+            | Self::AnthropicMessages(_)
+            | Self::Ollama(_)
+            | Self::GeminiGenerate(_)
+            | Self::BedrockConverse(_)
+            | Self::OpenaiCompletions(_) => {}
         }
     }
 
@@ -442,6 +501,7 @@ impl StreamWriter {
             Self::OpenaiResponses(writer) => writer.write(event, out),
             Self::AnthropicMessages(writer) => writer.write(event, out),
             Self::GeminiGenerate(writer) => writer.write(event, out),
+            Self::BedrockConverse(writer) => writer.write(event, out),
             Self::Ollama(writer) => writer.write(event, out),
             Self::OpenaiCompletions(writer) => writer.write(event, out),
         }
@@ -456,6 +516,7 @@ impl StreamWriter {
             Self::OpenaiResponses(writer) => writer.losses(),
             Self::AnthropicMessages(writer) => writer.losses(),
             Self::GeminiGenerate(writer) => writer.losses(),
+            Self::BedrockConverse(writer) => writer.losses(),
             Self::Ollama(writer) => writer.losses(),
             Self::OpenaiCompletions(writer) => writer.losses(),
         }

@@ -210,6 +210,17 @@ pub fn invalid(path: &str, what: impl fmt::Display) -> Fault {
     }
 }
 
+/// The fields `dialect` sent as one object; `None` when there are none.
+#[must_use]
+pub fn object_of(extra: &Extra, dialect: Dialect) -> Option<Json> {
+    if extra.is_empty() {
+        return None;
+    }
+    let mut out = Vec::new();
+    Writer::new(&mut out).object(|w| w.extra(extra, dialect));
+    std::str::from_utf8(&out).ok().and_then(|text| Json::parse(text).ok())
+}
+
 /// The string in `raw`, borrowed when it has no escapes; `None` when it is not a string.
 #[must_use]
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
@@ -378,6 +389,16 @@ impl<'o> Writer<'o> {
     pub fn extra(&mut self, extra: &Extra, dialect: Dialect) {
         for field in extra.iter().filter(|field| field.dialect == dialect) {
             self.key(&field.key).raw(field.value.as_str());
+        }
+    }
+
+    /// Writes the members of a carried object as members of this one.
+    pub fn members(&mut self, object: &Json) {
+        let fields = serde_json::from_str(object.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
+        for (key, value) in fields.map(|fields| fields.members).unwrap_or_default() {
+            if let Some(value) = value {
+                self.key(&key).raw(value.get());
+            }
         }
     }
 

@@ -4,13 +4,17 @@
 
 pub mod anthropic_messages;
 mod arguments;
+pub mod bedrock;
+mod claude;
 pub mod codec;
+pub mod cohere;
 mod data_url;
 pub mod framing;
 mod free_text;
 pub mod gemini;
 mod inline;
 pub mod json;
+mod media;
 pub mod names;
 mod ndjson;
 pub mod ollama;
@@ -26,13 +30,18 @@ pub mod restore;
 pub mod rope;
 pub mod scan;
 pub mod seal;
+mod serial;
 pub mod sse;
+mod status;
 mod stored;
 pub mod tap;
+mod turns;
 mod unsent;
+mod user;
 
 pub use codec::{
-    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, read_call, read_error, read_reply,
-    reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error, writes,
+    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,
+    read_reply, reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error,
+    writes,
 };
 pub use inline::{inline, needs_inlining};

@@ -29,6 +29,10 @@ impl Alphabet {
 
     /// Gemini function names: `[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}`; newer models take longer ones.
     pub const GEMINI_NAME: Self = Self { also: "_-.:", longest: 64 };
+    /// Bedrock tool names: `[a-zA-Z0-9_-]{1,64}`.
+    pub const BEDROCK_NAME: Self = Self { also: "_-", longest: 64 };
+    /// Bedrock tool-use ids: `[a-zA-Z0-9_.:-]{1,64}`.
+    pub const BEDROCK_ID: Self = Self { also: "_.:-", longest: 64 };
 
     fn accepts(self, text: &str) -> bool {
         !text.is_empty() && text.len() <= self.longest && text.chars().all(|c| self.allows(c))

@@ -209,6 +209,26 @@ pub(crate) fn positions(call: &Call) -> Vec<Position> {
     positions
 }
 
+/// [`Spelling::joins`] where messages hold blocks of every kind: a user message is read as its results and
+/// then its words, an assistant message as its blocks, of which neighbouring words are one item.
+pub(crate) fn joins_turn(before: &ItemKind, item: &ItemKind) -> bool {
+    let is_block = |kind: &ItemKind| match kind {
+        ItemKind::Message(message) => message.role == Role::Assistant,
+        ItemKind::ToolResult(_) => false,
+        ItemKind::ToolCall(_)
+        | ItemKind::Reasoning(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => true,
+    };
+    let is_words = |kind: &ItemKind| matches!(kind, ItemKind::Message(_));
+    if let ItemKind::ToolResult(_) = before {
+        return matches!(item, ItemKind::ToolResult(_))
+            || matches!(item, ItemKind::Message(message) if message.role != Role::Assistant);
+    }
+    is_block(before) && is_block(item) && !(is_words(before) && is_words(item))
+}
+
 /// For dialects whose assistant message is read as its reasoning, its words, its calls, and where every
 /// other message is an item.
 pub(crate) fn assistant_joins(before: &ItemKind, item: &ItemKind) -> bool {
@@ -312,6 +332,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_request_that_is_one_message_names_its_own_members() {
+        let mut call = Call::new(Dialect::OllamaGenerate, Model::new("m"));
+        call.items.push(words(Role::User, 2));
+        call.instructions.push(Instruction {
+            origin: OriginRole::System,
+            name: None,
+            parts: vec![Part::text("x")],
+        });
+        let place = Place::item(&call, &positions(&call), 0);
+        assert_eq!(place.part(1).to_string(), "images[1]");
+        assert_eq!(place.field("name"), "name");
+        assert_eq!(place.unsupported("audio").param.as_deref(), Some("images"));
+        assert_eq!(Place::instruction(&call, 0).field("name"), "system.name");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) fn record(call: &Call, own: &[Dialect], taken: &[&str], losses: &mut 
             reason: "the target has no such safeguard".into(),
         });
     }
-    for field in call.extra.iter().filter(is_foreign).filter(says) {
+    for field in foreign(&call.extra, own) {
         losses.dropped(field.key.to_string(), "the target does not know this field");
     }
 }
@@ -45,14 +45,15 @@ pub(crate) fn options(call: &Call, losses: &mut Losses) {
 
 /// Records unknown fields of an object, which `path` names, unless `own` made them.
 pub(crate) fn record_inner(extra: &Extra, own: &[Dialect], path: &dyn Fn() -> String, losses: &mut Losses) {
-    for field in extra.iter().filter(|field| !own.contains(&field.dialect)).filter(says) {
+    for field in foreign(extra, own) {
         losses.hint(format!("{}.{}", path(), field.key), "the target does not know this field");
     }
 }
 
-/// Whether an unknown field says anything.
-fn says(field: &&ExtraField) -> bool {
-    !matches!(field.value.as_str(), "null" | "[]" | "{}" | "\"\"")
+/// Unknown fields that say something and that none of `own` defined.
+pub(crate) fn foreign<'e>(extra: &'e Extra, own: &'e [Dialect]) -> impl Iterator<Item = &'e ExtraField> {
+    let says = |field: &&ExtraField| !matches!(field.value.as_str(), "null" | "[]" | "{}" | "\"\"");
+    extra.iter().filter(|field| !own.contains(&field.dialect)).filter(says)
 }
 
 /// What changes how the model answers.

@@ -10,26 +10,6 @@ const ERROR_CODE: HeaderName = HeaderName::from_static("x-trunkline-error-code")
 /// Where Amazon's clients look for the class of an error.
 const AMAZON_ERROR: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// What Bedrock calls a class of error.
-const fn exception(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::InvalidRequest
-        | FaultKind::Unsupported
-        | FaultKind::TooLarge
-        | FaultKind::HeadTooLarge
-        | FaultKind::MediaType
-        | FaultKind::MethodNotAllowed => "ValidationException",
-        FaultKind::Authentication | FaultKind::Permission | FaultKind::Billing => "AccessDeniedException",
-        FaultKind::NotFound => "ResourceNotFoundException",
-        FaultKind::Conflict => "ConflictException",
-        FaultKind::RateLimit => "ThrottlingException",
-        FaultKind::Timeout => "ModelTimeoutException",
-        FaultKind::Unavailable | FaultKind::Overloaded => "ServiceUnavailableException",
-        FaultKind::Upstream => "ModelErrorException",
-        FaultKind::Internal | FaultKind::Cancelled => "InternalServerException",
-    }
-}
-
 /// The status a client of `dialect` gets for `fault`.
 #[must_use]
 pub fn status(fault: &Fault, dialect: Dialect) -> StatusCode {
@@ -97,7 +77,7 @@ pub fn answer(fault: &Fault, dialect: Dialect, request_id: &str) -> Response<Byt
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if dialect == Dialect::BedrockConverse {
-        headers.insert(AMAZON_ERROR, HeaderValue::from_static(exception(fault.kind)));
+        headers.insert(AMAZON_ERROR, HeaderValue::from_static(trunkline_dialect::bedrock::class(fault.kind)));
     }
     if let Some(code) = fault.code.as_deref().and_then(|code| HeaderValue::from_str(code).ok()) {
         headers.insert(ERROR_CODE, code);

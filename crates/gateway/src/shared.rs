@@ -61,7 +61,7 @@ impl Shared {
         let mut seal = [0; 32];
         match &fleet.snapshot().config.translate.seal_key {
             Some(secret) => seal = Sha256::digest(secret.reveal().as_bytes()).into(),
-            None => getrandom::fill(&mut seal)?,
+            None => getrandom::getrandom(&mut seal)?,
         }
         let stopping = watch::Sender::new(false);
         Ok(Arc::new(Self {

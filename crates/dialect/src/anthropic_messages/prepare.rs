@@ -2,15 +2,13 @@
 //! the part; what only changes how it is seen is a loss.
 
 use super::block::{Block, BlockKind, Mark, Source};
-use super::traits::Traits;
 use super::unsent;
+use crate::claude::Traits;
 use crate::codec::Target;
 use crate::inline::is_plain_http;
+use crate::media::{decoded, is_text, standard};
 use crate::names::Names;
 use crate::place::Place;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use std::borrow::Cow;
 use trunkline_core::{
     Audio, CacheMark, Call, Citation, Dialect, Document, DocumentSource, Fault, FaultKind, Image, Losses,
     MediaSource, Part, PartKind, SearchResult,
@@ -241,28 +239,4 @@ pub(super) fn unsupported(what: &str, path: String) -> Fault {
     Fault::new(FaultKind::Unsupported, format!("{path} holds {what}, which the target model cannot take"))
         .at(path)
         .code("unsupported_content")
-}
-
-fn is_text(mime: &str) -> bool {
-    mime.starts_with("text/") || mime == "application/json"
-}
-
-/// Base64 in the standard, padded alphabet, whatever alphabet the client used.
-fn standard(data: &str) -> Cow<'_, str> {
-    if data.len().is_multiple_of(4) && !data.contains(['-', '_']) {
-        return Cow::Borrowed(data);
-    }
-    let mut data = data.replace('-', "+").replace('_', "/");
-    while !data.len().is_multiple_of(4) {
-        data.push('=');
-    }
-    Cow::Owned(data)
-}
-
-fn decoded(data: &str, path: &dyn Fn() -> String) -> Result<String, Fault> {
-    let bytes = STANDARD.decode(data).or_else(|_| STANDARD_NO_PAD.decode(data)).ok();
-    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
-        let path = path();
-        Fault::new(FaultKind::InvalidRequest, format!("{path} is not base64 of UTF-8 text")).at(path)
-    })
 }

@@ -3,11 +3,11 @@
 //! before anybody documents them.
 
 use super::{read_part, read_tool, read_turn};
-use crate::json::{Fields, Writer, invalid, string};
+use crate::json::{Fields, invalid, object_of, string};
 use serde_json::value::RawValue;
 use trunkline_core::{
-    Call, Dialect, Effort, Extra, ExtraField, Fault, Instruction, Json, Losses, Model, OriginRole,
-    OutputFormat, ReasoningMode,
+    Call, Dialect, Effort, Extra, ExtraField, Fault, Instruction, Losses, Model, OriginRole, OutputFormat,
+    ReasoningMode,
 };
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -50,7 +50,7 @@ pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
     }
     if let Some(mut metadata) = fields.object("metadata")? {
         call.identity.user = metadata.string("user_id")?.map(Into::into);
-        call.identity.metadata = object_of(metadata.rest(DIALECT));
+        call.identity.metadata = object_of(&metadata.rest(DIALECT), DIALECT);
     }
     call.service.tier = fields.string("service_tier")?.map(Into::into);
     call.service.speed = fields.string("speed")?.map(Into::into);
@@ -110,26 +110,16 @@ fn read_output(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses) ->
 
 /// Keeps the unknown members of an inner object under the object's own key.
 fn keep(call: &mut Call, key: &str, rest: Extra) {
-    if let Some(value) = object_of(rest) {
+    if let Some(value) = object_of(&rest, DIALECT) {
         call.extra.push(ExtraField { dialect: DIALECT, key: key.into(), value });
     }
-}
-
-/// An object of `extra`; `None` when it is empty.
-fn object_of(extra: Extra) -> Option<Json> {
-    if extra.is_empty() {
-        return None;
-    }
-    let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| w.extra(&extra, DIALECT));
-    std::str::from_utf8(&out).ok().and_then(|text| Json::parse(text).ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use trunkline_core::{ItemKind, Role, ToolChoice, ToolKind};
+    use trunkline_core::{ItemKind, Json, Role, ToolChoice, ToolKind};
 
     fn read(body: &str) -> Result<Call, Fault> {
         read_call(body.as_bytes(), &mut Losses::default())

@@ -4,35 +4,17 @@ use super::block::{Block, BlockKind, Mark};
 use super::prepare::{Inside, Prepare, unsupported};
 use super::{seal, unsent};
 use crate::arguments::{self, object_of, wrapped};
+use crate::codec::may_replay;
 use crate::names::{Alphabet, Names};
 use crate::place::Place;
+use crate::turns::{Said, SaidKind, Stretch, say};
 use std::borrow::Cow;
 use trunkline_core::{
-    Dialect, Extra, Fault, FaultKind, Instruction, Item, ItemKind, Message, OriginRole, Part, PartKind,
+    Dialect, Fault, FaultKind, Instruction, Item, ItemKind, Message, OriginRole, Part, PartKind,
     ReasoningItem, Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
 };
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
-
-/// A stretch of items of one side, before its blocks are put in order.
-pub(super) enum Stretch<'c> {
-    Assistant(Vec<Said<'c>>),
-    User(Vec<Said<'c>>),
-}
-
-/// One item's share of a turn.
-pub(super) struct Said<'c> {
-    pub kind: SaidKind<'c>,
-    pub extra: Option<&'c Extra>,
-    pub place: Place<'c>,
-}
-
-pub(super) enum SaidKind<'c> {
-    Words(Vec<Block<'c>>),
-    System(Vec<Block<'c>>),
-    Call { id: &'c str, block: Block<'c> },
-    Result { id: &'c str, block: Block<'c> },
-}
 
 /// The message, when it is one of the operator's.
 fn as_system(item: &Item) -> Option<&Message> {
@@ -110,7 +92,7 @@ pub(super) fn read_item<'c>(
     prepare: &mut Prepare<'c, '_>,
     item: &'c Item,
     place: Place<'c>,
-    stretches: &mut Vec<Stretch<'c>>,
+    stretches: &mut Vec<Stretch<'c, Block<'c>>>,
 ) -> Result<(), Fault> {
     unsent::record_inner(&item.extra, &|| place.message(), prepare.losses);
     let own_extra = item.extra.iter().any(|field| field.dialect == DIALECT);
@@ -136,7 +118,7 @@ pub(super) fn read_item<'c>(
             block.extra = Some(&item.extra);
             (false, SaidKind::Result { id: &result.call_id, block })
         }
-        ItemKind::Reasoning(thoughts) => match replayed(thoughts) {
+        ItemKind::Reasoning(thoughts) => match replayed(thoughts, prepare.target.model) {
             Some(kind) => (true, SaidKind::Words(vec![Block { kind, mark: None, extra: Some(&item.extra) }])),
             None => {
                 prepare
@@ -164,11 +146,7 @@ pub(super) fn read_item<'c>(
     // Those of other items stand in their block.
     let extra = Some(&item.extra).filter(|_| own_extra && matches!(item.kind, ItemKind::Message(_)));
     let said = Said { kind, extra, place };
-    match (stretches.last_mut(), assistant) {
-        (Some(Stretch::Assistant(list)), true) | (Some(Stretch::User(list)), false) => list.push(said),
-        (_, true) => stretches.push(Stretch::Assistant(vec![said])),
-        (_, false) => stretches.push(Stretch::User(vec![said])),
-    }
+    say(stretches, assistant, said);
     Ok(())
 }
 
@@ -232,8 +210,8 @@ fn tool_result<'c>(
 }
 
 /// Thoughts go back only to the provider that signed them.
-fn replayed(thoughts: &ReasoningItem) -> Option<BlockKind<'_>> {
-    if thoughts.stamp != Some(DIALECT) {
+fn replayed<'c>(thoughts: &'c ReasoningItem, model: &str) -> Option<BlockKind<'c>> {
+    if !thoughts.stamp.is_some_and(|stamp| may_replay(stamp, DIALECT, model)) {
         return None;
     }
     if let Some(data) = &thoughts.redacted {

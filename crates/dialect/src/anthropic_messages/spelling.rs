@@ -1,14 +1,13 @@
 //! How this dialect's requests spell what the neutral model holds.
 
-use crate::place::{Above, Spelling};
-use trunkline_core::{ItemKind, Role};
+use crate::place::{Above, Spelling, joins_turn};
 
 pub(crate) static SPELLING: Spelling = Spelling {
     list: "messages",
     parts: "content",
     above: Above::Field("system", "system"),
     all_parts: true,
-    joins,
+    joins: joins_turn,
     settings: &[
         ("stop", "stop_sequences"),
         ("reasoning", "thinking"),
@@ -18,23 +17,3 @@ pub(crate) static SPELLING: Spelling = Spelling {
         ("response_format.json_schema.schema", "output_config.format.schema"),
     ],
 };
-
-/// A user message is read as its results and then its words, an assistant message as its blocks, of
-/// which neighbouring words are one item.
-fn joins(before: &ItemKind, item: &ItemKind) -> bool {
-    let is_block = |kind: &ItemKind| match kind {
-        ItemKind::Message(message) => message.role == Role::Assistant,
-        ItemKind::ToolResult(_) => false,
-        ItemKind::ToolCall(_)
-        | ItemKind::Reasoning(_)
-        | ItemKind::ServerTool(_)
-        | ItemKind::Reference(_)
-        | ItemKind::Unknown { .. } => true,
-    };
-    let is_words = |kind: &ItemKind| matches!(kind, ItemKind::Message(_));
-    if let ItemKind::ToolResult(_) = before {
-        return matches!(item, ItemKind::ToolResult(_))
-            || matches!(item, ItemKind::Message(message) if message.role != Role::Assistant);
-    }
-    is_block(before) && is_block(item) && !(is_words(before) && is_words(item))
-}

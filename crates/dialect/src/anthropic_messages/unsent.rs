@@ -1,8 +1,7 @@
 //! Settings of other dialects for which Anthropic has no field at all: each that a client set is a loss.
 
-use super::user;
 use crate::unsent;
-use trunkline_core::{Action, Call, Class, Dialect, Extra, ExtraField, Loss, Losses};
+use trunkline_core::{Action, Call, Class, Dialect, Extra, Loss, Losses};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
 
@@ -48,7 +47,7 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         ("prompt_cache_options", call.cache.options.is_some()),
         ("metadata", call.identity.metadata.is_some() && call.dialect != DIALECT),
         ("store", state.store == Some(true)),
-        ("service_tier", call.service.tier.is_some() && user::tier(call).is_none()),
+        ("service_tier", call.service.tier.is_some() && tier(call).is_none()),
         ("priority", call.service.priority.is_some()),
         ("keep_alive", call.local.keep_alive.is_some()),
         ("include", !call.include.is_empty()),
@@ -67,20 +66,23 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
             reason: "target has no such safety setting".into(),
         });
     }
-    for field in foreign(&call.extra) {
+    for field in unsent::foreign(&call.extra, &[DIALECT]) {
         losses.dropped(field.key.to_string(), "target does not know this field");
+    }
+}
+
+/// The tier to send: Anthropic knows `auto` and `standard_only`.
+pub(super) fn tier(call: &Call) -> Option<&str> {
+    let tier = call.service.tier.as_deref()?;
+    match (call.dialect, tier) {
+        (Dialect::AnthropicMessages, own) => Some(own),
+        (_, "auto") => Some("auto"),
+        (_, "default" | "standard_only") => Some("standard_only"),
+        (_, _) => None,
     }
 }
 
 /// Records unknown fields of another dialect in an inner object, which `path` names.
 pub(super) fn record_inner(extra: &Extra, path: &dyn Fn() -> String, losses: &mut Losses) {
-    for field in foreign(extra) {
-        losses.hint(format!("{}.{}", path(), field.key), "target does not know this field");
-    }
-}
-
-/// Unknown fields that say something and that Anthropic did not define.
-fn foreign(extra: &Extra) -> impl Iterator<Item = &ExtraField> {
-    let says = |field: &&ExtraField| !matches!(field.value.as_str(), "null" | "[]" | "{}" | "\"\"");
-    extra.iter().filter(|field| field.dialect != DIALECT).filter(says)
+    unsent::record_inner(extra, &[DIALECT], path, losses);
 }

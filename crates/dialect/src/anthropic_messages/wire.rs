@@ -2,8 +2,8 @@
 
 use super::finish::Held;
 use super::seal::Seal;
-use crate::arguments::object_of;
-use crate::json::{Writer, escape};
+use crate::arguments::{Flow, Flown};
+use crate::json::Writer;
 use crate::sse::one_line;
 use trunkline_core::{Json, ToolCallKind};
 
@@ -14,26 +14,11 @@ pub(super) struct Wire {
     next_index: u64,
     /// What kinds of block there were.
     pub held: Held,
-    input: Input,
+    flow: Flow,
     /// Whether a call's input was no object and is shown as the text it was.
     pub raw_input: bool,
-    /// What the open tool block was given as an object, kept to tell whether it is one.
-    object: String,
-    /// Blocks whose input began as an object and is none. It flowed before that was known and stays as it
-    /// is: closed up, it would parse, and a client would run a tool with half of its arguments.
+    /// Blocks whose input began as an object and is none.
     pub broken_inputs: Vec<u64>,
-}
-
-/// How the input of the open tool block is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Input {
-    /// Nothing was said of it.
-    #[default]
-    Unsaid,
-    /// As it comes: it is an object.
-    Object,
-    /// As the one text of an object, escaped as it flows.
-    Text,
 }
 
 /// What a block holds.
@@ -80,12 +65,7 @@ impl Wire {
         match kind {
             Kind::Tool { kind, .. } => {
                 self.held.tool_use = true;
-                self.input = Input::Unsaid;
-                self.object.clear();
-                if *kind == ToolCallKind::Custom {
-                    self.input = Input::Text;
-                    self.text_delta(out, "input_json_delta", "partial_json", r#"{"input":""#);
-                }
+                self.flow = Flow::open(*kind, &mut |text| self.input_delta(out, text));
             }
             Kind::Refusal => self.held.refusal = true,
             Kind::Text | Kind::Thoughts { .. } | Kind::Redacted(_) | Kind::Native(_) => {}
@@ -119,28 +99,13 @@ impl Wire {
     }
 
     fn say_input(&mut self, text: &str, out: &mut Vec<u8>) {
-        if self.input == Input::Unsaid {
-            let Some(first) = text.trim_start().chars().next() else { return };
-            self.input = if first == '{' { Input::Object } else { Input::Text };
-            // Clients parse the input as an object, whatever the model made of it.
-            if self.input == Input::Text {
-                self.raw_input = true;
-                self.text_delta(out, "input_json_delta", "partial_json", r#"{"_raw":""#);
-            }
-        }
-        match self.input {
-            Input::Unsaid | Input::Object => {
-                self.object.push_str(text);
-                self.text_delta(out, "input_json_delta", "partial_json", text);
-            }
-            Input::Text => {
-                let mut quoted = Vec::with_capacity(text.len() + 2);
-                escape(&mut quoted, text);
-                let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-                let inner = std::str::from_utf8(inner).unwrap_or_default();
-                self.text_delta(out, "input_json_delta", "partial_json", inner);
-            }
-        }
+        let mut flow = std::mem::take(&mut self.flow);
+        flow.push(text, &mut |text| self.input_delta(out, text));
+        self.flow = flow;
+    }
+
+    fn input_delta(&self, out: &mut Vec<u8>, text: &str) {
+        self.text_delta(out, "input_json_delta", "partial_json", text);
     }
 
     /// Closes the open block.
@@ -150,13 +115,15 @@ impl Wire {
                 let signature = signature.unwrap_or_else(|| seal.finish());
                 self.text_delta(out, "signature_delta", "signature", &signature);
             }
-            Kind::Tool { .. } if self.input == Input::Text => {
-                self.text_delta(out, "input_json_delta", "partial_json", r#""}"#);
+            Kind::Tool { .. } => {
+                let flow = std::mem::take(&mut self.flow);
+                match flow.close(&mut |text| self.input_delta(out, text)) {
+                    Flown::Whole => {}
+                    Flown::Raw => self.raw_input = true,
+                    Flown::Broken => self.broken_inputs.push(self.next_index),
+                }
             }
-            Kind::Tool { .. } if object_of(&self.object).is_none() => {
-                self.broken_inputs.push(self.next_index)
-            }
-            Kind::Text | Kind::Refusal | Kind::Redacted(_) | Kind::Tool { .. } | Kind::Native(_) => {}
+            Kind::Text | Kind::Refusal | Kind::Redacted(_) | Kind::Native(_) => {}
         }
         frame(out, "content_block_stop", |w| w.key("index").u64(self.next_index));
         self.next_index += 1;

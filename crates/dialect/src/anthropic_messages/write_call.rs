@@ -5,22 +5,29 @@
 
 use super::block::{Block, Marks, write_all};
 use super::prepare::Prepare;
-use super::schema;
-use super::think::{self, Plan, Thinking};
-use super::traits::{Thinks, Traits};
-use super::turn::{self, Conversation, Speaker};
-use super::user;
+use super::turn::{self, Conversation};
+use super::unsent::tier;
 use super::write_tool::{self, Needs, Tools};
-use crate::codec::{self, Target, Written};
-use crate::json::{Fields, Writer};
+use crate::claude::think::{self, Plan, Thinking};
+use crate::claude::{Sampling, Thinks, Traits, sampling, schema};
+use crate::codec::{Target, Written, fan_out};
+use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::restore::{self, Restore};
-use trunkline_core::{Call, Dialect, Fault, Json, Losses, Number, OutputFormat};
+use crate::turns::Speaker;
+use crate::user::user_id;
+use trunkline_core::{Call, Dialect, Fault, Json, Losses, OutputFormat};
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
 
+/// Longest `user_id`, in characters.
+const LONGEST_USER_ID: usize = 512;
+
 /// Most cache marks in one request.
 const MARKS: usize = 4;
+
+/// `max_tokens` when neither client nor operator named one.
+const MAX_TOKENS: u64 = 4096;
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
@@ -49,7 +56,13 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         }
         (Thinks::Never | Thinks::Budget | Thinks::Either | Thinks::Adaptive, _) => None,
     };
-    let plan = think::plan(call, traits, target.default_max_tokens, obstacle, prepare.losses);
+    let plan = think::plan(
+        call,
+        traits,
+        Some(target.default_max_tokens.unwrap_or(MAX_TOKENS)),
+        obstacle,
+        prepare.losses,
+    );
     let thinks = plan.is_on(traits);
     let needs = Needs {
         json_tool: if let Format::Tool(schema) = format { Some(schema) } else { None },
@@ -62,14 +75,15 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         prepare.losses.dropped(path.to_owned(), why);
         conversation.turns.pop();
     }
-    let sampling = sampling(&mut prepare, thinks);
+    let closed = prepare.is_new_version().then_some("this API version takes no sampling parameters");
+    let sampling = sampling(&call.sampling, traits, thinks, closed, prepare.losses);
     let stop = stop(&mut prepare);
-    let user_id = user::id(call, target.user_ids, prepare.losses);
+    let user_id = user_id(call, target.user_ids, LONGEST_USER_ID, prepare.losses);
     let parts = Parts { call, target, conversation, format: &format, plan, tools, sampling, stop, user_id };
     let mut names = prepare.names;
     let free_text = restore::free_text(call, &mut names);
     let body = parts.body(losses);
-    let fan_out = codec::fan_out(call, losses)?;
+    let fan_out = fan_out(call, losses)?;
     Ok(Written {
         body,
         headers: vec![("anthropic-version", target.anthropic_version.to_owned())],
@@ -124,58 +138,6 @@ fn format<'c>(prepare: &mut Prepare<'c, '_>, conversation: &mut Conversation<'c>
     }
 }
 
-/// `temperature`, `top_p` and `top_k`, as far as they may be sent.
-#[derive(Debug, Default)]
-struct Sampling {
-    temperature: Option<Number>,
-    top_p: Option<Number>,
-    top_k: Option<Number>,
-}
-
-fn sampling(prepare: &mut Prepare<'_, '_>, thinks: bool) -> Sampling {
-    let wanted = &prepare.call.sampling;
-    let (mut temperature, mut top_p, mut top_k) =
-        (wanted.temperature.clone(), wanted.top_p.clone(), wanted.top_k.clone());
-    let closed = if prepare.is_new_version() {
-        Some("this API version takes no sampling parameters")
-    } else if prepare.traits.sampling {
-        None
-    } else {
-        Some("this model takes no sampling parameters")
-    };
-    let losses = &mut *prepare.losses;
-    let mut drop_if = |path: &'static str, number: &mut Option<Number>, reason: Option<&'static str>| {
-        if let Some(reason) = reason.filter(|_| number.is_some()) {
-            losses.dropped(path, reason);
-            *number = None;
-        }
-    };
-    for (path, number) in [("temperature", &mut temperature), ("top_p", &mut top_p), ("top_k", &mut top_k)] {
-        drop_if(path, number, closed);
-    }
-    let thinking = "a model that thinks takes no other value";
-    let is =
-        |number: &Option<Number>, fits: fn(f64) -> bool| number.as_ref().is_none_or(|n| fits(n.as_f64()));
-    drop_if(
-        "temperature",
-        &mut temperature,
-        (thinks && !is(&wanted.temperature, |t| t == 1.0)).then_some(thinking),
-    );
-    drop_if(
-        "top_p",
-        &mut top_p,
-        (thinks && !is(&wanted.top_p, |p| (0.95..=1.0).contains(&p))).then_some(thinking),
-    );
-    drop_if("top_k", &mut top_k, thinks.then_some("a model that thinks takes no top_k"));
-    let both = temperature.is_some() && !prepare.traits.both_samplers;
-    drop_if("top_p", &mut top_p, both.then_some("this model takes temperature or top_p, not both"));
-    if !is(&temperature, |t| t <= 1.0) {
-        losses.degraded("temperature", "1 is the highest the target takes");
-        temperature = Some(Number::from(1));
-    }
-    Sampling { temperature, top_p, top_k }
-}
-
 /// Stop texts. Anthropic refuses those of nothing but white space.
 fn stop<'c>(prepare: &mut Prepare<'c, '_>) -> Vec<&'c str> {
     let all = &prepare.call.sampling.stop;
@@ -228,7 +190,7 @@ impl Parts<'_, '_> {
         let call = self.call;
         w.object(|w| {
             w.key("model").string(self.target.model);
-            w.key("max_tokens").u64(self.plan.max_tokens);
+            w.opt_u64("max_tokens", self.plan.max_tokens);
             if call.stream.on {
                 w.key("stream").bool(true);
             }
@@ -247,7 +209,7 @@ impl Parts<'_, '_> {
                 w.key("stop_sequences").array(|w| self.stop.iter().for_each(|text| w.string(text)));
             }
             self.write_metadata(w);
-            w.opt_string("service_tier", user::tier(call));
+            w.opt_string("service_tier", tier(call));
             if call.dialect == DIALECT {
                 self.write_own(w);
             }
@@ -314,7 +276,7 @@ impl Parts<'_, '_> {
         w.key("metadata").object(|w| {
             w.opt_string("user_id", self.user_id.as_deref());
             if let Some(own) = own {
-                members(own, w);
+                w.members(own);
             }
         });
     }
@@ -343,15 +305,7 @@ impl Parts<'_, '_> {
     /// Writes back what was left of an inner object of the client's.
     fn write_kept(&self, key: &str, w: &mut Writer<'_>) {
         for field in self.call.extra.iter().filter(|field| field.dialect == DIALECT && *field.key == *key) {
-            members(&field.value, w);
+            w.members(&field.value);
         }
-    }
-}
-
-/// Writes the members of `object` into the current object.
-fn members(object: &Json, w: &mut Writer<'_>) {
-    let fields = serde_json::from_str(object.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
-    if let Some(fields) = fields {
-        w.extra(&fields.rest(DIALECT), DIALECT);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::block::{Mark, Marks};
 use super::prepare::{Prepare, unsupported};
-use super::{schema, unsent};
+use super::unsent;
+use crate::claude::schema;
 use crate::codec::Vendor;
 use crate::free_text;
 use crate::json::{Fields, Writer};

@@ -2,6 +2,7 @@
 
 use crate::json::{Fields, Writer, string};
 use crate::redact::redact;
+use crate::status;
 use std::borrow::Cow;
 use trunkline_core::{Fault, FaultKind, Origin};
 
@@ -40,21 +41,11 @@ fn said(body: &[u8]) -> Option<String> {
 
 fn kind(status: u16, message: &str) -> FaultKind {
     match status {
-        400 | 422 => FaultKind::InvalidRequest,
-        401 => FaultKind::Authentication,
-        402 => FaultKind::Billing,
-        403 => FaultKind::Permission,
-        404 => FaultKind::NotFound,
-        405 => FaultKind::MethodNotAllowed,
-        408 | 504 => FaultKind::Timeout,
-        409 => FaultKind::Conflict,
-        413 => FaultKind::TooLarge,
-        429 => FaultKind::RateLimit,
         // The queue of requests is full; the message says so inside a stream, too.
         503 => FaultKind::Overloaded,
-        _ if message.contains("server busy") => FaultKind::Overloaded,
+        200 | 500 if message.contains("server busy") => FaultKind::Overloaded,
         200 if message.contains("not found") => FaultKind::NotFound,
-        _ => FaultKind::Upstream,
+        other => status::kind(other),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::openai::{bucket, is_reasoning_model};
+use crate::unsent;
 use trunkline_core::{
     Action, Call, Class, Effort, Json, Loss, Losses, OutputFormat, Reasoning, ReasoningMode,
 };
@@ -121,7 +122,7 @@ fn write_text(w: &mut Writer<'_>, call: &Call, thinks: Thinks, losses: &mut Loss
     if has_format || verbosity.is_some() {
         w.key("text").object(|w| {
             if has_format {
-                w.key("format").object(|w| write_format(w, &output.format));
+                w.key("format").object(|w| write_format(w, call));
             }
             w.opt_string("verbosity", verbosity);
         });
@@ -137,8 +138,8 @@ fn write_text(w: &mut Writer<'_>, call: &Call, thinks: Thinks, losses: &mut Loss
     }
 }
 
-fn write_format(w: &mut Writer<'_>, format: &OutputFormat) {
-    match format {
+fn write_format(w: &mut Writer<'_>, call: &Call) {
+    match &call.output.format {
         OutputFormat::JsonObject => w.key("type").string("json_object"),
         OutputFormat::JsonSchema { name, description, schema, strict } => {
             w.key("type").string("json_schema");
@@ -147,8 +148,8 @@ fn write_format(w: &mut Writer<'_>, format: &OutputFormat) {
             w.key("name").string(&Names::new(Alphabet::OPENAI_NAME).target(name));
             w.opt_string("description", description.as_deref());
             w.key("schema").raw(schema.as_str());
-            // Absent means true here, and false in every dialect that knows the field.
-            w.key("strict").bool(strict.unwrap_or(false));
+            // Absent means true here, and false in every other dialect that knows the field.
+            w.opt_bool("strict", strict.or((call.dialect != OURS).then_some(false)));
         }
         OutputFormat::Text | OutputFormat::Grammar { .. } => {}
     }
@@ -261,7 +262,7 @@ fn write_identity(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
         }
     }
     drop_if(service.geo.is_some(), "inference_geo", losses);
-    drop_if(call.local.options.is_some(), "options", losses);
+    unsent::options(call, losses);
     drop_if(call.local.template_kwargs.is_some(), "chat_template_kwargs", losses);
 }
 

@@ -2,8 +2,8 @@
 
 use super::{OURS, error, usage};
 use crate::codec::Context;
-use crate::json::Writer;
-use trunkline_core::{Extra, Fault, Usage};
+use crate::json::{Fields, Writer};
+use trunkline_core::{Extra, ExtraField, Fault, Json, Usage};
 
 /// What stays the same over an answer.
 #[derive(Debug)]
@@ -12,8 +12,8 @@ pub(super) struct Head {
     model: String,
     created: u64,
     service_tier: Option<String>,
-    /// Members of an upstream of this dialect, which repeat the request.
-    extra: Extra,
+    /// Members that repeat the request.
+    pub(super) extra: Extra,
 }
 
 /// Where an answer stands.
@@ -47,6 +47,18 @@ const ECHO: [(&str, &str); 18] = [
     ("top_p", "null"),
     ("truncation", "\"disabled\""),
 ];
+
+/// What of a request its answer repeats, verbatim. Settings of OpenAI's own tools may hold secrets; no other
+/// target takes such tools, so that their answers are never written here.
+#[must_use]
+pub fn echo(body: &[u8]) -> Extra {
+    let Ok(mut fields) = Fields::body(body) else { return Extra::new() };
+    let said = ECHO.iter().filter_map(|(key, _)| {
+        let value = Json::from_raw(fields.raw(key)?);
+        Some(ExtraField { dialect: OURS, key: (*key).into(), value })
+    });
+    said.collect()
+}
 
 impl Head {
     pub(super) fn new(context: &Context, service_tier: Option<String>, extra: Extra) -> Self {

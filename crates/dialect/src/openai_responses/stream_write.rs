@@ -110,6 +110,11 @@ impl StreamWriter {
         }
     }
 
+    /// Members of the request that the answer repeats, see [`super::echo`].
+    pub fn echo(&mut self, said: Extra) {
+        self.head.extra = said;
+    }
+
     /// Appends what the client is to receive for `event`: complete server-sent events, or nothing.
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
         if self.over {
@@ -326,7 +331,7 @@ impl StreamWriter {
             (LiveKind::Call { kind, input, .. }, Delta::Arguments(more)) if !more.is_empty() => {
                 input.push_str(&more);
                 let index = self.items;
-                self.frames.send(out, [input_event(*kind), ".delta"].concat().as_str(), |w| {
+                self.frames.send(out, input_events(*kind).0, |w| {
                     w.key("item_id").string(id);
                     w.key("output_index").u64(index);
                     w.key("delta").string(&more);
@@ -368,7 +373,7 @@ impl StreamWriter {
                 }
                 let index = self.items;
                 let key = if *kind == ToolCallKind::Custom { "input" } else { "arguments" };
-                self.frames.send(out, [input_event(*kind), ".done"].concat().as_str(), |w| {
+                self.frames.send(out, input_events(*kind).1, |w| {
                     w.key("item_id").string(&live.id);
                     w.key("output_index").u64(index);
                     w.key("name").string(name);
@@ -497,10 +502,15 @@ fn close_words(frames: &mut Frames, words: &Words, at: (&str, u64, u64), out: &m
     });
 }
 
-const fn input_event(kind: ToolCallKind) -> &'static str {
+/// The events that a call's input grows by and is complete with.
+const fn input_events(kind: ToolCallKind) -> (&'static str, &'static str) {
     match kind {
-        ToolCallKind::Function => "response.function_call_arguments",
-        ToolCallKind::Custom => "response.custom_tool_call_input",
+        ToolCallKind::Function => {
+            ("response.function_call_arguments.delta", "response.function_call_arguments.done")
+        }
+        ToolCallKind::Custom => {
+            ("response.custom_tool_call_input.delta", "response.custom_tool_call_input.done")
+        }
     }
 }
 

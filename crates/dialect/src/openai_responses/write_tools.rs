@@ -15,7 +15,7 @@ use trunkline_core::{AllowedMode, Call, Extra, Fault, FaultKind, Json, Losses, T
 pub(super) enum WireTool<'c> {
     Function {
         name: Cow<'c, str>,
-        description: Option<&'c str>,
+        description: Option<Cow<'c, str>>,
         schema: Option<&'c str>,
         strict: Option<bool>,
         extra: Option<&'c Extra>,
@@ -45,9 +45,10 @@ pub(super) fn plan<'c>(
         tools.push(match (&tool.kind, target.vendor) {
             (ToolKind::Function { name, description, schema, strict }, _) => WireTool::Function {
                 name: names.target(name),
-                description: description.as_deref(),
+                description: description.as_deref().map(Cow::Borrowed),
                 schema: schema.as_ref().map(Json::as_str),
-                strict: *strict,
+                // Absent means true here, and false in every other dialect that knows the field.
+                strict: strict.or((call.dialect != OURS).then_some(false)),
                 extra,
             },
             (ToolKind::Custom { name, description, format }, Vendor::Owner) => WireTool::Custom {
@@ -56,11 +57,11 @@ pub(super) fn plan<'c>(
                 format: format.as_ref(),
                 extra,
             },
-            (ToolKind::Custom { name, description, .. }, Vendor::Compatible) => {
+            (ToolKind::Custom { name, description, format }, Vendor::Compatible) => {
                 losses.degraded(format!("tools[{at}]"), "a free-text tool is offered as a function");
                 WireTool::Function {
                     name: names.target(name),
-                    description: description.as_deref(),
+                    description: free_text::describe(description.as_deref(), format.as_ref()),
                     schema: Some(free_text::SCHEMA),
                     strict: None,
                     extra: None,
@@ -114,13 +115,12 @@ fn write_tool(w: &mut Writer<'_>, tool: &WireTool<'_>) {
         WireTool::Function { name, description, schema, strict, extra } => w.object(|w| {
             w.key("type").string("function");
             w.key("name").string(name);
-            w.opt_string("description", *description);
+            w.opt_string("description", description.as_deref());
             match schema {
                 Some(schema) => w.key("parameters").raw(schema),
                 None => w.key("parameters").null(),
             }
-            // Absent means true here, and false in every dialect that knows the field.
-            w.key("strict").bool(strict.unwrap_or(false));
+            w.opt_bool("strict", *strict);
             extra.iter().for_each(|extra| w.extra(extra, OURS));
         }),
         WireTool::Custom { name, description, format, extra } => w.object(|w| {

@@ -336,6 +336,8 @@ fn roles_of_the_dialects() {
     for (dialect, read, written, streams) in [
         (OllamaChat, true, true, true),
         (OllamaGenerate, true, false, true),
+        (Dialect::OpenaiCompletions, true, false, false),
+        (Dialect::CohereChat, false, true, false),
         (OpenaiChat, true, true, false),
         (Dialect::OpenaiEmbeddings, false, false, false),
     ] {

@@ -12,7 +12,7 @@ use crate::fleet::worker::Worker;
 use http::{HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, Fold, LoadGuard, Losses, unfold};
+use trunkline_core::{Dialect, Extra, Fault, Fold, LoadGuard, Losses, unfold};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply, write_reply};
 use trunkline_upstream::Answer;
@@ -23,6 +23,8 @@ pub(super) struct Translation {
     pub(super) written: Written,
     pub(super) losses: Losses,
     pub(super) context: trunkline_dialect::Context,
+    /// What of the call the answer repeats.
+    pub(super) echo: Extra,
 }
 
 pub(super) async fn translate(
@@ -31,7 +33,7 @@ pub(super) async fn translate(
     worker: &Arc<Worker>,
     translation: Translation,
 ) -> Result<Answered, Failure> {
-    let Translation { to, written, losses, context } = translation;
+    let Translation { to, written, losses, context, echo } = translation;
     let Written { body, headers: extra, restore, fan_out } = written;
     let body = Rope::from(body);
     let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
@@ -65,7 +67,8 @@ pub(super) async fn translate(
             let reader = StreamReader::new(to, limits.event_bytes).map_err(refused)?;
             legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone() });
         }
-        let writer = StreamWriter::new(dialect, context).map_err(refused)?;
+        let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
+        writer.echo(echo);
         let mut flow = Flow::Translate(Box::new(Translate::new(legs, writer, limits.reply_bytes)));
         let primed = Some(prime(&mut flow, ledger, idle).await?);
         let content = Content::Flow { flow, primed, idle };
@@ -84,12 +87,13 @@ pub(super) async fn translate(
         restore.reply(&mut reply);
         replies.push(reply);
     }
-    let reply = fan::merge(replies).unwrap_or_default();
+    let mut reply = fan::merge(replies).unwrap_or_default();
     ledger.usage.clone_from(&reply.usage);
     let finish = reply.choices.first().and_then(|choice| choice.finish.as_ref());
     ledger.finish = finish.map(|f| f.native.as_ref().map_or("done", |(_, native)| native.as_str()).into());
     if streams {
         let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
+        writer.echo(echo);
         let mut out = Vec::new();
         unfold(&reply, |event| writer.write(event, &mut out));
         ledger.lost_more(writer.losses(), dialect.name());
@@ -99,6 +103,7 @@ pub(super) async fn translate(
             content: Content::Whole(out.into()),
         });
     }
+    reply.extra.extend(echo);
     let mut more = Losses::default();
     let out = write_reply(dialect, &reply, &context, &mut more).map_err(refused)?;
     ledger.lost_more(&more, dialect.name());

@@ -93,7 +93,8 @@ async fn attempt(
             let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
             ledger.lost(&losses, to.name());
             let context = context(ledger, plan, parsed.include_usage());
-            translate(ledger, plan, worker, Translation { to, written, losses, context }).await
+            let echo = parsed.echo.clone();
+            translate(ledger, plan, worker, Translation { to, written, losses, context, echo }).await
         }
         // `plan` only offers workers with a passage.
         Passage::Closed => Err(refused(nobody_left())),

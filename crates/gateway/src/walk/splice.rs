@@ -176,6 +176,7 @@ fn whole_answer(
         && let Ok(reply) = read_reply(dialect, &whole)
         && let Ok(mut writer) = StreamWriter::new(dialect, context(ledger, plan, true))
     {
+        writer.echo(reply.extra.clone());
         let mut out = Vec::new();
         unfold(&reply, |event| writer.write(event, &mut out));
         ledger.usage = reply.usage;

@@ -7,9 +7,9 @@ use super::settle::Ledger;
 use crate::config::Config;
 use crate::fleet::worker::Worker;
 use std::time::Duration;
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Losses, Model};
+use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model};
 use trunkline_dialect::seal::{Key, Sealer, unseal};
-use trunkline_dialect::{Context, Target, Written, inline, needs_inlining, read_call, write_call};
+use trunkline_dialect::{Context, Target, Written, echo, inline, needs_inlining, read_call, write_call};
 use trunkline_upstream::media;
 
 /// How long fetching one picture may take.
@@ -22,6 +22,8 @@ const MOST: usize = 20;
 pub(crate) struct Parsed {
     call: Call,
     losses: Losses,
+    /// What of it the answer repeats.
+    pub(crate) echo: Extra,
 }
 
 impl Parsed {
@@ -31,14 +33,15 @@ impl Parsed {
     /// 400 naming the field.
     pub(crate) fn read(dialect: Dialect, question: &Question, key: &Key) -> Result<Self, Fault> {
         let mut losses = Losses::default();
-        let mut call = read_call(dialect, &question.body.joined(), &mut losses)?;
+        let body = question.body.joined();
+        let mut call = read_call(dialect, &body, &mut losses)?;
         // Some dialects say both in the path.
         if let Some(said) = &question.said {
             call.model = Model::new(said.model.as_str());
         }
         call.stream.on = question.stream;
         unseal(&mut call, key, &mut losses);
-        Ok(Self { call, losses })
+        Ok(Self { call, losses, echo: echo(dialect, &body) })
     }
 
     /// Whether the client wants usage in its stream.

@@ -246,3 +246,18 @@ fn the_stream_of_an_answer_is_the_answer() {
     assert_eq!(streamed.choices, reply.choices);
     assert_eq!(streamed.usage.map(|usage| usage.input_total), reply.usage.map(|usage| usage.input_total));
 }
+
+#[test]
+fn t21_the_answer_repeats_what_its_own_request_said() {
+    let body = json!({"model": "m", "input": "x", "instructions": "i", "temperature": 1.0, "store": null,
+        "tools": [{"type": "function", "name": "f", "parameters": {"maximum": 12345678901234567890u64}}]});
+    let mut reply = read(&rich()).unwrap();
+    reply.extra = crate::echo(Dialect::OpenaiResponses, body.to_string().as_bytes());
+    let (answer, _) = written(&reply);
+    for key in ["instructions", "temperature", "tools"] {
+        assert_eq!(answer[key], body[key], "{key}");
+    }
+    assert_eq!((&answer["store"], &answer["tool_choice"]), (&json!(false), &json!("auto")));
+    assert!(crate::echo(Dialect::OpenaiResponses, b"[").is_empty());
+    assert!(crate::echo(Dialect::OpenaiChat, body.to_string().as_bytes()).is_empty());
+}

@@ -346,7 +346,24 @@ fn places_count_what_was_hoisted() {
 fn engines_get_functions_for_free_text_tools() {
     let (body, lost) = write(&read(&agent_call()).unwrap(), &engine()).unwrap();
     assert_eq!(body["tools"][1]["parameters"]["properties"], json!({"input": {"type": "string"}}));
+    let said = body["tools"][1]["description"].as_str().unwrap();
+    assert!(said.contains("lark grammar") && said.contains("start: WORD"), "{said}");
     assert_eq!(body["input"][5]["arguments"], r#"{"input":"*** Begin"}"#);
     assert_eq!(body["input"][7]["type"], "function_call_output");
     assert_eq!(lost, ["tools[1] degraded"]);
+}
+
+/// Unsaid means strict to OpenAI's own clients, and not strict to all others.
+#[test]
+fn strictness_unsaid_keeps_its_meaning() {
+    let schema = json!({"type": "object", "properties": {}});
+    let body = json!({"model": "m", "input": "x", "tools": [{"type": "function", "name": "f", "parameters": schema}],
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}}});
+    let mut call = read(&body).unwrap();
+    for (dialect, want) in [(Dialect::OpenaiResponses, None), (Dialect::OpenaiChat, Some(&json!(false)))] {
+        call.dialect = dialect;
+        let (body, _) = write(&call, &owner()).unwrap();
+        assert_eq!(body["tools"][0].get("strict"), want, "{dialect}");
+        assert_eq!(body["text"]["format"].get("strict"), want, "{dialect}");
+    }
 }

@@ -1,6 +1,8 @@
 //! Different dialects on the two sides: what was said arrives.
 
 mod failures;
+mod responses;
+mod small;
 
 use crate::client::{Answer, Event};
 use crate::rig::{CHAT, MESSAGES, Rig, cloud, engine, settings};

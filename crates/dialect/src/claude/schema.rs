@@ -45,13 +45,13 @@ const DEEPEST: u8 = 64;
 
 /// A rewritten schema and whether it now says less.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rewritten {
+pub(crate) struct Rewritten {
     pub schema: String,
     pub weaker: bool,
 }
 
 /// A schema for `output_config.format`.
-pub(super) fn for_output(schema: &Json) -> Rewritten {
+pub(crate) fn for_output(schema: &Json) -> Rewritten {
     let mut out = Vec::new();
     let mut weaker = false;
     match serde_json::from_str::<&RawValue>(schema.as_str()) {
@@ -126,7 +126,7 @@ fn nested(key: &str, value: &str, w: &mut Writer<'_>, weaker: &mut bool, depth: 
 }
 
 /// A schema for a tool's `input_schema`: an object with properties, without alternatives at the top.
-pub(super) fn for_tool(schema: Option<&Json>) -> Rewritten {
+pub(crate) fn for_tool(schema: Option<&Json>) -> Rewritten {
     let members = schema
         .and_then(|schema| serde_json::from_str::<&RawValue>(schema.as_str()).ok())
         .and_then(members)

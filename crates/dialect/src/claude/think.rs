@@ -1,28 +1,27 @@
 //! How much Claude is to think: effort levels and token budgets of other dialects to the form the model
 //! takes, within Anthropic's rules for `thinking` and `max_tokens`.
 
-use super::traits::{Thinks, Traits};
+use super::{Thinks, Traits};
+use crate::codec::in_claudes_words;
 use std::borrow::Cow;
-use trunkline_core::{Call, Dialect, Effort, Losses, Reasoning, ReasoningMode};
+use trunkline_core::{Call, Effort, Losses, Reasoning, ReasoningMode};
 
 /// The least budget Anthropic takes.
 const LEAST: u64 = 1024;
 
-/// `max_tokens` when neither client nor operator named one.
-const MAX_TOKENS: u64 = 4096;
-
 /// What is sent about thinking, and the output limit it depends on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Plan<'c> {
+pub(crate) struct Plan<'c> {
     pub thinking: Thinking<'c>,
     /// `output_config.effort`.
     pub effort: Option<Cow<'c, str>>,
-    pub max_tokens: u64,
+    /// `None` where neither the client nor the target wants one.
+    pub max_tokens: Option<u64>,
 }
 
 /// The `thinking` field.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Thinking<'c> {
+pub(crate) enum Thinking<'c> {
     /// Not sent.
     Unsaid,
     Disabled,
@@ -39,7 +38,7 @@ pub(super) enum Thinking<'c> {
 
 impl Plan<'_> {
     /// Whether the model will think, with all that Anthropic then refuses.
-    pub(super) fn is_on(&self, traits: Traits) -> bool {
+    pub(crate) fn is_on(&self, traits: Traits) -> bool {
         match self.thinking {
             Thinking::Budget { .. } | Thinking::Free { .. } => true,
             Thinking::Unsaid | Thinking::Disabled => traits.always_thinks,
@@ -48,26 +47,26 @@ impl Plan<'_> {
 }
 
 /// Why thinking cannot be asked for in this call, whatever the client wants.
-pub(super) type Obstacle = Option<&'static str>;
+pub(crate) type Obstacle = Option<&'static str>;
 
-/// Plans for `call`. `default_max_tokens` is the operator's limit for clients that name none.
-pub(super) fn plan<'c>(
+/// Plans for `call`. `fallback` is the limit for clients that name none, where the target demands one.
+pub(crate) fn plan<'c>(
     call: &'c Call,
     traits: Traits,
-    default_max_tokens: Option<u64>,
+    fallback: Option<u64>,
     obstacle: impl Fn(Thinks) -> Obstacle,
     losses: &mut Losses,
 ) -> Plan<'c> {
     let path = "reasoning";
     let said = call.limits.max_output_tokens;
-    let room = said.unwrap_or_else(|| default_max_tokens.unwrap_or(MAX_TOKENS));
-    if said.is_none() {
+    let room = said.or(fallback);
+    if said.is_none() && fallback.is_some() {
         losses.invented("max_tokens", "target demands it");
     }
     let quiet = |thinking, effort| Plan { thinking, effort, max_tokens: room };
     let reasoning = &call.reasoning;
-    // Anthropic's clients set effort without thinking, and mean it so.
-    let effort_alone = call.dialect == Dialect::AnthropicMessages && reasoning.mode.is_none();
+    // Clients that know Claude set effort without thinking, and mean it so.
+    let effort_alone = in_claudes_words(call.dialect) && reasoning.mode.is_none();
     match wish(reasoning) {
         Wish::Nothing => quiet(Thinking::Unsaid, None),
         Wish::Off => {
@@ -120,11 +119,11 @@ fn wish(reasoning: &Reasoning) -> Wish {
 fn free<'c>(call: &'c Call, path: &'static str, losses: &mut Losses) -> Thinking<'c> {
     let reasoning = &call.reasoning;
     // Without it Claude thinks but shows nothing, which other dialects' clients do not expect.
-    let fallback = (call.dialect != Dialect::AnthropicMessages).then_some("summarized");
+    let fallback = (!in_claudes_words(call.dialect)).then_some("summarized");
     let display = reasoning.display.as_deref().or(fallback);
     let kind = match &reasoning.mode {
         Some(ReasoningMode::BetweenTools) => "between_tools",
-        Some(ReasoningMode::Other(kind)) if call.dialect == Dialect::AnthropicMessages => kind,
+        Some(ReasoningMode::Other(kind)) if in_claudes_words(call.dialect) => kind,
         Some(ReasoningMode::Enabled) => {
             losses.degraded(path, "this model sets its own budget; an effort level is sent");
             "adaptive"
@@ -139,18 +138,18 @@ fn budgeted<'c>(
     call: &'c Call,
     traits: Traits,
     said: Option<u64>,
-    room: u64,
+    room: Option<u64>,
     losses: &mut Losses,
 ) -> Plan<'c> {
     let (reasoning, path) = (&call.reasoning, "reasoning");
     let wanted = reasoning.budget_tokens.unwrap_or_else(|| budget_of(reasoning.effort.as_ref())).max(LEAST);
     // A limit of our own making leaves room for the answer behind the thoughts.
-    let max_tokens = if said.is_some() { room } else { room.saturating_add(wanted) };
-    if max_tokens <= LEAST {
+    let max_tokens = if said.is_some() { room } else { room.map(|room| room.saturating_add(wanted)) };
+    if max_tokens.is_some_and(|most| most <= LEAST) {
         losses.dropped(path, "max_tokens leaves no room to think (over 1024)");
         return Plan { thinking: Thinking::Unsaid, effort: None, max_tokens };
     }
-    let tokens = wanted.min(max_tokens - 1);
+    let tokens = max_tokens.map_or(wanted, |most| wanted.min(most - 1));
     if reasoning.budget_tokens.is_some_and(|asked| asked != tokens) {
         losses.degraded(path, format!("the budget is {tokens} tokens, as max_tokens allows"));
     }
@@ -161,8 +160,7 @@ fn budgeted<'c>(
         }
     }
     // The budget of another dialect's client already says it.
-    let effort =
-        if call.dialect == Dialect::AnthropicMessages { own_effort(call, traits, losses) } else { None };
+    let effort = if in_claudes_words(call.dialect) { own_effort(call, traits, losses) } else { None };
     let thinking = Thinking::Budget { tokens, display: reasoning.display.as_deref() };
     Plan { thinking, effort, max_tokens }
 }
@@ -217,7 +215,7 @@ fn own_effort<'c>(call: &'c Call, traits: Traits, losses: &mut Losses) -> Option
 mod tests {
     use super::*;
     use crate::codec::{Target, UserIds, Vendor};
-    use trunkline_core::Model;
+    use trunkline_core::{Dialect, Model};
 
     fn traits(model: &str) -> Traits {
         Traits::of(&Target {
@@ -259,8 +257,8 @@ mod tests {
             call.reasoning.effort = Some(Effort::parse(effort));
             call.limits.max_output_tokens = max;
             let mut found = Losses::default();
-            let plan = plan(&call, traits(model), None, |_| None, &mut found);
-            let want = Plan { thinking, effort: level.map(Cow::Borrowed), max_tokens };
+            let plan = plan(&call, traits(model), Some(4096), |_| None, &mut found);
+            let want = Plan { thinking, effort: level.map(Cow::Borrowed), max_tokens: Some(max_tokens) };
             assert_eq!((plan, found.len()), (want, losses), "{model} {effort} {max:?}: {found:?}");
         }
     }
@@ -294,8 +292,8 @@ mod tests {
             call.reasoning.budget_tokens = tokens;
             call.reasoning.effort = effort.map(Effort::parse);
             let mut found = Losses::default();
-            let plan = plan(&call, traits(model), None, |_| None, &mut found);
-            let want = Plan { thinking, effort: level.map(Cow::Borrowed), max_tokens: 8000 };
+            let plan = plan(&call, traits(model), Some(4096), |_| None, &mut found);
+            let want = Plan { thinking, effort: level.map(Cow::Borrowed), max_tokens: Some(8000) };
             assert_eq!((plan, found.len()), (want, losses), "{model} {mode:?}: {found:?}");
         }
     }

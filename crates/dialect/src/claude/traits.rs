@@ -9,7 +9,7 @@ use crate::codec::{Target, Vendor};
 
 /// What one model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Traits {
+pub(crate) struct Traits {
     /// How it is asked to think.
     pub thinks: Thinks,
     /// It thinks whether asked or not.
@@ -34,7 +34,7 @@ pub(super) struct Traits {
 
 /// How a model is asked to think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Thinks {
+pub(crate) enum Thinks {
     /// Not at all.
     Never,
     /// `thinking.type: enabled` with a token budget.
@@ -61,7 +61,7 @@ impl Traits {
     };
 
     /// The traits of the model at `target`.
-    pub(super) fn of(target: &Target<'_>) -> Self {
+    pub(crate) fn of(target: &Target<'_>) -> Self {
         let name = target.model.to_ascii_lowercase();
         match (name.find("claude"), target.vendor) {
             (Some(at), Vendor::Owner | Vendor::Compatible) => {

@@ -1,14 +1,11 @@
-//! Who asks and how fast: `metadata.user_id` and `service_tier`.
+//! Who asks, for targets that want an opaque id and no name.
 
 use crate::codec::UserIds;
 use sha2::{Digest, Sha256};
-use trunkline_core::{Call, Dialect, Losses};
+use trunkline_core::{Call, Losses};
 
-/// Longest `user_id`, in characters.
-const LONGEST: usize = 512;
-
-/// The user id to send. Anthropic wants no names, e-mail addresses or phone numbers.
-pub(super) fn id(call: &Call, policy: UserIds, losses: &mut Losses) -> Option<String> {
+/// The user id to send, of at most `longest` characters: no name, e-mail address or phone number.
+pub(crate) fn user_id(call: &Call, policy: UserIds, longest: usize, losses: &mut Losses) -> Option<String> {
     let (name, path) = match (&call.identity.user, &call.identity.safety_identifier) {
         (Some(user), _) => (user, "user"),
         (None, Some(id)) => (id, "safety_identifier"),
@@ -29,8 +26,8 @@ pub(super) fn id(call: &Call, policy: UserIds, losses: &mut Losses) -> Option<St
             losses.dropped(path, "looks like an e-mail address or phone number; target wants opaque ids");
             None
         }
-        UserIds::Opaque if name.chars().count() > LONGEST => {
-            losses.dropped(path, "longer than the 512 characters the target takes");
+        UserIds::Opaque if name.chars().count() > longest => {
+            losses.dropped(path, format!("longer than the {longest} characters the target takes"));
             None
         }
         UserIds::Opaque => Some(name.clone()),
@@ -49,21 +46,10 @@ fn is_personal(text: &str) -> bool {
     mail || (dialled && (least..=15).contains(&digits))
 }
 
-/// The tier to send: Anthropic knows `auto` and `standard_only`.
-pub(super) fn tier(call: &Call) -> Option<&str> {
-    let tier = call.service.tier.as_deref()?;
-    match (call.dialect, tier) {
-        (Dialect::AnthropicMessages, own) => Some(own),
-        (_, "auto") => Some("auto"),
-        (_, "default" | "standard_only") => Some("standard_only"),
-        (_, _) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline_core::Model;
+    use trunkline_core::{Dialect, Model};
 
     #[test]
     fn c17_names_are_not_sent() {
@@ -83,7 +69,7 @@ mod tests {
             let mut call = Call::new(Dialect::OpenaiChat, Model::new("m"));
             call.identity.user = Some(name.to_owned());
             let mut found = Losses::default();
-            let sent = id(&call, policy, &mut found);
+            let sent = user_id(&call, policy, 512, &mut found);
             assert_eq!((sent.as_deref(), found.len()), (want, losses), "{policy:?} {name}");
             assert!(found.iter().all(|loss| loss.path == "user"));
         }

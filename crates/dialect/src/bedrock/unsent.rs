@@ -1,0 +1,34 @@
+//! Settings for which Bedrock has no field at all: each that a client of another dialect set is a loss.
+
+use super::metadata::tier;
+use crate::unsent;
+use trunkline_core::{Call, Dialect, Losses};
+
+const DIALECT: Dialect = Dialect::BedrockConverse;
+
+/// Settings that are sent, or told of where it is known whether the model takes them.
+const TAKEN: [&str; 8] = [
+    "top_k",
+    "parallel_tool_calls",
+    "web_search_options",
+    "cache_control",
+    "user",
+    "safety_identifier",
+    "metadata",
+    "thinking.display",
+];
+
+/// Records what of `call` is never sent to Bedrock.
+pub(super) fn record(call: &Call, losses: &mut Losses) {
+    let mut taken = TAKEN.to_vec();
+    if tier(call).is_some() {
+        taken.push("service_tier");
+    }
+    if call.dialect == DIALECT {
+        taken.push("speed");
+    }
+    unsent::record(call, &[DIALECT], &taken, losses);
+    if call.prompt_template.is_some() {
+        losses.dropped("prompt", "the target has no field for it");
+    }
+}
