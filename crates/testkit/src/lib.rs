@@ -4,10 +4,11 @@
 //! | module | is |
 //! | --- | --- |
 //! | [`engine`] | an inference engine with scheduling, prefix cache and the HTTP surface of a real one |
-//! | [`cloud`] | OpenAI's and Anthropic's APIs, refusals included |
+//! | [`cloud`] | the APIs of OpenAI, Anthropic, Gemini, Bedrock and Cohere, refusals included |
 //! | [`script`] | an upstream that says and breaks exactly what a test tells it to |
 //! | [`mock`] | static bytes as fast as possible, for benchmarks |
 //! | [`load`] | a load generator |
+//! | [`frame`] | AWS event-stream frames, for scripts |
 //!
 //! Nothing here shares code with the gateway, so agreement between the two proves something. All of it
 //! listens on and calls loopback addresses only, and nothing prints.
@@ -17,6 +18,7 @@ mod brain;
 pub mod clock;
 pub mod cloud;
 pub mod engine;
+pub mod frame;
 pub mod load;
 pub mod loopback;
 pub mod mock;

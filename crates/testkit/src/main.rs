@@ -20,9 +20,18 @@ testkit engine  a simulated inference engine
     --port 0  --address 127.0.0.1:0  --flavour generic  --models demo-model[,..]  --seed 0  --api-key KEY
     --prefill-tokens-per-s 8000  --step-base-ms 6  --step-per-running-ms 0.35  --max-running 256
     --kv-tokens 524288  --block-size 16  --time-scale 1
+    flavours: sglang, vllm, llamacpp, ollama (its own /api as well), tgi, mlx, trtllm, generic
 testkit cloud   a simulated provider
-    --provider openai|anthropic  --port 0  --address 127.0.0.1:0  --models ID[,..]  --seed 0
-    --api-key sk-test  --first-delay-ms 0  --token-delay-ms 0  --turns merged|alternating
+    --provider openai|anthropic|gemini|bedrock|cohere  --port 0  --address 127.0.0.1:0  --models ID[,..]  --seed 0
+    --api-key sk-test  --first-delay-ms 0  --token-delay-ms 0
+    --turns merged|alternating (anthropic, gemini: turns of one role in a row are merged or refused)
+    openai     /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, /v1/models
+    anthropic  /v1/messages, /v1/messages/count_tokens, /v1/models
+    gemini     /v1beta/models, and under it :generateContent, :streamGenerateContent, :countTokens,
+               :embedContent, :batchEmbedContents
+    bedrock    /model/ID/converse, /model/ID/converse-stream, /foundation-models; the key as bearer
+               token, or as secret of access key AKIDEXAMPLE, signed with
+    cohere     /v2/chat, /v1/models
 testkit mock    static answers as fast as possible
     --ports 9001[,..]  --model mock-model  --chunks 64  --delay-ms 0  --ttft-ms 0  --latency-ms 0  --burst 1
     settings change while it runs: GET /ctl?chunks=64&delay_ms=20
@@ -32,6 +41,10 @@ testkit load    a load generator; prints one JSON line
     --rate 1000 (rate: requests/s; hold: streams opened/s)  --sessions 64  --cpu NAME=PID[,..] (repeatable)
 testkit body    a chat request for it, on standard output
     --bytes 8192  --text prose|escaped  --stream true|false
+
+Engines and providers fail on demand: a user's last message that holds simulate:rate-limit,
+simulate:overload, simulate:crash, simulate:break (halfway through a stream) or simulate:refusal
+gets that instead of an answer.
 
 Only loopback addresses are listened on and called.
 ";
@@ -87,11 +100,7 @@ fn engine(mut flags: Flags) -> Outcome {
 }
 
 fn cloud(mut flags: Flags) -> Outcome {
-    let (provider, name) = match flags.text("provider").as_deref() {
-        Some("openai") => (Provider::OpenAi, "openai"),
-        Some("anthropic") => (Provider::Anthropic, "anthropic"),
-        other => return Err(format!("--provider must be openai or anthropic, not {other:?}").into()),
-    };
+    let provider: Provider = flags.text("provider").unwrap_or_default().parse()?;
     let default = CloudConfig::new(provider);
     let config = CloudConfig {
         address: address(&mut flags)?,
@@ -107,7 +116,7 @@ fn cloud(mut flags: Flags) -> Outcome {
         },
     };
     flags.finish()?;
-    let ready = json!({"serving": "cloud", "provider": name, "models": config.models});
+    let ready = json!({"serving": "cloud", "provider": provider.name(), "models": config.models});
     runtime()?.block_on(async {
         let cloud = Cloud::start(provider, config).await?;
         announce(ready, &[cloud.url()])?;

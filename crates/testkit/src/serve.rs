@@ -196,7 +196,7 @@ fn whole(status: StatusCode, content_type: &'static str, body: String) -> Respon
 /// A stream of the given pieces, each sent as one HTTP chunk.
 pub(crate) fn stream(
     content_type: &'static str,
-    pieces: impl Stream<Item = String> + Send + 'static,
+    pieces: impl Stream<Item = Vec<u8>> + Send + 'static,
 ) -> Response<Body> {
     let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece))));
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());

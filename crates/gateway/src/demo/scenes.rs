@@ -257,7 +257,7 @@ async fn other_endpoints(world: &World, screen: &mut Screen<impl Write>) -> anyh
         (
             "/v1/responses",
             "demo-responses",
-            json!({"model": GPT, "input": prompt, "max_output_tokens": 12}),
+            json!({"model": GPT, "input": prompt, "max_output_tokens": 16}),
             "/output/0/content/0/text",
         ),
         (

@@ -2,6 +2,7 @@
 //! machine, and the answer shows that the request arrived (it quotes the question or the tool result).
 
 use super::ask::{Ask, Force, Format, Offer, Role};
+use super::demand::Demand;
 use super::{schema, words};
 use serde_json::json;
 
@@ -37,13 +38,18 @@ pub(crate) enum Finish {
     StopString(String),
     Length,
     Calls,
+    /// The model would not go on; what it said so far stands.
+    Refused,
 }
 
 /// Token counts of one exchange.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) prompt: usize,
+    /// Part of the prompt: what a cache served.
     pub(crate) cached: usize,
+    /// Part of the prompt: what was put into a cache the client pays for.
+    pub(crate) written: usize,
     pub(crate) output: usize,
     pub(crate) reasoning: usize,
 }
@@ -87,7 +93,7 @@ impl Choice {
 pub(crate) fn count(choices: &[Choice], prompt: usize, cached: usize) -> Counts {
     let pieces = || choices.iter().flat_map(|choice| &choice.pieces);
     let reasoning = pieces().filter(|piece| matches!(piece, Piece::Think(_))).count();
-    Counts { prompt, cached, output: pieces().count(), reasoning }
+    Counts { prompt, cached, written: 0, output: pieces().count(), reasoning }
 }
 
 /// Token ids of the prompt, laid out as a chat template would: histories share prefixes.
@@ -117,6 +123,10 @@ pub(crate) fn answers(ask: &Ask, seed: u64) -> Vec<Choice> {
 }
 
 fn one(ask: &Ask, dice: &mut fastrand::Rng) -> Choice {
+    if Demand::of(ask) == Some(Demand::Refusal) {
+        let said = words::split_words("I cannot help with that.").into_iter().map(Piece::Text);
+        return Choice { pieces: said.collect(), finish: Finish::Refused };
+    }
     let asked = ask.turns.iter().rev().find(|turn| turn.role == Role::User);
     let question = asked.map_or("", |turn| turn.text.as_str());
     let result = ask.turns.last().filter(|turn| turn.role == Role::Tool).map(|turn| turn.text.as_str());

@@ -3,7 +3,7 @@
 //! Deliberately a second reading, independent of the gateway's codecs: the simulated servers check the
 //! gateway, so they share none of its code.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A request, reduced to what shapes the answer.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,11 @@ pub(crate) struct Ask {
     pub(crate) format: Format,
     pub(crate) streams: bool,
     pub(crate) wants_usage: bool,
+    pub(crate) caching: Caching,
+    /// Responses only: reasoning items carry their state, for clients that keep it themselves.
+    pub(crate) seals_reasoning: bool,
+    /// Responses only: what the answer repeats of the request.
+    pub(crate) echoed: Map<String, Value>,
     /// Completions only: repeat the prompt in front of the answer.
     pub(crate) echo: bool,
 }
@@ -56,6 +61,18 @@ pub(crate) enum Force {
     Never,
     Any,
     Named(String),
+}
+
+/// What becomes of the prompt's prefix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Caching {
+    /// Kept and found again without being asked, at no charge for keeping it.
+    #[default]
+    Automatic,
+    /// Kept because the request marks it; writing is counted.
+    Marked,
+    /// The dialect has marks and the request none.
+    Unmarked,
 }
 
 /// The form the text must have.
@@ -136,6 +153,25 @@ pub(crate) fn completion(body: &Value) -> Result<Ask, BadAsk> {
     })
 }
 
+/// What a response repeats of its request.
+const ECHOED: [&str; 15] = [
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "reasoning",
+    "safety_identifier",
+    "store",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_p",
+    "truncation",
+];
+
 /// `/v1/responses`.
 pub(crate) fn responses(body: &Value) -> Result<Ask, BadAsk> {
     let mut turns = Vec::new();
@@ -160,6 +196,12 @@ pub(crate) fn responses(body: &Value) -> Result<Ask, BadAsk> {
         one_tool_only: body.get("parallel_tool_calls") == Some(&Value::Bool(false)),
         limit: limit(body, &["max_output_tokens"])?,
         thinks: effort(body.pointer("/reasoning/effort")),
+        seals_reasoning: list(body, "include")
+            .is_some_and(|asked| asked.iter().any(|what| what == "reasoning.encrypted_content")),
+        echoed: ECHOED
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), body.get(*key).filter(|v| !v.is_null())?.clone())))
+            .collect(),
         format: json_format(format, format.and_then(|format| format.get("schema"))),
         ..common(body)?
     })

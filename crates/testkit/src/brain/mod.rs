@@ -3,5 +3,6 @@
 
 pub(crate) mod answer;
 pub(crate) mod ask;
+pub(crate) mod demand;
 pub(crate) mod schema;
 pub(crate) mod words;

@@ -2,8 +2,9 @@
 //! `anthropic-ratelimit-*` headers, errors under `type: error`.
 
 use super::refuse::{self, Version};
-use super::{Account, anthropic_error, set};
-use crate::brain::{answer, ask};
+use super::{Account, anthropic_error, hint_retry, set};
+use crate::brain::answer;
+use crate::brain::ask::{self, Ask, Caching};
 use crate::serve::{self, Body, Received};
 use crate::wire::{Wire, messages};
 use http::{Method, Response, StatusCode};
@@ -18,6 +19,7 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
         Err((status, message)) => serve::json(status, &anthropic_error(status, &message, &request_id)),
     };
     set(&mut response, "request-id", &request_id);
+    hint_retry(&mut response);
     for (name, value) in [
         ("anthropic-ratelimit-requests-limit", "4000"),
         ("anthropic-ratelimit-requests-remaining", "3999"),
@@ -60,14 +62,19 @@ async fn serve(
     let counting = request.path().ends_with("/count_tokens");
     let body = if counting { messages::with_limit(body) } else { body };
     refuse::check(&body, version, account.config.turns).map_err(bad)?;
-    let ask = ask::messages(&body).map_err(|error| bad(error.message))?;
+    let caching = if refuse::cache_marks(&body) > 0 { Caching::Marked } else { Caching::Unmarked };
+    let ask = Ask { caching, ..ask::messages(&body).map_err(|error| bad(error.message))? };
     if !account.serves(&ask.model) {
         return Err((StatusCode::NOT_FOUND, format!("model: {}", ask.model)));
     }
     if counting {
         return Ok(serve::json(StatusCode::OK, &json!({"input_tokens": answer::prompt(&ask).len()})));
     }
-    Ok(account.generate(Wire::Messages, &ask, id.to_owned()).await)
+    account.generate(Wire::Messages, &ask, id.to_owned()).await.map_err(|(status, message)| {
+        // The vendor has a status of its own for having no capacity.
+        let overloaded = StatusCode::from_u16(529).ok().filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+        (overloaded.unwrap_or(status), message.to_owned())
+    })
 }
 
 fn model(id: &String) -> Value {

@@ -1,29 +1,49 @@
-//! Simulated cloud providers: OpenAI's API and Anthropic's, with their authentication, their headers,
-//! their error shapes and, for what gateways get wrong, their refusals. Every request is recorded.
+//! Simulated cloud providers, with their authentication, their headers, their error shapes and, for what
+//! gateways get wrong, their refusals. Every request is recorded.
+//!
+//! A prompt whose last user turn says `simulate:` and one of `rate-limit`, `overload`, `crash`, `break` (in
+//! the middle of a stream) or `refusal` gets that instead of an answer. Prompts of 1,024 tokens and more
+//! are cached, as far as the dialect caches on its own or the request asks it to.
 
 mod anthropic;
+mod bedrock;
+mod cohere;
+mod gemini;
 mod openai;
 mod refuse;
+mod responses;
 
 pub use refuse::Turns;
 
-use crate::brain::answer::{self, Counts};
-use crate::brain::ask::Ask;
+use crate::brain::answer::{self, Choice, Counts};
+use crate::brain::ask::{Ask, Caching};
+use crate::brain::demand::Demand;
 use crate::brain::words;
+use crate::engine::cache::PrefixCache;
 use crate::loopback;
-use crate::serve::{self, Body, Received, Recorder, Server};
+use crate::serve::{self, Body, Received, Recorder, Server, hold};
 use crate::wire::{Habits, Meta, Wire};
 use futures_util::stream;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Requests kept for assertions; the oldest leave first.
 const RECORDED: usize = 10_000;
+
+/// Prompts shorter than this are not cached, as with every vendor that says; in tokens.
+const CACHED_FROM: usize = 1024;
+
+/// Granularity of cached prefixes, in tokens.
+const CACHE_BLOCK: usize = 128;
+
+/// What an account's cache holds, in blocks: a million tokens.
+const CACHE_BLOCKS: usize = 8192;
 
 /// Which provider to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +52,44 @@ pub enum Provider {
     OpenAi,
     /// `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`.
     Anthropic,
+    /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent`, `:countTokens`,
+    /// `:embedContent` and `:batchEmbedContents`.
+    Gemini,
+    /// `/model/{id}/converse` and `/model/{id}/converse-stream`.
+    Bedrock,
+    /// `/v2/chat`, `/v1/models`.
+    Cohere,
+}
+
+/// An unknown provider name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown provider `{0}`; known: openai, anthropic, gemini, bedrock, cohere")]
+pub struct UnknownProvider(String);
+
+impl FromStr for Provider {
+    type Err = UnknownProvider;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProvider> {
+        let known = Self::ALL.iter().find(|provider| provider.name() == name);
+        known.copied().ok_or_else(|| UnknownProvider(name.to_owned()))
+    }
+}
+
+impl Provider {
+    /// Every provider.
+    pub const ALL: [Self; 5] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Bedrock, Self::Cohere];
+
+    /// The name used in flags.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+            Self::Cohere => "cohere",
+        }
+    }
 }
 
 /// A simulated account with a provider.
@@ -49,7 +107,7 @@ pub struct CloudConfig {
     pub first_delay: Duration,
     /// Time between tokens.
     pub token_delay: Duration,
-    /// How Anthropic treats turns of one role in a row.
+    /// How Anthropic and Gemini treat turns of one role in a row.
     pub turns: Turns,
 }
 
@@ -60,6 +118,13 @@ impl CloudConfig {
         let models: &[&str] = match provider {
             Provider::OpenAi => &["gpt-4o-mini", "gpt-5-mini", "text-embedding-3-small"],
             Provider::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
+            Provider::Bedrock => &[
+                "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                "amazon.nova-pro-v1:0",
+                "openai.gpt-oss-120b-1:0",
+            ],
+            Provider::Cohere => &["command-a-03-2025", "command-a-reasoning-08-2025"],
+            Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview", "gemini-embedding-001"],
         };
         Self {
             address: loopback::ANY_PORT,
@@ -92,7 +157,12 @@ impl Cloud {
     pub async fn start(provider: Provider, config: CloudConfig) -> io::Result<Self> {
         let recorder = Recorder::new(RECORDED);
         let address = config.address;
-        let account = Arc::new(Account { config, recorder: recorder.clone(), serial: AtomicU64::new(0) });
+        let account = Arc::new(Account {
+            config,
+            recorder: recorder.clone(),
+            serial: AtomicU64::new(0),
+            cache: Mutex::new(PrefixCache::new(CACHE_BLOCKS)),
+        });
         let server = Server::start(address, move |request| {
             let account = Arc::clone(&account);
             async move {
@@ -100,6 +170,9 @@ impl Cloud {
                 match provider {
                     Provider::OpenAi => openai::answer(&account, &request).await,
                     Provider::Anthropic => anthropic::answer(&account, &request).await,
+                    Provider::Cohere => cohere::answer(&account, &request).await,
+                    Provider::Bedrock => bedrock::answer(&account, &request).await,
+                    Provider::Gemini => gemini::answer(&account, &request).await,
                 }
             }
         })?;
@@ -135,6 +208,7 @@ struct Account {
     config: CloudConfig,
     recorder: Recorder,
     serial: AtomicU64,
+    cache: Mutex<PrefixCache>,
 }
 
 impl Account {
@@ -148,18 +222,34 @@ impl Account {
         format!("{:016x}{serial:08x}", words::mix(words::HASH_START, serial ^ self.config.seed))
     }
 
-    /// Answers a request that passed every check.
-    async fn generate(&self, wire: Wire, ask: &Ask, id: String) -> Response<Body> {
+    /// Answers a request that passed every check; the status and message when a failure was demanded.
+    async fn generate(
+        &self,
+        wire: Wire,
+        ask: &Ask,
+        id: String,
+    ) -> Result<Response<Body>, (StatusCode, &'static str)> {
+        let demand = Demand::of(ask);
+        if let Some(failure) = demand.and_then(|demand| demand.failure(ask.streams)) {
+            return Err(failure);
+        }
         let choices = answer::answers(ask, self.config.seed);
-        let counts = answer::count(&choices, answer::prompt(ask).len(), 0);
-        let habits = Habits { reasoning_key: None, null_usage: true };
-        let meta = Meta { id, model: ask.model.clone(), created: crate::engine::now_s(), habits };
+        let counts = self.count(ask, &choices);
+        let habits = Habits { reasoning_key: None, null_usage: true, seals_reasoning: ask.seals_reasoning };
+        let meta = Meta {
+            id,
+            model: ask.model.clone(),
+            created: crate::engine::now_s(),
+            echoed: ask.echoed.clone(),
+            habits,
+        };
         if !ask.streams {
             tokio::time::sleep(self.config.first_delay).await;
-            return serve::json(StatusCode::OK, &wire.whole(&meta, &choices, counts));
+            return Ok(serve::json(StatusCode::OK, &wire.whole(&meta, &choices, counts)));
         }
         let mut writer = wire.stream(meta, ask);
-        let mut pieces = vec![(Duration::ZERO, writer.begin(Counts { output: 0, reasoning: 0, ..counts }))];
+        let before = Counts { output: 0, reasoning: 0, ..counts };
+        let mut pieces = vec![(Duration::ZERO, writer.begin(before))];
         let mut delay = self.config.first_delay;
         for (nth, choice) in choices.iter().enumerate() {
             for piece in &choice.pieces {
@@ -168,18 +258,46 @@ impl Account {
             }
             pieces.push((Duration::ZERO, writer.close(nth, &choice.finish)));
         }
-        pieces.push((Duration::ZERO, writer.end(counts)));
-        let pieces = pieces.into_iter().filter(|(_, text)| !text.is_empty());
-        serve::stream(
+        if demand == Some(Demand::Break) {
+            pieces.truncate(pieces.len() / 2);
+            pieces.push((Duration::ZERO, writer.fail()));
+        } else {
+            pieces.push((Duration::ZERO, writer.end(counts)));
+        }
+        let pieces = pieces.into_iter().filter(|(_, bytes)| !bytes.is_empty());
+        Ok(serve::stream(
             wire.content_type(),
             stream::unfold(pieces, |mut pieces| async move {
-                let (delay, text) = pieces.next()?;
+                let (delay, bytes) = pieces.next()?;
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
                 }
-                Some((text, pieces))
+                Some((bytes, pieces))
             }),
-        )
+        ))
+    }
+
+    /// Token counts of `choices`, the prompt's share of the cache included.
+    fn count(&self, ask: &Ask, choices: &[Choice]) -> Counts {
+        let prompt = answer::prompt(ask);
+        let counts = answer::count(choices, prompt.len(), 0);
+        if prompt.len() < CACHED_FROM || ask.caching == Caching::Unmarked {
+            return counts;
+        }
+        let mut prefix = words::HASH_START;
+        let path: Vec<_> = prompt
+            .chunks_exact(CACHE_BLOCK)
+            .map(|block| {
+                prefix = block.iter().fold(prefix, |hash, token| words::mix(hash, *token));
+                prefix
+            })
+            .collect();
+        let mut cache = hold(&self.cache);
+        let cached = cache.matched(&path) * CACHE_BLOCK;
+        cache.hold(&path, 0);
+        cache.release(&path, 0);
+        let written = if ask.caching == Caching::Marked { path.len() * CACHE_BLOCK - cached } else { 0 };
+        Counts { cached, written, ..counts }
     }
 }
 
@@ -187,6 +305,13 @@ impl Account {
 fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
+    }
+}
+
+/// Says when to come back, on answers that ask to.
+fn hint_retry(response: &mut Response<Body>) {
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        set(response, "retry-after", "1");
     }
 }
 

@@ -1,7 +1,7 @@
 //! OpenAI's API, as its reference describes it: Bearer keys, `x-ratelimit-*` headers, errors under an
 //! `error` key with `type`, `param` and `code`, and no patience with parameters it does not know.
 
-use super::{Account, set};
+use super::{Account, hint_retry, responses, set};
 use crate::brain::ask::text;
 use crate::serve::{self, Body, Received};
 use crate::wire::{Wire, embedding};
@@ -50,11 +50,11 @@ const CHAT_KEYS: &[&str] = &[
 ];
 
 /// A refusal.
-struct Refusal {
-    status: StatusCode,
-    message: String,
-    param: Option<String>,
-    code: Option<&'static str>,
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) message: String,
+    pub(super) param: Option<String>,
+    pub(super) code: Option<&'static str>,
 }
 
 /// The answer to one request.
@@ -63,14 +63,18 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
     let mut response = match serve(account, request, &id).await {
         Ok(response) => response,
         Err(refusal) => {
-            let kind =
-                if refusal.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+            let kind = match refusal.status.as_u16() {
+                429 => "requests",
+                500.. => "server_error",
+                _ => "invalid_request_error",
+            };
             let Refusal { status, message, param, code } = refusal;
             let error = json!({"message": message, "type": kind, "param": param, "code": code});
             serve::json(status, &json!({"error": error}))
         }
     };
     set(&mut response, "x-request-id", &format!("req_{id}"));
+    hint_retry(&mut response);
     for (name, value) in [
         ("openai-version", "2020-10-01"),
         ("openai-processing-ms", "1"),
@@ -120,11 +124,22 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
         let answer = answer.map_err(|error| bad(&error.message, Some(error.param), None))?;
         return Ok(serve::json(StatusCode::OK, &answer));
     };
-    if wire == Wire::Chat {
-        check_chat(&body, model)?;
+    match wire {
+        Wire::Chat => check_chat(&body, model)?,
+        Wire::Responses => responses::check(&body, model)?,
+        Wire::Completion
+        | Wire::Messages
+        | Wire::Ollama(_)
+        | Wire::Generate
+        | Wire::Gemini(_)
+        | Wire::Converse(_)
+        | Wire::Cohere => {}
     }
     let ask = wire.read(&body).map_err(|error| bad(&error.message, Some(error.param), None))?;
-    Ok(account.generate(wire, &ask, id.to_owned()).await)
+    account.generate(wire, &ask, id.to_owned()).await.map_err(|(status, message)| {
+        let code = (status == StatusCode::TOO_MANY_REQUESTS).then_some("rate_limit_exceeded");
+        Refusal { status, message: message.to_owned(), param: None, code }
+    })
 }
 
 fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {
@@ -142,13 +157,8 @@ fn check_chat(body: &Value, model: &str) -> Result<(), Refusal> {
         let message = format!("Unrecognized request argument supplied: {unknown}");
         return Err(bad(&message, Some(unknown), Some("unknown_parameter")));
     }
-    if body.get("stream_options").is_some_and(|value| !value.is_null())
-        && body.get("stream") != Some(&Value::Bool(true))
-    {
-        let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
-        return Err(bad(message, Some("stream_options"), None));
-    }
-    if !["o1", "o3", "o4", "gpt-5"].iter().any(|family| model.starts_with(family)) {
+    check_stream_options(body)?;
+    if !thinks(model) {
         return Ok(());
     }
     let given = |key: &&str| body.get(key).is_some_and(|value| !value.is_null());
@@ -163,7 +173,23 @@ fn check_chat(body: &Value, model: &str) -> Result<(), Refusal> {
     }
 }
 
-fn bad(message: &str, param: Option<&str>, code: Option<&'static str>) -> Refusal {
+/// Streams alone have options.
+pub(super) fn check_stream_options(body: &Value) -> Result<(), Refusal> {
+    if body.get("stream_options").is_some_and(|value| !value.is_null())
+        && body.get("stream") != Some(&Value::Bool(true))
+    {
+        let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
+        return Err(bad(message, Some("stream_options"), None));
+    }
+    Ok(())
+}
+
+/// Whether `model` is of a reasoning family.
+pub(super) fn thinks(model: &str) -> bool {
+    ["o1", "o3", "o4", "gpt-5"].iter().any(|family| model.starts_with(family))
+}
+
+pub(super) fn bad(message: &str, param: Option<&str>, code: Option<&'static str>) -> Refusal {
     let (message, param) = (message.to_owned(), param.map(str::to_owned));
     Refusal { status: StatusCode::BAD_REQUEST, message, param, code }
 }

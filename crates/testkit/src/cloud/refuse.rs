@@ -2,6 +2,7 @@
 //! to enforce are here: a simulated provider stricter than the real one would teach wrong lessons.
 
 use crate::brain::ask::{list, text};
+use crate::wire::messages::signature;
 use serde_json::Value;
 
 const KEYS: &[&str] = &[
@@ -111,7 +112,7 @@ fn sampling(body: &Value, version: Version) -> Result<(), String> {
     }
 }
 
-fn thinking(body: &Value, limit: u64) -> Result<(), String> {
+pub(super) fn thinking(body: &Value, limit: u64) -> Result<(), String> {
     let Some(thinking) = body.get("thinking") else { return Ok(()) };
     match text(thinking, "type") {
         "disabled" => return Ok(()),
@@ -236,6 +237,7 @@ fn messages(body: &Value, version: Version, turns: Turns) -> Result<(), String> 
             unanswered.join(", ")
         ));
     }
+    keeps_thinking(body, messages)?;
     let prefill = messages.last().filter(|message| text(message, "role") == "assistant");
     let said = prefill.map(|message| match list(message, "content").and_then(|blocks| blocks.last()) {
         Some(block) => text(block, "text"),
@@ -247,6 +249,27 @@ fn messages(body: &Value, version: Version, turns: Turns) -> Result<(), String> 
         ));
     }
     Ok(())
+}
+
+/// With thinking on, a turn that goes on after tool results begins with the thought it came from.
+fn keeps_thinking(body: &Value, messages: &[Value]) -> Result<(), String> {
+    let says = |message: &Value| text(message, "role") == "assistant";
+    let last = messages.iter().rposition(says);
+    let enabled = body.pointer("/thinking/type").and_then(Value::as_str) == Some("enabled");
+    let Some(last) = last.filter(|_| enabled) else { return Ok(()) };
+    // Messages of one role in a row are one turn.
+    let first = messages.iter().take(last).rposition(|message| !says(message)).map_or(0, |before| before + 1);
+    let turn = messages.get(first..=last).unwrap_or_default();
+    let mut blocks = turn.iter().filter_map(|message| list(message, "content")).flatten();
+    let begins = blocks.clone().next().map_or("", |block| text(block, "type"));
+    let calls = blocks.any(|block| text(block, "type") == "tool_use");
+    if !calls || matches!(begins, "thinking" | "redacted_thinking") {
+        return Ok(());
+    }
+    Err(format!(
+        "messages.{first}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{begins}`. When \
+         `thinking` is enabled, a final `assistant` message must start with a thinking block."
+    ))
 }
 
 fn blocks_allowed(at: usize, role: &str, blocks: &[Value], version: Version) -> Result<(), String> {
@@ -262,6 +285,10 @@ fn blocks_allowed(at: usize, role: &str, blocks: &[Value], version: Version) -> 
                 return Err(format!("{place}.citations: not permitted on user text blocks"));
             }
             "thinking" if text(block, "signature").is_empty() => return missing("signature"),
+            "thinking" if text(block, "signature") != signature(text(block, "thinking")) => {
+                return Err(format!("{place}: Invalid `signature` in `thinking` block"));
+            }
+            "redacted_thinking" if text(block, "data").is_empty() => return missing("data"),
             "document" if role == "assistant" && version == Version::Second => {
                 return Err(format!(
                     "{place}.type: `document` blocks are not permitted in assistant messages"
@@ -323,7 +350,7 @@ fn results_match<'a>(
     Ok(())
 }
 
-fn cache_marks(value: &Value) -> usize {
+pub(super) fn cache_marks(value: &Value) -> usize {
     match value {
         Value::Object(fields) => {
             let own = usize::from(fields.get("cache_control").is_some_and(Value::is_object));
@@ -393,6 +420,25 @@ mod tests {
             let refused =
                 check(&request(more.clone()), Version::First, Turns::Merged).expect_err(&more.to_string());
             assert_eq!(refused.split(": ").next(), Some(field), "{refused}");
+        }
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": signature("hm")});
+        let forged = json!({"type": "thinking", "thinking": "so", "signature": signature("hm")});
+        let call = json!({"type": "tool_use", "id": "t1", "name": "f", "input": {}});
+        for (begins, field) in [
+            (json!([thought, call]), None),
+            (json!([{"type": "redacted_thinking", "data": "AAAA"}, call]), None),
+            (json!([forged, call]), Some("messages.1.content.0")),
+            (json!([{"type": "redacted_thinking"}, call]), Some("messages.1.content.0.data")),
+            (json!([call]), Some("messages.1.content.0.type")),
+        ] {
+            let turn = json!({"role": "assistant", "content": begins});
+            let body = request(json!({
+                "messages": [hi, turn, result], "tools": tool,
+                "thinking": {"type": "enabled", "budget_tokens": 1024},
+            }));
+            let checked = check(&body, Version::First, Turns::Merged);
+            let refused = checked.as_ref().err().and_then(|refused| refused.split(": ").next());
+            assert_eq!(refused, field, "{turn}");
         }
         let fine = request(
             json!({"messages": [hi, hi, used, result], "tools": tool, "temperature": 0.5, "system": [mark]}),

@@ -125,7 +125,7 @@ impl Flavour {
             }
             "/v1/responses" => !matches!(self, Self::Tgi | Self::Mlx | Self::Generic),
             "/v1/embeddings" => !matches!(self, Self::Tgi | Self::Mlx | Self::Trtllm),
-            "/api/chat" | "/api/generate" => self == Self::Ollama,
+            "/api/chat" | "/api/generate" | "/api/embed" | "/api/embeddings" => self == Self::Ollama,
             "/generate" => self == Self::Sglang,
             _ => true,
         }

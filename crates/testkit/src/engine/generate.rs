@@ -3,7 +3,7 @@
 use super::Inner;
 use super::run::Seat;
 use crate::brain::answer::{self, Choice, Counts};
-use crate::brain::ask::Ask;
+use crate::brain::demand::Demand;
 use crate::brain::words;
 use crate::serve::{self, Body};
 use crate::wire::{Habits, Meta, Stream, Wire};
@@ -18,10 +18,14 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
     let refuse = |status, message: &str, param| match wire {
         // Engines answer Messages clients in the Messages shape.
         Wire::Messages => serve::json(status, &crate::cloud::anthropic_error(status, message, "")),
-        Wire::Ollama(_) => serve::json(status, &serde_json::json!({"error": message})),
-        Wire::Chat | Wire::Completion | Wire::Responses | Wire::Generate => {
-            engine.refuse(status, message, param)
-        }
+        Wire::Ollama(_) => super::ollama::refuse(status, message),
+        Wire::Chat
+        | Wire::Completion
+        | Wire::Responses
+        | Wire::Generate
+        | Wire::Gemini(_)
+        | Wire::Converse(_)
+        | Wire::Cohere => engine.refuse(status, message, param),
     };
     let ask = match wire.read(body) {
         Ok(ask) => ask,
@@ -29,8 +33,16 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
     };
     let known = engine.config.models.contains(&ask.model);
     if engine.config.flavour.checks_model() && !known {
-        let missing = format!("The model `{}` does not exist.", ask.model);
+        let missing = if matches!(wire, Wire::Ollama(_)) {
+            super::ollama::missing(&ask.model)
+        } else {
+            format!("The model `{}` does not exist.", ask.model)
+        };
         return refuse(StatusCode::NOT_FOUND, &missing, Some("model"));
+    }
+    let demand = Demand::of(&ask);
+    if let Some((status, message)) = demand.and_then(|demand| demand.failure(ask.streams)) {
+        return refuse(status, message, None);
     }
     let prompt = answer::prompt(&ask);
     let context = engine.config.kv_tokens;
@@ -50,12 +62,20 @@ pub(super) async fn answer(engine: &Arc<Inner>, wire: Wire, body: &Value) -> Res
         id: format!("{:016x}{serial:08x}", words::mix(words::HASH_START, serial ^ engine.config.seed)),
         model: if known { ask.model.clone() } else { engine.model().to_owned() },
         created: super::now_s(),
-        habits: Habits { reasoning_key: Some(engine.config.flavour.reasoning_key()), null_usage: false },
+        echoed: ask.echoed.clone(),
+        habits: Habits {
+            reasoning_key: Some(engine.config.flavour.reasoning_key()),
+            null_usage: false,
+            seals_reasoning: false,
+        },
     };
     let lengths: Vec<_> = choices.iter().map(|choice| choice.pieces.len()).collect();
     let mut seat = engine.runner.enter(&prompt, &lengths);
     if ask.streams {
-        let telling = Telling::new(seat, wire, meta, &ask, choices, prompt.len());
+        let breaks_after = (demand == Some(Demand::Break)).then(|| lengths.iter().sum::<usize>().div_ceil(2));
+        let told = vec![0; choices.len()];
+        let stream = wire.stream(meta, &ask);
+        let telling = Telling { seat, stream, choices, told, breaks_after, prompt: prompt.len() };
         return serve::stream(
             wire.content_type(),
             stream::unfold(telling, |mut telling| async move {
@@ -77,16 +97,14 @@ struct Telling {
     choices: Vec<Choice>,
     /// Tokens delivered, by choice.
     told: Vec<usize>,
+    /// Tokens after which the answer fails, when that was demanded.
+    breaks_after: Option<usize>,
     prompt: usize,
 }
 
 impl Telling {
-    fn new(seat: Seat, wire: Wire, meta: Meta, ask: &Ask, choices: Vec<Choice>, prompt: usize) -> Self {
-        Self { seat, stream: wire.stream(meta, ask), told: vec![0; choices.len()], choices, prompt }
-    }
-
     /// What the next token adds to the stream; `None` after its end.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Vec<u8>> {
         if self.seat.is_over() {
             return None;
         }
@@ -94,19 +112,23 @@ impl Telling {
             self.seat.finish();
             return Some(self.stream.end(answer::count(&self.choices, self.prompt, self.seat.cached())));
         };
-        let mut text = String::new();
+        let mut text = Vec::new();
         if self.told.iter().all(|told| *told == 0) {
             let counts = Counts { prompt: self.prompt, cached: self.seat.cached(), ..Counts::default() };
-            text.push_str(&self.stream.begin(counts));
+            text.extend(self.stream.begin(counts));
         }
         let (told, choice) = (self.told.get_mut(nth)?, self.choices.get(nth)?);
         if let Some(piece) = choice.pieces.get(*told) {
-            text.push_str(&self.stream.piece(nth, piece));
+            text.extend(self.stream.piece(nth, piece));
         }
         *told += 1;
         // An answer stopped at its first letter still took one token to find out.
         if *told == choice.pieces.len().max(1) {
-            text.push_str(&self.stream.close(nth, &choice.finish));
+            text.extend(self.stream.close(nth, &choice.finish));
+        }
+        if self.breaks_after.is_some_and(|limit| self.told.iter().sum::<usize>() >= limit) {
+            self.seat.finish();
+            text.extend(self.stream.fail());
         }
         Some(text)
     }

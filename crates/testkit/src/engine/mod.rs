@@ -2,10 +2,11 @@
 //! eviction, the HTTP surface of the engine it plays, and answers that depend on nothing but seed and
 //! prompt. What it has in common with the real thing is timing and shape; what it says is prose.
 
-mod cache;
+pub(crate) mod cache;
 mod flavour;
 mod generate;
 mod metrics;
+mod ollama;
 mod run;
 mod schedule;
 mod surface;
@@ -210,7 +211,10 @@ async fn answer(engine: Arc<Inner>, request: Received) -> Response<Body> {
     }
     let path = request.path().to_owned();
     let wire = Wire::at(&path).or_else(|| Wire::native_at(&path));
-    let other = matches!(path.as_str(), "/v1/embeddings" | "/v1/messages/count_tokens");
+    let other = matches!(
+        path.as_str(),
+        "/v1/embeddings" | "/v1/messages/count_tokens" | "/api/embed" | "/api/embeddings"
+    );
     if !(wire.is_some() || other) || !engine.config.flavour.serves(&path) {
         return engine.refuse(StatusCode::NOT_FOUND, "Not Found", None);
     }
@@ -221,10 +225,19 @@ async fn answer(engine: Arc<Inner>, request: Received) -> Response<Body> {
         return engine.refuse(StatusCode::SERVICE_UNAVAILABLE, "draining", None);
     }
     let Ok(body) = serde_json::from_slice(&request.body) else {
+        if ollama::owns(&path) {
+            return ollama::refuse(StatusCode::BAD_REQUEST, "invalid character in request body");
+        }
         return engine.refuse(StatusCode::BAD_REQUEST, "body is not valid JSON", None);
     };
+    if ollama::owns(&path)
+        && let Err(message) = ollama::check(&body)
+    {
+        return ollama::refuse(StatusCode::BAD_REQUEST, &message);
+    }
     match wire {
         Some(wire) => generate::answer(&engine, wire, &body).await,
+        None if ollama::owns(&path) => ollama::embed(&engine, &path, &body),
         None => {
             let answer = if path == "/v1/embeddings" {
                 embedding::answer(&body, engine.config.seed)

@@ -88,7 +88,16 @@ impl Reply {
 
     /// A chunked event stream of `pieces`, each after `pause`.
     pub fn events<P: Into<Bytes>>(pieces: impl IntoIterator<Item = P>, pause: Duration) -> Self {
-        let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
+        Self::stream("text/event-stream", pieces, pause)
+    }
+
+    /// A chunked body of `pieces`, each after `pause`: JSON lines, AWS frames, a growing array.
+    pub fn stream<P: Into<Bytes>>(
+        content_type: &str,
+        pieces: impl IntoIterator<Item = P>,
+        pause: Duration,
+    ) -> Self {
+        let headers = vec![("content-type".to_owned(), content_type.to_owned())];
         let pieces = pieces.into_iter().map(|piece| (pause, piece.into())).collect();
         Self { after: Duration::ZERO, head: Head::Chunked { status: 200, headers }, pieces, then: Then::End }
     }

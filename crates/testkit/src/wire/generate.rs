@@ -71,6 +71,7 @@ fn state(meta: &Meta, text: &str, counts: Counts, finish: Option<&Finish>) -> Va
     let reason = finish.map(|finish| match finish {
         Finish::Stop | Finish::Calls => json!({"type": "stop", "matched": 2}),
         Finish::StopString(stop) => json!({"type": "stop", "matched": stop}),
+        Finish::Refused => json!({"type": "abort", "message": "refused"}),
         Finish::Length => json!({"type": "length", "length": counts.output}),
     });
     json!({

@@ -151,9 +151,9 @@ pub(crate) fn signature(thought: &str) -> String {
 
 fn input_usage(counts: Counts) -> Value {
     json!({
-        "input_tokens": counts.prompt - counts.cached,
+        "input_tokens": counts.prompt - counts.cached - counts.written,
         "cache_read_input_tokens": counts.cached,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": counts.written,
         "output_tokens": 0,
     })
 }
@@ -164,5 +164,6 @@ fn stop(finish: &Finish) -> (&'static str, Option<&str>) {
         Finish::StopString(stop) => ("stop_sequence", Some(stop)),
         Finish::Length => ("max_tokens", None),
         Finish::Calls => ("tool_use", None),
+        Finish::Refused => ("refusal", None),
     }
 }

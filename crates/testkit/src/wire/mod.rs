@@ -2,16 +2,21 @@
 //! Shapes follow the vendors' published API references; nothing is shared with the gateway's codecs.
 
 pub(crate) mod chat;
+pub(crate) mod cohere;
 pub(crate) mod completion;
+pub(crate) mod converse;
 pub(crate) mod embedding;
+pub(crate) mod gemini;
 pub(crate) mod generate;
 pub(crate) mod messages;
 pub(crate) mod ollama;
 pub(crate) mod responses;
+pub(crate) mod seal;
 
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
 use crate::brain::ask::{self, Ask, BadAsk};
-use serde_json::Value;
+use crate::brain::demand::CRASHED;
+use serde_json::{Map, Value, json};
 
 /// What the head of an answer says.
 #[derive(Debug, Clone)]
@@ -21,6 +26,8 @@ pub(crate) struct Meta {
     pub(crate) model: String,
     /// Seconds since the Unix epoch.
     pub(crate) created: u64,
+    /// Responses only: what the request said that the answer repeats.
+    pub(crate) echoed: Map<String, Value>,
     pub(crate) habits: Habits,
 }
 
@@ -31,6 +38,8 @@ pub(crate) struct Habits {
     pub(crate) reasoning_key: Option<&'static str>,
     /// Whether chunks before the last carry `"usage": null` when usage was asked for.
     pub(crate) null_usage: bool,
+    /// Whether reasoning items carry their encrypted state.
+    pub(crate) seals_reasoning: bool,
 }
 
 /// A generation endpoint.
@@ -42,6 +51,9 @@ pub(crate) enum Wire {
     Messages,
     Ollama(ollama::Endpoint),
     Generate,
+    Gemini(gemini::Form),
+    Converse(converse::Form),
+    Cohere,
 }
 
 impl Wire {
@@ -70,9 +82,14 @@ impl Wire {
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Ollama(_) => "application/x-ndjson",
-            Self::Chat | Self::Completion | Self::Responses | Self::Messages | Self::Generate => {
-                "text/event-stream; charset=utf-8"
-            }
+            Self::Converse(_) => "application/vnd.amazon.eventstream",
+            Self::Gemini(form) => form.framing.content_type(),
+            Self::Chat
+            | Self::Completion
+            | Self::Responses
+            | Self::Messages
+            | Self::Generate
+            | Self::Cohere => "text/event-stream; charset=utf-8",
         }
     }
 
@@ -84,6 +101,9 @@ impl Wire {
             Self::Messages => ask::messages(body),
             Self::Ollama(endpoint) => ollama::read(endpoint, body),
             Self::Generate => generate::read(body),
+            Self::Gemini(form) => gemini::read(form, body),
+            Self::Converse(form) => converse::read(form, body),
+            Self::Cohere => cohere::read(body),
         }
     }
 
@@ -96,6 +116,9 @@ impl Wire {
             Self::Messages => messages::whole(meta, choices, counts),
             Self::Ollama(endpoint) => ollama::whole(endpoint, meta, choices, counts),
             Self::Generate => generate::whole(meta, choices, counts),
+            Self::Gemini(form) => gemini::whole(form, meta, choices, counts),
+            Self::Converse(form) => converse::whole(form, choices, counts),
+            Self::Cohere => cohere::whole(meta, choices, counts),
         }
     }
 
@@ -108,6 +131,9 @@ impl Wire {
             Self::Messages => Stream::Messages(messages::Stream::new(meta)),
             Self::Ollama(endpoint) => Stream::Ollama(ollama::Stream::new(endpoint, meta)),
             Self::Generate => Stream::Generate(generate::Stream::new(meta)),
+            Self::Gemini(form) => Stream::Gemini(gemini::Stream::new(form, meta, ask)),
+            Self::Converse(form) => Stream::Converse(converse::Stream::new(form)),
+            Self::Cohere => Stream::Cohere(cohere::Stream::new(meta)),
         }
     }
 }
@@ -121,54 +147,88 @@ pub(crate) enum Stream {
     Messages(messages::Stream),
     Ollama(ollama::Stream),
     Generate(generate::Stream),
+    Gemini(gemini::Stream),
+    Converse(converse::Stream),
+    Cohere(cohere::Stream),
 }
 
 impl Stream {
     /// What comes before the first token; `counts` has no output yet.
-    pub(crate) fn begin(&mut self, counts: Counts) -> String {
+    pub(crate) fn begin(&mut self, counts: Counts) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.begin(),
-            Self::Completion(_) | Self::Ollama(_) => String::new(),
-            Self::Responses(stream) => stream.begin(),
-            Self::Messages(stream) => stream.begin(counts),
-            Self::Generate(stream) => stream.begin(counts),
+            Self::Chat(stream) => stream.begin().into(),
+            Self::Completion(_) | Self::Ollama(_) => Vec::new(),
+            Self::Responses(stream) => stream.begin().into(),
+            Self::Messages(stream) => stream.begin(counts).into(),
+            Self::Generate(stream) => stream.begin(counts).into(),
+            Self::Gemini(stream) => stream.begin(counts).into(),
+            Self::Converse(stream) => stream.begin(),
+            Self::Cohere(stream) => stream.begin().into(),
         }
     }
 
     /// One token of answer number `choice`.
-    pub(crate) fn piece(&mut self, choice: usize, piece: &Piece) -> String {
+    pub(crate) fn piece(&mut self, choice: usize, piece: &Piece) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.piece(choice, piece),
-            Self::Completion(stream) => stream.piece(choice, piece),
-            Self::Responses(stream) => stream.piece(piece),
-            Self::Messages(stream) => stream.piece(piece),
-            Self::Ollama(stream) => stream.piece(piece),
-            Self::Generate(stream) => stream.piece(piece),
+            Self::Chat(stream) => stream.piece(choice, piece).into(),
+            Self::Completion(stream) => stream.piece(choice, piece).into(),
+            Self::Responses(stream) => stream.piece(piece).into(),
+            Self::Messages(stream) => stream.piece(piece).into(),
+            Self::Ollama(stream) => stream.piece(piece).into(),
+            Self::Generate(stream) => stream.piece(piece).into(),
+            Self::Gemini(stream) => stream.piece(choice, piece).into(),
+            Self::Converse(stream) => stream.piece(piece),
+            Self::Cohere(stream) => stream.piece(piece).into(),
         }
     }
 
     /// Answer number `choice` is complete.
-    pub(crate) fn close(&mut self, choice: usize, finish: &Finish) -> String {
+    pub(crate) fn close(&mut self, choice: usize, finish: &Finish) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.close(choice, finish),
-            Self::Completion(stream) => stream.close(choice, finish),
-            Self::Responses(stream) => stream.close(finish),
-            Self::Messages(stream) => stream.close(finish),
-            Self::Ollama(stream) => stream.close(finish),
-            Self::Generate(stream) => stream.close(finish),
+            Self::Chat(stream) => stream.close(choice, finish).into(),
+            Self::Completion(stream) => stream.close(choice, finish).into(),
+            Self::Responses(stream) => stream.close(finish).into(),
+            Self::Messages(stream) => stream.close(finish).into(),
+            Self::Ollama(stream) => stream.close(finish).into(),
+            Self::Generate(stream) => stream.close(finish).into(),
+            Self::Gemini(stream) => stream.close(choice, finish).into(),
+            Self::Converse(stream) => stream.close(finish),
+            Self::Cohere(stream) => stream.close(finish).into(),
+        }
+    }
+
+    /// What tells a client in the middle of the stream that nothing more comes.
+    pub(crate) fn fail(&mut self) -> Vec<u8> {
+        match self {
+            Self::Chat(_) | Self::Completion(_) | Self::Generate(_) => {
+                let error = json!({"message": CRASHED, "type": "server_error", "param": null, "code": null});
+                data(&json!({"error": error})).into()
+            }
+            Self::Responses(stream) => stream.fail().into(),
+            Self::Gemini(stream) => stream.fail().into(),
+            Self::Converse(stream) => stream.fail(),
+            Self::Cohere(stream) => stream.fail().into(),
+            Self::Messages(_) => {
+                let error = json!({"type": "api_error", "message": CRASHED});
+                named(&json!({"type": "error", "error": error})).into()
+            }
+            Self::Ollama(_) => format!("{}\n", json!({"error": CRASHED})).into(),
         }
     }
 
     /// The end of the stream.
-    pub(crate) fn end(&mut self, counts: Counts) -> String {
+    pub(crate) fn end(&mut self, counts: Counts) -> Vec<u8> {
         match self {
-            Self::Chat(stream) => stream.end(counts),
-            Self::Completion(stream) => stream.end(counts),
-            Self::Responses(stream) => stream.end(counts),
-            Self::Messages(stream) => stream.end(counts),
-            Self::Ollama(stream) => stream.end(counts),
+            Self::Chat(stream) => stream.end(counts).into(),
+            Self::Completion(stream) => stream.end(counts).into(),
+            Self::Responses(stream) => stream.end(counts).into(),
+            Self::Messages(stream) => stream.end(counts).into(),
+            Self::Ollama(stream) => stream.end(counts).into(),
             // The last state was the end.
-            Self::Generate(_) => String::new(),
+            Self::Generate(_) => Vec::new(),
+            Self::Gemini(stream) => stream.end().into(),
+            Self::Converse(stream) => stream.end(counts),
+            Self::Cohere(stream) => stream.end(counts).into(),
         }
     }
 }
@@ -200,5 +260,6 @@ fn openai_finish(finish: &Finish) -> &'static str {
         Finish::Stop | Finish::StopString(_) => "stop",
         Finish::Length => "length",
         Finish::Calls => "tool_calls",
+        Finish::Refused => "content_filter",
     }
 }

@@ -160,7 +160,7 @@ fn call(name: &str, arguments: &str) -> Value {
 
 fn ending(finish: &Finish, counts: Counts) -> Map<String, Value> {
     let reason = match finish {
-        Finish::Stop | Finish::StopString(_) | Finish::Calls => "stop",
+        Finish::Stop | Finish::StopString(_) | Finish::Calls | Finish::Refused => "stop",
         Finish::Length => "length",
     };
     let (prompt_ns, output_ns) = (counts.prompt * TOKEN_NS / 50, counts.output * TOKEN_NS);

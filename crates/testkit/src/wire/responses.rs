@@ -1,9 +1,14 @@
 //! OpenAI Responses: an answer is a list of items, streamed as events numbered without gaps, each item
 //! closed before the next one opens.
 
-use super::{Meta, named};
+use super::{Meta, named, seal};
 use crate::brain::answer::{Choice, Counts, Finish, Piece};
+use crate::brain::ask::text;
+use crate::brain::demand::CRASHED;
 use serde_json::{Map, Value, json};
+
+/// What encrypted state begins with.
+const SEALED: &str = "gAAAAA";
 
 /// A completed `response`.
 pub(crate) fn whole(meta: &Meta, choices: &[Choice], counts: Counts) -> Value {
@@ -24,7 +29,7 @@ pub(crate) struct Stream {
     /// Items closed, as they stand in the final response.
     items: Vec<Value>,
     open: Option<Item>,
-    cut: bool,
+    finish: Finish,
 }
 
 /// The item being written.
@@ -44,7 +49,7 @@ enum Kind {
 
 impl Stream {
     pub(crate) fn new(meta: Meta) -> Self {
-        Self { meta, sequence: 0, items: Vec::new(), open: None, cut: false }
+        Self { meta, sequence: 0, items: Vec::new(), open: None, finish: Finish::Stop }
     }
 
     pub(crate) fn begin(&mut self) -> String {
@@ -63,18 +68,36 @@ impl Stream {
     }
 
     pub(crate) fn close(&mut self, finish: &Finish) -> String {
-        self.cut = *finish == Finish::Length;
+        self.finish = finish.clone();
         self.leave()
     }
 
     pub(crate) fn end(&mut self, counts: Counts) -> String {
-        let name = if self.cut { "response.incomplete" } else { "response.completed" };
         let response = self.response(counts);
-        self.event(name, json!({"response": response}))
+        let name = format!("response.{}", text(&response, "status"));
+        self.event(&name, json!({"response": response}))
     }
 
     fn response(&self, counts: Counts) -> Value {
-        envelope(&self.meta, &self.items, if self.cut { "incomplete" } else { "completed" }, Some(counts))
+        let reason = match self.finish {
+            Finish::Stop | Finish::StopString(_) | Finish::Calls => None,
+            Finish::Length => Some("max_output_tokens"),
+            Finish::Refused => Some("content_filter"),
+        };
+        let status = if reason.is_some() { "incomplete" } else { "completed" };
+        let mut response = envelope(&self.meta, &self.items, status, Some(counts));
+        if let Some(details) = response.get_mut("incomplete_details") {
+            *details = reason.map_or(Value::Null, |reason| json!({"reason": reason}));
+        }
+        response
+    }
+
+    pub(crate) fn fail(&mut self) -> String {
+        let mut response = envelope(&self.meta, &self.items, "failed", None);
+        if let Some(error) = response.get_mut("error") {
+            *error = json!({"code": "server_error", "message": CRASHED});
+        }
+        self.event("response.failed", json!({"response": response}))
     }
 
     fn enter(&mut self, kind: Kind) -> String {
@@ -144,7 +167,13 @@ impl Stream {
             Kind::Reasoning if self.shows_thought() => {
                 json!({"id": id, "type": "reasoning", "summary": [], "content": parts, "status": status})
             }
-            Kind::Reasoning => json!({"id": id, "type": "reasoning", "summary": parts}),
+            Kind::Reasoning => {
+                let mut shape = json!({"id": id, "type": "reasoning", "summary": parts});
+                if let Some(fields) = shape.as_object_mut().filter(|_| self.meta.habits.seals_reasoning) {
+                    fields.insert("encrypted_content".to_owned(), sealed(&id).into());
+                }
+                shape
+            }
             Kind::Call { id: call, name } => json!({
                 "id": id, "type": "function_call", "call_id": format!("call_{call}"), "name": name,
                 "arguments": item.text, "status": status,
@@ -209,6 +238,17 @@ impl Stream {
     }
 }
 
+/// The state of reasoning item `id`, for a client to keep.
+fn sealed(id: &str) -> String {
+    format!("{SEALED}{}", seal::seal(id, id))
+}
+
+/// Whether `content` is the state of reasoning item `id`.
+pub(crate) fn is_sealed(content: &str, id: &str) -> bool {
+    let sealed = content.strip_prefix(SEALED).and_then(seal::bytes);
+    sealed.is_some_and(|bytes| seal::is_seal(&bytes, id))
+}
+
 fn object(value: Value) -> Map<String, Value> {
     if let Value::Object(fields) = value { fields } else { Map::new() }
 }
@@ -224,14 +264,13 @@ fn envelope(meta: &Meta, items: &[Value], status: &str, counts: Option<Counts>) 
             "total_tokens": counts.prompt + counts.output,
         })
     });
-    let incomplete = (status == "incomplete").then(|| json!({"reason": "max_output_tokens"}));
-    json!({
+    let mut envelope = json!({
         "id": format!("resp_{}", meta.id),
         "object": "response",
         "created_at": meta.created,
         "status": status,
         "error": null,
-        "incomplete_details": incomplete,
+        "incomplete_details": null,
         "instructions": null,
         "metadata": {},
         "model": meta.model,
@@ -246,5 +285,9 @@ fn envelope(meta: &Meta, items: &[Value], status: &str, counts: Option<Counts>) 
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": usage,
-    })
+    });
+    if let Some(fields) = envelope.as_object_mut() {
+        fields.extend(meta.echoed.clone());
+    }
+    envelope
 }

@@ -54,7 +54,8 @@ impl Answer {
     }
 
     pub(crate) async fn events(self) -> Vec<Event> {
-        let text = self.text().await;
+        // Some vendors end their lines in CRLF.
+        let text = self.text().await.replace("\r\n", "\n");
         let blocks = text.split("\n\n").filter(|block| !block.is_empty());
         let field = |block: &str, name: &str| {
             block

@@ -166,3 +166,74 @@ async fn anthropic_streams_thinking_and_fragmented_tools() {
     let last = events[events.len() - 2].json();
     assert_eq!((&last["delta"]["stop_reason"], &last["usage"]), (&json!("tool_use"), &whole["usage"]));
 }
+
+#[tokio::test]
+async fn prefixes_are_cached_as_each_vendor_counts_them() {
+    let long = "harbor ".repeat(1500);
+    let openai = cloud(Provider::OpenAi).await;
+    let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": long}]});
+    let mut cached = Vec::new();
+    for _ in 0..2 {
+        let answer = send(&openai.url(), "/v1/chat/completions", BEARER, &body).await.unwrap().json().await;
+        cached.push(answer["usage"]["prompt_tokens_details"]["cached_tokens"].clone());
+    }
+    assert_eq!(cached, [json!(0), json!(1408)]);
+    let anthropic = cloud(Provider::Anthropic).await;
+    let block = |mark: Value| json!([{"type": "text", "text": long, "cache_control": mark}]);
+    let marked = json!({"type": "ephemeral"});
+    for (mark, read, written) in
+        [(Value::Null, 0, 0), (marked.clone(), 0, 1408), (marked, 1408, 0), (Value::Null, 0, 0)]
+    {
+        let body = message(json!({"messages": [{"role": "user", "content": block(mark)}]}));
+        let answer = send(&anthropic.url(), "/v1/messages", ANTHROPIC, &body).await.unwrap().json().await;
+        let usage = &answer["usage"];
+        assert_eq!(
+            (&usage["cache_read_input_tokens"], &usage["cache_creation_input_tokens"]),
+            (&json!(read), &json!(written))
+        );
+        assert_eq!(usage["input_tokens"], json!(1503 - read - written));
+    }
+}
+
+#[tokio::test]
+async fn unhappy_paths_are_walked_on_demand() {
+    let anthropic = cloud(Provider::Anthropic).await;
+    let openai = cloud(Provider::OpenAi).await;
+    for (demand, stream, status, kind) in [
+        ("rate-limit", false, 429, ["rate_limit_error", "requests"]),
+        ("overload", true, 529, ["overloaded_error", "server_error"]),
+        ("crash", true, 500, ["api_error", "server_error"]),
+        ("break", false, 500, ["api_error", "server_error"]),
+    ] {
+        let said = json!([{"role": "user", "content": format!("hello simulate:{demand}")}]);
+        let body = message(json!({"messages": said, "stream": stream}));
+        let answer = send(&anthropic.url(), "/v1/messages", ANTHROPIC, &body).await.unwrap();
+        assert_eq!(answer.status, status, "{demand}");
+        assert_eq!(answer.headers.contains_key("retry-after"), status == 429, "{demand}");
+        assert_eq!(answer.json().await["error"]["type"], kind[0], "{demand}");
+        let body = json!({"model": "gpt-4o-mini", "messages": said, "stream": stream});
+        let answer = send(&openai.url(), "/v1/chat/completions", BEARER, &body).await.unwrap();
+        assert_eq!(answer.status, if status == 529 { 503 } else { status }, "{demand}");
+        assert_eq!(answer.json().await["error"]["type"], kind[1], "{demand}");
+    }
+    let said = |demand: &str| json!([{"role": "user", "content": format!("simulate:{demand}")}]);
+    let broken = message(json!({"messages": said("break"), "stream": true}));
+    let events = send(&anthropic.url(), "/v1/messages", ANTHROPIC, &broken).await.unwrap().events().await;
+    assert!(events.iter().any(|event| event.name == "content_block_delta"));
+    assert_eq!(events.last().unwrap().json()["error"]["type"], "api_error");
+    let refused = message(json!({"messages": said("refusal")}));
+    let answer = send(&anthropic.url(), "/v1/messages", ANTHROPIC, &refused).await.unwrap().json().await;
+    assert_eq!(
+        (&answer["stop_reason"], &answer["content"][0]["text"]),
+        (&json!("refusal"), &json!("I cannot help with that."))
+    );
+    for (demand, terminal, pointer, expected) in [
+        ("refusal", "response.incomplete", "/response/incomplete_details/reason", "content_filter"),
+        ("break", "response.failed", "/response/error/code", "server_error"),
+    ] {
+        let body = json!({"model": "gpt-4o-mini", "input": format!("simulate:{demand}"), "stream": true});
+        let events = send(&openai.url(), "/v1/responses", BEARER, &body).await.unwrap().events().await;
+        let last = events.last().unwrap();
+        assert_eq!((last.name.as_str(), last.json().pointer(pointer)), (terminal, Some(&json!(expected))));
+    }
+}

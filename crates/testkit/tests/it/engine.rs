@@ -351,3 +351,84 @@ async fn a_stopped_engine_is_gone() {
     let open = EngineConfig { address: "0.0.0.0:0".parse().unwrap(), ..EngineConfig::default() };
     assert_eq!(Engine::start(open).await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }
+
+#[tokio::test]
+async fn unhappy_paths_are_walked_on_demand() {
+    let engine = engine(Flavour::Ollama).await;
+    let asked = |demand: &str| chat(json!({"messages": [{"role": "user", "content": demand}]}));
+    for (demand, status) in
+        [("simulate:rate-limit", 429), ("simulate:overload", 503), ("simulate:crash", 500)]
+    {
+        let answer = post(&engine.url(), "/api/chat", &asked(demand)).await;
+        assert_eq!(answer.status, status, "{demand}");
+        assert!(answer.json().await["error"].is_string(), "{demand}");
+    }
+    let text = post(&engine.url(), "/api/chat", &asked("simulate:break")).await.text().await;
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (last, before) = lines.split_last().unwrap();
+    assert!(!before.is_empty() && before.iter().all(|line| line["done"] == false));
+    assert!(last["error"].is_string() && last.get("done").is_none(), "{last}");
+    assert_eq!((engine.stats().finished, engine.stats().aborted), (1, 0));
+}
+
+#[tokio::test]
+async fn ollama_refuses_and_embeds_in_its_own_words() {
+    let engine = engine(Flavour::Ollama).await;
+    let said = json!([{"role": "user", "content": "hello"}]);
+    for (path, body, status, words) in [
+        ("/api/chat", json!({"messages": said}), 400, "model is required"),
+        ("/api/chat", json!({"model": "x", "messages": said}), 404, "model 'x' not found"),
+        (
+            "/api/chat",
+            json!({"model": "demo-model", "messages": [{"role": "user", "content": []}]}),
+            400,
+            "messages.content",
+        ),
+        (
+            "/api/generate",
+            json!({"model": "demo-model", "prompt": "x", "images": ["data:,"]}),
+            400,
+            "illegal base64",
+        ),
+        ("/api/embed", json!({"model": "x", "input": "x"}), 404, "model 'x' not found"),
+        ("/api/embed", json!({"model": "demo-model", "input": 1}), 400, "invalid input type"),
+        ("/api/show", json!({"model": "x"}), 404, "model 'x' not found"),
+    ] {
+        let answer = post(&engine.url(), path, &body).await;
+        assert_eq!(answer.status, status, "{path} {body}");
+        let error = answer.json().await["error"].clone();
+        assert!(error.as_str().unwrap().contains(words), "{error}");
+    }
+    let asked = json!({"model": "demo-model", "input": ["a", "b c"], "dimensions": 3});
+    let embedded = post(&engine.url(), "/api/embed", &asked).await.json().await;
+    assert_eq!(
+        (embedded["embeddings"].as_array().unwrap().len(), &embedded["prompt_eval_count"]),
+        (2, &json!(3))
+    );
+    let old = json!({"model": "demo-model", "prompt": "a", "dimensions": 3});
+    let old = post(&engine.url(), "/api/embeddings", &old).await.json().await;
+    assert_eq!(old["embedding"], embedded["embeddings"][0]);
+    assert_eq!(post(&self::engine(Flavour::Vllm).await.url(), "/api/embed", &asked).await.status, 404);
+}
+
+#[tokio::test]
+async fn ollama_calls_several_tools_and_reads_their_results() {
+    let engine = engine(Flavour::Ollama).await;
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}});
+    let tools = json!([tool("get_rain"), tool("get_wind"), tool("get_tide")]);
+    let question = json!({"role": "user", "content": "Use get_rain, get_wind and get_tide"});
+    let mut body = chat(json!({"messages": [question], "tools": tools, "stream": false}));
+    let turn = post(&engine.url(), "/api/chat", &body).await.json().await["message"].clone();
+    let calls = turn["tool_calls"].as_array().unwrap();
+    let names: Vec<_> = calls.iter().map(|call| call["function"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["get_rain", "get_wind", "get_tide"]);
+    let result = |name: &&str| json!({"role": "tool", "tool_name": name, "content": "42 degrees"});
+    let mut said = vec![question, turn.clone()];
+    said.extend(names.iter().map(result));
+    body["messages"] = json!(said);
+    let answer = post(&engine.url(), "/api/chat", &body).await.json().await;
+    assert!(
+        answer["message"]["content"].as_str().unwrap().contains("The tool answered: 42 degrees."),
+        "{answer}"
+    );
+}

@@ -3,6 +3,7 @@
 use crate::client::{get, post, send};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use trunkline_testkit::frame;
 use trunkline_testkit::script::{Reply, Then, Upstream, refusing};
 
 async fn upstream(reply: Reply) -> Upstream {
@@ -43,6 +44,19 @@ async fn a_director_sees_the_request() {
         let answer = post(&upstream.url(), "/", &json!("x")).await.json().await;
         assert_eq!(answer, json!([nth, "x"]));
     }
+}
+
+#[tokio::test]
+async fn streams_bear_the_type_they_are_given() {
+    let frames = [
+        frame::event("messageStart", &json!({"role": "assistant"})),
+        frame::exception("throttlingException", &json!({"message": "slow"})),
+    ];
+    let content_type = "application/vnd.amazon.eventstream";
+    let upstream = upstream(Reply::stream(content_type, frames.clone(), Duration::ZERO)).await;
+    let answer = get(&upstream.url(), "/").await;
+    assert_eq!(answer.headers["content-type"], content_type);
+    assert_eq!(answer.bytes().await.unwrap(), frames.concat());
 }
 
 #[tokio::test]
