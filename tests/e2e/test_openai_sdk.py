@@ -300,5 +300,11 @@ def test_a_refusal_of_the_other_dialect_is_translated(client: openai.OpenAI):
 
 def test_a_dialect_without_a_way_is_refused_by_name(client: openai.OpenAI):
     with pytest.raises(openai.BadRequestError) as refused:
-        client.responses.create(model=CLAUDE, input="hi")
-    assert "openai-responses" in refused.value.message
+        client.embeddings.create(model=CLAUDE, input="hi")
+    assert "openai-embeddings" in refused.value.message
+
+
+def test_a_response_comes_from_another_dialects_model(client: openai.OpenAI):
+    response = client.responses.create(model=CLAUDE, input="hi")
+    assert (response.status, response.model) == ("completed", CLAUDE)
+    assert response.output_text

@@ -34,6 +34,8 @@ pub struct Seen {
     pub events: u32,
     /// Whether any of them carried content.
     pub content: bool,
+    /// How many of them did: about one token each.
+    pub parts: u32,
 }
 
 /// Longest line kept while it is incomplete; data of interest is far shorter.
@@ -170,8 +172,9 @@ impl StreamTap {
             return;
         }
         seen.events += 1;
-        if !self.has_content && carries_content(self.dialect, data) {
+        if carries_content(self.dialect, data) {
             self.has_content = true;
+            seen.parts += 1;
         }
         seen.content |= self.has_content;
         match self.dialect {
@@ -321,7 +324,11 @@ fn note(event: Event<'_>, tapped: &mut Tapped, seen: &mut Seen) {
     seen.content |= event.is_content();
     match event {
         Event::Start { .. } | Event::Open { .. } | Event::Close { .. } | Event::Ping => {}
-        Event::Delta { .. } | Event::Logprobs { .. } => seen.events += 1,
+        Event::Logprobs { .. } => seen.events += 1,
+        Event::Delta { .. } => {
+            seen.events += 1;
+            seen.parts += 1;
+        }
         Event::Usage(usage) => match &mut tapped.usage {
             Some(known) => known.update(*usage),
             None => tapped.usage = Some(usage),

@@ -35,6 +35,11 @@ pub(crate) fn accept(snapshot: Arc<Snapshot>, request: Request<Incoming>) -> Res
     {
         return Err(too_large(limits.body_bytes));
     }
+    let encoding = head.headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default());
+    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        let message = "content-encoding is not taken; send the body uncompressed";
+        return Err(Fault::new(FaultKind::MediaType, message));
+    }
     let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     if let Some(kind) = kind.filter(|kind| !is_json(kind)) {
         let shown: String = kind.chars().take(80).collect();

@@ -45,6 +45,9 @@ pub(crate) struct Line<'a> {
     pub(super) output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cached_tokens: Option<u64>,
+    /// Whether the tokens are the gateway's own estimate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) estimated: bool,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) losses: u32,
@@ -135,6 +138,9 @@ impl<'a> Line<'a> {
             if let Some(value) = value {
                 text(out, key, digits.format(value));
             }
+        }
+        if self.estimated {
+            text(out, "estimated", "true");
         }
         out.push(b'\n');
     }

@@ -116,6 +116,12 @@ pub(super) async fn error_answer(
         Some(_) | None => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529),
     };
     let outcome = Some(Outcome::Status(status.as_u16()));
+    if credential.key.is_none() && credential.withheld && status == StatusCode::UNAUTHORIZED {
+        let message = "the API key sent along looks like another provider's, so this model's provider did not get \
+                       it; send a key of the provider that serves the model";
+        let fault = Fault::new(FaultKind::Authentication, message).code("key_withheld");
+        return Failure { outcome, retry: false, wait: None, last: Err(fault) };
+    }
     if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
         let message =

@@ -43,12 +43,15 @@ pub(crate) struct Credential<'a> {
     pub(crate) key: Option<&'a Secret>,
     /// Whether it is the operator's rather than the caller's.
     pub(crate) is_ours: bool,
+    /// Whether the caller's was kept back, because it looks like one for somebody else.
+    pub(crate) withheld: bool,
 }
 
 /// Chooses the key. At a provider the caller's own beats the stored one; at an engine of the operator's
 /// the stored one counts. A key only goes where it can belong.
 pub(crate) fn credential<'a>(worker: &'a Worker, caller: Option<&'a Secret>) -> Credential<'a> {
     let fits = |key: &&Secret| may_receive(worker.provider.as_deref(), key.reveal());
+    let withheld = caller.is_some_and(|key| !fits(&key));
     let caller = caller.filter(fits);
     let stored = worker.key.as_ref();
     let key = if worker.is_external() { caller.or(stored) } else { stored.or(caller) };
@@ -57,7 +60,7 @@ pub(crate) fn credential<'a>(worker: &'a Worker, caller: Option<&'a Secret>) -> 
         (Some(_), None) => true,
         (None, _) => false,
     };
-    Credential { key, is_ours }
+    Credential { key, is_ours, withheld }
 }
 
 /// Headers of a request to `worker`.
@@ -251,7 +254,7 @@ mod tests {
             .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))),
         );
         let worker = worker("http://w1:8000", None, None);
-        let none = Credential { key: None, is_ours: false };
+        let none = Credential { key: None, is_ours: false, withheld: false };
         let chat = (Dialect::OpenaiChat, Dialect::OpenaiChat);
         let headers = request_headers(&client, &worker, chat, none, &RequestId::new("r1"), &[]);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();

@@ -273,6 +273,7 @@ impl Splice {
                 Some(Ok(data)) => {
                     let seen = self.tap.see(&data);
                     if seen.content {
+                        ledger.events += u64::from(seen.parts);
                         ledger.content(Instant::now());
                     }
                     let Some(events) = self.events.push(data) else { continue };
@@ -373,9 +374,9 @@ impl Translate {
                     ledger.finish = Some(native.unwrap_or("done").into());
                 }
                 Event::End => ended = true,
+                Event::Delta { .. } => ledger.events += 1,
                 Event::Start { .. }
                 | Event::Open { .. }
-                | Event::Delta { .. }
                 | Event::Close { .. }
                 | Event::Logprobs { .. }
                 | Event::Ping

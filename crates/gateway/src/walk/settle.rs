@@ -35,6 +35,8 @@ pub(crate) struct Ledger {
     /// When the upstream of a translated stream last sent anything.
     pub(crate) heard: Option<Instant>,
     pub(crate) bytes_in: u64,
+    /// Events of a stream that carried content: about one token each.
+    pub(crate) events: u64,
     pub(crate) usage: Option<Box<Usage>>,
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
@@ -98,6 +100,7 @@ impl Ledger {
             stream: false,
             heard: None,
             bytes_in: 0,
+            events: 0,
             usage: None,
             finish: None,
             permit: None,
@@ -218,7 +221,20 @@ impl Ledger {
         self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
     }
 
+    /// Books about what was produced where the upstream does not say: its stream was left or cut before it
+    /// could, or it was not asked.
+    fn estimate(&mut self) {
+        let known = self.usage.as_ref().and_then(|usage| usage.output_total);
+        let is_short = self.end != End::Done && known.is_some_and(|known| known < self.events);
+        if self.events > 0 && (known.is_none() || is_short) {
+            let usage = self.usage.get_or_insert_default();
+            usage.output_total = Some(self.events);
+            usage.estimated = true;
+        }
+    }
+
     fn close(&mut self) {
+        self.estimate();
         let shared = &self.local.shared;
         let took = self.began.elapsed();
         let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
@@ -269,6 +285,7 @@ impl Ledger {
             input_tokens: self.usage.as_ref().and_then(|usage| usage.input_total),
             output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
             cached_tokens: self.usage.as_ref().and_then(|usage| usage.cache_read),
+            estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             losses: self.losses,

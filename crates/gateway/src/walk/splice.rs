@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use trunkline_core::{Dialect, Event, Fault, unfold};
+use trunkline_core::{Dialect, Event, Fault, FaultKind, unfold};
 use trunkline_dialect::framing::Framing;
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
@@ -129,6 +129,18 @@ fn first_fault(dialect: Dialect, first: &[u8]) -> Option<Fault> {
     fault
 }
 
+/// Whether a body can be an answer: all dialects answer in JSON objects. What else comes with a good status is a
+/// page of something that stands in between.
+fn begins_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{")
+}
+
+fn not_an_answer() -> Failure {
+    let message = "the model's worker answered something that is no JSON object";
+    let fault = Fault::new(FaultKind::Upstream, message).code("upstream_unreadable");
+    Failure { outcome: Some(Outcome::Failed("unreadable")), retry: true, wait: None, last: Err(fault) }
+}
+
 /// A whole answer that passes untouched.
 async fn splice_whole(
     ledger: &mut Ledger,
@@ -152,13 +164,21 @@ async fn splice_whole(
             }
             Ok(None) => {
                 let whole = join(&pieces, size);
+                if !begins_object(&whole) && !is_stream(dialect, &head) {
+                    return Err(not_an_answer());
+                }
                 let whole = if let Some(rename) = rename { rename.reply(whole) } else { whole };
                 return Ok(whole_answer(ledger, plan, head, whole, dialect));
             }
             Err(error) => return Err(broken(&error)),
         }
     }
-    let primed = Some(join(&pieces, size));
+    let start = join(&pieces, size);
+    // One that begins with pages of white space is passed on as it is.
+    if !begins_object(&start) && !start.trim_ascii_start().is_empty() && !is_stream(dialect, &head) {
+        return Err(not_an_answer());
+    }
+    let primed = Some(start);
     let flow = Flow::Copy { body, tail: Vec::new() };
     Ok(Answered { status: head.status, headers: head.headers, content: Content::Flow { flow, primed, idle } })
 }
