@@ -14,7 +14,7 @@ use trunkline_core::{
 pub const JSON_TOOL: &str = "json_tool_call";
 
 /// What to undo, for one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Restore {
     /// Tool names as the target knows them.
     pub names: Names,
@@ -24,6 +24,8 @@ pub struct Restore {
     pub free_text: Vec<String>,
     /// Seals reasoning state, for clients of another dialect than the target's.
     pub sealer: Option<Sealer>,
+    /// The head of a tool call that waits for the state behind it.
+    head: Option<(u32, u32, Open<'static>)>,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -57,7 +59,15 @@ impl Restore {
     /// Undoes these.
     #[must_use]
     pub fn new(names: Names, json_tool: bool, free_text: Vec<String>) -> Self {
-        Self { names, json_tool, free_text, sealer: None, parts: Vec::new(), seen: Seen::default() }
+        Self {
+            names,
+            json_tool,
+            free_text,
+            sealer: None,
+            head: None,
+            parts: Vec::new(),
+            seen: Seen::default(),
+        }
     }
 
     /// Whether events and replies pass unchanged.
@@ -66,8 +76,38 @@ impl Restore {
         self.sealer.is_none() && self.names.is_untouched() && !self.json_tool && self.free_text.is_empty()
     }
 
-    /// The event as the client should see it.
-    pub fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
+    /// Hands on an event as the client should see it. The head of a tool call waits for the next event where
+    /// the state behind the call may follow, for which the client has no place but the call's id.
+    pub fn pass(&mut self, event: Event<'_>, each: &mut impl FnMut(Event<'_>)) {
+        if let Some((part, choice, mut open)) = self.head.take() {
+            let sealed = self.put_into_id(part, &mut open, &event);
+            each(self.event(Event::Open { part, choice, open }));
+            if sealed {
+                return;
+            }
+        }
+        match event {
+            Event::Open { part, choice, open: open @ Open::ToolCall { .. } }
+                if self.sealer.is_some_and(|sealer| sealer.keeps_heads()) =>
+            {
+                self.head = Some((part, choice, open.into_owned()));
+            }
+            event => each(self.event(event)),
+        }
+    }
+
+    /// Whether `event` is the state behind the call that opens with `open`, which then holds it.
+    fn put_into_id(&self, part: u32, open: &mut Open<'_>, event: &Event<'_>) -> bool {
+        let Event::Delta { part: about, delta: Delta::Signature { proof, .. } } = event else { return false };
+        let (Some(sealer), Open::ToolCall { call_id, .. }) = (&self.sealer, open) else { return false };
+        if *about != part {
+            return false;
+        }
+        *call_id = Cow::Owned(sealer.id(call_id, proof));
+        true
+    }
+
+    fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
         let event = match &self.sealer {
             Some(sealer) => sealer.event(event),
             None => event,

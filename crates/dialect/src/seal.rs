@@ -9,13 +9,14 @@
 //! HMAC of the plain text under a key of its own, so that equal state seals equally, which keeps prompt
 //! caches warm, and no randomness is needed.
 
-use crate::codec::keeps;
+use crate::codec::{has_call_state, keeps};
 use crate::place::{Place, positions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::borrow::Cow;
@@ -24,7 +25,7 @@ use trunkline_core::{Call, Delta, Dialect, Event, Item, ItemKind, Losses, Open, 
 /// How sealed texts begin.
 const PREFIX: &str = "tl2.";
 /// Stands between a tool call's id and its sealed state, for clients whose dialect has no field for it.
-const IN_ID: &str = "__thought__";
+const IN_ID: &str = "__sealed__";
 /// Bytes of a nonce.
 const NONCE: usize = 24;
 /// Longest sealed text that is looked at; real ones have some kilobytes.
@@ -126,7 +127,26 @@ pub struct Sealer {
     pub upstream: Dialect,
 }
 
+/// Whether `body` may hold something sealed, so that a target which speaks the client's own dialect must not
+/// get it as it is: it would take the seal for a proof of its own, or the id for one that is too long.
+#[must_use]
+pub fn may_carry(body: &[u8]) -> bool {
+    // The second begins the signatures that Anthropic's clients get for thoughts without any.
+    [b"\"tl2.".as_slice(), b"\"tl1.", IN_ID.as_bytes()].iter().any(|mark| memmem::find(body, mark).is_some())
+}
+
 impl Sealer {
+    /// Whether the head of a tool call must wait for the state behind it, which comes next.
+    pub(crate) fn keeps_heads(&self) -> bool {
+        has_call_state(self.upstream) && !has_call_state(self.client)
+    }
+
+    /// The id for a call with `signature` behind it.
+    pub(crate) fn id(&self, call_id: &str, signature: &str) -> String {
+        let state = State { signature: Some(signature.to_owned()), ..State::of(self.upstream) };
+        into_id(call_id, &self.key.seal(&state))
+    }
+
     /// The event as the client should see it.
     #[must_use]
     pub fn event<'e>(&self, event: Event<'e>) -> Event<'e> {
@@ -163,6 +183,11 @@ impl Sealer {
         for item in reply.choices.iter_mut().flat_map(|choice| &mut choice.items) {
             match &mut item.kind {
                 ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
+                ItemKind::ToolCall(call) if self.keeps_heads() => {
+                    if let Some(signature) = call.signature.take() {
+                        call.call_id = self.id(&call.call_id, &signature);
+                    }
+                }
                 ItemKind::ToolCall(_)
                 | ItemKind::Message(_)
                 | ItemKind::ToolResult(_)
@@ -196,8 +221,7 @@ impl Sealer {
 }
 
 /// A tool call's id that carries `sealed` along.
-#[must_use]
-pub fn into_id(id: &str, sealed: &str) -> String {
+fn into_id(id: &str, sealed: &str) -> String {
     // The dot of the prefix is not for every dialect's ids.
     let bare = sealed.strip_prefix(PREFIX).unwrap_or(sealed);
     [id, IN_ID, bare].concat()
