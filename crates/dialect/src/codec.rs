@@ -131,6 +131,11 @@ pub(crate) const fn has_call_state(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::GeminiGenerate)
 }
 
+/// Whether `dialect` has a field for what proves thoughts, or shows none at all.
+pub(crate) const fn has_thought_state(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::OllamaChat)
+}
+
 /// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
 /// back as it is.
 pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {

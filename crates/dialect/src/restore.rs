@@ -3,7 +3,7 @@
 
 use crate::free_text::FreeText;
 use crate::names::Names;
-use crate::seal::Sealer;
+use crate::seal::{Riders, Sealer};
 use std::borrow::Cow;
 use trunkline_core::{
     Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
@@ -26,6 +26,8 @@ pub struct Restore {
     pub sealer: Option<Sealer>,
     /// The head of a tool call that waits for the state behind it.
     head: Option<(u32, u32, Open<'static>)>,
+    /// State that waits for the next tool call.
+    riders: Riders,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -65,6 +67,7 @@ impl Restore {
             free_text,
             sealer: None,
             head: None,
+            riders: Riders::default(),
             parts: Vec::new(),
             seen: Seen::default(),
         }
@@ -79,32 +82,47 @@ impl Restore {
     /// Hands on an event as the client should see it. The head of a tool call waits for the next event where
     /// the state behind the call may follow, for which the client has no place but the call's id.
     pub fn pass(&mut self, event: Event<'_>, each: &mut impl FnMut(Event<'_>)) {
-        if let Some((part, choice, mut open)) = self.head.take() {
-            let sealed = self.put_into_id(part, &mut open, &event);
+        let Some(sealer) = self.sealer else { return each(self.event(event)) };
+        if let Some((part, choice, open)) = self.head.take() {
+            let behind = if let Event::Delta { part: about, delta: Delta::Signature { proof, .. } } = &event
+                && *about == part
+            {
+                Some(&**proof)
+            } else {
+                None
+            };
+            let open = self.with_state(sealer, choice, open, behind);
             each(self.event(Event::Open { part, choice, open }));
-            if sealed {
+            if behind.is_some() {
                 return;
             }
         }
+        let event = if sealer.rides() { self.riders.take(event) } else { Some(event) };
         match event {
-            Event::Open { part, choice, open: open @ Open::ToolCall { .. } }
-                if self.sealer.is_some_and(|sealer| sealer.keeps_heads()) =>
-            {
-                self.head = Some((part, choice, open.into_owned()));
+            Some(Event::Open { part, choice, open: open @ Open::ToolCall { .. } }) => {
+                if sealer.keeps_heads() {
+                    self.head = Some((part, choice, open.into_owned()));
+                } else {
+                    let open = self.with_state(sealer, choice, open, None);
+                    each(self.event(Event::Open { part, choice, open }));
+                }
             }
-            event => each(self.event(event)),
+            Some(event) => each(self.event(event)),
+            None => {}
         }
     }
 
-    /// Whether `event` is the state behind the call that opens with `open`, which then holds it.
-    fn put_into_id(&self, part: u32, open: &mut Open<'_>, event: &Event<'_>) -> bool {
-        let Event::Delta { part: about, delta: Delta::Signature { proof, .. } } = event else { return false };
-        let (Some(sealer), Open::ToolCall { call_id, .. }) = (&self.sealer, open) else { return false };
-        if *about != part {
-            return false;
-        }
-        *call_id = Cow::Owned(sealer.id(call_id, proof));
-        true
+    /// The head of a call, its id with the state `behind` the call and of the thoughts before it.
+    fn with_state<'e>(
+        &mut self,
+        sealer: Sealer,
+        choice: u32,
+        open: Open<'e>,
+        behind: Option<&str>,
+    ) -> Open<'e> {
+        let Open::ToolCall { call_id, name, kind } = open else { return open };
+        let id = sealer.id(&call_id, behind, self.riders.board(choice));
+        Open::ToolCall { call_id: id.map_or(call_id, Cow::Owned), name, kind }
     }
 
     fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {

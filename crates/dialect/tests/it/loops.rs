@@ -10,7 +10,7 @@ use trunkline_core::Dialect::{
 use trunkline_core::{Call, Losses, unfold};
 use trunkline_dialect::restore::Restore;
 use trunkline_dialect::seal::{Key, Sealer, unseal};
-use trunkline_dialect::{StreamWriter, read_call, write_call, write_reply};
+use trunkline_dialect::{StreamWriter, read_call, read_reply, write_call, write_reply};
 
 const CLIENTS: [Dialect; 6] =
     [OpenaiChat, OpenaiResponses, AnthropicMessages, GeminiGenerate, OllamaChat, BedrockConverse];
@@ -57,26 +57,30 @@ fn answered(upstream: Dialect, n: usize) -> Value {
                 {"type": "redacted_thinking", "data": format!("cmVk{n}B==")},
                 {"type": "tool_use", "id": format!("toolu_{n}"), "name": "look", "input": args}],
             "stop_reason": "tool_use", "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 1}}),
-        GeminiGenerate => json!({"candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model",
+        GeminiGenerate => {
+            json!({"candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model",
             "parts": [
                 {"text": format!("thought {n}"), "thought": true},
                 {"functionCall": {"id": format!("g{n}"), "name": "look", "args": args},
                  "thoughtSignature": format!("c2ln{n}A==")}]}}],
             "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2},
-            "modelVersion": "gemini-3-pro", "responseId": "r1"}),
+            "modelVersion": "gemini-3-pro", "responseId": "r1"})
+        }
         BedrockConverse => json!({"output": {"message": {"role": "assistant", "content": [
                 {"reasoningContent": {"reasoningText": {"text": format!("thought {n}"),
                     "signature": format!("c2ln{n}A==")}}},
                 {"toolUse": {"toolUseId": format!("tooluse_{n}"), "name": "look", "input": args}}]}},
             "stopReason": "tool_use", "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
             "metrics": {"latencyMs": 1}}),
-        OpenaiResponses => json!({"id": "resp_1", "object": "response", "created_at": 1, "status": "completed",
+        OpenaiResponses => {
+            json!({"id": "resp_1", "object": "response", "created_at": 1, "status": "completed",
             "model": "gpt-5", "output": [
                 {"type": "reasoning", "id": format!("rs_{n}"), "encrypted_content": format!("c2ln{n}A=="),
                  "summary": [{"type": "summary_text", "text": format!("thought {n}")}]},
                 {"type": "function_call", "id": format!("fc_{n}"), "call_id": format!("call_{n}"), "name": "look",
                  "arguments": args.to_string(), "status": "completed"}],
-            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}}),
+            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}})
+        }
         other => unreachable!("{other} has no state"),
     }
 }
@@ -108,7 +112,8 @@ fn next(client: Dialect, mut request: Value, answer: &Value) -> Value {
             let output = answer["output"].as_array().unwrap();
             output.iter().for_each(|item| push(&mut request["input"], item.clone()));
             let call = output.iter().find(|item| item["type"] == "function_call").unwrap();
-            let result = json!({"type": "function_call_output", "call_id": call["call_id"], "output": result});
+            let result =
+                json!({"type": "function_call_output", "call_id": call["call_id"], "output": result});
             push(&mut request["input"], result);
         }
         AnthropicMessages => {
@@ -137,7 +142,8 @@ fn next(client: Dialect, mut request: Value, answer: &Value) -> Value {
             let message = &answer["output"]["message"];
             let content = message["content"].as_array().unwrap();
             let call = &content.iter().find(|block| block.get("toolUse").is_some()).unwrap()["toolUse"];
-            let result = json!({"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": result}]}});
+            let result =
+                json!({"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": result}]}});
             push(&mut request["messages"], message.clone());
             push(&mut request["messages"], json!({"role": "user", "content": [result]}));
         }
@@ -169,9 +175,7 @@ fn sent(pair: Pair, request: &Value) -> (String, Restore, Losses) {
 
 /// What the client has of the upstream's `answer`, whole or from a stream that it put together.
 fn received(pair: Pair, answer: &Value, mut restore: Restore, streamed: bool) -> Value {
-    let reply = trunkline_dialect::read_reply(pair.upstream, answer.to_string().as_bytes()).unwrap();
-    let out;
-    let mut losses = Losses::default();
+    let mut reply = read_reply(pair.upstream, answer.to_string().as_bytes()).unwrap();
     if streamed {
         let mut upstream = Vec::new();
         let mut writer = StreamWriter::new(pair.upstream, context()).unwrap();
@@ -181,13 +185,11 @@ fn received(pair: Pair, answer: &Value, mut restore: Restore, streamed: bool) ->
         read_stream(pair.upstream, &[&upstream], |event| {
             restore.pass(event, &mut |event| writer.write(event, &mut stream));
         });
-        let collected = fold(pair.client, &stream).unwrap();
-        out = write_reply(pair.client, &collected, &context(), &mut losses).unwrap();
+        reply = fold(pair.client, &stream).unwrap();
     } else {
-        let mut reply = reply;
         restore.reply(&mut reply);
-        out = write_reply(pair.client, &reply, &context(), &mut losses).unwrap();
     }
+    let out = write_reply(pair.client, &reply, &context(), &mut Losses::default()).unwrap();
     serde_json::from_slice(&out).unwrap()
 }
 

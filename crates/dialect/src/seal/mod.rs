@@ -9,7 +9,11 @@
 //! HMAC of the plain text under a key of its own, so that equal state seals equally, which keeps prompt
 //! caches warm, and no randomness is needed.
 
-use crate::codec::{has_call_state, keeps};
+mod rider;
+
+pub(crate) use rider::Riders;
+
+use crate::codec::{has_call_state, has_thought_state, keeps};
 use crate::place::{Place, positions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -46,6 +50,17 @@ pub struct State {
     /// Thoughts withheld.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub redacted: Option<String>,
+    /// Bytes of the thoughts it belongs to, where it rides on a tool call.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    len: usize,
+    /// State of thoughts before the call that carries this.
+    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
+    thoughts: Vec<State>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl State {
@@ -141,10 +156,19 @@ impl Sealer {
         has_call_state(self.upstream) && !has_call_state(self.client)
     }
 
-    /// The id for a call with `signature` behind it.
-    pub(crate) fn id(&self, call_id: &str, signature: &str) -> String {
-        let state = State { signature: Some(signature.to_owned()), ..State::of(self.upstream) };
-        into_id(call_id, &self.key.seal(&state))
+    /// Whether state of thoughts rides on the calls behind them.
+    pub(crate) fn rides(&self) -> bool {
+        !has_thought_state(self.client)
+    }
+
+    /// The id for a call with `signature` behind it and `thoughts` before it; `None` where its own will do.
+    pub(crate) fn id(&self, call_id: &str, signature: Option<&str>, thoughts: Vec<State>) -> Option<String> {
+        if signature.is_none() && thoughts.is_empty() {
+            return None;
+        }
+        let signature = signature.map(str::to_owned);
+        let state = State { signature, thoughts, ..State::of(self.upstream) };
+        Some(into_id(call_id, &self.key.seal(&state)))
     }
 
     /// The event as the client should see it.
@@ -180,22 +204,30 @@ impl Sealer {
 
     /// The whole answer as the client should see it.
     pub fn reply(&self, reply: &mut Reply) {
-        for item in reply.choices.iter_mut().flat_map(|choice| &mut choice.items) {
-            match &mut item.kind {
-                ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
-                ItemKind::ToolCall(call) if self.keeps_heads() => {
-                    if let Some(signature) = call.signature.take() {
-                        call.call_id = self.id(&call.call_id, &signature);
-                    }
-                }
-                ItemKind::ToolCall(_)
-                | ItemKind::Message(_)
-                | ItemKind::ToolResult(_)
-                | ItemKind::ServerTool(_)
-                | ItemKind::Reference(_)
-                | ItemKind::Unknown { .. } => {}
-            }
+        let mut riders = Riders::default();
+        for choice in &mut reply.choices {
+            choice.items.retain_mut(|item| self.item(choice.index, item, &mut riders));
         }
+    }
+
+    /// An item of an answer; whether the client sees anything of it.
+    fn item(&self, choice: u32, item: &mut Item, riders: &mut Riders) -> bool {
+        match &mut item.kind {
+            ItemKind::Reasoning(thoughts) if self.rides() => return riders.take_item(choice, thoughts),
+            ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
+            ItemKind::ToolCall(call) => {
+                let signature = if self.keeps_heads() { call.signature.take() } else { None };
+                if let Some(id) = self.id(&call.call_id, signature.as_deref(), riders.board(choice)) {
+                    call.call_id = id;
+                }
+            }
+            ItemKind::Message(_)
+            | ItemKind::ToolResult(_)
+            | ItemKind::ServerTool(_)
+            | ItemKind::Reference(_)
+            | ItemKind::Unknown { .. } => {}
+        }
+        true
     }
 
     fn thoughts(&self, thoughts: &mut ReasoningItem) {
@@ -249,7 +281,7 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
         return;
     }
     let positions = positions(call);
-    let mut forged = Vec::new();
+    let (mut forged, mut riders) = (Vec::new(), Vec::new());
     for (at, item) in call.items.iter_mut().enumerate() {
         let opened = match &mut item.kind {
             ItemKind::Reasoning(thoughts) => sealed_in(thoughts).map(|sealed| {
@@ -262,7 +294,10 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
                     let state = key.open(&sealed);
                     tool.call_id = id;
                     let known = state.is_some();
-                    tool.signature = state.and_then(|state| state.signature);
+                    if let Some(state) = state {
+                        tool.signature = state.signature;
+                        riders.push((at, state.thoughts));
+                    }
                     known
                 })
             }
@@ -285,6 +320,7 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
         let path = Place::item(call, &positions, at).to_string();
         losses.dropped(path, "its reasoning state was not sealed by this gateway, or was changed");
     }
+    rider::alight(call, riders, losses);
 }
 
 /// What of a reasoning item is sealed.
