@@ -56,7 +56,7 @@ async fn an_array_of_geminis_own_fragments_is_byte_for_byte() {
         let rig = Rig::start(settings([cloud(upstream.url(), "gemini", "m", Some("AIza-x"))])).await;
         let answer = ok(rig.post("/v1beta/models/m:streamGenerateContent", BODY).await);
         assert_eq!(answer.header("content-type"), "application/json");
-        let elements: Vec<Value> = serde_json::from_str(answer.text()).expect(answer.text());
+        let elements: Vec<Value> = serde_json::from_str(answer.text()).unwrap();
         assert!(answer.text().contains(fragments[0]), "{}", answer.text());
         assert_eq!(elements.len(), 2, "{}", answer.text());
         if count == 2 {
