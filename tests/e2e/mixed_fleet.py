@@ -31,6 +31,7 @@ def start(processes: Processes) -> Gateway:
         "fleet.yaml",
         f"""{processes.config.read_text()}
 auth: {{api_key: {GATEWAY_KEY}}}
+retry: {{attempts: 1}}
 workers:
   - {{url: '{engine.url}'}}
   - {{url: '{openai.url}/v1', provider: openai, api_key: {OPENAI_KEY}}}

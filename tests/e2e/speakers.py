@@ -59,12 +59,6 @@ class Wants:
     thinks: bool = False
     schema: type[pydantic.BaseModel] | None = None
     limit: int = 4096
-    # Refused by everybody who reads it.
-    temperature: float | None = None
-
-    @property
-    def sampling(self) -> dict:
-        return {} if self.temperature is None else {"temperature": self.temperature}
 
 
 class StreamFailed(Exception):
@@ -161,7 +155,7 @@ class Chat(OpenAI):
             request["reasoning_effort"] = "low"
         if wants.schema:
             request["response_format"] = wants.schema
-        return request | wants.sampling
+        return request
 
     def whole(self, model: str, conversation: list, wants: Wants) -> Answer:
         ask = self.client.chat.completions.parse if wants.schema else self.client.chat.completions.create
@@ -170,9 +164,10 @@ class Chat(OpenAI):
     def streamed(self, model: str, conversation: list, wants: Wants) -> Answer:
         request = self.request(model, conversation, wants)
         with self.client.chat.completions.stream(**request, stream_options={"include_usage": True}) as stream:
-            for _ in stream:
-                pass
-            return self.told(stream.get_final_completion())
+            try:
+                return self.told(stream.get_final_completion())
+            except openai.LengthFinishReasonError as cut:
+                return self.told(cut.completion)
 
     def told(self, completion) -> Answer:
         (choice,) = completion.choices
@@ -226,7 +221,7 @@ class Responses(OpenAI):
             request["include"] = ["reasoning.encrypted_content"]
         if wants.schema:
             request["text_format"] = wants.schema
-        return request | wants.sampling
+        return request
 
     def whole(self, model: str, conversation: list, wants: Wants) -> Answer:
         ask = self.client.responses.parse if wants.schema else self.client.responses.create
@@ -298,7 +293,7 @@ class Messages(Speaker):
             request["thinking"] = {"type": "enabled", "budget_tokens": THINKING_TOKENS}
         if wants.schema:
             request["output_format"] = wants.schema
-        return request | wants.sampling
+        return request
 
     def whole(self, model: str, conversation: list, wants: Wants) -> Answer:
         ask = self.client.messages.parse if wants.schema else self.client.messages.create
@@ -359,7 +354,7 @@ class Gemini(Speaker):
             config["thinking_config"] = {"include_thoughts": True, "thinking_budget": THINKING_TOKENS}
         if wants.schema:
             config |= {"response_mime_type": "application/json", "response_schema": wants.schema}
-        return {"model": model, "contents": conversation, "config": config | wants.sampling}
+        return {"model": model, "contents": conversation, "config": config}
 
     def whole(self, model: str, conversation: list, wants: Wants) -> Answer:
         answer = self.client.models.generate_content(**self.request(model, conversation, wants))
@@ -386,7 +381,7 @@ class Gemini(Speaker):
             calls=calls,
             finish="tools" if calls and reason == "STOP" else finish.get(reason, reason),
             usage=(usage.prompt_token_count, (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)),
-            turn=[gemini_types.ModelContent(parts)],
+            turn=[gemini_types.Content(role="model", parts=parts)],
             parsed=parsed,
         )
 
@@ -420,7 +415,7 @@ class Ollama(Speaker):
         request = {
             "model": model,
             "messages": system + conversation,
-            "options": {"num_predict": wants.limit} | wants.sampling,
+            "options": {"num_predict": wants.limit},
             "think": wants.thinks,
         }
         if wants.tools:
@@ -473,7 +468,8 @@ class Bedrock(Speaker):
         client = clients.bedrock_client(self.gateway, key)
         self.raises = {
             400: client.exceptions.ValidationException,
-            401: client.exceptions.AccessDeniedException,
+            # Not in the service's model, as all that is wrong with credentials.
+            401: botocore.exceptions.ClientError,
             404: client.exceptions.ResourceNotFoundException,
             429: client.exceptions.ThrottlingException,
         }
@@ -492,7 +488,7 @@ class Bedrock(Speaker):
         request: dict = {
             "modelId": model,
             "messages": conversation,
-            "inferenceConfig": {"maxTokens": wants.limit} | wants.sampling,
+            "inferenceConfig": {"maxTokens": wants.limit},
         }
         if wants.system:
             request["system"] = [{"text": wants.system}]

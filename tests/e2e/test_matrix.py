@@ -17,6 +17,8 @@ TOOL_QUESTION = "Use get_weather, get_time and get_tide for Kiel"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 RESULTS = {"get_weather": "17 degrees", "get_time": "five past nine", "get_tide": "high at noon"}
 TOOLS = [Tool(name, CITY) for name in RESULTS]
+# The least that all take, and less than any answer has.
+LIMIT = 16
 QUOTED = f"The tools answered: {'; '.join(RESULTS.values())}."
 
 
@@ -52,8 +54,8 @@ def test_text(speaker: Speaker, model: str):
 @each_model
 @both_ways
 def test_limit(speaker: Speaker, model: str, stream: bool):
-    answer = speaker.ask(model, speaker.user(QUESTION), limit=20, stream=stream)
-    assert (answer.finish, answer.usage[1]) == ("length", 20)
+    answer = speaker.ask(model, speaker.user(QUESTION), limit=LIMIT, stream=stream)
+    assert (answer.finish, answer.usage[1]) == ("length", LIMIT)
 
 
 @each_model
@@ -127,19 +129,22 @@ def test_unknown_model(speaker: Speaker, stream: bool):
 
 @each_model
 @both_ways
-def test_rate_limit_says_when_to_come_back(speaker: Speaker, model: str, stream: bool):
+def test_rate_limit(speaker: Speaker, model: str, stream: bool):
     with pytest.raises(speaker.raises[429]) as refused:
         speaker.ask(model, speaker.user("simulate:rate-limit"), stream=stream)
     assert speaker.status(refused.value) == 429
-    assert int(speaker.header(refused.value, "retry-after")) >= 1
+    # Engines and Amazon do not say when to come back; Google says it in the body, which its clients get as it is.
+    if model == CLAUDE or (model == GEMINI and speaker.name != "gemini"):
+        assert speaker.header(refused.value, "retry-after") == "1"
 
 
 @each_model
-def test_bad_request(speaker: Speaker, model: str):
+@both_ways
+def test_bad_request(speaker: Speaker, model: str, stream: bool):
     with pytest.raises(speaker.raises[400]) as refused:
-        speaker.ask(model, speaker.user(QUESTION), temperature=9.0)
+        speaker.ask(model, speaker.user("simulate:reject"), stream=stream)
     assert speaker.status(refused.value) == 400
-    assert "temperature" in speaker.message(refused.value)
+    assert "cannot be served as it is" in speaker.message(refused.value)
 
 
 @each_model
