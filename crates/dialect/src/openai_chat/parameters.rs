@@ -206,7 +206,13 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut
         }
     }
     if family == Family::Compatible {
-        write_template_kwargs(w, call, off);
+        // An effort or a budget says more than a switch, and is written as an effort.
+        let switch = match reasoning.mode {
+            Some(ReasoningMode::Off) => Some(false),
+            Some(ReasoningMode::Enabled) if effort.is_none() => Some(true),
+            _ => None,
+        };
+        write_template_kwargs(w, call, switch);
     } else {
         drop_if(call.local.template_kwargs.is_some(), "chat_template_kwargs", losses);
     }
@@ -216,18 +222,19 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut
     }
 }
 
-/// Engines turn reasoning off in the chat template.
-fn write_template_kwargs(w: &mut Writer<'_>, call: &Call, off: bool) {
+/// Engines turn reasoning on and off in the chat template.
+fn write_template_kwargs(w: &mut Writer<'_>, call: &Call, switch: Option<bool>) {
     let said = call.local.template_kwargs.as_ref().map(trunkline_core::Json::as_str);
     let members = said.and_then(|text| text.trim().strip_prefix('{')?.strip_suffix('}')).map(str::trim);
     let decided = said.is_some_and(|text| text.contains("\"enable_thinking\""));
-    if said.is_some() || off {
+    let switch = switch.filter(|_| !decided);
+    if said.is_some() || switch.is_some() {
         w.key("chat_template_kwargs").object(|w| {
             if let Some(members) = members.filter(|members| !members.is_empty()) {
                 w.raw(members);
             }
-            if off && !decided {
-                w.key("enable_thinking").bool(false);
+            if let Some(on) = switch {
+                w.key("enable_thinking").bool(on);
             }
         });
     }

@@ -647,6 +647,24 @@ fn c92_a_bedrock_client_gets_whole_messages_in_order() {
 }
 
 #[test]
+fn c92_a_thought_of_a_signature_alone_has_a_text_to_send_back() {
+    let claude = crate::chain::frames(&[
+        r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"c","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQB"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}"#,
+        r#"{"type":"message_stop"}"#,
+    ]);
+    let deltas: Vec<_> = messages(&told(AnthropicMessages, claude.as_bytes()))
+        .into_iter()
+        .filter_map(|(_, payload)| payload["delta"].get("reasoningContent").cloned())
+        .collect();
+    assert_eq!(deltas[0], json!({"text": ""}));
+    assert!(deltas.len() == 2 && deltas[1]["signature"].is_string(), "{deltas:?}");
+}
+
+#[test]
 fn c94_metadata_behind_the_stop_is_usage_before_the_end() {
     let bytes = stream(STREAM);
     let whole = OC_BC.stream(&[&bytes], &idle(), context());

@@ -121,6 +121,7 @@ fn target(request: &Received) -> Option<(String, bool)> {
 
 fn failure(status: StatusCode, message: &str) -> Refusal {
     let class = match status.as_u16() {
+        400 => "ValidationException",
         429 => "ThrottlingException",
         503 => "ServiceUnavailableException",
         _ => "InternalServerException",
