@@ -309,7 +309,7 @@ impl Answer {
     fn call(
         &mut self,
         call: FunctionCall<'_>,
-        signature: Option<Cow<'_, str>>,
+        mut signature: Option<Cow<'_, str>>,
         id: &str,
         out: &mut Out<'_>,
     ) -> Result<(), Fault> {
@@ -323,18 +323,19 @@ impl Answer {
                 None => Cow::Owned(self.invent_id(id)),
             };
             let name = name.unwrap_or_default();
-            let open = Open::ToolCall { call_id, name, kind: ToolCallKind::Function };
+            let signed = signature.is_some();
+            let open =
+                Open::ToolCall { call_id, name, kind: ToolCallKind::Function, signature: signature.take() };
             let part = out.open(self.index, open);
             self.calls += 1;
             self.spoke = true;
-            self.open = Some(Growing::Call { part, signed: false });
+            self.open = Some(Growing::Call { part, signed });
             if goes_on || call.partial_args.is_some() {
                 self.partial = Some((Partial::default(), part));
             } else {
                 whole = Some((part, call.args.map_or("{}", RawValue::get)));
             }
         }
-        // Ahead of the arguments: a client may have no place for it but the head of the call.
         if let Some(proof) = signature
             && let Some(Growing::Call { part, signed: false }) = self.open
         {

@@ -121,7 +121,10 @@ impl StreamWriter {
                 Part::Text
             }
             Open::Reasoning => Part::Reasoning,
-            Open::ToolCall { call_id, name, kind } => {
+            Open::ToolCall { call_id, name, kind, signature } => {
+                if signature.is_some() {
+                    self.losses.push_once(no_signature());
+                }
                 let (id, name) = (call_id.into_owned(), name.into_owned());
                 Part::Tool { id, name, kind, arguments: String::new() }
             }
