@@ -1,0 +1,608 @@
+//! The clients and the upstreams of the table: their fixtures, their reading, and what is theirs alone.
+//! A dialect is one row here for each role it has; a cell is made of one row of each kind.
+
+use super::node::Node;
+use super::story::{Asked, Bit, Counts, Feature, RESULTS, Said, Told, Who};
+use super::told::{Heard, Trouble};
+use super::{asked, told};
+use crate::chain::{CLAUDE, compatible, owner};
+use serde_json::{Value, json};
+use trunkline_core::{Dialect, FaultKind};
+use trunkline_dialect::Target;
+
+/// Makes the request that goes on from one request and its answer.
+type Next = fn(&str, &str) -> Result<String, String>;
+
+/// One client dialect.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) dialect: Dialect,
+    pub(super) requests: &'static str,
+    /// Members that ask for a stream; empty where the path does.
+    pub(super) streaming: &'static str,
+    pub(super) whole: fn(&str) -> Result<Told, String>,
+    pub(super) stream: fn(&[u8]) -> Result<Heard, String>,
+    pub(super) error: fn(&str) -> Result<Trouble, String>,
+    /// What tells an error of this kind from others; see [`Client::word`].
+    pub(super) words: [(Kind, &'static str); 7],
+    /// The word for a failure of the upstream in the middle of a stream.
+    pub(super) broken: &'static str,
+    pub(super) can: Can,
+    pub(super) gaps: &'static [(Feature, Gap)],
+    /// The request that goes on after an answer with results for its calls.
+    pub(super) next: Option<Next>,
+}
+
+/// What a client's dialect has a form for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Can {
+    /// More than one prompt, and tools.
+    pub(super) converse: bool,
+    /// Calls in an answer.
+    pub(super) calls: bool,
+    pub(super) system: bool,
+    pub(super) stop: bool,
+    /// Demanding a call.
+    pub(super) force: bool,
+    /// How many cache marks its request has.
+    pub(super) marks: usize,
+    /// Ids of calls in requests.
+    pub(super) ids: bool,
+    pub(super) thoughts: bool,
+    /// Somebody else's proof of thoughts.
+    pub(super) state: bool,
+    /// And of what is behind a call.
+    pub(super) call_state: bool,
+    pub(super) counts_read: bool,
+    pub(super) counts_written: bool,
+}
+
+const ALL: Can = Can {
+    converse: true,
+    calls: true,
+    system: true,
+    stop: true,
+    force: true,
+    marks: 2,
+    ids: true,
+    thoughts: true,
+    state: true,
+    call_state: true,
+    counts_read: true,
+    counts_written: true,
+};
+
+/// Why a feature is not there for a client, by nature of its dialect.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gap {
+    /// The request is a 400 that names this member.
+    Refused { param: &'static str, why: &'static str },
+    /// The request is served without this member, and a loss names it.
+    Dropped { param: &'static str, why: &'static str },
+}
+
+/// An error upstreams answer with, by its name in their fixtures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    TooLong,
+    Authentication,
+    Permission,
+    RateLimit,
+    Server,
+    Unavailable,
+    Overloaded,
+}
+
+impl Kind {
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "too-long" => Ok(Self::TooLong),
+            "authentication" => Ok(Self::Authentication),
+            "permission" => Ok(Self::Permission),
+            "rate-limit" => Ok(Self::RateLimit),
+            "server" => Ok(Self::Server),
+            "unavailable" => Ok(Self::Unavailable),
+            "overloaded" => Ok(Self::Overloaded),
+            other => Err(format!("no error is called {other}")),
+        }
+    }
+
+    /// The class, from which the gateway takes status and whether to try again.
+    pub(super) const fn class(self) -> FaultKind {
+        match self {
+            Self::TooLong => FaultKind::InvalidRequest,
+            Self::Authentication => FaultKind::Authentication,
+            Self::Permission => FaultKind::Permission,
+            Self::RateLimit => FaultKind::RateLimit,
+            Self::Server => FaultKind::Upstream,
+            Self::Unavailable => FaultKind::Unavailable,
+            Self::Overloaded => FaultKind::Overloaded,
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn word(&self, kind: Kind) -> &'static str {
+        self.words.iter().find(|(known, _)| *known == kind).map_or("", |(_, word)| word)
+    }
+
+    pub(super) fn gap(&self, feature: Feature) -> Option<Gap> {
+        self.gaps.iter().find(|(known, _)| *known == feature).map(|(_, gap)| *gap)
+    }
+
+    /// What of the story this client's request tells.
+    pub(super) fn asks(&self, feature: Feature) -> Asked {
+        let mut asked = super::story::asked(feature);
+        if !self.can.converse {
+            let is_prompt = |(_, bit): &(Who, Bit)| matches!(bit, Bit::Words(_) | Bit::Image { .. });
+            let last = asked.said.iter().rposition(|(_, bit)| matches!(bit, Bit::Words(_))).unwrap_or(0);
+            let first = asked.said[..last].iter().rposition(|(_, bit)| matches!(bit, Bit::Words(_)));
+            asked.said = asked
+                .said
+                .split_off(first.map_or(0, |first| first + 1))
+                .into_iter()
+                .filter(is_prompt)
+                .collect();
+            asked.tools.clear();
+        }
+        if !self.can.system {
+            asked.system.clear();
+        }
+        if !self.can.stop {
+            asked.stop.clear();
+        }
+        if !self.can.force {
+            asked.choice = None;
+        }
+        asked.marks = asked.marks.min(self.can.marks);
+        if let Some(Gap::Dropped { .. }) = self.gap(feature) {
+            asked.thinks = false;
+            asked.schema = None;
+        }
+        if !self.can.ids {
+            for (_, bit) in &mut asked.said {
+                if let Bit::Call { id, .. } | Bit::Result { id, .. } = bit {
+                    *id = None;
+                }
+            }
+        }
+        asked
+    }
+
+    /// What of an answer this client is shown.
+    pub(super) fn shown(&self, mut told: Told) -> Told {
+        told.said.retain(|said| match said {
+            Said::Thought(_) => self.can.thoughts,
+            Said::Words(_) => true,
+            Said::Call { .. } => self.can.calls,
+        });
+        if !self.can.calls {
+            told.done = super::story::Done::Stop;
+        }
+        if let Some(counts) = &mut told.counts {
+            counts.read *= u64::from(self.can.counts_read);
+            counts.written *= u64::from(self.can.counts_written);
+        }
+        told
+    }
+}
+
+/// One upstream dialect.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) dialect: Dialect,
+    pub(super) answers: &'static str,
+    /// A model that has what the table asks for.
+    pub(super) target: fn() -> Target<'static>,
+    pub(super) read: fn(&str) -> Result<Asked, String>,
+    /// The ids of its calls; none where it gives none.
+    pub(super) ids: Option<[&'static str; 3]>,
+    /// What it counts when a part of the prompt was cached.
+    pub(super) cached: Counts,
+    /// Its proof of thoughts, or its state behind a call.
+    pub(super) proof: Option<&'static str>,
+    /// Whether that stands on calls.
+    pub(super) signs_calls: bool,
+    /// What the first event says that makes the answer complete.
+    pub(super) finish: &'static str,
+    /// What no model behind it can be shown: a 400 that names the part.
+    pub(super) gaps: &'static [(Feature, &'static str)],
+}
+
+impl Upstream {
+    /// The proof that comes back when `client` goes on.
+    pub(super) fn proof_from(&self, client: &Client) -> Option<&'static str> {
+        let own = client.dialect == self.dialect;
+        let kept = own || if self.signs_calls { client.can.call_state } else { client.can.state };
+        self.proof.filter(|_| kept)
+    }
+
+    pub(super) fn gap(&self, feature: Feature) -> Option<&'static str> {
+        self.gaps.iter().find(|(known, _)| *known == feature).map(|(_, why)| *why)
+    }
+}
+
+const OPENAI_WORDS: [(Kind, &str); 7] = [
+    (Kind::TooLong, "context_length_exceeded"),
+    (Kind::Authentication, "invalid_api_key"),
+    (Kind::Permission, "permission_error"),
+    (Kind::RateLimit, "rate_limit_exceeded"),
+    (Kind::Server, "server_error"),
+    (Kind::Unavailable, "server_error"),
+    (Kind::Overloaded, "overloaded_error"),
+];
+
+const UNTOLD: [(Kind, &str); 7] = [
+    (Kind::TooLong, ""),
+    (Kind::Authentication, ""),
+    (Kind::Permission, ""),
+    (Kind::RateLimit, ""),
+    (Kind::Server, ""),
+    (Kind::Unavailable, ""),
+    (Kind::Overloaded, ""),
+];
+
+const ONE_PROMPT: &str = "the dialect is one prompt and one text; it has no tools";
+
+pub(super) const CLIENTS: [Client; 8] = [
+    Client {
+        dialect: Dialect::OpenaiChat,
+        requests: include_str!("requests/openai-chat.txt"),
+        streaming: r#""stream":true,"stream_options":{"include_usage":true},"#,
+        whole: told::openai_chat,
+        stream: told::openai_chat_stream,
+        error: told::openai_error,
+        words: OPENAI_WORDS,
+        broken: "server_error",
+        can: ALL,
+        gaps: &[],
+        next: Some(next_chat),
+    },
+    Client {
+        dialect: Dialect::OpenaiCompletions,
+        requests: include_str!("requests/openai-completions.txt"),
+        streaming: r#""stream":true,"stream_options":{"include_usage":true},"#,
+        whole: told::openai_completions,
+        stream: told::openai_completions_stream,
+        error: told::openai_error,
+        words: OPENAI_WORDS,
+        broken: "server_error",
+        can: Can {
+            converse: false,
+            calls: false,
+            system: false,
+            marks: 0,
+            thoughts: false,
+            state: false,
+            call_state: false,
+            counts_written: false,
+            ..ALL
+        },
+        gaps: &[
+            (Feature::Tools, Gap::Refused { param: "tools", why: ONE_PROMPT }),
+            (Feature::Parallel, Gap::Refused { param: "tools", why: ONE_PROMPT }),
+            (
+                Feature::Thinking,
+                Gap::Dropped {
+                    param: "reasoning_effort",
+                    why: "the dialect cannot ask for thoughts, nor show them",
+                },
+            ),
+            (Feature::Image, Gap::Refused { param: "prompt", why: "a prompt is text" }),
+            (Feature::Document, Gap::Refused { param: "prompt", why: "a prompt is text" }),
+            (
+                Feature::Structured,
+                Gap::Dropped {
+                    param: "response_format",
+                    why: "the dialect has no form for an answer's form",
+                },
+            ),
+        ],
+        next: None,
+    },
+    Client {
+        dialect: Dialect::OpenaiResponses,
+        requests: include_str!("requests/openai-responses.txt"),
+        streaming: r#""stream":true,"#,
+        whole: told::openai_responses,
+        stream: told::openai_responses_stream,
+        error: told::openai_error,
+        words: OPENAI_WORDS,
+        broken: "server_error",
+        can: Can { stop: false, marks: 1, ..ALL },
+        gaps: &[],
+        next: Some(next_responses),
+    },
+    Client {
+        dialect: Dialect::AnthropicMessages,
+        requests: include_str!("requests/anthropic-messages.txt"),
+        streaming: r#""stream":true,"#,
+        whole: told::anthropic_messages,
+        stream: told::anthropic_messages_stream,
+        error: told::anthropic_error,
+        words: [
+            (Kind::TooLong, "invalid_request_error"),
+            (Kind::Authentication, "authentication_error"),
+            (Kind::Permission, "permission_error"),
+            (Kind::RateLimit, "rate_limit_error"),
+            (Kind::Server, "api_error"),
+            (Kind::Unavailable, "overloaded_error"),
+            (Kind::Overloaded, "overloaded_error"),
+        ],
+        broken: "api_error",
+        can: ALL,
+        gaps: &[],
+        next: Some(next_messages),
+    },
+    Client {
+        dialect: Dialect::GeminiGenerate,
+        requests: include_str!("requests/gemini-generate.txt"),
+        streaming: "",
+        whole: told::gemini_generate,
+        stream: told::gemini_generate_stream,
+        error: told::gemini_error,
+        words: [
+            (Kind::TooLong, "INVALID_ARGUMENT"),
+            (Kind::Authentication, "UNAUTHENTICATED"),
+            (Kind::Permission, "PERMISSION_DENIED"),
+            (Kind::RateLimit, "RESOURCE_EXHAUSTED"),
+            (Kind::Server, "INTERNAL"),
+            (Kind::Unavailable, "UNAVAILABLE"),
+            (Kind::Overloaded, "UNAVAILABLE"),
+        ],
+        broken: "INTERNAL",
+        can: Can { marks: 0, counts_written: false, ..ALL },
+        gaps: &[],
+        next: Some(next_gemini),
+    },
+    Client {
+        dialect: Dialect::OllamaChat,
+        requests: include_str!("requests/ollama-chat.txt"),
+        streaming: r#""stream":true,"#,
+        whole: told::ollama_chat,
+        stream: told::ollama_chat_stream,
+        error: told::ollama_error,
+        words: UNTOLD,
+        broken: "",
+        can: Can {
+            force: false,
+            marks: 0,
+            ids: false,
+            state: false,
+            call_state: false,
+            counts_read: false,
+            counts_written: false,
+            ..ALL
+        },
+        gaps: &[(
+            Feature::Document,
+            Gap::Refused { param: "messages[0].images[0]", why: "the dialect has pictures and no documents" },
+        )],
+        next: Some(next_ollama),
+    },
+    Client {
+        dialect: Dialect::OllamaGenerate,
+        requests: include_str!("requests/ollama-generate.txt"),
+        streaming: r#""stream":true,"#,
+        whole: told::ollama_generate,
+        stream: told::ollama_generate_stream,
+        error: told::ollama_error,
+        words: UNTOLD,
+        broken: "",
+        can: Can {
+            converse: false,
+            marks: 0,
+            ids: false,
+            state: false,
+            call_state: false,
+            counts_read: false,
+            counts_written: false,
+            ..ALL
+        },
+        gaps: &[
+            (Feature::Tools, Gap::Refused { param: "tools", why: ONE_PROMPT }),
+            (Feature::Parallel, Gap::Refused { param: "tools", why: ONE_PROMPT }),
+            (
+                Feature::Document,
+                Gap::Refused { param: "images[0]", why: "the dialect has pictures and no documents" },
+            ),
+        ],
+        next: None,
+    },
+    Client {
+        dialect: Dialect::BedrockConverse,
+        requests: include_str!("requests/bedrock-converse.txt"),
+        streaming: "",
+        whole: told::bedrock_converse,
+        stream: told::bedrock_converse_stream,
+        error: told::bedrock_error,
+        words: [
+            (Kind::TooLong, "ValidationException"),
+            (Kind::Authentication, "UnrecognizedClientException"),
+            (Kind::Permission, "AccessDeniedException"),
+            (Kind::RateLimit, "ThrottlingException"),
+            (Kind::Server, "ModelErrorException"),
+            (Kind::Unavailable, "ServiceUnavailableException"),
+            (Kind::Overloaded, "ServiceUnavailableException"),
+        ],
+        broken: "modelStreamErrorException",
+        can: ALL,
+        gaps: &[],
+        next: Some(next_bedrock),
+    },
+];
+
+/// Counts of an upstream that tells what it read from the cache.
+const READ: Counts = Counts { input: 18, output: 42, read: 5, written: 0 };
+/// Counts of one that tells also what it wrote there.
+const WRITTEN: Counts = Counts { written: 3, ..READ };
+const CLAUDES: &str = "EqQBCkYICxgCKkBzaWc=";
+const BY_HAND: [&str; 3] = ["call_a1", "call_b2", "call_c3"];
+
+pub(super) const UPSTREAMS: [Upstream; 7] = [
+    Upstream {
+        dialect: Dialect::OpenaiChat,
+        answers: include_str!("answers/openai-chat.txt"),
+        target: || compatible("qwen3-32b"),
+        read: asked::openai_chat,
+        ids: Some(BY_HAND),
+        cached: READ,
+        proof: None,
+        signs_calls: false,
+        finish: r#""finish_reason":""#,
+        gaps: &[],
+    },
+    Upstream {
+        dialect: Dialect::OpenaiResponses,
+        answers: include_str!("answers/openai-responses.txt"),
+        target: || owner("gpt-5"),
+        read: asked::openai_responses,
+        ids: Some(BY_HAND),
+        cached: READ,
+        proof: Some("gAAAAABo0penAI"),
+        signs_calls: false,
+        finish: r#""type":"response.completed""#,
+        gaps: &[],
+    },
+    Upstream {
+        dialect: Dialect::AnthropicMessages,
+        answers: include_str!("answers/anthropic-messages.txt"),
+        target: || owner(CLAUDE),
+        read: asked::anthropic_messages,
+        ids: Some(["toolu_01A", "toolu_01B", "toolu_01C"]),
+        cached: WRITTEN,
+        proof: Some(CLAUDES),
+        signs_calls: false,
+        finish: r#""type":"message_delta""#,
+        gaps: &[],
+    },
+    Upstream {
+        dialect: Dialect::GeminiGenerate,
+        answers: include_str!("answers/gemini-generate.txt"),
+        target: || owner("gemini-2.5-pro"),
+        read: asked::gemini_generate,
+        ids: None,
+        cached: READ,
+        proof: Some("CpcBAdHtim9zaWc="),
+        signs_calls: true,
+        finish: r#""finishReason":"#,
+        gaps: &[],
+    },
+    Upstream {
+        dialect: Dialect::OllamaChat,
+        answers: include_str!("answers/ollama-chat.txt"),
+        target: || compatible("qwen3:32b"),
+        read: asked::ollama_chat,
+        ids: None,
+        cached: Counts { read: 0, ..READ },
+        proof: None,
+        signs_calls: false,
+        finish: r#""done":true"#,
+        gaps: &[(Feature::Document, "Ollama takes pictures and no documents")],
+    },
+    Upstream {
+        dialect: Dialect::BedrockConverse,
+        answers: include_str!("answers/bedrock-converse.txt"),
+        target: || compatible("us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        read: asked::bedrock_converse,
+        ids: Some(["tooluse_a1", "tooluse_b2", "tooluse_c3"]),
+        cached: WRITTEN,
+        proof: Some(CLAUDES),
+        signs_calls: false,
+        finish: "messageStop",
+        gaps: &[],
+    },
+    Upstream {
+        dialect: Dialect::CohereChat,
+        answers: include_str!("answers/cohere-chat.txt"),
+        target: || owner("command-a-reasoning-08-2025"),
+        read: asked::cohere_chat,
+        ids: Some(["get_weather_a1", "get_time_b2", "get_weather_c3"]),
+        cached: READ,
+        proof: None,
+        signs_calls: false,
+        finish: r#""type":"message-end""#,
+        gaps: &[(Feature::Document, "Cohere takes documents as text only")],
+    },
+];
+
+/// The section of a fixture file.
+pub(super) fn section(file: &'static str, name: &str) -> Result<Vec<&'static str>, String> {
+    let mut sections = file.split("== ").filter_map(|section| section.split_once('\n'));
+    let found = sections.find(|(title, _)| *title == name);
+    found.map(|(_, lines)| lines.lines().collect()).ok_or(format!("no section {name}"))
+}
+
+/// The request with these entries behind the last of the list `name`.
+fn append(request: &str, name: &str, entries: &[String]) -> Result<String, String> {
+    let list = Node::read(request)?.need(name)?.raw();
+    let open = list.strip_suffix(']').ok_or("no list")?;
+    Ok(request.replacen(list, &format!("{open},{}]", entries.join(",")), 1))
+}
+
+/// One result for each call.
+fn results(calls: &[Node<'_>], made: impl Fn(Node<'_>, &str) -> Value) -> Vec<String> {
+    calls.iter().zip(RESULTS).map(|(call, text)| made(*call, text).to_string()).collect()
+}
+
+fn next_chat(request: &str, answer: &str) -> Result<String, String> {
+    let message = Node::read(answer)?.need("choices.0.message")?;
+    let result = |call: Node<'_>, text: &str| json!({"role": "tool", "tool_call_id": call.text("id"), "content": text});
+    let results = results(&message.each("tool_calls"), result);
+    append(request, "messages", &[vec![message.raw().to_owned()], results].concat())
+}
+
+fn next_responses(request: &str, answer: &str) -> Result<String, String> {
+    let output = Node::read(answer)?.each("output");
+    let calls: Vec<_> = output.iter().copied().filter(|item| item.is("type", "function_call")).collect();
+    let result = |call: Node<'_>, text: &str| json!({"type": "function_call_output", "call_id": call.text("call_id"), "output": text});
+    let said = output.iter().map(|item| item.raw().to_owned()).collect();
+    let input = Node::read(request)?.need("input")?;
+    let request = match input.string() {
+        Some(text) => {
+            request.replacen(input.raw(), &json!([{"role": "user", "content": text}]).to_string(), 1)
+        }
+        None => request.to_owned(),
+    };
+    append(&request, "input", &[said, results(&calls, result)].concat())
+}
+
+fn next_messages(request: &str, answer: &str) -> Result<String, String> {
+    let content = Node::read(answer)?.need("content")?;
+    let calls: Vec<_> = content.list().into_iter().filter(|block| block.is("type", "tool_use")).collect();
+    let result = |call: Node<'_>, text: &str| json!({"type": "tool_result", "tool_use_id": call.text("id"), "content": text});
+    let said = format!(r#"{{"role":"assistant","content":{}}}"#, content.raw());
+    let results = results(&calls, result).join(",");
+    append(request, "messages", &[said, format!(r#"{{"role":"user","content":[{results}]}}"#)])
+}
+
+fn next_gemini(request: &str, answer: &str) -> Result<String, String> {
+    let content = Node::read(answer)?.need("candidates.0.content")?;
+    let calls: Vec<_> = content.each("parts").iter().filter_map(|part| part.get("functionCall")).collect();
+    let result = |call: Node<'_>, text: &str| json!({"functionResponse": {"id": call.text("id"), "name": call.text("name"), "response": {"result": text}}});
+    let results = results(&calls, result).join(",");
+    append(
+        request,
+        "contents",
+        &[content.raw().to_owned(), format!(r#"{{"role":"user","parts":[{results}]}}"#)],
+    )
+}
+
+fn next_ollama(request: &str, answer: &str) -> Result<String, String> {
+    let message = Node::read(answer)?.need("message")?;
+    let result = |call: Node<'_>, text: &str| json!({"role": "tool", "tool_name": call.text("function.name"), "content": text});
+    let results = results(&message.each("tool_calls"), result);
+    append(request, "messages", &[vec![message.raw().to_owned()], results].concat())
+}
+
+fn next_bedrock(request: &str, answer: &str) -> Result<String, String> {
+    let message = Node::read(answer)?.need("output.message")?;
+    let calls: Vec<_> = message.each("content").iter().filter_map(|block| block.get("toolUse")).collect();
+    let result = |call: Node<'_>, text: &str| json!({"toolResult": {"toolUseId": call.text("toolUseId"), "content": [{"text": text}]}});
+    let results = results(&calls, result).join(",");
+    append(
+        request,
+        "messages",
+        &[message.raw().to_owned(), format!(r#"{{"role":"user","content":[{results}]}}"#)],
+    )
+}
