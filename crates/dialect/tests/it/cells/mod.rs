@@ -5,20 +5,25 @@
 //! new dialect adds one file and one reader for each role it has, and all its cells come by themselves.
 
 mod asked;
+mod clients;
+mod compare;
+mod failures;
+mod next;
 mod node;
 mod page;
-mod rows;
 mod run;
 mod story;
 mod told;
+mod upstreams;
 mod wire;
 
-use rows::{CLIENTS, UPSTREAMS};
+use clients::CLIENTS;
 use run::{Cell, Mode};
 use std::collections::BTreeMap;
 use std::path::Path;
 use story::Feature;
 use trunkline_core::Dialect;
+use upstreams::UPSTREAMS;
 
 /// The cells by client, upstream, feature and mode; dialects by their place in the rows.
 type Cells = BTreeMap<(usize, usize, Feature, Mode), Cell>;

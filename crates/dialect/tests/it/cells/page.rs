@@ -1,9 +1,10 @@
 //! The page: what passes, what is refused and why, and what is lost, as the run found it.
 
 use super::Cells;
-use super::rows::{CLIENTS, Gap, UPSTREAMS};
+use super::clients::{CLIENTS, Gap};
 use super::run::Mode;
 use super::story::Feature;
+use super::upstreams::UPSTREAMS;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

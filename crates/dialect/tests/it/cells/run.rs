@@ -1,15 +1,16 @@
 //! One cell: a client's request to an upstream and the upstream's answer back, through the door that the
 //! gateway uses, each step checked in the bytes that travel.
 
+use super::clients::{Client, Gap};
+use super::compare::{at, held_or_told, kept_ids, names_the_request, numbered, same};
 use super::node::Node;
-use super::rows::{Client, Gap, Kind, Upstream, section};
-use super::story::{self, Asked, Bit, Feature, RESULTS, Said, Told, Who};
+use super::story::{self, Bit, Feature, RESULTS, Said, Told, Who};
 use super::told::Heard;
-use super::wire::framed;
+use super::upstreams::Upstream;
+use super::wire::{chunkings, framed, section};
 use crate::chain::{EVENT_BYTES, context, read_stream};
 use bytes::Bytes;
-use std::time::Duration;
-use trunkline_core::{Action, Fault, FaultKind, Fold, Losses, OnUnsupported};
+use trunkline_core::{Fault, FaultKind, Fold, Losses, OnUnsupported};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::restore::Restore;
 use trunkline_dialect::rope::Rope;
@@ -17,8 +18,7 @@ use trunkline_dialect::scan::{DEEPEST, Scan};
 use trunkline_dialect::seal::{Key, Sealer, unseal};
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{
-    StreamReader, StreamWriter, Written, read_call, read_error, read_reply, write_call, write_error,
-    write_reply, writes,
+    StreamReader, StreamWriter, Written, read_call, read_reply, write_call, write_error, write_reply, writes,
 };
 
 /// Whole or streamed.
@@ -37,7 +37,7 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    fn case(&mut self, name: impl Into<String>, result: Result<(), String>) {
+    pub(super) fn case(&mut self, name: impl Into<String>, result: Result<(), String>) {
         match result {
             Ok(()) => self.passed += 1,
             Err(why) => self.failures.push(format!("{}: {why}", name.into())),
@@ -84,37 +84,12 @@ pub(super) fn run(
     cell
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, want: &T) -> Result<(), String> {
-    if got == want { Ok(()) } else { Err(format!("{what}:\n   got {got:?}\n  want {want:?}")) }
-}
-
-/// The pieces of a stream, cut in these ways: as one, byte by byte, in sevens, event by event, and anyhow.
-fn chunkings(events: &[Vec<u8>]) -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    let bytes = events.concat();
-    let sized = |size| bytes.chunks(size).map(<[u8]>::to_vec).collect();
-    let mut seed = 0x9e37_79b9_u32;
-    let (mut anyhow, mut rest) = (Vec::new(), bytes.as_slice());
-    while !rest.is_empty() {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let (piece, after) = rest.split_at(rest.len().min(1 + (seed >> 24) as usize));
-        anyhow.push(piece.to_vec());
-        rest = after;
-    }
-    vec![
-        ("one piece", vec![bytes.clone()]),
-        ("bytes", sized(1)),
-        ("sevens", sized(7)),
-        ("events", events.to_vec()),
-        ("anyhow", anyhow),
-    ]
-}
-
 /// A client, an upstream, and what goes on between them.
-struct Pair {
-    client: &'static Client,
-    upstream: &'static Upstream,
+pub(super) struct Pair {
+    pub(super) client: &'static Client,
+    pub(super) upstream: &'static Upstream,
     feature: Feature,
-    mode: Mode,
+    pub(super) mode: Mode,
 }
 
 impl Pair {
@@ -127,7 +102,7 @@ impl Pair {
     }
 
     /// The client's request.
-    fn request(&self) -> Result<String, String> {
+    pub(super) fn request(&self) -> Result<String, String> {
         let body = section(self.client.requests, self.feature.request())?.concat();
         Ok(match self.mode {
             Mode::Unary if self.client.streaming.is_empty() => body,
@@ -138,7 +113,7 @@ impl Pair {
     }
 
     /// What the upstream receives for `body`.
-    fn send(&self, body: &str) -> Result<(Written, Losses), Fault> {
+    pub(super) fn send(&self, body: &str) -> Result<(Written, Losses), Fault> {
         let mut losses = Losses::default();
         let mut call = read_call(self.client.dialect, body.as_bytes(), &mut losses)?;
         // The path says it where the body does not.
@@ -152,11 +127,11 @@ impl Pair {
     }
 
     /// The bytes of the upstream's stream, event by event.
-    fn events(&self, section_name: &str) -> Result<Vec<Vec<u8>>, String> {
+    pub(super) fn events(&self, section_name: &str) -> Result<Vec<Vec<u8>>, String> {
         Ok(framed(self.upstream.dialect, &section(self.upstream.answers, &format!("{section_name} stream"))?))
     }
 
-    fn body(&self) -> Result<&'static str, String> {
+    pub(super) fn body(&self) -> Result<&'static str, String> {
         section(self.upstream.answers, &format!("{} whole", self.feature.answer()))?
             .first()
             .copied()
@@ -352,7 +327,7 @@ impl Pair {
     }
 
     /// The bytes a client gets for a stream in these pieces, and what it lost.
-    fn relay(&self, pieces: &[Vec<u8>], restore: &Restore) -> (Vec<u8>, Losses) {
+    pub(super) fn relay(&self, pieces: &[Vec<u8>], restore: &Restore) -> (Vec<u8>, Losses) {
         let mut restore = restore.clone();
         let mut writer = StreamWriter::new(self.client.dialect, context()).unwrap();
         let mut out = Vec::new();
@@ -376,107 +351,6 @@ impl Pair {
             });
             let heard = heard.map_err(|why| format!("{why}\n{}", String::from_utf8_lossy(&bytes)));
             cell.case(name, heard.and_then(|()| same("bytes however cut", &(bytes == whole), &true)));
-        }
-    }
-
-    /// Errors keep their meaning, and an error inside a stream is its last word.
-    fn errors(&self, cell: &mut Cell) {
-        let rows = section(self.upstream.answers, "errors").unwrap_or_default();
-        for row in rows {
-            let name = row.split(' ').next().unwrap_or_default();
-            cell.case(name, self.error(row));
-        }
-        if self.mode == Mode::Unary {
-            return;
-        }
-        let sent = self.request().and_then(|body| self.send(&body).map_err(|fault| format!("{fault:?}")));
-        let (events, restore) = match (self.events("error"), sent) {
-            (Ok(events), Ok((written, _))) => (events, written.restore),
-            (events, sent) => return cell.case("stream", Err(format!("{events:?} {sent:?}"))),
-        };
-        for (name, pieces) in chunkings(&events) {
-            let (bytes, _) = self.relay(&pieces, &restore);
-            let heard = (self.client.stream)(&bytes).and_then(|heard| match heard {
-                Heard::Whole(told) => Err(format!("a clean end: {told:?}")),
-                Heard::Failed { said, trouble } => {
-                    same("said", &said, &vec![Said::Words("Gr".into())])?;
-                    same("message", &trouble.message.is_empty(), &false)?;
-                    same("word", &trouble.word.as_str(), &self.client.broken)
-                }
-            });
-            cell.case(name, heard.map_err(|why| format!("{why}\n{}", String::from_utf8_lossy(&bytes))));
-        }
-    }
-
-    fn error(&self, row: &str) -> Result<(), String> {
-        let mut fields = row.splitn(3, ' ');
-        let mut field = || fields.next().ok_or("a row with too few fields");
-        let (kind, status, body) = (Kind::parse(field()?)?, field()?, field()?);
-        let status: u16 = status.parse().map_err(|_| "no status")?;
-        let fault = read_error(self.upstream.dialect, status, body.as_bytes());
-        same("class", &fault.kind, &kind.class())?;
-        let wait = body.contains("retryDelay").then_some(Duration::from_secs(34));
-        same("retry after", &fault.retry_after, &wait)?;
-        let shown = write_error(self.client.dialect, &fault, "req-1");
-        let shown = String::from_utf8(shown).map_err(|error| error.to_string())?;
-        let trouble = (self.client.error)(&shown)?;
-        same("word", &trouble.word.as_str(), &self.client.word(kind))
-            .map_err(|why| format!("{why}\n{shown}"))?;
-        same("message", &trouble.message.is_empty(), &false)
-    }
-
-    /// What breaks off is never told as a whole answer.
-    fn cuts(&self, cell: &mut Cell) {
-        match self.mode {
-            Mode::Unary => {
-                let Ok(body) = self.body() else { return };
-                for eighth in 0..8 {
-                    let cut = body.len() * eighth / 8;
-                    cell.case(format!("{cut} bytes"), self.cut_body(&body.as_bytes()[..cut]));
-                }
-            }
-            Mode::Stream => {
-                let lines = section(self.upstream.answers, "thinking stream").unwrap_or_default();
-                let finish = lines.iter().position(|line| line.contains(self.upstream.finish));
-                let (Some(finish), Ok(events)) = (finish, self.events("thinking")) else {
-                    return cell.case("stream", Err("it has no finish".into()));
-                };
-                let sent =
-                    self.request().and_then(|body| self.send(&body).map_err(|fault| format!("{fault:?}")));
-                let restore = match sent {
-                    Ok((written, _)) => written.restore,
-                    Err(why) => return cell.case("request", Err(why)),
-                };
-                for at in 0..events.len() {
-                    // Between two events, and inside of one.
-                    let half = events[at].len() / 2;
-                    for cut in
-                        [events[..at].to_vec(), [&events[..at], &[events[at][..half].to_vec()]].concat()]
-                    {
-                        cell.case(format!("event {at}"), self.cut_stream(&cut, &restore, at <= finish));
-                    }
-                }
-            }
-        }
-    }
-
-    fn cut_body(&self, body: &[u8]) -> Result<(), String> {
-        let fault = read_reply(self.upstream.dialect, body).err().ok_or("it is taken for whole")?;
-        same("class", &fault.kind, &FaultKind::Upstream)?;
-        let shown = String::from_utf8(write_error(self.client.dialect, &fault, "req-1"));
-        let trouble = (self.client.error)(&shown.map_err(|error| error.to_string())?)?;
-        same("word", &trouble.word.as_str(), &self.client.word(Kind::Server))
-    }
-
-    fn cut_stream(&self, pieces: &[Vec<u8>], restore: &Restore, must_fail: bool) -> Result<(), String> {
-        let (bytes, _) = self.relay(pieces, restore);
-        let heard = (self.client.stream)(&bytes)
-            .map_err(|why| format!("{why}\n{}", String::from_utf8_lossy(&bytes)))?;
-        match heard {
-            Heard::Whole(told) if must_fail => Err(format!("a clean end: {told:?}")),
-            // Whatever was missing, the answer was not.
-            Heard::Whole(told) => same("said", &told.said.is_empty(), &false),
-            Heard::Failed { trouble, .. } => same("word", &trouble.word.as_str(), &self.client.broken),
         }
     }
 
@@ -524,83 +398,4 @@ impl Pair {
         }
         StreamReader::new(dialect, EVENT_BYTES).map(drop).map_err(|fault| format!("{fault:?}"))
     }
-}
-
-/// Turns with the calls numbered: ids may differ as long as each result finds its call.
-fn numbered(said: &[(Who, Bit)]) -> Vec<(Who, Bit)> {
-    let mut calls: Vec<Option<String>> = Vec::new();
-    let mut results = 0;
-    said.iter()
-        .map(|(who, bit)| {
-            let bit = match bit {
-                Bit::Call { id, name, arguments } => {
-                    calls.push(id.clone().filter(|id| !id.is_empty()));
-                    let id = Some((calls.len() - 1).to_string());
-                    Bit::Call { id, name: name.clone(), arguments: arguments.clone() }
-                }
-                Bit::Result { id, text } => {
-                    let by_id =
-                        id.as_ref().and_then(|id| calls.iter().rposition(|call| call.as_ref() == Some(id)));
-                    let id = id.as_deref().filter(|id| !id.is_empty()).map_or(Some(results), |_| by_id);
-                    results += 1;
-                    Bit::Result { id: id.map(|at| at.to_string()), text: text.clone() }
-                }
-                other => other.clone(),
-            };
-            (*who, bit)
-        })
-        .collect()
-}
-
-/// Where both sides have ids, they are the client's.
-fn kept_ids(got: &Asked, want: &Asked) -> bool {
-    let ids = |asked: &Asked| -> Vec<_> {
-        let ids = asked.said.iter().map(|(_, bit)| match bit {
-            Bit::Call { id, .. } => id.clone(),
-            _ => None,
-        });
-        ids.flatten().collect()
-    };
-    let (got, want) = (ids(got), ids(want));
-    got.is_empty() || want.is_empty() || got == want
-}
-
-/// What a setting says arrives, or a loss tells that it does not.
-fn held_or_told(got: &Asked, want: &Asked, losses: &Losses) -> Result<(), String> {
-    let told = |words: &[&str]| {
-        let named = |text: &str| words.iter().any(|word| text.to_lowercase().contains(word));
-        losses.iter().any(|loss| named(&loss.path) || named(&loss.reason))
-    };
-    let forces = |asked: &Asked| asked.choice == Some(story::Choice::Forced);
-    for (what, held, words) in [
-        ("limit", got.most == want.most, &["max"][..]),
-        ("temperature", got.temperature == want.temperature, &["temperature"]),
-        ("stop texts", got.stop == want.stop, &["stop"]),
-        ("choice", forces(got) == forces(want), &["choice", "functioncallingconfig"]),
-        ("schema", got.schema == want.schema, &["schema", "format"]),
-        ("thinking", got.thinks == want.thinks, &["reasoning", "think"]),
-        ("cache marks", got.marks == want.marks, &["cache"]),
-    ] {
-        if !held && !told(words) {
-            return Err(format!(
-                "{what} neither held nor told:\n   got {got:?}\n  want {want:?}\n  {losses:?}"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// What is dropped or changed is named as the client wrote it.
-fn names_the_request(request: Node<'_>, losses: &Losses) -> Result<(), String> {
-    for loss in losses.iter().filter(|loss| matches!(loss.action, Action::Dropped | Action::Degraded)) {
-        if at(request, &loss.path).is_none() {
-            return Err(format!("the loss {loss:?} names nothing of {}", request.raw()));
-        }
-    }
-    Ok(())
-}
-
-/// The value at a path like `messages[0].content`.
-fn at<'a>(request: Node<'a>, path: &str) -> Option<Node<'a>> {
-    request.get(&path.replace('[', ".").replace(']', ""))
 }

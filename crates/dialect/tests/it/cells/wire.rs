@@ -138,3 +138,31 @@ pub(super) fn lines(bytes: &[u8]) -> Result<Vec<String>, String> {
     }
     Ok(text.lines().map(str::to_owned).collect())
 }
+
+/// The pieces of a stream, cut in these ways: as one, byte by byte, in sevens, event by event, and anyhow.
+pub(super) fn chunkings(events: &[Vec<u8>]) -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let bytes = events.concat();
+    let sized = |size| bytes.chunks(size).map(<[u8]>::to_vec).collect();
+    let mut seed = 0x9e37_79b9_u32;
+    let (mut anyhow, mut rest) = (Vec::new(), bytes.as_slice());
+    while !rest.is_empty() {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (piece, after) = rest.split_at(rest.len().min(1 + (seed >> 24) as usize));
+        anyhow.push(piece.to_vec());
+        rest = after;
+    }
+    vec![
+        ("one piece", vec![bytes.clone()]),
+        ("bytes", sized(1)),
+        ("sevens", sized(7)),
+        ("events", events.to_vec()),
+        ("anyhow", anyhow),
+    ]
+}
+
+/// The section of a fixture file.
+pub(super) fn section(file: &'static str, name: &str) -> Result<Vec<&'static str>, String> {
+    let mut sections = file.split("== ").filter_map(|section| section.split_once('\n'));
+    let found = sections.find(|(title, _)| *title == name);
+    found.map(|(_, lines)| lines.lines().collect()).ok_or(format!("no section {name}"))
+}

@@ -1,14 +1,9 @@
-//! The clients and the upstreams of the table: their fixtures, their reading, and what is theirs alone.
-//! A dialect is one row here for each role it has; a cell is made of one row of each kind.
+//! The clients of the table: a row for each dialect that can be read.
 
-use super::node::Node;
-use super::story::{Asked, Bit, Counts, Feature, RESULTS, Said, Told, Who};
-use super::told::{Heard, Trouble};
-use super::{asked, told};
-use crate::chain::{CLAUDE, compatible, owner};
-use serde_json::{Value, json};
+use super::story::{Asked, Bit, Done, Feature, Said, Told, Who};
+use super::told::{self, Heard, Trouble};
+use super::{next, story};
 use trunkline_core::{Dialect, FaultKind};
-use trunkline_dialect::Target;
 
 /// Makes the request that goes on from one request and its answer.
 type Next = fn(&str, &str) -> Result<String, String>;
@@ -132,7 +127,7 @@ impl Client {
 
     /// What of the story this client's request tells.
     pub(super) fn asks(&self, feature: Feature) -> Asked {
-        let mut asked = super::story::asked(feature);
+        let mut asked = story::asked(feature);
         if !self.can.converse {
             let is_prompt = |(_, bit): &(Who, Bit)| matches!(bit, Bit::Words(_) | Bit::Image { .. });
             let last = asked.said.iter().rposition(|(_, bit)| matches!(bit, Bit::Words(_))).unwrap_or(0);
@@ -177,48 +172,13 @@ impl Client {
             Said::Call { .. } => self.can.calls,
         });
         if !self.can.calls {
-            told.done = super::story::Done::Stop;
+            told.done = Done::Stop;
         }
         if let Some(counts) = &mut told.counts {
             counts.read *= u64::from(self.can.counts_read);
             counts.written *= u64::from(self.can.counts_written);
         }
         told
-    }
-}
-
-/// One upstream dialect.
-#[derive(Debug)]
-pub(super) struct Upstream {
-    pub(super) dialect: Dialect,
-    pub(super) answers: &'static str,
-    /// A model that has what the table asks for.
-    pub(super) target: fn() -> Target<'static>,
-    pub(super) read: fn(&str) -> Result<Asked, String>,
-    /// The ids of its calls; none where it gives none.
-    pub(super) ids: Option<[&'static str; 3]>,
-    /// What it counts when a part of the prompt was cached.
-    pub(super) cached: Counts,
-    /// Its proof of thoughts, or its state behind a call.
-    pub(super) proof: Option<&'static str>,
-    /// Whether that stands on calls.
-    pub(super) signs_calls: bool,
-    /// What the first event says that makes the answer complete.
-    pub(super) finish: &'static str,
-    /// What no model behind it can be shown: a 400 that names the part.
-    pub(super) gaps: &'static [(Feature, &'static str)],
-}
-
-impl Upstream {
-    /// The proof that comes back when `client` goes on.
-    pub(super) fn proof_from(&self, client: &Client) -> Option<&'static str> {
-        let own = client.dialect == self.dialect;
-        let kept = own || if self.signs_calls { client.can.call_state } else { client.can.state };
-        self.proof.filter(|_| kept)
-    }
-
-    pub(super) fn gap(&self, feature: Feature) -> Option<&'static str> {
-        self.gaps.iter().find(|(known, _)| *known == feature).map(|(_, why)| *why)
     }
 }
 
@@ -256,7 +216,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         broken: "server_error",
         can: ALL,
         gaps: &[],
-        next: Some(next_chat),
+        next: Some(next::chat),
     },
     Client {
         dialect: Dialect::OpenaiCompletions,
@@ -311,7 +271,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         broken: "server_error",
         can: Can { stop: false, marks: 1, ..ALL },
         gaps: &[],
-        next: Some(next_responses),
+        next: Some(next::responses),
     },
     Client {
         dialect: Dialect::AnthropicMessages,
@@ -332,7 +292,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         broken: "api_error",
         can: ALL,
         gaps: &[],
-        next: Some(next_messages),
+        next: Some(next::messages),
     },
     Client {
         dialect: Dialect::GeminiGenerate,
@@ -353,7 +313,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         broken: "INTERNAL",
         can: Can { marks: 0, counts_written: false, ..ALL },
         gaps: &[],
-        next: Some(next_gemini),
+        next: Some(next::gemini),
     },
     Client {
         dialect: Dialect::OllamaChat,
@@ -378,7 +338,7 @@ pub(super) const CLIENTS: [Client; 8] = [
             Feature::Document,
             Gap::Refused { param: "messages[0].images[0]", why: "the dialect has pictures and no documents" },
         )],
-        next: Some(next_ollama),
+        next: Some(next::ollama),
     },
     Client {
         dialect: Dialect::OllamaGenerate,
@@ -428,181 +388,6 @@ pub(super) const CLIENTS: [Client; 8] = [
         broken: "modelStreamErrorException",
         can: ALL,
         gaps: &[],
-        next: Some(next_bedrock),
+        next: Some(next::bedrock),
     },
 ];
-
-/// Counts of an upstream that tells what it read from the cache.
-const READ: Counts = Counts { input: 18, output: 42, read: 5, written: 0 };
-/// Counts of one that tells also what it wrote there.
-const WRITTEN: Counts = Counts { written: 3, ..READ };
-const CLAUDES: &str = "EqQBCkYICxgCKkBzaWc=";
-const BY_HAND: [&str; 3] = ["call_a1", "call_b2", "call_c3"];
-
-pub(super) const UPSTREAMS: [Upstream; 7] = [
-    Upstream {
-        dialect: Dialect::OpenaiChat,
-        answers: include_str!("answers/openai-chat.txt"),
-        target: || compatible("qwen3-32b"),
-        read: asked::openai_chat,
-        ids: Some(BY_HAND),
-        cached: READ,
-        proof: None,
-        signs_calls: false,
-        finish: r#""finish_reason":""#,
-        gaps: &[],
-    },
-    Upstream {
-        dialect: Dialect::OpenaiResponses,
-        answers: include_str!("answers/openai-responses.txt"),
-        target: || owner("gpt-5"),
-        read: asked::openai_responses,
-        ids: Some(BY_HAND),
-        cached: READ,
-        proof: Some("gAAAAABo0penAI"),
-        signs_calls: false,
-        finish: r#""type":"response.completed""#,
-        gaps: &[],
-    },
-    Upstream {
-        dialect: Dialect::AnthropicMessages,
-        answers: include_str!("answers/anthropic-messages.txt"),
-        target: || owner(CLAUDE),
-        read: asked::anthropic_messages,
-        ids: Some(["toolu_01A", "toolu_01B", "toolu_01C"]),
-        cached: WRITTEN,
-        proof: Some(CLAUDES),
-        signs_calls: false,
-        finish: r#""type":"message_delta""#,
-        gaps: &[],
-    },
-    Upstream {
-        dialect: Dialect::GeminiGenerate,
-        answers: include_str!("answers/gemini-generate.txt"),
-        target: || owner("gemini-2.5-pro"),
-        read: asked::gemini_generate,
-        ids: None,
-        cached: READ,
-        proof: Some("CpcBAdHtim9zaWc="),
-        signs_calls: true,
-        finish: r#""finishReason":"#,
-        gaps: &[],
-    },
-    Upstream {
-        dialect: Dialect::OllamaChat,
-        answers: include_str!("answers/ollama-chat.txt"),
-        target: || compatible("qwen3:32b"),
-        read: asked::ollama_chat,
-        ids: None,
-        cached: Counts { read: 0, ..READ },
-        proof: None,
-        signs_calls: false,
-        finish: r#""done":true"#,
-        gaps: &[(Feature::Document, "Ollama takes pictures and no documents")],
-    },
-    Upstream {
-        dialect: Dialect::BedrockConverse,
-        answers: include_str!("answers/bedrock-converse.txt"),
-        target: || compatible("us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
-        read: asked::bedrock_converse,
-        ids: Some(["tooluse_a1", "tooluse_b2", "tooluse_c3"]),
-        cached: WRITTEN,
-        proof: Some(CLAUDES),
-        signs_calls: false,
-        finish: "messageStop",
-        gaps: &[],
-    },
-    Upstream {
-        dialect: Dialect::CohereChat,
-        answers: include_str!("answers/cohere-chat.txt"),
-        target: || owner("command-a-reasoning-08-2025"),
-        read: asked::cohere_chat,
-        ids: Some(["get_weather_a1", "get_time_b2", "get_weather_c3"]),
-        cached: READ,
-        proof: None,
-        signs_calls: false,
-        finish: r#""type":"message-end""#,
-        gaps: &[(Feature::Document, "Cohere takes documents as text only")],
-    },
-];
-
-/// The section of a fixture file.
-pub(super) fn section(file: &'static str, name: &str) -> Result<Vec<&'static str>, String> {
-    let mut sections = file.split("== ").filter_map(|section| section.split_once('\n'));
-    let found = sections.find(|(title, _)| *title == name);
-    found.map(|(_, lines)| lines.lines().collect()).ok_or(format!("no section {name}"))
-}
-
-/// The request with these entries behind the last of the list `name`.
-fn append(request: &str, name: &str, entries: &[String]) -> Result<String, String> {
-    let list = Node::read(request)?.need(name)?.raw();
-    let open = list.strip_suffix(']').ok_or("no list")?;
-    Ok(request.replacen(list, &format!("{open},{}]", entries.join(",")), 1))
-}
-
-/// One result for each call.
-fn results(calls: &[Node<'_>], made: impl Fn(Node<'_>, &str) -> Value) -> Vec<String> {
-    calls.iter().zip(RESULTS).map(|(call, text)| made(*call, text).to_string()).collect()
-}
-
-fn next_chat(request: &str, answer: &str) -> Result<String, String> {
-    let message = Node::read(answer)?.need("choices.0.message")?;
-    let result = |call: Node<'_>, text: &str| json!({"role": "tool", "tool_call_id": call.text("id"), "content": text});
-    let results = results(&message.each("tool_calls"), result);
-    append(request, "messages", &[vec![message.raw().to_owned()], results].concat())
-}
-
-fn next_responses(request: &str, answer: &str) -> Result<String, String> {
-    let output = Node::read(answer)?.each("output");
-    let calls: Vec<_> = output.iter().copied().filter(|item| item.is("type", "function_call")).collect();
-    let result = |call: Node<'_>, text: &str| json!({"type": "function_call_output", "call_id": call.text("call_id"), "output": text});
-    let said = output.iter().map(|item| item.raw().to_owned()).collect();
-    let input = Node::read(request)?.need("input")?;
-    let request = match input.string() {
-        Some(text) => {
-            request.replacen(input.raw(), &json!([{"role": "user", "content": text}]).to_string(), 1)
-        }
-        None => request.to_owned(),
-    };
-    append(&request, "input", &[said, results(&calls, result)].concat())
-}
-
-fn next_messages(request: &str, answer: &str) -> Result<String, String> {
-    let content = Node::read(answer)?.need("content")?;
-    let calls: Vec<_> = content.list().into_iter().filter(|block| block.is("type", "tool_use")).collect();
-    let result = |call: Node<'_>, text: &str| json!({"type": "tool_result", "tool_use_id": call.text("id"), "content": text});
-    let said = format!(r#"{{"role":"assistant","content":{}}}"#, content.raw());
-    let results = results(&calls, result).join(",");
-    append(request, "messages", &[said, format!(r#"{{"role":"user","content":[{results}]}}"#)])
-}
-
-fn next_gemini(request: &str, answer: &str) -> Result<String, String> {
-    let content = Node::read(answer)?.need("candidates.0.content")?;
-    let calls: Vec<_> = content.each("parts").iter().filter_map(|part| part.get("functionCall")).collect();
-    let result = |call: Node<'_>, text: &str| json!({"functionResponse": {"id": call.text("id"), "name": call.text("name"), "response": {"result": text}}});
-    let results = results(&calls, result).join(",");
-    append(
-        request,
-        "contents",
-        &[content.raw().to_owned(), format!(r#"{{"role":"user","parts":[{results}]}}"#)],
-    )
-}
-
-fn next_ollama(request: &str, answer: &str) -> Result<String, String> {
-    let message = Node::read(answer)?.need("message")?;
-    let result = |call: Node<'_>, text: &str| json!({"role": "tool", "tool_name": call.text("function.name"), "content": text});
-    let results = results(&message.each("tool_calls"), result);
-    append(request, "messages", &[vec![message.raw().to_owned()], results].concat())
-}
-
-fn next_bedrock(request: &str, answer: &str) -> Result<String, String> {
-    let message = Node::read(answer)?.need("output.message")?;
-    let calls: Vec<_> = message.each("content").iter().filter_map(|block| block.get("toolUse")).collect();
-    let result = |call: Node<'_>, text: &str| json!({"toolResult": {"toolUseId": call.text("toolUseId"), "content": [{"text": text}]}});
-    let results = results(&calls, result).join(",");
-    append(
-        request,
-        "messages",
-        &[message.raw().to_owned(), format!(r#"{{"role":"user","content":[{results}]}}"#)],
-    )
-}
