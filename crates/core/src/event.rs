@@ -92,9 +92,6 @@ pub enum Open<'a> {
         name: Cow<'a, str>,
         /// How its input is given.
         kind: ToolCallKind,
-        /// The provider's state behind it, where that comes with its head: a client without a field for it
-        /// can only have it in the id. What comes later is a [`Delta::Signature`].
-        signature: Option<Cow<'a, str>>,
     },
     /// A block only its own dialect understands (a provider-run tool or its result), whole.
     Native {

@@ -157,13 +157,13 @@ impl Growing {
                 stamp,
                 ..ReasoningItem::default()
             })),
-            Open::ToolCall { call_id, name, kind, signature } => Self::Item(ItemKind::ToolCall(ToolCall {
+            Open::ToolCall { call_id, name, kind } => Self::Item(ItemKind::ToolCall(ToolCall {
                 call_id: call_id.into_owned(),
                 item_id: None,
                 kind,
                 name: name.into_owned(),
                 arguments: String::new(),
-                signature: signature.map(Cow::into_owned),
+                signature: None,
                 cache: None,
             })),
             Open::Native { dialect, native_type, raw } => Self::Item(ItemKind::ServerTool(ServerTool {
@@ -268,9 +268,10 @@ pub fn unfold(reply: &Reply, mut each: impl FnMut(Event<'_>)) {
                         call_id: Cow::Borrowed(&call.call_id),
                         name: Cow::Borrowed(&call.name),
                         kind: call.kind,
-                        signature: call.signature.as_deref().map(Cow::Borrowed),
                     };
-                    block(open, vec![Delta::Arguments(Cow::Borrowed(&call.arguments))]);
+                    let mut deltas = vec![Delta::Arguments(Cow::Borrowed(&call.arguments))];
+                    deltas.extend(signature(call.signature.as_deref(), None));
+                    block(open, deltas);
                 }
                 ItemKind::Reasoning(item) => {
                     if let Some(data) = &item.redacted {

@@ -133,32 +133,6 @@ pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
     client == stamp || (client == Dialect::OpenaiChat && stamp == Dialect::AnthropicMessages)
 }
 
-/// Where clients of a dialect bring back another provider's state behind a tool call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CallState {
-    /// In the id of the call, however long it is.
-    Id,
-    /// In withheld thoughts ahead of the call.
-    Thoughts,
-    /// Nowhere.
-    Lost,
-}
-
-/// Where clients that speak `dialect` keep state behind calls. Amazon's libraries refuse ids over 64
-/// characters, and Ollama's send none.
-pub(crate) const fn call_state(dialect: Dialect) -> CallState {
-    match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages => CallState::Id,
-        Dialect::BedrockConverse => CallState::Thoughts,
-        Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::GeminiGenerate
-        | Dialect::OllamaChat
-        | Dialect::OllamaGenerate
-        | Dialect::CohereChat => CallState::Lost,
-    }
-}
-
 /// Whether clients that speak `dialect` can be translated for.
 #[must_use]
 pub const fn reads(dialect: Dialect) -> bool {

@@ -24,8 +24,8 @@ impl Alphabet {
     pub const OPENAI_ID: Self = Self { also: "_-.:|", longest: 64 };
     /// Anthropic tool names: `[a-zA-Z0-9_-]{1,128}`.
     pub const ANTHROPIC_NAME: Self = Self { also: "_-", longest: 128 };
-    /// Anthropic tool-use ids: `[a-zA-Z0-9_-]+`, of any length; a sealed state can stand in one.
-    pub const ANTHROPIC_ID: Self = Self { also: "_-", longest: usize::MAX };
+    /// Anthropic tool-use ids: `[a-zA-Z0-9_-]+`.
+    pub const ANTHROPIC_ID: Self = Self { also: "_-", longest: 128 };
 
     /// Gemini function names: `[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}`; newer models take longer ones.
     pub const GEMINI_NAME: Self = Self { also: "_-.:", longest: 64 };

@@ -73,11 +73,8 @@ impl Restore {
             None => event,
         };
         match event {
-            Event::Open { part, choice, open: Open::ToolCall { call_id, name, kind, signature } } => {
-                let open = match self.call(part, name, kind) {
-                    Some((name, kind)) => Open::ToolCall { call_id, name, kind, signature },
-                    None => Open::Text,
-                };
+            Event::Open { part, choice, open: Open::ToolCall { call_id, name, kind } } => {
+                let open = self.call(part, call_id, name, kind);
                 Event::Open { part, choice, open }
             }
             Event::Delta { part, delta: Delta::Arguments(more) } => {
@@ -107,17 +104,17 @@ impl Restore {
         }
     }
 
-    /// The name and kind of a call as the client knows them; none when it is the answer's text.
     fn call<'e>(
         &mut self,
         part: u32,
+        call_id: Cow<'e, str>,
         name: Cow<'e, str>,
         mut kind: ToolCallKind,
-    ) -> Option<(Cow<'e, str>, ToolCallKind)> {
+    ) -> Open<'e> {
         if self.json_tool && name == JSON_TOOL {
             self.seen.json_tool = true;
             self.parts.push((part, Undo::Words));
-            return None;
+            return Open::Text;
         }
         self.seen.other = true;
         if self.free_text.iter().any(|tool| *tool == name) {
@@ -126,7 +123,7 @@ impl Restore {
         }
         let original = self.names.original(&name);
         let name = if original == name { name } else { Cow::Owned(original.to_owned()) };
-        Some((name, kind))
+        Open::ToolCall { call_id, name, kind }
     }
 
     /// The whole answer as the client should see it.

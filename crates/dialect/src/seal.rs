@@ -9,7 +9,7 @@
 //! HMAC of the plain text under a key of its own, so that equal state seals equally, which keeps prompt
 //! caches warm, and no randomness is needed.
 
-use crate::codec::{CallState, call_state, keeps};
+use crate::codec::keeps;
 use crate::place::{Place, positions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -145,15 +145,6 @@ impl Sealer {
                 let data = Cow::Owned(self.key.seal(&state));
                 Event::Open { part, choice, open: Open::Redacted { data, stamp: Some(self.client) } }
             }
-            Event::Open {
-                part,
-                choice,
-                open: Open::ToolCall { call_id, name, kind, signature: Some(state) },
-            } if self.client != self.upstream => {
-                let (call_id, signature) = self.behind_call(call_id.into_owned(), state.into_owned());
-                let (call_id, signature) = (Cow::Owned(call_id), signature.map(Cow::Owned));
-                Event::Open { part, choice, open: Open::ToolCall { call_id, name, kind, signature } }
-            }
             other @ (Event::Start { .. }
             | Event::Open { .. }
             | Event::Delta { .. }
@@ -172,12 +163,6 @@ impl Sealer {
         for item in reply.choices.iter_mut().flat_map(|choice| &mut choice.items) {
             match &mut item.kind {
                 ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
-                ItemKind::ToolCall(call) if self.client != self.upstream => {
-                    if let Some(state) = call.signature.take() {
-                        let id = std::mem::take(&mut call.call_id);
-                        (call.call_id, call.signature) = self.behind_call(id, state);
-                    }
-                }
                 ItemKind::ToolCall(_)
                 | ItemKind::Message(_)
                 | ItemKind::ToolResult(_)
@@ -185,19 +170,6 @@ impl Sealer {
                 | ItemKind::Reference(_)
                 | ItemKind::Unknown { .. } => {}
             }
-        }
-    }
-
-    /// Id and state of a call as the client brings them back.
-    fn behind_call(&self, id: String, signature: String) -> (String, Option<String>) {
-        let sealed = |signature| {
-            let state = State { signature: Some(signature), ..State::of(self.upstream) };
-            self.key.seal(&state)
-        };
-        match call_state(self.client) {
-            CallState::Id => (into_id(&id, &sealed(signature)), None),
-            CallState::Thoughts => (id, Some(sealed(signature))),
-            CallState::Lost => (id, Some(signature)),
         }
     }
 
@@ -398,37 +370,5 @@ mod tests {
             ]
         );
         assert_eq!(losses.len(), 1, "the one that is not ours");
-    }
-
-    /// The head of a call is all that some clients bring back; streamed and whole it is the same.
-    #[test]
-    fn state_behind_a_call_is_where_its_client_keeps_it() {
-        let sealed = key(1).seal(&state("proof"));
-        let in_id = into_id("c", &sealed);
-        for (client, id, signature) in [
-            (Dialect::OpenaiChat, in_id.as_str(), None),
-            (Dialect::OpenaiResponses, in_id.as_str(), None),
-            (Dialect::AnthropicMessages, in_id.as_str(), None),
-            (Dialect::BedrockConverse, "c", Some(sealed.as_str())),
-            (Dialect::OllamaChat, "c", Some("proof")),
-            (Dialect::GeminiGenerate, "c", Some("proof")),
-        ] {
-            let sealer = Sealer { key: key(1), client, upstream: Dialect::GeminiGenerate };
-            let open = |call_id: &str, signature: Option<&str>| {
-                let signature = signature.map(|text| Cow::Owned(text.to_owned()));
-                let (call_id, name) = (Cow::Owned(call_id.to_owned()), Cow::Borrowed("f"));
-                let open = Open::ToolCall { call_id, name, kind: ToolCallKind::Function, signature };
-                Event::Open { part: 0, choice: 0, open }
-            };
-            assert_eq!(sealer.event(open("c", Some("proof"))), open(id, signature), "{client}");
-            let mut fold = trunkline_core::Fold::default();
-            fold.push(open("c", Some("proof")));
-            fold.push(Event::Close { part: 0 });
-            fold.push(Event::End);
-            let mut reply = fold.finish().unwrap();
-            sealer.reply(&mut reply);
-            let ItemKind::ToolCall(call) = &reply.choices[0].items[0].kind else { panic!("{reply:?}") };
-            assert_eq!((call.call_id.as_str(), call.signature.as_deref()), (id, signature), "{client}");
-        }
     }
 }

@@ -156,9 +156,8 @@ fn owned_open(open: Open<'_>) -> Open<'static> {
         Open::Refusal => Open::Refusal,
         Open::Reasoning => Open::Reasoning,
         Open::Redacted { data, stamp } => Open::Redacted { data: owned(data), stamp },
-        Open::ToolCall { call_id, name, kind, signature } => {
-            let (call_id, name, signature) = (owned(call_id), owned(name), signature.map(owned));
-            Open::ToolCall { call_id, name, kind, signature }
+        Open::ToolCall { call_id, name, kind } => {
+            Open::ToolCall { call_id: owned(call_id), name: owned(name), kind }
         }
         Open::Native { dialect, native_type, raw } => {
             Open::Native { dialect, native_type: owned(native_type), raw }
@@ -173,12 +172,7 @@ mod tests {
     use trunkline_core::ToolCallKind;
 
     fn tool(part: u32) -> Event<'static> {
-        let open = Open::ToolCall {
-            call_id: "c".into(),
-            name: "f".into(),
-            kind: ToolCallKind::Function,
-            signature: None,
-        };
+        let open = Open::ToolCall { call_id: "c".into(), name: "f".into(), kind: ToolCallKind::Function };
         Event::Open { part, choice: 0, open }
     }
 

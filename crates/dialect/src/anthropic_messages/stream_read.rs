@@ -191,7 +191,6 @@ impl State {
                     call_id: fields.need_string("id")?,
                     name: fields.need_string("name")?,
                     kind: ToolCallKind::Function,
-                    signature: None,
                 };
                 self.called = true;
                 self.open(index, BlockKind::Tool { input, spoke: false }, open, each);

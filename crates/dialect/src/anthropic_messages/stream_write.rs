@@ -188,7 +188,7 @@ impl StreamWriter {
             Open::Redacted { data, stamp: Some(DIALECT) } => (Kind::Redacted(data.into()), true),
             // Anthropic's clients would send them to Claude, which cannot read them.
             Open::Redacted { .. } => return self.losses.push_once(lost::withheld()),
-            Open::ToolCall { call_id, name, kind, .. } => {
+            Open::ToolCall { call_id, name, kind } => {
                 let id = tool_id(&call_id).into_owned();
                 (Kind::Tool { id, name: name.into(), kind }, true)
             }

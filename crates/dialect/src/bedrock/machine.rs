@@ -241,8 +241,7 @@ impl Machine {
                 if tool.kind.is_none() {
                     self.called = true;
                     let ToolStart { tool_use_id: call_id, name, .. } = tool;
-                    let open =
-                        Open::ToolCall { call_id, name, kind: ToolCallKind::Function, signature: None };
+                    let open = Open::ToolCall { call_id, name, kind: ToolCallKind::Function };
                     self.open(index, Kind::Tool { spoke: false }, Some(open), each);
                     return;
                 }

@@ -7,7 +7,6 @@ use super::{error, lost, read_turn};
 use crate::arguments::{INPUT, RAW, object_of, wrapped};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
-use crate::seal::is_sealed;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use trunkline_core::{
@@ -185,11 +184,8 @@ impl<'r> Blocks<'r, '_> {
 
     fn tool_use(&mut self, call: &'r ToolCall) -> BlockKind<'r> {
         self.held.tool_use = true;
-        match &call.signature {
-            // It comes back as withheld thoughts ahead of its call, which itself has no field for it.
-            Some(state) if is_sealed(state) => self.done.push(Block::new(BlockKind::Redacted(state.into()))),
-            Some(_) => self.losses.push_once(lost::state()),
-            None => {}
+        if call.signature.is_some() {
+            self.losses.push_once(lost::state());
         }
         let input = match (call.kind, object_of(&call.arguments)) {
             (ToolCallKind::Custom, _) => Cow::Owned(wrapped(INPUT, &call.arguments)),

@@ -10,7 +10,6 @@ use super::{error, held, lost, opaque, reply, usage};
 use crate::arguments::{Flow, Flown};
 use crate::codec::Context;
 use crate::json::Writer;
-use crate::seal::is_sealed;
 use crate::serial::Serial;
 use trunkline_core::{Delta, Dialect, Event, Finish, Json, Losses, Open, Usage};
 
@@ -139,10 +138,7 @@ impl Wire {
                 self.thought(out, "redactedContent", &opaque::wrap(&data));
                 Live::Whole
             }
-            Open::ToolCall { call_id, name, kind, signature } => {
-                if let Some(state) = signature {
-                    self.behind_call(&state, out);
-                }
+            Open::ToolCall { call_id, name, kind } => {
                 self.held.tool_use = true;
                 self.block(out, "contentBlockStart", "start", |w| {
                     w.key("toolUse").object(|w| {
@@ -158,16 +154,6 @@ impl Wire {
                 Live::None
             }
         };
-    }
-
-    /// Sealed state comes back as withheld thoughts ahead of its call; a call itself has no field for it.
-    fn behind_call(&mut self, state: &str, out: &mut Vec<u8>) {
-        if !is_sealed(state) {
-            return self.losses.push_once(lost::state());
-        }
-        self.thought(out, "redactedContent", &opaque::wrap(state));
-        self.live = Live::Whole;
-        self.close(out);
     }
 
     fn native(&mut self, raw: &Json, out: &mut Vec<u8>) -> Live {

@@ -87,8 +87,7 @@ impl Machine {
         let (name, arguments) = (text("name").unwrap_or_default(), text("arguments"));
         let made = || Cow::Owned(format!("call_{index}"));
         let call_id = call.string("id").ok().flatten().filter(|id| !id.is_empty()).unwrap_or_else(made);
-        let part =
-            self.open(Open::ToolCall { call_id, name, kind: ToolCallKind::Function, signature: None }, each);
+        let part = self.open(Open::ToolCall { call_id, name, kind: ToolCallKind::Function }, each);
         self.calls.push((index, part));
         self.arguments(Some(index), arguments.unwrap_or_default(), each);
     }

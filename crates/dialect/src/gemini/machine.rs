@@ -309,7 +309,7 @@ impl Answer {
     fn call(
         &mut self,
         call: FunctionCall<'_>,
-        mut signature: Option<Cow<'_, str>>,
+        signature: Option<Cow<'_, str>>,
         id: &str,
         out: &mut Out<'_>,
     ) -> Result<(), Fault> {
@@ -323,19 +323,18 @@ impl Answer {
                 None => Cow::Owned(self.invent_id(id)),
             };
             let name = name.unwrap_or_default();
-            let signed = signature.is_some();
-            let open =
-                Open::ToolCall { call_id, name, kind: ToolCallKind::Function, signature: signature.take() };
+            let open = Open::ToolCall { call_id, name, kind: ToolCallKind::Function };
             let part = out.open(self.index, open);
             self.calls += 1;
             self.spoke = true;
-            self.open = Some(Growing::Call { part, signed });
+            self.open = Some(Growing::Call { part, signed: false });
             if goes_on || call.partial_args.is_some() {
                 self.partial = Some((Partial::default(), part));
             } else {
                 whole = Some((part, call.args.map_or("{}", RawValue::get)));
             }
         }
+        // Ahead of the arguments: a client may have no place for it but the head of the call.
         if let Some(proof) = signature
             && let Some(Growing::Call { part, signed: false }) = self.open
         {

@@ -133,12 +133,12 @@ impl Shape {
                 emit(self, choice, wire);
                 Kind::Done
             }
-            Open::ToolCall { call_id, name, kind, signature } => Kind::Call(Call {
+            Open::ToolCall { call_id, name, kind } => Kind::Call(Call {
                 id: call_id.into_owned(),
                 name: name.into_owned(),
                 kind,
                 arguments: String::new(),
-                signature: signature.map(|proof| signature::write(proof).into_owned()),
+                signature: None,
             }),
             Open::Native { dialect: DIALECT, raw, .. } => {
                 emit(self, choice, Wire::new(Body::Native(raw.as_str().into())));

@@ -170,8 +170,7 @@ impl Machine {
         let call_id = text(call.id).unwrap_or_else(made);
         let name = text(function.name).unwrap_or_default();
         self.calls += 1;
-        let part =
-            self.open(Open::ToolCall { call_id, name, kind: ToolCallKind::Function, signature: None }, each);
+        let part = self.open(Open::ToolCall { call_id, name, kind: ToolCallKind::Function }, each);
         each(Event::Delta { part, delta: Delta::Arguments(function.arguments()) });
         each(Event::Close { part });
     }

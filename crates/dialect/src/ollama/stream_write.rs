@@ -121,10 +121,7 @@ impl StreamWriter {
                 Part::Text
             }
             Open::Reasoning => Part::Reasoning,
-            Open::ToolCall { call_id, name, kind, signature } => {
-                if signature.is_some() {
-                    self.losses.push_once(no_signature());
-                }
+            Open::ToolCall { call_id, name, kind } => {
                 let (id, name) = (call_id.into_owned(), name.into_owned());
                 Part::Tool { id, name, kind, arguments: String::new() }
             }

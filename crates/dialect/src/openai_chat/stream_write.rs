@@ -176,7 +176,7 @@ impl StreamWriter {
                 self.chunk(choice, out, |w| thinking_block(w, block, fill), None, None);
                 PartKind::Foreign
             }
-            Open::ToolCall { call_id, name, kind, .. } => {
+            Open::ToolCall { call_id, name, kind } => {
                 let index = answer.tools;
                 answer.tools += 1;
                 let call = |w: &mut Writer<'_>| {

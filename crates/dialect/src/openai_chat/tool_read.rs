@@ -143,7 +143,6 @@ impl Tool {
             call_id: Cow::Borrowed(&self.id),
             name: Cow::Borrowed(&self.name),
             kind: self.kind,
-            signature: None,
         };
         let part = out.open(choice, open);
         if !held.is_empty() {

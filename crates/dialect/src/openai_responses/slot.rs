@@ -259,7 +259,7 @@ impl Call {
         let (call_id, id) = (text("call_id"), text("id"));
         let call_id = call_id.or(id)?;
         let name = text("name")?;
-        Some(Self { part: out.open(Open::ToolCall { call_id, name, kind, signature: None }), kind, said: 0 })
+        Some(Self { part: out.open(Open::ToolCall { call_id, name, kind }), kind, said: 0 })
     }
 
     /// More of its input.

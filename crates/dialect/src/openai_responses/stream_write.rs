@@ -231,10 +231,7 @@ impl StreamWriter {
                 let state = Some(data.into_owned());
                 self.open_item("rs", LiveKind::Reasoning { text: String::new(), opened: false, state }, out);
             }
-            Open::ToolCall { call_id, name, kind, signature } => {
-                if signature.is_some() {
-                    self.losses.push_once(no_form("output", "state behind a tool call"));
-                }
+            Open::ToolCall { call_id, name, kind } => {
                 let prefix = if kind == ToolCallKind::Custom { "ctc" } else { "fc" };
                 let (call_id, name) = (call_id.into_owned(), name.into_owned());
                 let call = LiveKind::Call { call_id, name, kind, input: String::new() };
@@ -538,9 +535,8 @@ fn owned_open(open: Open<'_>) -> Open<'static> {
         Open::Refusal => Open::Refusal,
         Open::Reasoning => Open::Reasoning,
         Open::Redacted { data, stamp } => Open::Redacted { data: owned(data), stamp },
-        Open::ToolCall { call_id, name, kind, signature } => {
-            let (call_id, name, signature) = (owned(call_id), owned(name), signature.map(owned));
-            Open::ToolCall { call_id, name, kind, signature }
+        Open::ToolCall { call_id, name, kind } => {
+            Open::ToolCall { call_id: owned(call_id), name: owned(name), kind }
         }
         Open::Native { dialect, native_type, raw } => {
             Open::Native { dialect, native_type: owned(native_type), raw }

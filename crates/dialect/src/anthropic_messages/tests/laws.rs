@@ -237,7 +237,6 @@ fn opened(kind: u8, part: usize) -> Open<'static> {
             call_id: format!("call{part}").into(),
             name: "f".into(),
             kind: ToolCallKind::Function,
-            signature: None,
         },
     }
 }

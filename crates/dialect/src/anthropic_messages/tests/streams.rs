@@ -153,7 +153,7 @@ fn open(part: u32, open: Open<'static>) -> Event<'static> {
 }
 
 fn tool(id: &'static str) -> Open<'static> {
-    Open::ToolCall { call_id: id.into(), name: "f".into(), kind: ToolCallKind::Function, signature: None }
+    Open::ToolCall { call_id: id.into(), name: "f".into(), kind: ToolCallKind::Function }
 }
 
 fn text(part: u32, text: &'static str) -> Event<'static> {
@@ -340,7 +340,7 @@ fn c87_thoughts_are_signed_and_closed_before_text() {
 #[test]
 fn free_text_calls_become_objects() {
     let kind = ToolCallKind::Custom;
-    let call = Open::ToolCall { call_id: "a".into(), name: "patch".into(), kind, signature: None };
+    let call = Open::ToolCall { call_id: "a".into(), name: "patch".into(), kind };
     let events = write(
         context(),
         vec![start(), open(0, call), arguments(0, "say \"x\""), arguments(0, "\n"), close(0), Event::End],
@@ -418,7 +418,6 @@ fn arguments_that_turn_out_to_be_no_json_are_told() {
             call_id: name.into(),
             name: name.into(),
             kind: ToolCallKind::Function,
-            signature: None,
         };
         for event in [start(), open(0, call("good")), close(0), open(1, call("other"))] {
             writer.write(event, &mut out);

@@ -302,7 +302,6 @@ fn parts_that_interleave_are_put_in_a_row() {
             call_id: format!("c{part}").into(),
             name: "f".into(),
             kind: ToolCallKind::Function,
-            signature: None,
         },
     };
     let say = |part, text: &'static str| Event::Delta { part, delta: Delta::Arguments(text.into()) };

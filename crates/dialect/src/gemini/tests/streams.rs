@@ -166,12 +166,7 @@ fn too_many_candidates_are_a_named_error() {
 }
 
 fn answer() -> Vec<Event<'static>> {
-    let call = Open::ToolCall {
-        call_id: "c".into(),
-        name: "f".into(),
-        kind: ToolCallKind::Function,
-        signature: None,
-    };
+    let call = Open::ToolCall { call_id: "c".into(), name: "f".into(), kind: ToolCallKind::Function };
     vec![
         Event::Start { id: Some("r".into()), model: Some("m".into()), created: None },
         Event::Open { part: 0, choice: 0, open: Open::Text },

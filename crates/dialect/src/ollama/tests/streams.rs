@@ -32,11 +32,8 @@ fn c77_c91_a_stream_is_read_in_order() {
         [
             part(0, "Reasoning"),
             part(1, "Text"),
-            part(
-                2,
-                r#"ToolCall { call_id: "call_202311142213205_0", name: "f", kind: Function, signature: None }"#
-            ),
-            part(3, r#"ToolCall { call_id: "x", name: "g", kind: Function, signature: None }"#),
+            part(2, r#"ToolCall { call_id: "call_202311142213205_0", name: "f", kind: Function }"#),
+            part(3, r#"ToolCall { call_id: "x", name: "g", kind: Function }"#),
             part(4, "Text"),
         ]
     );
@@ -133,7 +130,6 @@ fn answer() -> Vec<Event<'static>> {
         call_id: id.into(),
         name: name.into(),
         kind: ToolCallKind::Function,
-        signature: None,
     };
     vec![
         Event::Start { id: Some("x".into()), model: Some("m".into()), created: None },

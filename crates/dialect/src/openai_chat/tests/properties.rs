@@ -197,12 +197,9 @@ fn owned(event: Event<'_>) -> Event<'static> {
                 Open::Refusal => Open::Refusal,
                 Open::Reasoning => Open::Reasoning,
                 Open::Redacted { data, stamp } => Open::Redacted { data: own(data), stamp },
-                Open::ToolCall { call_id, name, kind, signature } => Open::ToolCall {
-                    call_id: own(call_id),
-                    name: own(name),
-                    kind,
-                    signature: signature.map(own),
-                },
+                Open::ToolCall { call_id, name, kind } => {
+                    Open::ToolCall { call_id: own(call_id), name: own(name), kind }
+                }
                 Open::Native { dialect, native_type, raw } => {
                     Open::Native { dialect, native_type: own(native_type), raw }
                 }

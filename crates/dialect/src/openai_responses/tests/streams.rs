@@ -315,11 +315,7 @@ fn write(events: Vec<Event<'_>>) -> (String, StreamWriter) {
 
 fn open_call(part: u32) -> Event<'static> {
     let (call_id, name) = (Cow::Owned(format!("call_{part}")), Cow::Borrowed("f"));
-    Event::Open {
-        part,
-        choice: 0,
-        open: Open::ToolCall { call_id, name, kind: ToolCallKind::Function, signature: None },
-    }
+    Event::Open { part, choice: 0, open: Open::ToolCall { call_id, name, kind: ToolCallKind::Function } }
 }
 
 fn arguments(part: u32, more: &str) -> Event<'_> {
