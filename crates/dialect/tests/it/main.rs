@@ -19,6 +19,7 @@ mod corpus;
 mod errors;
 mod gemini;
 mod laws;
+mod loops;
 mod mutation;
 mod ollama;
 mod replies;
