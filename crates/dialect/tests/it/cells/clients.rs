@@ -44,10 +44,8 @@ pub(super) struct Can {
     /// Ids of calls in requests.
     pub(super) ids: bool,
     pub(super) thoughts: bool,
-    /// Somebody else's proof of thoughts.
+    /// Somebody else's proof of thoughts, or state behind a call.
     pub(super) state: bool,
-    /// And of what is behind a call.
-    pub(super) call_state: bool,
     pub(super) counts_read: bool,
     pub(super) counts_written: bool,
 }
@@ -62,7 +60,6 @@ const ALL: Can = Can {
     ids: true,
     thoughts: true,
     state: true,
-    call_state: true,
     counts_read: true,
     counts_written: true,
 };
@@ -234,7 +231,6 @@ pub(super) const CLIENTS: [Client; 8] = [
             marks: 0,
             thoughts: false,
             state: false,
-            call_state: false,
             counts_written: false,
             ..ALL
         },
@@ -324,16 +320,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::ollama_error,
         words: UNTOLD,
         broken: "",
-        can: Can {
-            force: false,
-            marks: 0,
-            ids: false,
-            state: false,
-            call_state: false,
-            counts_read: false,
-            counts_written: false,
-            ..ALL
-        },
+        can: Can { force: false, marks: 0, ids: false, counts_read: false, counts_written: false, ..ALL },
         gaps: &[(
             Feature::Document,
             Gap::Refused { param: "messages[0].images[0]", why: "the dialect has pictures and no documents" },
@@ -354,7 +341,6 @@ pub(super) const CLIENTS: [Client; 8] = [
             marks: 0,
             ids: false,
             state: false,
-            call_state: false,
             counts_read: false,
             counts_written: false,
             ..ALL

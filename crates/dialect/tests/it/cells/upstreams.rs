@@ -21,8 +21,6 @@ pub(super) struct Upstream {
     pub(super) cached: Counts,
     /// Its proof of thoughts, or its state behind a call.
     pub(super) proof: Option<&'static str>,
-    /// Whether that stands on calls.
-    pub(super) signs_calls: bool,
     /// What the first event says that makes the answer complete.
     pub(super) finish: &'static str,
     /// What no model behind it can be shown: a 400 that names the part.
@@ -32,8 +30,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// The proof that comes back when `client` goes on.
     pub(super) fn proof_from(&self, client: &Client) -> Option<&'static str> {
-        let own = client.dialect == self.dialect;
-        let kept = own || if self.signs_calls { client.can.call_state } else { client.can.state };
+        let kept = client.dialect == self.dialect || client.can.state;
         self.proof.filter(|_| kept)
     }
 
@@ -58,7 +55,6 @@ pub(super) const UPSTREAMS: [Upstream; 7] = [
         ids: Some(BY_HAND),
         cached: READ,
         proof: None,
-        signs_calls: false,
         finish: r#""finish_reason":""#,
         gaps: &[],
     },
@@ -70,7 +66,6 @@ pub(super) const UPSTREAMS: [Upstream; 7] = [
         ids: Some(BY_HAND),
         cached: READ,
         proof: Some("gAAAAABo0penAI"),
-        signs_calls: false,
         finish: r#""type":"response.completed""#,
         gaps: &[],
     },
@@ -82,7 +77,6 @@ pub(super) const UPSTREAMS: [Upstream; 7] = [
         ids: Some(["toolu_01A", "toolu_01B", "toolu_01C"]),
         cached: WRITTEN,
         proof: Some(CLAUDES),
-        signs_calls: false,
         finish: r#""type":"message_delta""#,
         gaps: &[],
     },
@@ -94,7 +88,6 @@ pub(super) const UPSTREAMS: [Upstream; 7] = [
         ids: None,
         cached: READ,
         proof: Some("CpcBAdHtim9zaWc="),
-        signs_calls: true,
         finish: r#""finishReason":"#,
         gaps: &[],
     },
@@ -106,7 +99,6 @@ pub(super) const UPSTREAMS: [Upstream; 7] = [
         ids: None,
         cached: Counts { read: 0, ..READ },
         proof: None,
-        signs_calls: false,
         finish: r#""done":true"#,
         gaps: &[(Feature::Document, "Ollama takes pictures and no documents")],
     },
@@ -118,7 +110,6 @@ pub(super) const UPSTREAMS: [Upstream; 7] = [
         ids: Some(["tooluse_a1", "tooluse_b2", "tooluse_c3"]),
         cached: WRITTEN,
         proof: Some(CLAUDES),
-        signs_calls: false,
         finish: "messageStop",
         gaps: &[],
     },
@@ -130,7 +121,6 @@ pub(super) const UPSTREAMS: [Upstream; 7] = [
         ids: Some(["get_weather_a1", "get_time_b2", "get_weather_c3"]),
         cached: READ,
         proof: None,
-        signs_calls: false,
         finish: r#""type":"message-end""#,
         gaps: &[(Feature::Document, "Cohere takes documents as text only")],
     },
