@@ -16,6 +16,7 @@ mod json;
 mod loss;
 mod part;
 mod reply;
+mod surface;
 mod tool;
 mod usage;
 
@@ -39,6 +40,7 @@ pub use part::{
     PartKind, SearchResult, Video,
 };
 pub use reply::{Choice, Finish, FinishReason, Reply};
+pub use surface::Surface;
 pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
 pub use usage::Usage;
 

@@ -4,6 +4,7 @@
 
 use super::answer::Answered;
 use super::bridge::{Translation, translate};
+use super::count;
 use super::failure::{Failure, error_answer, nobody_left, refused, unanswered};
 use super::forward;
 use super::plan::Plan;
@@ -96,6 +97,7 @@ async fn attempt(
             let echo = parsed.echo.clone();
             translate(ledger, plan, worker, Translation { to, written, losses, context, echo }).await
         }
+        Passage::Estimate => count::estimate(ledger, plan).map_err(refused),
         // `plan` only offers workers with a passage.
         Passage::Closed => Err(refused(nobody_left())),
     }

@@ -16,6 +16,7 @@ pub(crate) mod access;
 pub mod admit;
 mod answer;
 mod bridge;
+mod count;
 pub(crate) mod dispatch;
 mod failure;
 mod fan;

@@ -320,7 +320,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
 /// Puts the request's id on an answer.
 pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
     let id = ids::header(&ledger.id);
-    if ledger.endpoint.dialect == trunkline_core::Dialect::AnthropicMessages {
+    if ledger.endpoint.dialect.owner() == trunkline_core::Dialect::AnthropicMessages {
         // Anthropic's clients look for it under this name; an upstream's own is what they would report.
         headers.entry("request-id").or_insert_with(|| id.clone());
     }
