@@ -140,6 +140,12 @@ impl Dialect {
     }
 }
 
+impl From<Surface> for Dialect {
+    fn from(surface: Surface) -> Self {
+        Self::Surface(surface)
+    }
+}
+
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

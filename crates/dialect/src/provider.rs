@@ -71,10 +71,11 @@ pub const ENGINE_DIALECTS: &[Dialect] = &[
     Dialect::Surface(Surface::OpenaiModerations),
 ];
 
-/// Dialects of Hugging Face's text-embeddings-inference.
+/// Dialects of Hugging Face's text-embeddings-inference: its own form can be told what becomes of texts that
+/// are too long, and so comes first.
 pub const TEI_DIALECTS: &[Dialect] = &[
-    Dialect::Surface(Surface::OpenaiEmbeddings),
     Dialect::Surface(Surface::TeiEmbed),
+    Dialect::Surface(Surface::OpenaiEmbeddings),
     Dialect::Surface(Surface::TeiRerank),
 ];
 
