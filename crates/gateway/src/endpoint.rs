@@ -240,6 +240,18 @@ pub fn at(uri: &Uri) -> Option<Address> {
     })
 }
 
+/// The endpoint a request is really for: text-embeddings-inference and Jina's form share a path, and only the
+/// body tells them apart.
+#[must_use]
+pub fn of_body(at: &'static Endpoint, is_tei: impl FnOnce() -> bool) -> &'static Endpoint {
+    const TEI: Dialect = Dialect::Surface(Surface::TeiRerank);
+    const JINA: Dialect = Dialect::Surface(Surface::JinaRerank);
+    if at.dialect != TEI || is_tei() {
+        return at;
+    }
+    ENDPOINTS.iter().find(|endpoint| endpoint.dialect == JINA).unwrap_or(at)
+}
+
 /// The model a path of `dialect` names, still encoded, and whether the path asks for a stream.
 fn names_model(dialect: Dialect, path: &str) -> Option<(&str, bool)> {
     let Operation { before, after } = operation(dialect);

@@ -26,6 +26,7 @@ pub(crate) mod read;
 mod redact;
 pub mod relay;
 pub(crate) mod settle;
+mod small;
 mod splice;
 mod translate;
 

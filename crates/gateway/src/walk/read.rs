@@ -3,7 +3,7 @@
 use super::accept::{content_length, too_large};
 use super::admit::Admitted;
 use super::settle::Ledger;
-use crate::endpoint::InPath;
+use crate::endpoint::{self, InPath};
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use http::request;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_core::{Dialect, Fault, FaultKind, Secret, Surface};
+use trunkline_dialect::rerank;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError, Scanned};
 use trunkline_dialect::streams_by_default;
@@ -65,6 +66,7 @@ pub(crate) async fn read(
     }
     ledger.bytes_in = rope.len() as u64;
     let mut scanned = scan.finish().map_err(|error| malformed(&error))?;
+    ledger.endpoint = endpoint::of_body(ledger.endpoint, || rerank::is_tei(&rope.joined()));
     if let Some(said) = &said {
         scanned.model = Some((said.model.clone(), 0..0));
     }

@@ -1,6 +1,8 @@
 //! What is asked for besides conversations, in front of upstreams that have it and of those that do not.
 
 mod count;
+mod embed;
+mod rerank;
 
 use crate::client::Answer;
 use crate::rig::{Rig, cloud, engine, settings};
