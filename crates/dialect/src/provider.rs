@@ -1,7 +1,7 @@
 //! Cloud providers as data: what each is called, where it lives, which dialects it speaks, how it wants
 //! to be paid in credentials, and whose keys look like whose.
 
-use trunkline_core::Dialect;
+use trunkline_core::{Dialect, Surface};
 
 /// One provider.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,16 +40,54 @@ pub enum AuthStyle {
 }
 
 /// Dialects of OpenAI and of whatever is compatible with it.
-pub const OPENAI_DIALECTS: &[Dialect] =
-    &[Dialect::OpenaiChat, Dialect::OpenaiCompletions, Dialect::OpenaiEmbeddings, Dialect::OpenaiResponses];
+pub const OPENAI_DIALECTS: &[Dialect] = &[
+    Dialect::OpenaiChat,
+    Dialect::OpenaiCompletions,
+    Dialect::OpenaiResponses,
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::OpenaiImages),
+    Dialect::Surface(Surface::OpenaiImageEdits),
+    Dialect::Surface(Surface::OpenaiImageVariations),
+    Dialect::Surface(Surface::OpenaiSpeech),
+    Dialect::Surface(Surface::OpenaiTranscriptions),
+    Dialect::Surface(Surface::OpenaiTranslations),
+    Dialect::Surface(Surface::OpenaiModerations),
+];
+
+/// Dialects of engines that are compatible with OpenAI: what OpenAI has, and rankings. Which of them an
+/// engine really serves depends on its model, and is the engine's to say.
+pub const ENGINE_DIALECTS: &[Dialect] = &[
+    Dialect::OpenaiChat,
+    Dialect::OpenaiCompletions,
+    Dialect::OpenaiResponses,
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::JinaRerank),
+    Dialect::Surface(Surface::OpenaiImages),
+    Dialect::Surface(Surface::OpenaiImageEdits),
+    Dialect::Surface(Surface::OpenaiImageVariations),
+    Dialect::Surface(Surface::OpenaiSpeech),
+    Dialect::Surface(Surface::OpenaiTranscriptions),
+    Dialect::Surface(Surface::OpenaiTranslations),
+    Dialect::Surface(Surface::OpenaiModerations),
+];
+
+/// Dialects of Hugging Face's text-embeddings-inference: its own form can be told what becomes of texts that
+/// are too long, and so comes first.
+pub const TEI_DIALECTS: &[Dialect] = &[
+    Dialect::Surface(Surface::TeiEmbed),
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::TeiRerank),
+];
 
 /// Dialects of Ollama: its own, and its version of OpenAI's, which says more and so comes first.
 pub const OLLAMA_DIALECTS: &[Dialect] = &[
     Dialect::OpenaiChat,
     Dialect::OpenaiCompletions,
-    Dialect::OpenaiEmbeddings,
     Dialect::OllamaChat,
     Dialect::OllamaGenerate,
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::OllamaEmbed),
+    Dialect::Surface(Surface::OllamaEmbeddings),
 ];
 
 /// Every provider known by name.
@@ -66,7 +104,8 @@ pub static PROVIDERS: &[Provider] = &[
             "o1",
             "o3",
             "o4",
-            "text-embedding-",
+            "text-embedding-3-",
+            "text-embedding-ada-",
             "text-moderation",
             "omni-moderation",
             "dall-e",
@@ -91,7 +130,7 @@ pub static PROVIDERS: &[Provider] = &[
         model_prefixes: &["claude-"],
         key_prefixes: &["sk-ant-"],
         key_variable: "ANTHROPIC_API_KEY",
-        dialects: &[Dialect::AnthropicMessages],
+        dialects: &[Dialect::AnthropicMessages, Dialect::Surface(Surface::AnthropicCount)],
         auth: AuthStyle::AnthropicKey,
     },
     Provider {
@@ -103,7 +142,12 @@ pub static PROVIDERS: &[Provider] = &[
         model_prefixes: &["grok-", "grok_"],
         key_prefixes: &["xai-"],
         key_variable: "XAI_API_KEY",
-        dialects: &[Dialect::OpenaiChat, Dialect::OpenaiResponses],
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::OpenaiResponses,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+            Dialect::Surface(Surface::OpenaiImages),
+        ],
         auth: AuthStyle::Bearer,
     },
     Provider {
@@ -112,10 +156,22 @@ pub static PROVIDERS: &[Provider] = &[
         base_url: Some("https://generativelanguage.googleapis.com"),
         models_path: Some("/v1beta/models?pageSize=1000"),
         domains: &["googleapis.com"],
-        model_prefixes: &["gemini-", "gemma-", "learnlm-", "models/gemini-"],
+        model_prefixes: &[
+            "gemini-",
+            "gemma-",
+            "learnlm-",
+            "models/gemini-",
+            "text-embedding-004",
+            "embedding-001",
+        ],
         key_prefixes: &["AIza"],
         key_variable: "GEMINI_API_KEY",
-        dialects: &[Dialect::GeminiGenerate],
+        dialects: &[
+            Dialect::GeminiGenerate,
+            Dialect::Surface(Surface::GeminiCount),
+            Dialect::Surface(Surface::GeminiEmbed),
+            Dialect::Surface(Surface::GeminiBatchEmbed),
+        ],
         auth: AuthStyle::GoogleKey,
     },
     Provider {
@@ -146,7 +202,7 @@ pub static PROVIDERS: &[Provider] = &[
         ],
         key_prefixes: &["bedrock-api-key-", "ABSK"],
         key_variable: "AWS_BEARER_TOKEN_BEDROCK",
-        dialects: &[Dialect::BedrockConverse],
+        dialects: &[Dialect::BedrockConverse, Dialect::Surface(Surface::BedrockEmbed)],
         auth: AuthStyle::Bearer,
     },
     Provider {
@@ -155,10 +211,14 @@ pub static PROVIDERS: &[Provider] = &[
         base_url: Some("https://api.cohere.com"),
         models_path: Some("/v1/models?page_size=1000"),
         domains: &["cohere.com", "cohere.ai"],
-        model_prefixes: &["command-", "c4ai-"],
+        model_prefixes: &["command-", "c4ai-", "embed-english-", "embed-multilingual-", "embed-v", "rerank-"],
         key_prefixes: &[],
         key_variable: "COHERE_API_KEY",
-        dialects: &[Dialect::CohereChat],
+        dialects: &[
+            Dialect::CohereChat,
+            Dialect::Surface(Surface::CohereEmbed),
+            Dialect::Surface(Surface::CohereRerank),
+        ],
         auth: AuthStyle::Bearer,
     },
 ];

@@ -355,7 +355,7 @@ fn roles_of_the_dialects() {
         (Dialect::OpenaiCompletions, true, false, false),
         (Dialect::CohereChat, false, true, false),
         (OpenaiChat, true, true, false),
-        (Dialect::OpenaiEmbeddings, false, false, false),
+        (Dialect::Surface(trunkline_core::Surface::OpenaiEmbeddings), true, true, false),
     ] {
         assert_eq!(
             (reads(dialect), writes(dialect), streams_by_default(dialect)),

@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json as object};
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault};
+use trunkline_core::{Dialect, Fault, Kind};
 use trunkline_dialect::{reads, writes};
 
 /// `GET /v1/models`.
@@ -64,6 +64,8 @@ pub(super) async fn capabilities() -> Response {
             "splice"
         } else if client.kind() == upstream.kind() && reads(client) && writes(upstream) {
             "translate"
+        } else if client.kind() == Kind::Count && upstream.kind() == Kind::Generate && writes(upstream) {
+            "estimate"
         } else {
             "unsupported"
         }

@@ -320,7 +320,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
 /// Puts the request's id on an answer.
 pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
     let id = ids::header(&ledger.id);
-    if ledger.endpoint.dialect == trunkline_core::Dialect::AnthropicMessages {
+    if ledger.endpoint.dialect.owner() == trunkline_core::Dialect::AnthropicMessages {
         // Anthropic's clients look for it under this name; an upstream's own is what they would report.
         headers.entry("request-id").or_insert_with(|| id.clone());
     }
@@ -330,7 +330,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
 /// The parameter a loss is about as a label: from a closed set, because a path may hold names a client
 /// made up.
 fn known_parameter(path: &str) -> &'static str {
-    const KNOWN: [&str; 41] = [
+    const KNOWN: [&str; 53] = [
         "messages",
         "system",
         "tools",
@@ -372,6 +372,18 @@ fn known_parameter(path: &str) -> &'static str {
         "container",
         "context_management",
         "safety_identifier",
+        "tokens",
+        "input",
+        "texts",
+        "dimensions",
+        "output_dimension",
+        "outputDimensionality",
+        "input_type",
+        "taskType",
+        "truncate",
+        "title",
+        "top_n",
+        "raw_scores",
     ];
     let first = path.split(['.', '[']).next().unwrap_or_default();
     KNOWN.iter().find(|known| **known == first).copied().unwrap_or("other")

@@ -20,6 +20,7 @@ use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
+use trunkline_dialect::surface::answers_freely;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
 use trunkline_upstream::Answer;
@@ -172,7 +173,7 @@ async fn splice_whole(
             }
             Ok(None) => {
                 let whole = join(&pieces, size);
-                if !begins_object(&whole) && !is_stream(dialect, &head) {
+                if !begins_object(&whole) && !is_stream(dialect, &head) && !answers_freely(dialect) {
                     return Err(not_an_answer());
                 }
                 let whole = if let Some(rename) = rename { rename.reply(whole) } else { whole };
@@ -183,7 +184,11 @@ async fn splice_whole(
     }
     let start = join(&pieces, size);
     // One that begins with pages of white space is passed on as it is.
-    if !begins_object(&start) && !start.trim_ascii_start().is_empty() && !is_stream(dialect, &head) {
+    if !begins_object(&start)
+        && !start.trim_ascii_start().is_empty()
+        && !is_stream(dialect, &head)
+        && !answers_freely(dialect)
+    {
         return Err(not_an_answer());
     }
     let primed = Some(start);
