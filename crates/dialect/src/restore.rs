@@ -1,9 +1,11 @@
 //! Undoes in the answer what writing the call for a target changed: rewritten tool names, free-text
-//! tools sent as functions, and the tool call that stands in for structured output.
+//! tools sent as functions, the tool call that stands in for structured output, stop strings that the target
+//! was not told of.
 
 use crate::free_text::FreeText;
 use crate::names::Names;
 use crate::seal::Sealer;
+use crate::stop::Stops;
 use std::borrow::Cow;
 use trunkline_core::{
     Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
@@ -24,6 +26,8 @@ pub struct Restore {
     pub free_text: Vec<String>,
     /// Seals reasoning state, for clients of another dialect than the target's.
     pub sealer: Option<Sealer>,
+    /// Ends the answer where the target does not.
+    pub stops: Stops,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -57,16 +61,24 @@ impl Restore {
     /// Undoes these.
     #[must_use]
     pub fn new(names: Names, json_tool: bool, free_text: Vec<String>) -> Self {
-        Self { names, json_tool, free_text, sealer: None, parts: Vec::new(), seen: Seen::default() }
+        let (sealer, stops) = (None, Stops::default());
+        Self { names, json_tool, free_text, sealer, stops, parts: Vec::new(), seen: Seen::default() }
     }
 
     /// Whether events and replies pass unchanged.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.sealer.is_none() && self.names.is_untouched() && !self.json_tool && self.free_text.is_empty()
+        let is_named_alike = self.names.is_untouched() && !self.json_tool && self.free_text.is_empty();
+        is_named_alike && self.sealer.is_none() && self.stops.is_idle()
     }
 
-    /// The event as the client should see it.
+    /// Hands out what the client should see of an event.
+    pub fn push<'e>(&mut self, event: Event<'e>, each: &mut dyn FnMut(Event<'e>)) {
+        let event = self.event(event);
+        if self.stops.is_idle() { each(event) } else { self.stops.event(event, each) }
+    }
+
+    /// The event as the client should see it, were it not for stop strings; see [`Restore::push`].
     pub fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
         let event = match &self.sealer {
             Some(sealer) => sealer.event(event),
@@ -153,6 +165,7 @@ impl Restore {
                 seen.settle(finish);
             }
         }
+        self.stops.reply(reply);
     }
 }
 

@@ -77,7 +77,11 @@ async fn attempt(
     parsed: &mut Option<Parsed>,
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
-    match passage(dialect, worker) {
+    let mut passage = passage(dialect, worker);
+    if passage == Passage::Splice && splice::is_misread(plan, worker, dialect) {
+        passage = Passage::Translate(dialect);
+    }
+    match passage {
         Passage::Splice => {
             let body = splice::body(plan, worker, dialect);
             let answer = send(ledger, plan, worker, dialect, &body, &[], 0).await?;

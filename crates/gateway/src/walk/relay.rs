@@ -364,8 +364,7 @@ impl Translate {
         ledger.heard = Some(Instant::now());
         let mut ended = false;
         let mut content = false;
-        let mut each = |event: Event<'_>| {
-            let event = restore.event(event);
+        let mut seen = |event: Event<'_>| {
             content |= event.is_content();
             match &event {
                 Event::Usage(usage) => merge.count(at, usage),
@@ -388,6 +387,7 @@ impl Translate {
                 merge.event(at, event, |event| writer.write(event, out));
             }
         };
+        let mut each = |event: Event<'_>| restore.push(event, &mut seen);
         match next {
             Some(Ok(data)) => match left.checked_sub(data.len()) {
                 Some(rest) => {

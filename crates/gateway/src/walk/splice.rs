@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use trunkline_core::{Dialect, Event, Fault, FaultKind, unfold};
 use trunkline_dialect::framing::Framing;
+use trunkline_dialect::profile::{Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
@@ -46,6 +47,16 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
     }
     edits.sort_unstable_by_key(|(range, _)| range.start);
     if edits.is_empty() { plan.question.body.clone() } else { plan.question.body.splice(&edits) }
+}
+
+/// Whether `worker`'s provider would refuse or misread the client's own bytes, though it speaks the dialect.
+pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> bool {
+    let profile = worker.profile();
+    if dialect != Dialect::OpenaiChat || profile.unknown == Unknown::Passed {
+        return false;
+    }
+    let model = worker.name_for(plan.model.as_str());
+    misreads(profile, model, &plan.question.body.joined()).is_some()
 }
 
 /// What shows the client the name it asked for, where that is wanted and another was sent.

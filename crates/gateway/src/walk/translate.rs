@@ -65,7 +65,7 @@ impl Parsed {
         let settings = &config.translate;
         let target = Target {
             model: worker.name_for(plan.model.as_str()),
-            vendor: worker.vendor(),
+            vendor: worker.vendor(to),
             default_max_tokens: settings.default_max_tokens,
             user_ids: settings.user_ids,
             strict_arguments: settings.strict_arguments,

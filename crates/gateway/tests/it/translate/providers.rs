@@ -1,0 +1,73 @@
+//! Providers that speak the client's dialect in their own way.
+
+use super::ok;
+use crate::rig::{CHAT, Rig, cloud, settings};
+use serde_json::{Value, json};
+use trunkline_testkit::script::Upstream;
+
+/// A gateway in front of an account with `provider`, which answers every request.
+async fn account(provider: &str, streams: bool) -> (Upstream, Rig) {
+    let upstream = Upstream::directed(move |_, _| CHAT.answer(streams)).await.unwrap();
+    let rig = Rig::start(settings([cloud(upstream.url(), provider, "m", Some("k"))])).await;
+    (upstream, rig)
+}
+
+#[tokio::test]
+async fn a_clients_bytes_pass_unless_the_provider_would_refuse_or_misread_them() {
+    for (provider, more, passes) in [
+        ("openai", r#","top_k": 1 , "made_up":1"#, true),
+        ("mistral", r#","temperature": 0.10 , "safe_prompt":true"#, true),
+        ("mistral", r#","seed": 7"#, false),
+        ("mistral", r#","made_up":1"#, false),
+        ("groq", r#","n":1, "stop" :["a"]"#, true),
+        ("groq", r#","logit_bias":{"5":1.0}"#, false),
+        // Ignored there: no reason to touch what the client wrote.
+        ("deepseek", r#","made_up" : 1"#, true),
+        ("perplexity", r#","stop":"x""#, false),
+    ] {
+        let (upstream, rig) = account(provider, false).await;
+        let body = format!("{{ \"model\":\"m\",{}{more}}}", CHAT.prompt);
+        let answer = ok(rig.post(CHAT.path, &body).await);
+        let received = upstream.requests().remove(0);
+        assert_eq!(received.body == body.as_bytes(), passes, "{provider} {more}");
+        assert_eq!(answer.text() == CHAT.reply, passes, "{provider} {more}: {}", answer.text());
+        let path = if provider == "perplexity" { "/chat/completions" } else { CHAT.path };
+        assert_eq!(received.path(), path, "{provider}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_written_anew_says_what_became_of_it() {
+    let (upstream, rig) = account("mistral", false).await;
+    let body = format!(r#"{{"model":"m",{},"seed":7,"logit_bias":{{"5":1}},"stop":"x"}}"#, CHAT.prompt);
+    let answer = ok(rig.post(CHAT.path, &body).await);
+    let sent: Value = serde_json::from_slice(&upstream.requests().remove(0).body).unwrap();
+    let hi = json!([{"role": "user", "content": "hi"}]);
+    assert_eq!(sent, json!({"model": "m", "messages": hi, "random_seed": 7, "stop": ["x"]}));
+    assert_eq!(answer.header("x-trunkline-warnings"), "logit_bias dropped (the target refuses it)");
+    assert_eq!(answer.json()["choices"][0]["message"]["content"], "hello");
+}
+
+#[tokio::test]
+async fn stop_strings_end_the_answer_where_the_provider_takes_none() {
+    for streams in [false, true] {
+        let (upstream, rig) = account("perplexity", streams).await;
+        let body = format!(r#"{{"model":"m",{},"stop":"ll","stream":{streams}}}"#, CHAT.prompt);
+        let answer = ok(rig.post(CHAT.path, &body).await);
+        let sent: Value = serde_json::from_slice(&upstream.requests().remove(0).body).unwrap();
+        assert_eq!(sent.get("stop"), None);
+        let text = answer.text();
+        assert!(text.contains("\"he\"") && !text.contains("hello") && text.contains("\"stop\""), "{text}");
+        assert!(answer.header("x-trunkline-warnings").contains("stop emulated"));
+        // The dialect of this client shows which text it was.
+        let body = format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"hi"}}],"stop_sequences":["ll"],"stream":{streams}}}"#
+        );
+        let answer = ok(rig.post("/v1/messages", &body).await);
+        let text = answer.text();
+        assert!(text.contains(r#""stop_reason":"stop_sequence""#), "{text}");
+        assert!(text.contains(r#""stop_sequence":"ll""#) && !text.contains("hello"), "{text}");
+        rig.at_rest().await;
+    }
+}
