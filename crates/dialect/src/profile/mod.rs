@@ -11,7 +11,7 @@ pub mod table;
 
 pub use parameter::Parameter;
 pub use rows::{ALL, ENGINE, OPENAI, named};
-pub use strict::misreads;
+pub use strict::{Ignored, misreads};
 pub use table::{Column, Disposition};
 
 use crate::names::Alphabet;

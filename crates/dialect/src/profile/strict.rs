@@ -9,14 +9,23 @@ use std::fmt;
 /// Fields whose treatment differs nowhere, and so have no row in the table.
 const EVERYWHERE: [&str; 3] = ["model", "messages", "stream"];
 
+/// What a parameter is that the provider takes and ignores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// No reason to touch what the client wrote.
+    Fine,
+    /// As much trouble as one it refuses: somebody wants to be told.
+    Trouble,
+}
+
 /// The first top-level field of `body` that the provider of `profile` would refuse or misread, if any; then the
-/// call must be written anew for it. A field it merely ignores is no reason: the bytes arrive as the client made
-/// them.
+/// call must be written anew for it. A field it merely ignores is what `ignored` says: none as a rule, so that the
+/// bytes arrive as the client made them.
 ///
 /// One pass that builds nothing looks at the names, and of a few fields whether the value is one of the forms
 /// in question. A false alarm costs a translation of the dialect into itself, which loses nothing.
 #[must_use]
-pub fn misreads(profile: &Profile, model: &str, body: &[u8]) -> Option<String> {
+pub fn misreads(profile: &Profile, model: &str, body: &[u8], ignored: Ignored) -> Option<String> {
     // OpenAI, engines and whatever is like them answer for themselves.
     if profile.unknown == Unknown::Passed {
         return None;
@@ -24,7 +33,9 @@ pub fn misreads(profile: &Profile, model: &str, body: &[u8]) -> Option<String> {
     let sheet = profile.sheet(model, Rest::Unasked);
     let is_trouble = |field: &str, value: &str| {
         if let Some(parameter) = meant(field, value) {
-            return is_altered(profile, sheet.of(parameter), parameter, value);
+            let cell = sheet.of(parameter);
+            let told = ignored == Ignored::Trouble && cell == Disposition::Dropped;
+            return told || is_altered(profile, cell, parameter, value);
         }
         let known = EVERYWHERE.contains(&field) || profile.own.contains(&field) || is_plain(field, value);
         profile.unknown == Unknown::Refused && !known
@@ -120,8 +131,10 @@ mod tests {
             ("xai", "grok-4", r#""stop":"x""#, Some("stop")),
         ] {
             let body = format!(r#"{{"model":"{model}","messages":[{{"n":2,"seed":1}}],{more}}}"#);
-            let found = misreads(named(provider), model, body.as_bytes());
+            let found = misreads(named(provider), model, body.as_bytes(), Ignored::Fine);
             assert_eq!(found.as_deref(), field, "{provider} {more}");
         }
+        let body = br#"{"model":"m","messages":[],"store":true}"#;
+        assert!(misreads(named("deepseek"), "m", body, Ignored::Trouble).is_some());
     }
 }

@@ -12,7 +12,7 @@ use crate::fleet::worker::Worker;
 use http::{HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Extra, Fault, Fold, LoadGuard, Losses, unfold};
+use trunkline_core::{Dialect, Extra, Fault, Fold, LoadGuard, Losses, OnUnsupported, unfold};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply_of, write_reply};
 use trunkline_upstream::Answer;
@@ -22,6 +22,8 @@ pub(super) struct Translation {
     pub(super) to: Dialect,
     pub(super) written: Written,
     pub(super) losses: Losses,
+    /// Whether the client is told of them.
+    pub(super) on_unsupported: OnUnsupported,
     pub(super) context: trunkline_dialect::Context,
     /// What of the call the answer repeats.
     pub(super) echo: Extra,
@@ -33,7 +35,8 @@ pub(super) async fn translate(
     worker: &Arc<Worker>,
     translation: Translation,
 ) -> Result<Answered, Failure> {
-    let Translation { to, written, losses, context, echo } = translation;
+    let Translation { to, written, losses, on_unsupported, context, echo } = translation;
+    let told = |losses: &Losses| if on_unsupported == OnUnsupported::Drop { None } else { warnings(losses) };
     let Written { body, headers: extra, restore, fan_out } = written;
     let body = Rope::from(body);
     let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
@@ -54,7 +57,7 @@ pub(super) async fn translate(
     let dialect = ledger.endpoint.dialect;
     let first_head = answers.first().map(|answer| answer.head.headers.clone()).unwrap_or_default();
     let mut headers = forward::translated_headers(&first_head);
-    if let Some(warnings) = warnings(&losses) {
+    if let Some(warnings) = told(&losses) {
         headers.insert(WARNINGS, warnings);
     }
     if context.array {
@@ -113,7 +116,7 @@ pub(super) async fn translate(
     ledger.lost_more(&more, dialect.name());
     let mut losses = losses;
     more.into_iter().for_each(|loss| losses.push(loss));
-    if let Some(warnings) = warnings(&losses) {
+    if let Some(warnings) = told(&losses) {
         headers.insert(WARNINGS, warnings);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

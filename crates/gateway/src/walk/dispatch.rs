@@ -78,7 +78,7 @@ async fn attempt(
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
     let mut passage = passage(dialect, worker);
-    if passage == Passage::Splice && splice::is_misread(plan, worker, dialect) {
+    if passage == Passage::Splice && splice::is_misread(plan, worker, dialect).map_err(refused)? {
         passage = Passage::Translate(dialect);
     }
     match passage {
@@ -95,10 +95,11 @@ async fn attempt(
             }
             let Some(parsed) = parsed.as_mut() else { return Err(refused(nobody_left())) };
             let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
-            ledger.lost(&losses, to.name());
+            ledger.lost(&losses, to.name(), worker.owner());
             let context = context(ledger, plan, parsed.include_usage());
-            let echo = parsed.echo.clone();
-            translate(ledger, plan, worker, Translation { to, written, losses, context, echo }).await
+            let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
+            let translation = Translation { to, written, losses, on_unsupported, context, echo };
+            translate(ledger, plan, worker, translation).await
         }
         // `plan` only offers workers with a passage.
         Passage::Closed => Err(refused(nobody_left())),

@@ -6,7 +6,7 @@ use super::forward;
 use super::plan::Plan;
 use super::relay::{Flow, Splice};
 use super::settle::{Ledger, Outcome};
-use super::translate::context;
+use super::translate::{context, on_unsupported};
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{header, response};
@@ -14,9 +14,9 @@ use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use trunkline_core::{Dialect, Event, Fault, FaultKind, unfold};
+use trunkline_core::{Dialect, Event, Fault, FaultKind, OnUnsupported, unfold};
 use trunkline_dialect::framing::Framing;
-use trunkline_dialect::profile::{Unknown, misreads};
+use trunkline_dialect::profile::{Ignored, Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
@@ -50,13 +50,20 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
 }
 
 /// Whether `worker`'s provider would refuse or misread the client's own bytes, though it speaks the dialect.
-pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> bool {
+///
+/// # Errors
+/// See [`on_unsupported`].
+pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> Result<bool, Fault> {
     let profile = worker.profile();
     if dialect != Dialect::OpenaiChat || profile.unknown == Unknown::Passed {
-        return false;
+        return Ok(false);
     }
+    let ignored = match on_unsupported(&plan.question)? {
+        OnUnsupported::Reject => Ignored::Trouble,
+        OnUnsupported::Warn | OnUnsupported::Drop => Ignored::Fine,
+    };
     let model = worker.name_for(plan.model.as_str());
-    misreads(profile, model, &plan.question.body.joined()).is_some()
+    Ok(misreads(profile, model, &plan.question.body.joined(), ignored).is_some())
 }
 
 /// What shows the client the name it asked for, where that is wanted and another was sent.

@@ -1,8 +1,10 @@
 //! Providers that speak the client's dialect in their own way.
 
 use super::ok;
+use crate::client::post;
 use crate::rig::{CHAT, Rig, cloud, settings};
 use serde_json::{Value, json};
+use trunkline_core::OnUnsupported;
 use trunkline_testkit::script::Upstream;
 
 /// A gateway in front of an account with `provider`, which answers every request.
@@ -70,4 +72,57 @@ async fn stop_strings_end_the_answer_where_the_provider_takes_none() {
         assert!(text.contains(r#""stop_sequence":"ll""#) && !text.contains("hello"), "{text}");
         rig.at_rest().await;
     }
+}
+
+#[tokio::test]
+async fn the_request_decides_what_becomes_of_what_cannot_be_sent() {
+    let body =
+        format!(r#"{{"model":"m",{},"seed":7,"logit_bias":{{"5":1}},"invented_here":1}}"#, CHAT.prompt);
+    for (header, configured, status, warned) in [
+        (None, OnUnsupported::Warn, 200, true),
+        (None, OnUnsupported::Drop, 200, false),
+        (None, OnUnsupported::Reject, 400, false),
+        (Some("drop"), OnUnsupported::Warn, 200, false),
+        (Some("warn"), OnUnsupported::Reject, 200, true),
+        (Some("reject"), OnUnsupported::Warn, 400, false),
+    ] {
+        let what = format!("{header:?} {configured:?}");
+        let upstream = Upstream::directed(move |_, _| CHAT.answer(false)).await.unwrap();
+        let mut config = settings([cloud(upstream.url(), "mistral", "m", Some("k"))]);
+        config.translate.on_unsupported_param = configured;
+        let rig = Rig::start(config).await;
+        let mut ask = post(CHAT.path, body.as_str());
+        if let Some(said) = header {
+            ask = ask.header("x-trunkline-on-unsupported-param", said);
+        }
+        let answer = rig.ask(&ask).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert_eq!(answer.headers.contains_key("x-trunkline-warnings"), warned, "{what}");
+        if status == 400 {
+            assert_eq!(answer.json()["error"]["param"], "logit_bias", "{what}");
+            assert!(upstream.requests().is_empty(), "{what}");
+            continue;
+        }
+        for parameter in ["logit_bias", "other"] {
+            let labels =
+                ["provider=\"mistral\"", &format!("parameter=\"{parameter}\""), "action=\"dropped\""];
+            let counted = rig.metric("trunkline_translation_losses_total", &labels).await;
+            assert!((counted - 1.0).abs() < 0.1, "{what} {parameter}: {counted}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_setting_there_is_not_is_refused_and_ignored_fields_count_when_asked() {
+    let (upstream, rig) = account("deepseek", false).await;
+    let body = format!(r#"{{"model":"m",{},"store":true,"seed":7}}"#, CHAT.prompt);
+    let ask = |said: &str| post(CHAT.path, body.as_str()).header("x-trunkline-on-unsupported-param", said);
+    let answer = rig.ask(&ask("perhaps")).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("x-trunkline-on-unsupported-param"), "{}", answer.text());
+    // DeepSeek ignores a seed, which nobody minds unless told to.
+    assert_eq!(rig.ask(&ask("warn")).await.status, 200);
+    let answer = rig.ask(&ask("reject")).await;
+    assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &json!("seed")));
+    assert_eq!(upstream.requests().len(), 1);
 }
