@@ -20,6 +20,7 @@ mod gemini;
 mod laws;
 mod mutation;
 mod ollama;
+mod parameters;
 mod replies;
 mod requests;
 mod responses;

@@ -126,3 +126,27 @@ async fn a_setting_there_is_not_is_refused_and_ignored_fields_count_when_asked()
     assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &json!("seed")));
     assert_eq!(upstream.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn capabilities_tell_what_each_provider_makes_of_each_parameter() {
+    let (_upstream, rig) = account("openai", false).await;
+    let page = ok(rig.get("/v1/capabilities").await).json();
+    let cell = |provider: &str, parameter: &str| {
+        let providers = page["providers"].as_array().unwrap();
+        providers.iter().find(|p| p["id"] == provider).unwrap()["parameters"][parameter].clone()
+    };
+    for (provider, parameter, disposition) in [
+        ("openai", "seed", "native"),
+        ("mistral", "seed", "renamed"),
+        ("groq", "n", "emulated"),
+        ("deepseek", "seed", "dropped"),
+        ("mistral", "logit_bias", "refused"),
+        ("anthropic", "stop", "renamed"),
+        ("bedrock", "seed", "refused"),
+    ] {
+        assert_eq!(cell(provider, parameter), disposition, "{provider} {parameter}");
+    }
+    let narrower = &page["providers"][0]["models"][1];
+    assert_eq!(narrower["which"], "reasoning models");
+    assert_eq!(narrower["parameters"]["temperature"], "refused");
+}
