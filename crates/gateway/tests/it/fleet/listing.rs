@@ -137,7 +137,8 @@ async fn models_are_listed_as_each_dialects_clients_ask() {
     assert_eq!(rig.get("/v1beta/models/m2").await.json()["name"], "models/m2");
     // Google's SDK asks under the stable version, a path OpenAI's clients have as well.
     for (path, at) in [("/v1/models", "/models/1/name"), ("/v1/models/m2", "/name")] {
-        let google = rig.ask(&client::get(path).header("x-goog-api-client", "google-genai-sdk/3")).await.json();
+        let google =
+            rig.ask(&client::get(path).header("x-goog-api-client", "google-genai-sdk/3")).await.json();
         assert_eq!(google.pointer(at).unwrap(), "models/m2", "{google}");
         assert!(rig.get(path).await.json()["object"].is_string(), "others get OpenAI's shape");
     }
