@@ -4,10 +4,12 @@
 use crate::inline::{is_http, is_plain_http};
 use crate::json::invalid;
 use crate::place::Spelling;
+use crate::profile::{self, Profile};
 use crate::restore::Restore;
 use crate::stored;
 use crate::{
     anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
+    surface,
 };
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
@@ -20,6 +22,20 @@ pub enum Vendor {
     /// An engine or provider compatible with the dialect; it may know fields the owner does not
     /// (`top_k`, `chat_template_kwargs`, `reasoning_content`).
     Compatible,
+    /// A provider with deviations of its own from OpenAI's chat dialect; compatible in every other.
+    Provider(&'static Profile),
+}
+
+impl Vendor {
+    /// How it speaks OpenAI's chat dialect.
+    #[must_use]
+    pub fn profile(self) -> &'static Profile {
+        match self {
+            Self::Owner => &profile::OPENAI,
+            Self::Compatible => &profile::ENGINE,
+            Self::Provider(profile) => profile,
+        }
+    }
 }
 
 /// What to do with a client's user name where the target wants opaque ids.
@@ -88,7 +104,7 @@ pub struct Context {
 /// stand with the one they descend from.
 pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
+        Dialect::OpenaiChat => &openai_chat::SPELLING,
         Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_responses::SPELLING,
@@ -97,6 +113,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &bedrock::SPELLING,
         Dialect::CohereChat => &openai_chat::SPELLING,
+        Dialect::Surface(_) => &openai_chat::SPELLING,
     }
 }
 
@@ -108,9 +125,9 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
         Dialect::OllamaChat | Dialect::OllamaGenerate | Dialect::BedrockConverse => is_http(url),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses
-        | Dialect::CohereChat => false,
+        | Dialect::CohereChat
+        | Dialect::Surface(_) => false,
     }
 }
 
@@ -146,13 +163,22 @@ pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
 /// Whether clients that speak `dialect` can be translated for.
 #[must_use]
 pub const fn reads(dialect: Dialect) -> bool {
-    speaks(dialect) || matches!(dialect, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
+    match dialect {
+        Dialect::Surface(surface) => surface::reads(surface),
+        conversation => {
+            speaks(conversation)
+                || matches!(conversation, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
+        }
+    }
 }
 
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    speaks(dialect) || matches!(dialect, Dialect::CohereChat)
+    match dialect {
+        Dialect::Surface(surface) => surface::writes(surface),
+        conversation => speaks(conversation) || matches!(conversation, Dialect::CohereChat),
+    }
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -167,12 +193,12 @@ pub const fn speaks(dialect: Dialect) -> bool {
     match dialect {
         Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OllamaChat => true,
         Dialect::OpenaiCompletions => false,
-        Dialect::OpenaiEmbeddings => false,
         Dialect::OpenaiResponses => true,
         Dialect::GeminiGenerate => true,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => true,
         Dialect::CohereChat => false,
+        Dialect::Surface(_) => false,
     }
 }
 
@@ -185,13 +211,13 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::OpenaiChat => openai_chat::read_call(body, losses),
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
         Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_call(body, losses),
         Dialect::GeminiGenerate => gemini::read_call(body, losses),
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => bedrock::read_call(body, losses),
         Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
 
@@ -203,13 +229,13 @@ pub fn echo(dialect: Dialect, body: &[u8]) -> Extra {
         Dialect::OpenaiResponses => openai_responses::echo(body),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
         | Dialect::AnthropicMessages
         | Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => Extra::new(),
+        | Dialect::CohereChat
+        | Dialect::Surface(_) => Extra::new(),
     }
 }
 
@@ -241,13 +267,13 @@ const fn keeps_state(dialect: Dialect) -> bool {
         Dialect::OpenaiResponses => true,
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
         | Dialect::AnthropicMessages
         | Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => false,
+        | Dialect::CohereChat
+        | Dialect::Surface(_) => false,
     }
 }
 
@@ -264,13 +290,13 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OpenaiChat => openai_chat::write_call(call, target, losses),
         Dialect::AnthropicMessages => anthropic_messages::write_call(call, target, losses),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::write_call(call, target, losses),
         Dialect::GeminiGenerate => gemini::write_call(call, target, losses),
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
         Dialect::CohereChat => cohere::write_call(call, target, losses),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
 
@@ -283,14 +309,25 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OpenaiChat => openai_chat::read_reply(body),
         Dialect::AnthropicMessages => anthropic_messages::read_reply(body),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_reply(body),
         Dialect::GeminiGenerate => gemini::read_reply(body),
         Dialect::OllamaChat => ollama::read_reply(body),
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::read_reply(body),
         Dialect::CohereChat => cohere::read_reply(body),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
+}
+
+/// The same, for an upstream with this profile.
+///
+/// # Errors
+/// See [`read_reply`].
+pub fn read_reply_of(profile: &Profile, dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
+    if dialect == Dialect::OpenaiChat {
+        return openai_chat::read_reply_as(body, profile.think);
+    }
+    read_reply(dialect, body)
 }
 
 /// Neutral to client: writes a whole answer.
@@ -307,13 +344,13 @@ pub fn write_reply(
         Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
         Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Ok(openai_responses::write_reply(reply, context, losses)),
         Dialect::GeminiGenerate => Ok(gemini::write_reply(reply, context, losses)),
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
         Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
 
@@ -321,16 +358,16 @@ pub fn write_reply(
 #[must_use]
 pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
     match dialect {
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => {
+            openai_chat::read_error(status, body)
+        }
         Dialect::GeminiGenerate => gemini::read_error(status, body),
         Dialect::OllamaChat => ollama::read_error(status, body),
         Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => bedrock::read_error(status, body),
         Dialect::CohereChat => cohere::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
+        Dialect::Surface(surface) => read_error(surface.owner(), status, body),
     }
 }
 
@@ -338,16 +375,16 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
 #[must_use]
 pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
     match dialect {
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses => openai_chat::write_error(fault),
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => {
+            openai_chat::write_error(fault)
+        }
         Dialect::GeminiGenerate => gemini::write_error(fault, request_id),
         Dialect::OllamaChat => ollama::write_error(fault),
         Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => bedrock::write_error(fault),
-        Dialect::CohereChat => openai_chat::write_error(fault),
+        Dialect::CohereChat => cohere::write_error(fault, request_id),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
+        Dialect::Surface(surface) => write_error(surface.owner(), fault, request_id),
     }
 }
 
@@ -359,7 +396,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     let data = |name: &[u8]| [name, b"data: ", &body, b"\n\n"].concat();
     let line = || [body.as_slice(), b"\n"].concat();
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions => data(b""),
         Dialect::OpenaiResponses => openai_responses::write_stream_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
@@ -371,6 +408,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
             out
         }
         Dialect::CohereChat => data(b""),
+        Dialect::Surface(surface) => write_stream_error(surface.owner(), fault, request_id),
     }
 }
 
@@ -405,7 +443,6 @@ impl StreamReader {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamReader::new(event_bytes)))
             }
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
-            Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => {
                 Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
             }
@@ -414,7 +451,20 @@ impl StreamReader {
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
             Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
+            Dialect::Surface(_) => Err(untranslated(dialect)),
         }
+    }
+
+    /// The same, for an upstream with this profile.
+    ///
+    /// # Errors
+    /// See [`StreamReader::new`].
+    pub fn of(profile: &Profile, dialect: Dialect, event_bytes: usize) -> Result<Self, Fault> {
+        if dialect == Dialect::OpenaiChat {
+            let reader = openai_chat::StreamReader::with_think_tags(event_bytes, profile.think);
+            return Ok(Self::OpenaiChat(reader));
+        }
+        Self::new(dialect, event_bytes)
     }
 
     /// Takes the next bytes. After `End` or `Error` was handed out, nothing more is.
@@ -477,7 +527,6 @@ impl StreamWriter {
             Dialect::OpenaiCompletions => {
                 Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
             }
-            Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => {
                 Ok(Self::OpenaiResponses(openai_responses::StreamWriter::new(context)))
             }
@@ -488,6 +537,7 @@ impl StreamWriter {
             }
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
             Dialect::CohereChat => Err(untranslated(dialect)),
+            Dialect::Surface(_) => Err(untranslated(dialect)),
         }
     }
 
@@ -571,7 +621,7 @@ pub(crate) fn closed_early() -> Fault {
     upstream("upstream closed the stream early, before a finish reason; try again")
 }
 
-fn untranslated(dialect: Dialect) -> Fault {
+pub(crate) fn untranslated(dialect: Dialect) -> Fault {
     Fault::new(
         FaultKind::Unsupported,
         format!(

@@ -31,11 +31,11 @@ impl Framing {
         match dialect {
             Dialect::OpenaiChat
             | Dialect::OpenaiCompletions
-            | Dialect::OpenaiEmbeddings
             | Dialect::OpenaiResponses
             | Dialect::AnthropicMessages
             | Dialect::GeminiGenerate
-            | Dialect::CohereChat => Self::ServerSent,
+            | Dialect::CohereChat
+            | Dialect::Surface(_) => Self::ServerSent,
             Dialect::OllamaChat | Dialect::OllamaGenerate => Self::Lines,
             Dialect::BedrockConverse => Self::EventStream,
         }

@@ -8,7 +8,9 @@ pub mod bedrock;
 mod claude;
 pub mod codec;
 pub mod cohere;
+pub mod count;
 mod data_url;
+pub mod embed;
 pub mod framing;
 mod free_text;
 pub mod gemini;
@@ -23,9 +25,11 @@ pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_responses;
 mod place;
+pub mod profile;
 pub mod provider;
 mod redact;
 pub mod rename;
+pub mod rerank;
 pub mod restore;
 pub mod rope;
 pub mod scan;
@@ -33,7 +37,9 @@ pub mod seal;
 mod serial;
 pub mod sse;
 mod status;
+pub mod stop;
 mod stored;
+pub mod surface;
 pub mod tap;
 mod turns;
 mod unsent;
@@ -41,7 +47,7 @@ mod user;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,
-    read_reply, reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error,
-    writes,
+    read_reply, read_reply_of, reads, speaks, streams_by_default, write_call, write_error, write_reply,
+    write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

@@ -69,7 +69,7 @@ fn c30_media_is_sent_as_bytes_under_neutral_names() {
             {"text": "See the document."},
         ])
     );
-    assert_eq!(sent.lost(), ["messages[0].content[1].title dropped", "messages[0] invented"]);
+    assert_eq!(sent.lost(), ["messages[0].content[1] dropped", "messages[0] invented"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 )]
 
 mod bedrock;
+mod cells;
 mod chain;
 mod corpus;
 mod errors;
@@ -21,6 +22,7 @@ mod laws;
 mod loops;
 mod mutation;
 mod ollama;
+mod parameters;
 mod replies;
 mod requests;
 mod responses;

@@ -135,7 +135,7 @@ fn c60_calls_without_ids_are_answered() {
 fn faults_name_what_an_ollama_client_wrote() {
     let body = r#"{"model":"o3","messages":[{"role":"user","content":"a"}],"options":{"stop":["x"],"top_k":3},"think":"high"}"#;
     let sent = OL_OC.send(body, &owner("o3")).unwrap();
-    assert_eq!(sent.lost(), ["options.top_k dropped", "options.stop dropped"]);
+    assert_eq!(sent.lost(), ["options.stop emulated", "options.top_k dropped"]);
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn roles_of_the_dialects() {
         (Dialect::OpenaiCompletions, true, false, false),
         (Dialect::CohereChat, false, true, false),
         (OpenaiChat, true, true, false),
-        (Dialect::OpenaiEmbeddings, false, false, false),
+        (Dialect::Surface(trunkline_core::Surface::OpenaiEmbeddings), true, true, false),
     ] {
         assert_eq!(
             (reads(dialect), writes(dialect), streams_by_default(dialect)),

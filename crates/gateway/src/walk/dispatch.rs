@@ -4,10 +4,12 @@
 
 use super::answer::Answered;
 use super::bridge::{Translation, translate};
+use super::count;
 use super::failure::{Failure, error_answer, nobody_left, refused, unanswered};
 use super::forward;
 use super::plan::Plan;
 use super::settle::{Ledger, Outcome};
+use super::small;
 use super::splice::{self, echo};
 use super::translate::{Parsed, context};
 use crate::fleet::reach::Contact;
@@ -16,7 +18,7 @@ use crate::snapshot::{Passage, passage};
 use http::Method;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, LoadGuard, Prompt, WorkerId};
+use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Prompt, WorkerId};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::{Backoff, Policy};
 use trunkline_upstream::Answer;
@@ -77,13 +79,18 @@ async fn attempt(
     parsed: &mut Option<Parsed>,
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
-    match passage(dialect, worker) {
+    let mut passage = passage(dialect, worker);
+    if passage == Passage::Splice && splice::is_misread(plan, worker, dialect).map_err(refused)? {
+        passage = Passage::Translate(dialect);
+    }
+    match passage {
         Passage::Splice => {
             let body = splice::body(plan, worker, dialect);
             let answer = send(ledger, plan, worker, dialect, &body, &[], 0).await?;
             let rename = echo(plan, worker, dialect);
             splice::answer(ledger, plan, answer, rename).await
         }
+        Passage::Translate(to) if to.kind() != Kind::Generate => small::call(ledger, plan, worker, to).await,
         Passage::Translate(to) => {
             if parsed.is_none() {
                 *parsed =
@@ -91,11 +98,13 @@ async fn attempt(
             }
             let Some(parsed) = parsed.as_mut() else { return Err(refused(nobody_left())) };
             let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
-            ledger.lost(&losses, to.name());
+            ledger.lost(&losses, to.name(), worker.owner());
             let context = context(ledger, plan, parsed.include_usage());
-            let echo = parsed.echo.clone();
-            translate(ledger, plan, worker, Translation { to, written, losses, context, echo }).await
+            let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
+            let translation = Translation { to, written, losses, on_unsupported, context, echo };
+            translate(ledger, plan, worker, translation).await
         }
+        Passage::Estimate => count::estimate(ledger, plan).map_err(refused),
         // `plan` only offers workers with a passage.
         Passage::Closed => Err(refused(nobody_left())),
     }

@@ -8,6 +8,7 @@
 mod anthropic;
 mod bedrock;
 mod cohere;
+mod cohere_small;
 mod gemini;
 mod openai;
 mod refuse;
@@ -56,9 +57,9 @@ pub enum Provider {
     /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent`, `:countTokens`,
     /// `:embedContent` and `:batchEmbedContents`.
     Gemini,
-    /// `/model/{id}/converse` and `/model/{id}/converse-stream`.
+    /// `/model/{id}/converse`, `/model/{id}/converse-stream`, and `/model/{id}/invoke` of embedding models.
     Bedrock,
-    /// `/v2/chat`, `/v1/models`.
+    /// `/v2/chat`, `/v2/embed`, `/v2/rerank`, `/v1/models`.
     Cohere,
 }
 
