@@ -52,7 +52,7 @@ async fn vectors(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = embed::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    admit(ledger, plan, &losses, to)?;
+    admit(ledger, plan, &losses, to).map_err(refused)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| embed::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -80,7 +80,7 @@ async fn ranking(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    admit(ledger, plan, &losses, to)?;
+    admit(ledger, plan, &losses, to).map_err(refused)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| rerank::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -92,9 +92,9 @@ async fn ranking(
 }
 
 /// Books `losses`, unless the operator refuses one of them.
-fn admit(ledger: &mut Ledger, plan: &Plan, losses: &Losses, to: Surface) -> Result<(), Failure> {
+fn admit(ledger: &mut Ledger, plan: &Plan, losses: &Losses, to: Surface) -> Result<(), Fault> {
     let setting = plan.question.snapshot.config.translate.on_unsupported;
-    embed::check(losses, setting).map_err(refused)?;
+    embed::check(losses, setting)?;
     ledger.lost(losses, to.name());
     Ok(())
 }

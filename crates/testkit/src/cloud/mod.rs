@@ -11,6 +11,7 @@ mod cohere;
 mod cohere_small;
 mod gemini;
 mod openai;
+mod openai_small;
 mod refuse;
 mod responses;
 
@@ -49,7 +50,8 @@ const CACHE_BLOCKS: usize = 8192;
 /// Which provider to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
-    /// `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`, `/v1/models`.
+    /// `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`, `/v1/models`,
+    /// `/v1/images/*`, `/v1/audio/*`, `/v1/moderations`.
     OpenAi,
     /// `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`.
     Anthropic,
