@@ -1,9 +1,11 @@
 //! Undoes in the answer what writing the call for a target changed: rewritten tool names, free-text
-//! tools sent as functions, and the tool call that stands in for structured output.
+//! tools sent as functions, the tool call that stands in for structured output, stop strings that the target
+//! was not told of.
 
 use crate::free_text::FreeText;
 use crate::names::Names;
-use crate::seal::Sealer;
+use crate::seal::{Riders, Sealer};
+use crate::stop::Stops;
 use std::borrow::Cow;
 use trunkline_core::{
     Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
@@ -14,7 +16,7 @@ use trunkline_core::{
 pub const JSON_TOOL: &str = "json_tool_call";
 
 /// What to undo, for one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Restore {
     /// Tool names as the target knows them.
     pub names: Names,
@@ -24,6 +26,12 @@ pub struct Restore {
     pub free_text: Vec<String>,
     /// Seals reasoning state, for clients of another dialect than the target's.
     pub sealer: Option<Sealer>,
+    /// The head of a tool call that waits for the state behind it.
+    head: Option<(u32, u32, Open<'static>)>,
+    /// State that waits for the next tool call.
+    riders: Riders,
+    /// Ends the answer where the target does not.
+    pub stops: Stops,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -57,17 +65,78 @@ impl Restore {
     /// Undoes these.
     #[must_use]
     pub fn new(names: Names, json_tool: bool, free_text: Vec<String>) -> Self {
-        Self { names, json_tool, free_text, sealer: None, parts: Vec::new(), seen: Seen::default() }
+        Self {
+            names,
+            json_tool,
+            free_text,
+            sealer: None,
+            head: None,
+            riders: Riders::default(),
+            stops: Stops::default(),
+            parts: Vec::new(),
+            seen: Seen::default(),
+        }
     }
 
     /// Whether events and replies pass unchanged.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.sealer.is_none() && self.names.is_untouched() && !self.json_tool && self.free_text.is_empty()
+        let is_named_alike = self.names.is_untouched() && !self.json_tool && self.free_text.is_empty();
+        is_named_alike && self.sealer.is_none() && self.stops.is_idle()
     }
 
-    /// The event as the client should see it.
-    pub fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
+    /// Hands on what the client should see of an event. The head of a tool call waits for the next event where
+    /// the state behind the call may follow, for which the client has no place but the call's id.
+    pub fn push(&mut self, event: Event<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        let Some(sealer) = self.sealer else { return self.hand_on(event, each) };
+        if let Some((part, choice, open)) = self.head.take() {
+            let behind = if let Event::Delta { part: about, delta: Delta::Signature { proof, .. } } = &event
+                && *about == part
+            {
+                Some(&**proof)
+            } else {
+                None
+            };
+            let open = self.with_state(sealer, choice, open, behind);
+            self.hand_on(Event::Open { part, choice, open }, each);
+            if behind.is_some() {
+                return;
+            }
+        }
+        let event = if sealer.rides() { self.riders.take(event) } else { Some(event) };
+        match event {
+            Some(Event::Open { part, choice, open: open @ Open::ToolCall { .. } }) => {
+                if sealer.keeps_heads() {
+                    self.head = Some((part, choice, open.into_owned()));
+                } else {
+                    let open = self.with_state(sealer, choice, open, None);
+                    self.hand_on(Event::Open { part, choice, open }, each);
+                }
+            }
+            Some(event) => self.hand_on(event, each),
+            None => {}
+        }
+    }
+
+    /// The head of a call, its id with the state `behind` the call and of the thoughts before it.
+    fn with_state<'e>(
+        &mut self,
+        sealer: Sealer,
+        choice: u32,
+        open: Open<'e>,
+        behind: Option<&str>,
+    ) -> Open<'e> {
+        let Open::ToolCall { call_id, name, kind } = open else { return open };
+        let id = sealer.id(&call_id, behind, self.riders.board(choice));
+        Open::ToolCall { call_id: id.map_or(call_id, Cow::Owned), name, kind }
+    }
+
+    fn hand_on(&mut self, event: Event<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        let event = self.event(event);
+        if self.stops.is_idle() { each(event) } else { self.stops.event(event, &mut |event| each(event)) }
+    }
+
+    fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
         let event = match &self.sealer {
             Some(sealer) => sealer.event(event),
             None => event,
@@ -153,6 +222,7 @@ impl Restore {
                 seen.settle(finish);
             }
         }
+        self.stops.reply(reply);
     }
 }
 

@@ -43,7 +43,7 @@ testkit body    a chat request for it, on standard output
     --bytes 8192  --text prose|escaped  --stream true|false
 
 Engines and providers fail on demand: a user's last message that holds simulate:rate-limit,
-simulate:overload, simulate:crash, simulate:break (halfway through a stream) or simulate:refusal
+simulate:overload, simulate:reject, simulate:crash, simulate:break (halfway through a stream) or simulate:refusal
 gets that instead of an answer.
 
 Only loopback addresses are listened on and called.

@@ -58,7 +58,7 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
         let path = format!("tools[{at}]");
         unsent::record_inner(&tool.extra, &|| path.clone(), prepare.losses);
         if tool.cache.is_some() {
-            prepare.losses.hint(format!("{path}.cache_control"), "target has no cache marks");
+            prepare.losses.hint(path.clone(), "target has no cache marks");
         }
         tool_of(prepare, tool, &path, &mut tools)?;
     }

@@ -13,13 +13,16 @@
 )]
 
 mod bedrock;
+mod cells;
 mod chain;
 mod corpus;
 mod errors;
 mod gemini;
 mod laws;
+mod loops;
 mod mutation;
 mod ollama;
+mod parameters;
 mod replies;
 mod requests;
 mod responses;

@@ -135,7 +135,23 @@ fn c60_calls_without_ids_are_answered() {
 fn faults_name_what_an_ollama_client_wrote() {
     let body = r#"{"model":"o3","messages":[{"role":"user","content":"a"}],"options":{"stop":["x"],"top_k":3},"think":"high"}"#;
     let sent = OL_OC.send(body, &owner("o3")).unwrap();
-    assert_eq!(sent.lost(), ["options.top_k dropped", "options.stop dropped"]);
+    assert_eq!(sent.lost(), ["options.stop emulated", "options.top_k dropped"]);
+}
+
+#[test]
+fn c46_the_switch_for_thinking_reaches_engines() {
+    for (think, sent) in [
+        (json!(true), json!({"enable_thinking": true})),
+        (json!(false), json!({"enable_thinking": false})),
+        (json!("low"), Value::Null),
+    ] {
+        let body = json!({"model": "qwen3", "messages": [{"role": "user", "content": "a"}], "think": think});
+        assert_eq!(
+            OL_OC.send(body.to_string(), &compatible("qwen3")).unwrap().body["chat_template_kwargs"],
+            sent,
+            "{think}"
+        );
+    }
 }
 
 #[test]

@@ -7,19 +7,22 @@ use super::forward;
 use super::plan::Plan;
 use super::relay::{Flow, Splice};
 use super::settle::{Ledger, Outcome};
-use super::translate::context;
+use super::translate::{context, on_unsupported};
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
-use http::{header, response};
+use http::{HeaderValue, header, response};
 use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use trunkline_core::{Dialect, Event, Fault, FaultKind, Kind, unfold};
+use trunkline_core::{Dialect, Event, Fault, FaultKind, Kind, OnUnsupported, unfold};
 use trunkline_dialect::framing::Framing;
+use trunkline_dialect::gemini::Array;
+use trunkline_dialect::profile::{Ignored, Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
+use trunkline_dialect::seal::may_carry;
 use trunkline_dialect::surface::answers_freely;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
@@ -51,6 +54,28 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
     }
     edits.sort_unstable_by_key(|(range, _)| range.start);
     if edits.is_empty() { plan.question.body.clone() } else { plan.question.body.splice(&edits) }
+}
+
+/// Whether `worker`'s provider would refuse or misread the client's own bytes, though it speaks the dialect.
+///
+/// # Errors
+/// See [`on_unsupported`].
+pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> Result<bool, Fault> {
+    // What was sealed here for a client of this dialect came from a worker that speaks another one.
+    let question = &plan.question;
+    if question.snapshot.is_mixed && speaks(dialect) && may_carry(&question.body) {
+        return Ok(true);
+    }
+    let profile = worker.profile();
+    if dialect != Dialect::OpenaiChat || profile.unknown == Unknown::Passed {
+        return Ok(false);
+    }
+    let ignored = match on_unsupported(&plan.question)? {
+        OnUnsupported::Reject => Ignored::Trouble,
+        OnUnsupported::Warn | OnUnsupported::Drop => Ignored::Fine,
+    };
+    let model = worker.name_for(plan.model.as_str());
+    Ok(misreads(profile, model, &plan.question.body.joined(), ignored).is_some())
 }
 
 /// What shows the client the name it asked for, where that is wanted and another was sent.
@@ -127,20 +152,27 @@ async fn splice_stream(
     let idle = plan.question.snapshot.config.timeouts.idle;
     let choices = plan.question.scanned.choices.unwrap_or(1);
     let tap = StreamTap::new(ledger.endpoint.dialect, choices);
-    let mut flow = Flow::Splice(Box::new(Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new))));
+    let wants_array = plan.question.said.as_ref().is_some_and(|said| said.array);
+    let array = wants_array.then(|| Box::new(Array::new(plan.question.snapshot.config.limits.event_bytes)));
+    let splice = Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new), array);
+    let mut flow = Flow::Splice(Box::new(splice));
     let first = prime(&mut flow, ledger, idle).await?;
+    let mut headers = head.headers;
+    if wants_array {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let headers = stream_headers(dialect, headers);
     if flow.has_failed() {
         // The first thing said was that it failed. If nobody else does better, the client gets it as said.
         let fault = first_fault(ledger.endpoint.dialect, &first);
         let (retry, wait) = fault.map_or((true, None), |fault| (is_retryable(&fault), fault.retry_after));
         let content = Content::Flow { flow, primed: Some(first), idle };
-        let last =
-            Ok(Answered { status: head.status, headers: stream_headers(dialect, head.headers), content });
+        let last = Ok(Answered { status: head.status, headers, content });
         let outcome = Some(Outcome::Failed("stream_error"));
         return Err(Failure { outcome, retry, wait, last });
     }
     let content = Content::Flow { flow, primed: Some(first), idle };
-    Ok(Answered { status: head.status, headers: stream_headers(dialect, head.headers), content })
+    Ok(Answered { status: head.status, headers, content })
 }
 
 /// What a stream that begins with an error says, where its dialect can be read.

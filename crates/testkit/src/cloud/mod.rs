@@ -1,8 +1,8 @@
 //! Simulated cloud providers, with their authentication, their headers, their error shapes and, for what
 //! gateways get wrong, their refusals. Every request is recorded.
 //!
-//! A prompt whose last user turn says `simulate:` and one of `rate-limit`, `overload`, `crash`, `break` (in
-//! the middle of a stream) or `refusal` gets that instead of an answer. Prompts of 1,024 tokens and more
+//! A prompt whose last user turn says `simulate:` and one of `rate-limit`, `overload`, `reject`, `crash`,
+//! `break` (in the middle of a stream) or `refusal` gets that instead of an answer. Prompts of 1,024 tokens and more
 //! are cached, as far as the dialect caches on its own or the request asks it to.
 
 mod anthropic;

@@ -135,6 +135,7 @@ fn target(request: &Received) -> Option<(String, Verb)> {
 
 fn failure(status: StatusCode, message: &str) -> Refusal {
     let class = match status.as_u16() {
+        400 => "ValidationException",
         429 => "ThrottlingException",
         503 => "ServiceUnavailableException",
         _ => "InternalServerException",
