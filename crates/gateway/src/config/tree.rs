@@ -158,6 +158,8 @@ pub struct Limits {
     /// Largest answer of an upstream that has to be translated, whole or streamed.
     #[serde(with = "super::units::size")]
     pub reply_bytes: usize,
+    /// Most tool calls in one answer that has to be translated; 1 to 1024.
+    pub tool_calls: usize,
     /// Deepest nesting of a request body.
     pub json_depth: usize,
     /// Most inference requests at once, streams until their end; 0 is no bound.
@@ -177,6 +179,7 @@ impl Default for Limits {
             headers: 128,
             event_bytes: 16 << 20,
             reply_bytes: 256 << 20,
+            tool_calls: 1024,
             json_depth: 128,
             concurrent_requests: 0,
             queue: 100,

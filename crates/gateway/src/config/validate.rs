@@ -218,8 +218,12 @@ impl Check {
             ("limits.headers", limits.headers),
             ("limits.event_bytes", limits.event_bytes),
             ("limits.reply_bytes", limits.reply_bytes),
+            ("limits.tool_calls", limits.tool_calls),
             ("limits.json_depth", limits.json_depth),
         ]);
+        if limits.tool_calls > 1024 {
+            self.fail("limits.tool_calls", "is over 1024; no more are kept track of");
+        }
         if limits.queue > 0 && limits.queue_timeout.is_zero() {
             self.fail(
                 "limits.queue_timeout",

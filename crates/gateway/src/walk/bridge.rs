@@ -6,13 +6,15 @@ use super::failure::{Failure, broken, is_retryable, refused};
 use super::fan;
 use super::forward;
 use super::plan::Plan;
-use super::relay::{Flow, Leg, Translate};
+use super::relay::{Flow, Leg, Translate, too_many_calls};
 use super::settle::{Ledger, Outcome, WARNINGS, warnings};
 use crate::fleet::worker::Worker;
 use http::{HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Extra, Fault, Fold, LoadGuard, Losses, OnUnsupported, unfold};
+use trunkline_core::{
+    Dialect, Extra, Fault, Fold, ItemKind, LoadGuard, Losses, OnUnsupported, Reply, unfold,
+};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply_of, write_reply};
 use trunkline_upstream::Answer;
@@ -72,7 +74,7 @@ pub(super) async fn translate(
         let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
         writer.echo(echo);
         let heartbeat = plan.question.snapshot.config.timeouts.heartbeat;
-        let translate = Translate::new(legs, writer, limits.reply_bytes, heartbeat);
+        let translate = Translate::new(legs, writer, limits, heartbeat);
         let mut flow = Flow::Translate(Box::new(translate));
         let primed = Some(prime(&mut flow, ledger, idle).await?);
         let content = Content::Flow { flow, primed, idle };
@@ -88,7 +90,7 @@ pub(super) async fn translate(
         } else {
             read_reply_of(worker.profile(), to, &bytes)
         };
-        let mut reply = reply.map_err(|fault| {
+        let mut reply = reply.and_then(|reply| few_calls(reply, limits.tool_calls)).map_err(|fault| {
             let retry = is_retryable(&fault);
             Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
         })?;
@@ -125,7 +127,7 @@ pub(super) async fn translate(
 }
 
 /// Folds a stream that came although none was asked for.
-fn fold(ledger: &mut Ledger, mut reader: StreamReader, bytes: &[u8]) -> Result<trunkline_core::Reply, Fault> {
+fn fold(ledger: &mut Ledger, mut reader: StreamReader, bytes: &[u8]) -> Result<Reply, Fault> {
     let mut fold = Fold::default();
     reader.push(bytes, &mut |event| fold.push(event));
     if !fold.is_over() {
@@ -133,4 +135,10 @@ fn fold(ledger: &mut Ledger, mut reader: StreamReader, bytes: &[u8]) -> Result<t
     }
     ledger.lost_more(fold.losses(), ledger.endpoint.dialect.name());
     fold.finish()
+}
+
+fn few_calls(reply: Reply, most: usize) -> Result<Reply, Fault> {
+    let items = reply.choices.iter().flat_map(|choice| &choice.items);
+    let calls = items.filter(|item| matches!(item.kind, ItemKind::ToolCall(_))).count();
+    if calls > most { Err(too_many_calls()) } else { Ok(reply) }
 }

@@ -5,6 +5,7 @@ use super::answer::{Answered, Content};
 use super::fan::Merge;
 use super::settle::{Ledger, stamp};
 use crate::body::{Body, BrokenOff};
+use crate::config::Limits;
 use bytes::Bytes;
 use http::Response;
 use smallvec::SmallVec;
@@ -12,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use trunkline_core::{Event, Fault, FaultKind};
+use trunkline_core::{Event, Fault, FaultKind, Open};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
@@ -172,6 +173,12 @@ pub(crate) fn broke_off(error: Option<&UpstreamError>) -> Fault {
         None => "the upstream closed the stream before its end",
     };
     Fault::new(FaultKind::Upstream, message).code("upstream_cut")
+}
+
+/// The fault when an answer calls more tools than it may.
+pub(super) fn too_many_calls() -> Fault {
+    let message = "the upstream's answer has more tool calls than `limits.tool_calls` of this gateway";
+    Fault::new(FaultKind::Upstream, message).code("too_many_tool_calls")
 }
 
 impl Flow {
@@ -375,6 +382,8 @@ pub(crate) struct Translate {
     /// Bytes the upstreams may still send. What the client's dialect makes the writer hold back is part of
     /// them, so this bounds memory, too.
     left: usize,
+    /// Tool calls the answer may still have.
+    calls: usize,
     /// How often a silent upstream is made up for; `None` for never.
     heartbeat: Option<Duration>,
     beaten: Option<Instant>,
@@ -389,12 +398,12 @@ pub(crate) struct Leg {
 }
 
 impl Translate {
-    /// Brings `legs` together; they may send `left` bytes in all. While they say nothing, the client gets a sign
-    /// of life at each `heartbeat`; never, if that is zero.
+    /// Brings `legs` together, within `limits` for all of them. While they say nothing, the client gets a sign of
+    /// life at each `heartbeat`; never, if that is zero.
     pub(crate) fn new(
         legs: SmallVec<[Leg; 1]>,
         writer: StreamWriter,
-        left: usize,
+        limits: &Limits,
         heartbeat: Duration,
     ) -> Self {
         Self {
@@ -404,7 +413,8 @@ impl Translate {
             out: Vec::new(),
             has_content: false,
             failed: None,
-            left,
+            left: limits.reply_bytes,
+            calls: limits.tool_calls,
             heartbeat: (!heartbeat.is_zero()).then_some(heartbeat),
             beaten: None,
         }
@@ -442,7 +452,7 @@ impl Translate {
 
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
-        let Self { legs, merge, writer, out, has_content, failed, left, .. } = self;
+        let Self { legs, merge, writer, out, has_content, failed, left, calls, .. } = self;
         let Some(Leg { body: slot, reader, restore }) = legs.get_mut(at) else { return false };
         let Some(body) = slot else { return false };
         let Poll::Ready(next) = body.poll_data(cx) else { return false };
@@ -459,6 +469,10 @@ impl Translate {
                 }
                 Event::End => ended = true,
                 Event::Delta { .. } => ledger.events += 1,
+                Event::Open { open: Open::ToolCall { .. }, .. } => match calls.checked_sub(1) {
+                    Some(rest) => *calls = rest,
+                    None => drop(failed.get_or_insert_with(too_many_calls)),
+                },
                 Event::Start { .. }
                 | Event::Open { .. }
                 | Event::Close { .. }

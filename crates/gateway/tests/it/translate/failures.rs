@@ -3,7 +3,7 @@
 use super::{fold_chat, ok};
 use crate::client::{Line, events, post};
 use crate::rig::{CHAT, EMBEDDINGS, MESSAGES, Rig, Speech, pieces, settings};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use trunkline_core::OnUnsupported;
 use trunkline_gateway::config::WorkerSpec;
@@ -296,6 +296,41 @@ async fn a_stream_may_not_be_longer_than_an_answer() {
             assert_ends_with_error(&client, &stream, client.path);
         }
         assert!(text.contains("larger than `limits.reply_bytes`"), "{text}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_not_call_more_tools_than_the_operator_allows() {
+    let call = |n: usize| json!({"index": n, "id": format!("c{n}"), "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let calls: Vec<_> = (0..3).map(call).collect();
+    let whole = json!({"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+        "message": {"role": "assistant", "content": null, "tool_calls": calls}, "finish_reason": "tool_calls"}]})
+    .to_string();
+    let chunk = |call: &Value| {
+        let delta = json!({"id": "c1", "created": 1, "model": "m",
+            "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": null}]});
+        format!("data: {delta}\n\n")
+    };
+    let stream: Vec<_> = calls.iter().map(chunk).chain([CHAT.stream[2].to_owned()]).collect();
+    for (streams, most) in [(false, 2), (false, 3), (true, 2), (true, 3)] {
+        let (whole, stream) = (whole.clone(), stream.clone());
+        let upstream = Upstream::directed(move |_, _| {
+            if streams {
+                let parts: Vec<_> = stream.iter().map(String::as_str).collect();
+                Reply::events(pieces(&parts), Duration::ZERO)
+            } else {
+                Reply::json(200, whole.as_str())
+            }
+        });
+        let upstream = upstream.await.unwrap();
+        let mut config = settings([CHAT.worker(upstream.url())]);
+        (config.limits.tool_calls, config.retry.attempts) = (most, 1);
+        let rig = Rig::start(config).await;
+        let answer = rig.ask(&MESSAGES.ask(streams)).await;
+        let text = answer.text();
+        assert_eq!(text.contains("`limits.tool_calls`"), most == 2, "{streams} {most}: {text}");
+        assert_eq!(text.contains("\"c2\""), most == 3, "{streams} {most}: {text}");
         rig.at_rest().await;
     }
 }
