@@ -66,6 +66,19 @@ pub enum OnUnsupported {
     Reject,
 }
 
+impl OnUnsupported {
+    /// Reads a setting.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "warn" => Some(Self::Warn),
+            "drop" => Some(Self::Drop),
+            "reject" => Some(Self::Reject),
+            _ => None,
+        }
+    }
+}
+
 /// Everything one call lost, in the order it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Losses(Vec<Loss>);

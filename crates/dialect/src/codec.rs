@@ -4,6 +4,7 @@
 use crate::inline::{is_http, is_plain_http};
 use crate::json::invalid;
 use crate::place::Spelling;
+use crate::profile::{self, Profile};
 use crate::restore::Restore;
 use crate::stored;
 use crate::{
@@ -21,6 +22,20 @@ pub enum Vendor {
     /// An engine or provider compatible with the dialect; it may know fields the owner does not
     /// (`top_k`, `chat_template_kwargs`, `reasoning_content`).
     Compatible,
+    /// A provider with deviations of its own from OpenAI's chat dialect; compatible in every other.
+    Provider(&'static Profile),
+}
+
+impl Vendor {
+    /// How it speaks OpenAI's chat dialect.
+    #[must_use]
+    pub fn profile(self) -> &'static Profile {
+        match self {
+            Self::Owner => &profile::OPENAI,
+            Self::Compatible => &profile::ENGINE,
+            Self::Provider(profile) => profile,
+        }
+    }
 }
 
 /// What to do with a client's user name where the target wants opaque ids.
@@ -304,6 +319,17 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
     }
 }
 
+/// The same, for an upstream with this profile.
+///
+/// # Errors
+/// See [`read_reply`].
+pub fn read_reply_of(profile: &Profile, dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
+    if dialect == Dialect::OpenaiChat {
+        return openai_chat::read_reply_as(body, profile.think);
+    }
+    read_reply(dialect, body)
+}
+
 /// Neutral to client: writes a whole answer.
 ///
 /// # Errors
@@ -427,6 +453,18 @@ impl StreamReader {
             Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
             Dialect::Surface(_) => Err(untranslated(dialect)),
         }
+    }
+
+    /// The same, for an upstream with this profile.
+    ///
+    /// # Errors
+    /// See [`StreamReader::new`].
+    pub fn of(profile: &Profile, dialect: Dialect, event_bytes: usize) -> Result<Self, Fault> {
+        if dialect == Dialect::OpenaiChat {
+            let reader = openai_chat::StreamReader::with_think_tags(event_bytes, profile.think);
+            return Ok(Self::OpenaiChat(reader));
+        }
+        Self::new(dialect, event_bytes)
     }
 
     /// Takes the next bytes. After `End` or `Error` was handed out, nothing more is.

@@ -25,6 +25,7 @@ pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_responses;
 mod place;
+pub mod profile;
 pub mod provider;
 mod redact;
 pub mod rename;
@@ -36,6 +37,7 @@ pub mod seal;
 mod serial;
 pub mod sse;
 mod status;
+pub mod stop;
 mod stored;
 pub mod surface;
 pub mod tap;
@@ -45,7 +47,7 @@ mod user;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,
-    read_reply, reads, speaks, streams_by_default, write_call, write_error, write_reply, write_stream_error,
-    writes,
+    read_reply, read_reply_of, reads, speaks, streams_by_default, write_call, write_error, write_reply,
+    write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

@@ -8,31 +8,35 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// What a target accepts: ASCII letters and digits, the characters of `also`, up to `longest` of them.
+/// What a target accepts: ASCII letters and digits and the characters of `also`, `shortest` to `longest` of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alphabet {
     /// Characters allowed besides letters and digits.
     pub also: &'static str,
+    /// Fewest characters.
+    pub shortest: usize,
     /// Most characters.
     pub longest: usize,
 }
 
 impl Alphabet {
     /// OpenAI function names: `[a-zA-Z0-9_-]{1,64}`.
-    pub const OPENAI_NAME: Self = Self { also: "_-", longest: 64 };
+    pub const OPENAI_NAME: Self = Self { also: "_-", shortest: 1, longest: 64 };
     /// OpenAI call ids: up to 64 characters; engines take anything.
-    pub const OPENAI_ID: Self = Self { also: "_-.:|", longest: 64 };
+    pub const OPENAI_ID: Self = Self { also: "_-.:|", shortest: 1, longest: 64 };
+    /// Mistral's call ids: nine letters and digits.
+    pub const MISTRAL_ID: Self = Self { also: "", shortest: 9, longest: 9 };
     /// Anthropic tool names: `[a-zA-Z0-9_-]{1,128}`.
-    pub const ANTHROPIC_NAME: Self = Self { also: "_-", longest: 128 };
+    pub const ANTHROPIC_NAME: Self = Self { also: "_-", shortest: 1, longest: 128 };
     /// Anthropic tool-use ids: `[a-zA-Z0-9_-]+`.
-    pub const ANTHROPIC_ID: Self = Self { also: "_-", longest: 128 };
+    pub const ANTHROPIC_ID: Self = Self { also: "_-", shortest: 1, longest: 128 };
 
     /// Gemini function names: `[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}`; newer models take longer ones.
-    pub const GEMINI_NAME: Self = Self { also: "_-.:", longest: 64 };
+    pub const GEMINI_NAME: Self = Self { also: "_-.:", shortest: 1, longest: 64 };
     /// Bedrock tool names: `[a-zA-Z0-9_-]{1,64}`.
-    pub const BEDROCK_NAME: Self = Self { also: "_-", longest: 64 };
+    pub const BEDROCK_NAME: Self = Self { also: "_-", shortest: 1, longest: 64 };
     /// Bedrock tool-use ids: `[a-zA-Z0-9_.:-]{1,64}`.
-    pub const BEDROCK_ID: Self = Self { also: "_.:-", longest: 64 };
+    pub const BEDROCK_ID: Self = Self { also: "_.:-", shortest: 1, longest: 64 };
 
     /// The same however long a name is: clients take what they are given, and state may ride on it.
     pub(crate) const fn of_any_length(self) -> Self {
@@ -40,7 +44,7 @@ impl Alphabet {
     }
 
     fn accepts(self, text: &str) -> bool {
-        !text.is_empty() && text.len() <= self.longest && text.chars().all(|c| self.allows(c))
+        (self.shortest..=self.longest).contains(&text.len()) && text.chars().all(|c| self.allows(c))
     }
 
     fn allows(self, c: char) -> bool {
@@ -81,6 +85,9 @@ impl Names {
         }
         let hash = Sha256::digest(name.as_bytes());
         let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+        if !self.alphabet.allows('_') {
+            return Cow::Owned(self.hashed(name, &hex));
+        }
         let head = if wants_head { "_" } else { "" };
         let allowed = name.chars().map(|c| if self.alphabet.allows(c) { c } else { '_' });
         let allowed: String = head.chars().chain(allowed).collect();
@@ -94,6 +101,17 @@ impl Names {
         let target = targets.find(is_free).unwrap_or(hex);
         self.changed.entry(target.clone()).or_insert_with(|| name.to_owned());
         Cow::Owned(target)
+    }
+
+    /// A name of nothing but digits of the hash, for targets that leave no room for more.
+    fn hashed(&mut self, name: &str, hex: &str) -> String {
+        let digits = self.alphabet.longest.min(hex.len());
+        let windows = (0..=hex.len() - digits).filter_map(|at| hex.get(at..at + digits));
+        let mut free =
+            windows.filter(|target| self.changed.get(*target).is_none_or(|original| original == name));
+        let target = free.next().unwrap_or(hex).to_owned();
+        self.changed.entry(target.clone()).or_insert_with(|| name.to_owned());
+        target
     }
 
     /// The client's own name for what the target calls `name`.
@@ -117,7 +135,8 @@ mod tests {
     proptest! {
         #[test]
         fn names_fit_and_come_back(list in proptest::collection::vec(".{0,90}", 1..8)) {
-            for mut names in [Names::new(Alphabet::OPENAI_NAME), Names::new(Alphabet::GEMINI_NAME).letter_first()] {
+            let alphabets = [Alphabet::OPENAI_NAME, Alphabet::MISTRAL_ID].map(Names::new);
+            for mut names in alphabets.into_iter().chain([Names::new(Alphabet::GEMINI_NAME).letter_first()]) {
                 let targets: Vec<_> = list.iter().map(|n| names.target(n).into_owned()).collect();
                 for (name, target) in list.iter().zip(&targets) {
                     prop_assert!(names.alphabet.accepts(target), "{target}");

@@ -1,6 +1,6 @@
 //! What all of OpenAI's dialects share: cache marks, and what its models take.
 
-use crate::codec::{Target, Vendor};
+use crate::codec::Target;
 use crate::json::{Fields, Writer};
 use crate::place::Place;
 use std::borrow::Cow;
@@ -41,7 +41,7 @@ pub(crate) fn mark<'c>(
     losses: &mut Losses,
 ) -> Option<Mark<'c>> {
     let cache = cache?;
-    if target.vendor == Vendor::Compatible {
+    if !target.vendor.profile().cache_marks {
         losses.hint(place.to_string(), "the target has no cache marks");
         return None;
     }

@@ -26,6 +26,8 @@ pub struct Provider {
     pub dialects: &'static [Dialect],
     /// Header the key goes into.
     pub auth: AuthStyle,
+    /// Whether the paths of its OpenAI dialects begin with `/v1`.
+    pub versioned: bool,
 }
 
 /// How a key is presented.
@@ -35,6 +37,8 @@ pub enum AuthStyle {
     Bearer,
     /// `x-api-key: KEY`; OAuth tokens (`sk-ant-oat…`) as bearer.
     AnthropicKey,
+    /// `api-key: KEY`; Entra tokens (JWTs) as bearer.
+    AzureKey,
     /// `x-goog-api-key: KEY`; OAuth tokens (`ya29.…`) as bearer.
     GoogleKey,
 }
@@ -79,6 +83,25 @@ pub const TEI_DIALECTS: &[Dialect] = &[
     Dialect::Surface(Surface::TeiRerank),
 ];
 
+/// What most providers have of them.
+const CHAT: &[Dialect] = &[Dialect::OpenaiChat];
+const CHAT_AND_VECTORS: &[Dialect] = &[Dialect::OpenaiChat, Dialect::Surface(Surface::OpenaiEmbeddings)];
+
+/// A provider that speaks OpenAI's dialect and takes its key as OpenAI does.
+const LIKE_OPENAI: Provider = Provider {
+    id: "",
+    aliases: &[],
+    base_url: None,
+    models_path: Some("/v1/models"),
+    domains: &[],
+    model_prefixes: &[],
+    key_prefixes: &[],
+    key_variable: "",
+    dialects: CHAT_AND_VECTORS,
+    auth: AuthStyle::Bearer,
+    versioned: true,
+};
+
 /// Dialects of Ollama: its own, and its version of OpenAI's, which says more and so comes first.
 pub const OLLAMA_DIALECTS: &[Dialect] = &[
     Dialect::OpenaiChat,
@@ -120,6 +143,7 @@ pub static PROVIDERS: &[Provider] = &[
         key_variable: "OPENAI_API_KEY",
         dialects: OPENAI_DIALECTS,
         auth: AuthStyle::Bearer,
+        versioned: true,
     },
     Provider {
         id: "anthropic",
@@ -132,6 +156,7 @@ pub static PROVIDERS: &[Provider] = &[
         key_variable: "ANTHROPIC_API_KEY",
         dialects: &[Dialect::AnthropicMessages, Dialect::Surface(Surface::AnthropicCount)],
         auth: AuthStyle::AnthropicKey,
+        versioned: true,
     },
     Provider {
         id: "xai",
@@ -149,6 +174,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::OpenaiImages),
         ],
         auth: AuthStyle::Bearer,
+        versioned: true,
     },
     Provider {
         id: "gemini",
@@ -173,6 +199,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::GeminiBatchEmbed),
         ],
         auth: AuthStyle::GoogleKey,
+        versioned: true,
     },
     Provider {
         id: "bedrock",
@@ -204,6 +231,7 @@ pub static PROVIDERS: &[Provider] = &[
         key_variable: "AWS_BEARER_TOKEN_BEDROCK",
         dialects: &[Dialect::BedrockConverse, Dialect::Surface(Surface::BedrockEmbed)],
         auth: AuthStyle::Bearer,
+        versioned: true,
     },
     Provider {
         id: "cohere",
@@ -220,6 +248,138 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::CohereRerank),
         ],
         auth: AuthStyle::Bearer,
+        versioned: true,
+    },
+    Provider {
+        id: "mistral",
+        aliases: &["mistralai"],
+        base_url: Some("https://api.mistral.ai"),
+        domains: &["mistral.ai"],
+        model_prefixes: &[
+            "mistral-",
+            "ministral-",
+            "magistral-",
+            "devstral-",
+            "codestral-",
+            "pixtral-",
+            "voxtral-",
+            "open-mistral",
+            "open-mixtral",
+        ],
+        key_variable: "MISTRAL_API_KEY",
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "groq",
+        base_url: Some("https://api.groq.com/openai"),
+        domains: &["groq.com"],
+        key_prefixes: &["gsk_"],
+        key_variable: "GROQ_API_KEY",
+        dialects: &[Dialect::OpenaiChat, Dialect::OpenaiResponses],
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "deepseek",
+        base_url: Some("https://api.deepseek.com"),
+        domains: &["deepseek.com"],
+        model_prefixes: &["deepseek-chat", "deepseek-reasoner", "deepseek-coder", "deepseek-v"],
+        key_variable: "DEEPSEEK_API_KEY",
+        dialects: CHAT,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "together",
+        aliases: &["together_ai", "togetherai"],
+        base_url: Some("https://api.together.ai"),
+        domains: &["together.ai", "together.xyz"],
+        key_variable: "TOGETHER_API_KEY",
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::OpenaiCompletions,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+        ],
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "perplexity",
+        aliases: &["pplx"],
+        base_url: Some("https://api.perplexity.ai"),
+        models_path: None,
+        domains: &["perplexity.ai"],
+        model_prefixes: &["sonar", "pplx-", "r1-1776"],
+        key_prefixes: &["pplx-"],
+        key_variable: "PERPLEXITY_API_KEY",
+        dialects: CHAT,
+        versioned: false,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "fireworks",
+        aliases: &["fireworks_ai"],
+        base_url: Some("https://api.fireworks.ai/inference"),
+        domains: &["fireworks.ai"],
+        model_prefixes: &["accounts/"],
+        key_variable: "FIREWORKS_API_KEY",
+        dialects: OPENAI_DIALECTS,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "ai21",
+        aliases: &["ai21_chat"],
+        base_url: Some("https://api.ai21.com/studio"),
+        models_path: None,
+        domains: &["ai21.com"],
+        model_prefixes: &["jamba-"],
+        key_variable: "AI21_API_KEY",
+        dialects: CHAT,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "azure-openai",
+        aliases: &["azure"],
+        models_path: None,
+        domains: &["openai.azure.com"],
+        key_variable: "AZURE_OPENAI_API_KEY",
+        dialects: OPENAI_DIALECTS,
+        auth: AuthStyle::AzureKey,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "azure-foundry",
+        aliases: &["azure_ai", "azure-ai", "foundry"],
+        models_path: None,
+        domains: &["services.ai.azure.com", "models.ai.azure.com"],
+        key_variable: "AZURE_FOUNDRY_API_KEY",
+        auth: AuthStyle::AzureKey,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "hugging-face",
+        aliases: &["huggingface", "hf"],
+        base_url: Some("https://router.huggingface.co"),
+        domains: &["huggingface.co", "huggingface.cloud"],
+        key_prefixes: &["hf_"],
+        key_variable: "HF_TOKEN",
+        dialects: CHAT,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "meta-llama",
+        aliases: &["meta", "llama", "meta_llama"],
+        base_url: Some("https://api.llama.com/compat"),
+        domains: &["llama.com", "meta.ai"],
+        key_variable: "LLAMA_API_KEY",
+        dialects: CHAT,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: "openrouter",
+        base_url: Some("https://openrouter.ai/api"),
+        domains: &["openrouter.ai"],
+        key_prefixes: &["sk-or-"],
+        key_variable: "OPENROUTER_API_KEY",
+        dialects: CHAT,
+        ..LIKE_OPENAI
     },
 ];
 
@@ -267,7 +427,11 @@ pub fn may_receive(provider: Option<&str>, key: &str) -> bool {
     match (of_key(key), provider) {
         (None, _) => true,
         (Some(owner), Some(provider)) => {
-            owner.id == provider || (named(provider).is_none() && key.starts_with("sk-") && is_plain_sk(key))
+            // Compatible providers without a mark of their own on their keys.
+            let is_unmarked =
+                |p: &Provider| p.key_prefixes.is_empty() && p.dialects.contains(&Dialect::OpenaiChat);
+            owner.id == provider
+                || (named(provider).is_none_or(is_unmarked) && key.starts_with("sk-") && is_plain_sk(key))
         }
         (Some(_), None) => false,
     }
@@ -275,7 +439,7 @@ pub fn may_receive(provider: Option<&str>, key: &str) -> bool {
 
 /// Many compatible providers issue plain `sk-` keys; OpenAI's own newer ones say more.
 fn is_plain_sk(key: &str) -> bool {
-    !["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-ant-"].iter().any(|start| key.starts_with(start))
+    !["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-ant-", "sk-or-"].iter().any(|start| key.starts_with(start))
 }
 
 #[cfg(test)]
@@ -293,6 +457,11 @@ mod tests {
             ("claude-sonnet-4-20250514", Some("anthropic")),
             ("grok-4", Some("xai")),
             ("gemini-2.5-pro", Some("gemini")),
+            ("magistral-medium-latest", Some("mistral")),
+            ("deepseek-reasoner", Some("deepseek")),
+            ("deepseek-ai/DeepSeek-V3", None),
+            ("accounts/fireworks/models/x", Some("fireworks")),
+            ("sonar-pro", Some("perplexity")),
             ("llama3", None),
         ] {
             assert_eq!(of_model(model).map(|p| p.id), id, "{model}");
@@ -302,6 +471,8 @@ mod tests {
             ("openai.com.", Some("openai")),
             ("notopenai.com", None),
             ("api.anthropic.com", Some("anthropic")),
+            ("api.groq.com", Some("groq")),
+            ("acme.openai.azure.com", Some("azure-openai")),
             ("openai.com.evil.example", None),
             ("127.0.0.1", None),
         ] {
@@ -321,6 +492,10 @@ mod tests {
             ("sk-12345", Some("my-cloud"), true),
             ("sk-12345", None, false),
             ("xai-1", Some("openai"), false),
+            ("gsk_1", Some("groq"), true),
+            ("gsk_1", None, false),
+            ("sk-1", Some("deepseek"), true),
+            ("sk-or-v1", Some("deepseek"), false),
             ("local-token", None, true),
             ("local-token", Some("openai"), true),
         ] {

@@ -1,9 +1,11 @@
 //! Undoes in the answer what writing the call for a target changed: rewritten tool names, free-text
-//! tools sent as functions, and the tool call that stands in for structured output.
+//! tools sent as functions, the tool call that stands in for structured output, stop strings that the target
+//! was not told of.
 
 use crate::free_text::FreeText;
 use crate::names::Names;
 use crate::seal::{Riders, Sealer};
+use crate::stop::Stops;
 use std::borrow::Cow;
 use trunkline_core::{
     Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
@@ -28,6 +30,8 @@ pub struct Restore {
     head: Option<(u32, u32, Open<'static>)>,
     /// State that waits for the next tool call.
     riders: Riders,
+    /// Ends the answer where the target does not.
+    pub stops: Stops,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -68,6 +72,7 @@ impl Restore {
             sealer: None,
             head: None,
             riders: Riders::default(),
+            stops: Stops::default(),
             parts: Vec::new(),
             seen: Seen::default(),
         }
@@ -76,13 +81,14 @@ impl Restore {
     /// Whether events and replies pass unchanged.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.sealer.is_none() && self.names.is_untouched() && !self.json_tool && self.free_text.is_empty()
+        let is_named_alike = self.names.is_untouched() && !self.json_tool && self.free_text.is_empty();
+        is_named_alike && self.sealer.is_none() && self.stops.is_idle()
     }
 
-    /// Hands on an event as the client should see it. The head of a tool call waits for the next event where
+    /// Hands on what the client should see of an event. The head of a tool call waits for the next event where
     /// the state behind the call may follow, for which the client has no place but the call's id.
-    pub fn pass(&mut self, event: Event<'_>, each: &mut impl FnMut(Event<'_>)) {
-        let Some(sealer) = self.sealer else { return each(self.event(event)) };
+    pub fn push(&mut self, event: Event<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        let Some(sealer) = self.sealer else { return self.hand_on(event, each) };
         if let Some((part, choice, open)) = self.head.take() {
             let behind = if let Event::Delta { part: about, delta: Delta::Signature { proof, .. } } = &event
                 && *about == part
@@ -92,7 +98,7 @@ impl Restore {
                 None
             };
             let open = self.with_state(sealer, choice, open, behind);
-            each(self.event(Event::Open { part, choice, open }));
+            self.hand_on(Event::Open { part, choice, open }, each);
             if behind.is_some() {
                 return;
             }
@@ -104,10 +110,10 @@ impl Restore {
                     self.head = Some((part, choice, open.into_owned()));
                 } else {
                     let open = self.with_state(sealer, choice, open, None);
-                    each(self.event(Event::Open { part, choice, open }));
+                    self.hand_on(Event::Open { part, choice, open }, each);
                 }
             }
-            Some(event) => each(self.event(event)),
+            Some(event) => self.hand_on(event, each),
             None => {}
         }
     }
@@ -123,6 +129,11 @@ impl Restore {
         let Open::ToolCall { call_id, name, kind } = open else { return open };
         let id = sealer.id(&call_id, behind, self.riders.board(choice));
         Open::ToolCall { call_id: id.map_or(call_id, Cow::Owned), name, kind }
+    }
+
+    fn hand_on(&mut self, event: Event<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        let event = self.event(event);
+        if self.stops.is_idle() { each(event) } else { self.stops.event(event, &mut |event| each(event)) }
     }
 
     fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
@@ -211,6 +222,7 @@ impl Restore {
                 seen.settle(finish);
             }
         }
+        self.stops.reply(reply);
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// Requests waiting for admission.
     pub queued: IntGauge,
-    /// Things lost in translation, by target dialect, parameter and action.
+    /// Things lost in translation, by provider, target dialect, parameter and action.
     pub losses: IntCounterVec,
     /// Configuration reloads, by result.
     pub reloads: IntCounterVec,
@@ -138,8 +138,8 @@ impl Metrics {
             queued: gauge("queued_requests", "Requests waiting for admission.")?,
             losses: counter(
                 "translation_losses_total",
-                "Things a target dialect could not express.",
-                &["dialect", "parameter", "action"],
+                "Things a provider or a dialect could not express.",
+                &["provider", "dialect", "parameter", "action"],
             )?,
             reloads: counter("config_reloads_total", "Configuration reloads.", &["result"])?,
             probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,

@@ -24,6 +24,9 @@ pub struct Snapshot {
     pub revision: u64,
     /// All workers, whatever their state, in order of registration.
     pub workers: Vec<Arc<Worker>>,
+    /// Whether some workers are reached in other dialects than others, so that what one of them made may come to
+    /// another.
+    pub is_mixed: bool,
     /// Bounds how many requests run.
     pub admission: Arc<Admission>,
     models: HashMap<String, Arc<ModelEntry>>,
@@ -139,7 +142,8 @@ impl Snapshot {
             .into_iter()
             .map(|(provider, list)| (provider.into(), entry(any_of(provider), list)))
             .collect();
-        Self { config, revision, workers, admission, models, wild }
+        let is_mixed = workers.windows(2).any(|pair| matches!(pair, [a, b] if a.dialects != b.dialects));
+        Self { config, revision, workers, is_mixed, admission, models, wild }
     }
 
     /// The model a client means by `asked`: an alias's model, or itself.

@@ -269,6 +269,9 @@ pub fn present(headers: &mut HeaderMap, auth: AuthStyle, key: &Secret) {
         AuthStyle::AnthropicKey if key.starts_with("sk-ant-oat") => bearer(headers),
         AuthStyle::GoogleKey if key.starts_with("ya29.") => bearer(headers),
         AuthStyle::GoogleKey => plain(headers, "x-goog-api-key"),
+        // Entra's tokens are JWTs, its keys never begin like one.
+        AuthStyle::AzureKey if key.starts_with("eyJ") => bearer(headers),
+        AuthStyle::AzureKey => plain(headers, "api-key"),
         AuthStyle::AnthropicKey => {
             plain(headers, "x-api-key");
             headers.entry("anthropic-version").or_insert(HeaderValue::from_static("2023-06-01"));
@@ -329,6 +332,8 @@ mod tests {
             (AuthStyle::Bearer, "k", "authorization", "Bearer k"),
             (AuthStyle::AnthropicKey, "sk-ant-api", "x-api-key", "sk-ant-api"),
             (AuthStyle::AnthropicKey, "sk-ant-oat01", "authorization", "Bearer sk-ant-oat01"),
+            (AuthStyle::AzureKey, "0123", "api-key", "0123"),
+            (AuthStyle::AzureKey, "eyJ0", "authorization", "Bearer eyJ0"),
             (AuthStyle::GoogleKey, "AIza1", "x-goog-api-key", "AIza1"),
             (AuthStyle::GoogleKey, "ya29.x", "authorization", "Bearer ya29.x"),
         ] {

@@ -237,7 +237,7 @@ fn unavailable_tool() -> Entry<'static> {
 
 fn web_search<'c>(prepare: &mut Prepare<'c, '_>) -> Option<Entry<'c>> {
     let options = prepare.call.web_search.as_ref()?;
-    if prepare.target.vendor == Vendor::Compatible {
+    if prepare.target.vendor != Vendor::Owner {
         prepare.losses.dropped("web_search_options", "target has no web search");
         return None;
     }

@@ -64,11 +64,9 @@ impl Traits {
     pub(crate) fn of(target: &Target<'_>) -> Self {
         let name = target.model.to_ascii_lowercase();
         match (name.find("claude"), target.vendor) {
-            (Some(at), Vendor::Owner | Vendor::Compatible) => {
-                Self::claude(name.get(at..).unwrap_or_default())
-            }
+            (Some(at), _) => Self::claude(name.get(at..).unwrap_or_default()),
             (None, Vendor::Owner) => Self::claude(&name),
-            (None, Vendor::Compatible) => Self::COMPATIBLE,
+            (None, Vendor::Compatible | Vendor::Provider(_)) => Self::COMPATIBLE,
         }
     }
 

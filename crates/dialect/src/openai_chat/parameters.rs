@@ -1,230 +1,400 @@
 //! The parameters around a conversation, as far as the target takes them.
 //!
-//! What a client of this dialect may say goes to every target: a row of the provider table takes out
-//! what one provider refuses. Decided here is what depends on whose API it is and on OpenAI's
-//! reasoning models, which refuse most of sampling.
+//! What a provider makes of each stands in its profile and in the table of parameters; here is only how each is
+//! written. What a provider has under another name or in another shape is written by the function of that
+//! parameter.
 
 use super::OURS;
-use crate::codec::{Target, Vendor};
+use super::format::Format;
+use crate::codec::{Target, fan_out};
 use crate::json::Writer;
-use crate::names::{Alphabet, Names};
-use crate::openai::{bucket, is_reasoning_model};
+use crate::openai::bucket;
+use crate::profile::{Disposition, EffortForm, Parameter, Profile, Sheet, Unknown};
 use crate::unsent;
-use trunkline_core::{Call, Effort, Losses, Number, OutputFormat, ReasoningMode};
+use trunkline_core::{Action, Call, Class, Effort, Fault, Json, Loss, Losses, Number, ReasoningMode};
+
+/// What the gateway does in the provider's stead, or sends beside the body.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    /// Stop strings the gateway looks for.
+    pub(super) stops: Vec<String>,
+    /// How many times the call is sent.
+    pub(super) copies: u32,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+impl Aside {
+    /// What `call` needs.
+    ///
+    /// # Errors
+    /// [`trunkline_core::FaultKind::InvalidRequest`] for too many answers.
+    pub(super) fn plan(
+        call: &Call,
+        profile: &Profile,
+        sheet: Sheet,
+        losses: &mut Losses,
+    ) -> Result<Self, Fault> {
+        let copies = if sheet.takes(Parameter::N) { 1 } else { fan_out(call, losses)? };
+        let taken = if sheet.takes(Parameter::Stop) { profile.most_stops } else { 0 };
+        let stops: Vec<_> = call.sampling.stop.iter().skip(taken).cloned().collect();
+        if !stops.is_empty() {
+            losses.emulated("stop", "the gateway ends the answer in the target's stead");
+        }
+        let mut headers = Vec::new();
+        if let (Some(key), Disposition::Renamed) = (&call.cache.key, sheet.of(Parameter::PromptCacheKey)) {
+            headers.push(("x-grok-conv-id", key.clone()));
+        }
+        Ok(Self { stops, copies, headers })
+    }
+}
 
 /// Writes every parameter and records what was left out.
-pub(super) fn write(w: &mut Writer<'_>, call: &Call, target: &Target<'_>, losses: &mut Losses) {
-    let family = Family::of(call, target);
-    write_limits(w, call, family, losses);
-    write_sampling(w, call, family, losses);
-    write_output(w, call, family, losses);
-    write_reasoning(w, call, family, losses);
-    write_service(w, call, family, losses);
-    write_state(w, call, losses);
-    if call.stream.on {
-        w.key("stream").bool(true);
-        w.key("stream_options").object(|w| {
-            // Always: without it the gateway could only guess what a stream cost.
-            w.key("include_usage").bool(true);
-            w.opt_bool("include_obfuscation", call.stream.include_obfuscation);
-            super::write_parts::write_nested(w, &call.extra, "stream_options");
+pub(super) fn write(
+    w: &mut Writer<'_>,
+    call: &Call,
+    target: &Target<'_>,
+    sheet: Sheet,
+    format: &Format<'_>,
+    losses: &mut Losses,
+) {
+    let mut settings = Settings { call, profile: target.vendor.profile(), sheet, losses };
+    settings.limits(w);
+    settings.sampling(w);
+    settings.logprobs(w);
+    format.write(w);
+    settings.output(w);
+    settings.effort(w);
+    settings.reasoning();
+    settings.service(w);
+    settings.identity(w);
+    settings.state(w);
+    settings.stream(w);
+    settings.rest(w);
+}
+
+/// The settings of one call, on their way to one provider.
+struct Settings<'c, 'x> {
+    call: &'c Call,
+    profile: &'static Profile,
+    sheet: Sheet,
+    losses: &'x mut Losses,
+}
+
+impl Settings<'_, '_> {
+    /// Writes a parameter that was said and that the provider takes; records one that it does not take.
+    fn put(
+        &mut self,
+        w: &mut Writer<'_>,
+        parameter: Parameter,
+        said: bool,
+        value: impl FnOnce(&mut Writer<'_>),
+    ) {
+        if !said {
+            return;
+        }
+        match self.sheet.of(parameter) {
+            Disposition::Native => value(w.key(parameter.name())),
+            // What stands for it is written where it belongs.
+            Disposition::Renamed | Disposition::Emulated => {}
+            Disposition::Dropped => self.leave_out(parameter, "the target has no such parameter"),
+            Disposition::Refused => self.leave_out(parameter, "the target refuses it"),
+        }
+    }
+
+    fn leave_out(&mut self, parameter: Parameter, why: &'static str) {
+        if parameter.is_hint() {
+            self.losses.hint(parameter.name(), why);
+        } else {
+            self.losses.dropped(parameter.name(), why);
+        }
+    }
+
+    fn number(&mut self, w: &mut Writer<'_>, parameter: Parameter, value: Option<&Number>) {
+        let Some(value) = value else { return };
+        self.put(w, parameter, true, |w| w.raw(value.as_str()));
+    }
+
+    fn json(&mut self, w: &mut Writer<'_>, parameter: Parameter, value: Option<&Json>) {
+        let Some(value) = value else { return };
+        self.put(w, parameter, true, |w| w.raw(value.as_str()));
+    }
+
+    fn text(&mut self, w: &mut Writer<'_>, parameter: Parameter, value: Option<&str>) {
+        let Some(value) = value else { return };
+        self.put(w, parameter, true, |w| w.string(value));
+    }
+
+    fn limits(&mut self, w: &mut Writer<'_>) {
+        let limits = &self.call.limits;
+        if let Some(most) = limits.max_output_tokens {
+            let (older, newer) = (Parameter::MaxTokens, Parameter::MaxCompletionTokens);
+            let said = if limits.spelled == Some(newer.name()) { newer } else { older };
+            let other = if said == newer { older } else { newer };
+            let key = if self.sheet.takes(said) { said } else { other };
+            w.key(key.name()).u64(most);
+        }
+        if let Some(least) = limits.min_tokens {
+            self.put(w, Parameter::MinTokens, true, |w| w.u64(least));
+        }
+        drop_if(limits.max_tool_calls.is_some(), "max_tool_calls", self.losses);
+        drop_if(limits.truncation.is_some(), "truncation", self.losses);
+    }
+
+    fn sampling(&mut self, w: &mut Writer<'_>) {
+        let sampling = &self.call.sampling;
+        self.temperature(w);
+        self.number(w, Parameter::TopP, sampling.top_p.as_ref());
+        self.number(w, Parameter::PresencePenalty, sampling.presence_penalty.as_ref());
+        let is_second = self.profile.one_penalty && sampling.presence_penalty.is_some();
+        if is_second && sampling.frequency_penalty.is_some() {
+            self.leave_out(Parameter::FrequencyPenalty, "the target takes one of the two penalties");
+        } else {
+            self.number(w, Parameter::FrequencyPenalty, sampling.frequency_penalty.as_ref());
+        }
+        self.number(w, Parameter::Seed, sampling.seed.as_ref());
+        if self.sheet.of(Parameter::Seed) == Disposition::Renamed {
+            w.opt_number("random_seed", sampling.seed.as_ref());
+        }
+        self.number(w, Parameter::TopK, sampling.top_k.as_ref());
+        self.number(w, Parameter::MinP, sampling.min_p.as_ref());
+        self.number(w, Parameter::TypicalP, sampling.typical_p.as_ref());
+        self.number(w, Parameter::RepetitionPenalty, sampling.repetition_penalty.as_ref());
+        drop_if(sampling.mirostat.is_some(), "mirostat", self.losses);
+        let taken = sampling.stop.get(..self.profile.most_stops.min(sampling.stop.len())).unwrap_or_default();
+        self.put(w, Parameter::Stop, !taken.is_empty(), |w| {
+            w.array(|w| taken.iter().for_each(|text| w.string(text)));
         });
+        self.json(w, Parameter::LogitBias, sampling.logit_bias.as_ref());
+        let copies = sampling.n;
+        self.put(w, Parameter::N, copies.is_some(), |w| w.u64(copies.unwrap_or(1)));
     }
-    for field in &call.extra {
-        if field.dialect != OURS {
-            losses.dropped(field.key.to_string(), "the target has no such field");
+
+    fn temperature(&mut self, w: &mut Writer<'_>) {
+        let Some(said) = &self.call.sampling.temperature else { return };
+        if said.as_f64() > self.profile.hottest {
+            self.losses.degraded(Parameter::Temperature.name(), "lowered to the highest the target takes");
+            return w.key(Parameter::Temperature.name()).raw(&self.profile.hottest.to_string());
+        }
+        // 1 is the one temperature that models which refuse it take, being their default.
+        if (said.as_f64() - 1.0).abs() < f64::EPSILON {
+            return w.key(Parameter::Temperature.name()).raw(said.as_str());
+        }
+        self.number(w, Parameter::Temperature, Some(said));
+    }
+
+    fn logprobs(&mut self, w: &mut Writer<'_>) {
+        let sampling = &self.call.sampling;
+        let wanted = sampling.logprobs == Some(true) || sampling.top_logprobs.is_some();
+        match self.sheet.of(Parameter::Logprobs) {
+            Disposition::Native => {
+                w.opt_bool("logprobs", sampling.logprobs);
+                w.opt_u64("top_logprobs", sampling.top_logprobs);
+            }
+            // How many, where others say whether.
+            Disposition::Renamed if wanted => w.key("logprobs").u64(sampling.top_logprobs.unwrap_or(1)),
+            Disposition::Renamed => {}
+            Disposition::Emulated | Disposition::Dropped | Disposition::Refused if wanted => {
+                self.leave_out(Parameter::Logprobs, "the target gives none");
+            }
+            Disposition::Emulated | Disposition::Dropped | Disposition::Refused => {}
         }
     }
-    super::write_messages::write_extra(w, &call.extra, "stream_options");
-}
 
-/// What a target's models take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    /// An engine or provider with extensions.
-    Compatible,
-    /// OpenAI's models without reasoning.
-    Plain,
-    /// OpenAI's reasoning models.
-    Reasoning,
-    /// The same, asked not to reason: they take temperature, `top_p` and log probabilities then.
-    Resting,
-}
+    fn output(&mut self, w: &mut Writer<'_>) {
+        let output = &self.call.output;
+        // Text is what every answer is.
+        let said = match output.modalities.as_slice() {
+            [] => false,
+            [only] => only != "text" || self.sheet.takes(Parameter::Modalities),
+            _ => true,
+        };
+        self.put(w, Parameter::Modalities, said, |w| {
+            w.array(|w| output.modalities.iter().for_each(|kind| w.string(kind)));
+        });
+        self.json(w, Parameter::Audio, output.audio.as_ref());
+        self.json(w, Parameter::Prediction, self.call.prediction.as_ref());
+        drop_if(output.image.is_some(), "image", self.losses);
+        self.text(w, Parameter::Verbosity, output.verbosity.as_deref());
+        self.json(w, Parameter::WebSearchOptions, self.call.web_search.as_ref());
+    }
 
-impl Family {
-    fn of(call: &Call, target: &Target<'_>) -> Self {
-        match target.vendor {
-            Vendor::Compatible => Self::Compatible,
-            Vendor::Owner if !is_reasoning_model(target.model) => Self::Plain,
-            Vendor::Owner if call.reasoning.effort == Some(Effort::None) => Self::Resting,
-            Vendor::Owner => Self::Reasoning,
+    /// How much the model is to think.
+    fn effort(&mut self, w: &mut Writer<'_>) {
+        let reasoning = &self.call.reasoning;
+        let off = reasoning.mode == Some(ReasoningMode::Off);
+        let effort = match (&reasoning.effort, reasoning.budget_tokens) {
+            _ if off => None,
+            (Some(effort), _) => Some(effort.as_str()),
+            (None, Some(budget)) => Some(bucket(budget)),
+            (None, None) => None,
+        };
+        match (self.sheet.of(Parameter::ReasoningEffort), self.profile.effort) {
+            (Disposition::Dropped | Disposition::Refused | Disposition::Emulated, _) => {
+                if effort.is_some_and(|effort| effort != "none") {
+                    let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
+                    self.losses.dropped(path, "the model does not reason");
+                }
+            }
+            (Disposition::Native | Disposition::Renamed, form) => match form {
+                EffortForm::Field => w.opt_string("reasoning_effort", effort),
+                EffortForm::Template => w.opt_string("reasoning_effort", effort),
+                EffortForm::Thinking => write_thinking(w, effort, off),
+                EffortForm::Object => write_object(w, self.call, effort, off),
+            },
         }
-    }
-
-    fn reasons(self) -> bool {
-        matches!(self, Self::Reasoning | Self::Resting)
-    }
-}
-
-fn write_limits(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
-    let limits = &call.limits;
-    if let Some(most) = limits.max_output_tokens {
-        let newer = family.reasons() || limits.spelled == Some("max_completion_tokens");
-        w.key(if newer { "max_completion_tokens" } else { "max_tokens" }).u64(most);
-    }
-    match family {
-        Family::Compatible => w.opt_u64("min_tokens", limits.min_tokens),
-        Family::Plain | Family::Reasoning | Family::Resting => {
-            drop_if(limits.min_tokens.is_some(), "min_tokens", losses);
+        if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
+            self.losses.dropped("reasoning_effort", "reasoning is off");
         }
-    }
-    drop_if(limits.max_tool_calls.is_some(), "max_tool_calls", losses);
-    drop_if(limits.truncation.is_some(), "truncation", losses);
-}
-
-fn write_sampling(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
-    const REASONING: &str = "reasoning models refuse it";
-    let sampling = &call.sampling;
-    let mut number = |key: &'static str, value: &Option<Number>, taken: bool, why: &'static str| match value {
-        Some(value) if taken => w.key(key).raw(value.as_str()),
-        Some(_) => losses.dropped(key, why),
-        None => {}
-    };
-    let drawn = family != Family::Reasoning;
-    // 1 is the one temperature they take, being their default.
-    let neutral = sampling.temperature.as_ref().is_some_and(|t| (t.as_f64() - 1.0).abs() < f64::EPSILON);
-    number("temperature", &sampling.temperature, drawn || neutral, REASONING);
-    number("top_p", &sampling.top_p, drawn, REASONING);
-    number("presence_penalty", &sampling.presence_penalty, !family.reasons(), REASONING);
-    number("frequency_penalty", &sampling.frequency_penalty, !family.reasons(), REASONING);
-    number("seed", &sampling.seed, true, "");
-    for (key, value) in [
-        ("top_k", &sampling.top_k),
-        ("min_p", &sampling.min_p),
-        ("typical_p", &sampling.typical_p),
-        ("repetition_penalty", &sampling.repetition_penalty),
-    ] {
-        number(key, value, family == Family::Compatible, "openai has no such parameter");
-    }
-    drop_if(sampling.mirostat.is_some(), "mirostat", losses);
-    if !sampling.stop.is_empty() {
-        if family.reasons() {
-            losses.dropped("stop", REASONING);
+        let kwargs = self.call.local.template_kwargs.as_ref();
+        if self.profile.effort == EffortForm::Template {
+            // An effort or a budget says more than a switch, and is written as an effort.
+            let switch = match reasoning.mode {
+                Some(ReasoningMode::Off) => Some(false),
+                Some(ReasoningMode::Enabled) if effort.is_none() => Some(true),
+                _ => None,
+            };
+            write_template_kwargs(w, kwargs, switch);
         } else {
-            w.key("stop").array(|w| sampling.stop.iter().for_each(|text| w.string(text)));
+            self.json(w, Parameter::ChatTemplateKwargs, kwargs);
         }
     }
-    if family.reasons() && sampling.logit_bias.is_some() {
-        losses.dropped("logit_bias", REASONING);
-    } else {
-        w.opt_json("logit_bias", sampling.logit_bias.as_ref());
-    }
-    if drawn {
-        w.opt_bool("logprobs", sampling.logprobs);
-        w.opt_u64("top_logprobs", sampling.top_logprobs);
-    } else if sampling.logprobs == Some(true) || sampling.top_logprobs.is_some() {
-        losses.dropped("logprobs", REASONING);
-    }
-    w.opt_u64("n", sampling.n);
-}
 
-fn write_output(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
-    let output = &call.output;
-    match &output.format {
-        OutputFormat::Text => {}
-        OutputFormat::JsonObject => {
-            w.key("response_format").object(|w| w.key("type").string("json_object"));
+    /// What else is said of reasoning, and only other dialects know.
+    fn reasoning(&mut self) {
+        let reasoning = &self.call.reasoning;
+        if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
+            self.losses.degraded("thinking", "the target has no such mode");
         }
-        OutputFormat::JsonSchema { name, description, schema, strict } => {
-            w.key("response_format").object(|w| {
-                w.key("type").string("json_schema");
-                w.key("json_schema").object(|w| {
-                    // Demanded, and of the alphabet of tool names.
-                    let name = name.as_deref().filter(|name| !name.is_empty()).unwrap_or("response");
-                    w.key("name").string(&Names::new(Alphabet::OPENAI_NAME).target(name));
-                    w.opt_string("description", description.as_deref());
-                    w.key("schema").raw(schema.as_str());
-                    w.opt_bool("strict", *strict);
-                });
-            });
-        }
-        OutputFormat::Grammar { .. } => {
-            losses.dropped("response_format", "the target takes no grammar for its answer");
-        }
-    }
-    if !output.modalities.is_empty() {
-        w.key("modalities").array(|w| output.modalities.iter().for_each(|kind| w.string(kind)));
-    }
-    for (key, value) in [("audio", &output.audio), ("prediction", &call.prediction)] {
-        if value.is_some() && family.reasons() {
-            losses.dropped(key, "reasoning models refuse it");
-        } else {
-            w.opt_json(key, value.as_ref());
-        }
-    }
-    drop_if(output.image.is_some(), "image", losses);
-    if family == Family::Plain && output.verbosity.is_some() {
-        losses.dropped("verbosity", "only reasoning models take it");
-    } else {
-        w.opt_string("verbosity", output.verbosity.as_deref());
-    }
-    w.opt_json("web_search_options", call.web_search.as_ref());
-}
-
-fn write_reasoning(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
-    let reasoning = &call.reasoning;
-    let off = reasoning.mode == Some(ReasoningMode::Off);
-    let effort = match (&reasoning.effort, reasoning.budget_tokens) {
-        _ if off => None,
-        (Some(effort), _) => Some(effort.as_str()),
-        (None, Some(budget)) => Some(bucket(budget)),
-        (None, None) => None,
-    };
-    match family {
-        Family::Plain => {
-            if effort.is_some_and(|effort| effort != "none") {
-                let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
-                losses.dropped(path, "the model does not reason");
+        for (key, said) in [
+            ("reasoning.summary", reasoning.summary.is_some()),
+            ("thinking.display", reasoning.display.is_some()),
+            ("reasoning.context", reasoning.context.is_some()),
+            ("include", reasoning.include_encrypted || !self.call.include.is_empty()),
+        ] {
+            if said {
+                self.losses.hint(key, "the target has no such field");
             }
         }
-        Family::Compatible | Family::Reasoning | Family::Resting => w.opt_string("reasoning_effort", effort),
-    }
-    if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
-        losses.dropped("reasoning_effort", "reasoning is off");
-    }
-    if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
-        losses.degraded("thinking", "the target has no such mode");
-    }
-    for (key, said) in [
-        ("reasoning.summary", reasoning.summary.is_some()),
-        ("thinking.display", reasoning.display.is_some()),
-        ("reasoning.context", reasoning.context.is_some()),
-        ("include", reasoning.include_encrypted || !call.include.is_empty()),
-    ] {
-        if said {
-            losses.hint(key, "the target has no such field");
+        unsent::options(self.call, self.losses);
+        if self.call.local.keep_alive.is_some() {
+            self.losses.hint("keep_alive", "the target has no such field");
         }
     }
-    if family == Family::Compatible {
-        // An effort or a budget says more than a switch, and is written as an effort.
-        let switch = match reasoning.mode {
-            Some(ReasoningMode::Off) => Some(false),
-            Some(ReasoningMode::Enabled) if effort.is_none() => Some(true),
-            _ => None,
-        };
-        write_template_kwargs(w, call, switch);
-    } else {
-        drop_if(call.local.template_kwargs.is_some(), "chat_template_kwargs", losses);
+
+    fn service(&mut self, w: &mut Writer<'_>) {
+        let service = &self.call.service;
+        // Anthropic's word for what is named `default` here; `auto` is the same in both.
+        let tier = service.tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
+        let known = |tier: &&str| self.profile.tiers.is_empty() || self.profile.tiers.contains(tier);
+        match tier {
+            Some(tier) if !known(&tier) => {
+                self.leave_out(Parameter::ServiceTier, "the target has no such tier")
+            }
+            tier => self.text(w, Parameter::ServiceTier, tier),
+        }
+        self.number(w, Parameter::Priority, service.priority.as_ref());
+        if service.speed.is_some() {
+            self.losses.hint("speed", "the target has no such parameter");
+        }
+        drop_if(service.geo.is_some(), "inference_geo", self.losses);
     }
-    unsent::options(call, losses);
-    if call.local.keep_alive.is_some() {
-        losses.hint("keep_alive", "the target has no such field");
+
+    fn identity(&mut self, w: &mut Writer<'_>) {
+        let identity = &self.call.identity;
+        let metadata = identity.metadata.as_ref().map(Json::to_value);
+        let user_id = metadata.as_ref().and_then(|metadata| metadata.get("user_id")?.as_str());
+        let user = identity.user.as_deref().or(user_id.filter(|_| self.call.dialect != OURS));
+        self.text(w, Parameter::User, user);
+        self.text(w, Parameter::SafetyIdentifier, identity.safety_identifier.as_deref());
+        // A label, for a provider that knows users by labels.
+        let label = user.filter(|_| self.sheet.of(Parameter::User) == Disposition::Renamed);
+        let own = identity.metadata.as_ref().filter(|_| self.call.dialect == OURS);
+        match (label, own) {
+            (None, own) => self.json(w, Parameter::Metadata, own),
+            (Some(label), own) => w.key("metadata").object(|w| {
+                if let Some(own) = own {
+                    w.members(own);
+                }
+                w.key("user").string(label);
+            }),
+        }
+        let is_label = |key: &String| key != "user_id";
+        let labels = metadata.as_ref().and_then(|all| all.as_object()).filter(|_| self.call.dialect != OURS);
+        if labels.is_some_and(|all| all.keys().any(is_label)) {
+            self.losses.dropped("metadata", "the target takes no labels of this kind");
+        }
+        for field in &self.call.safety {
+            let knows = self.profile.unknown != Unknown::Refused || self.profile.own.contains(&&*field.key);
+            if field.dialect == OURS && knows {
+                w.key(&field.key).raw(field.value.as_str());
+            } else {
+                self.losses.push(Loss {
+                    path: field.key.to_string().into(),
+                    action: Action::Dropped,
+                    class: Class::Safety,
+                    reason: "the target has no such safeguard".into(),
+                });
+            }
+        }
+    }
+
+    fn state(&mut self, w: &mut Writer<'_>) {
+        let (cache, state) = (&self.call.cache, &self.call.state);
+        self.text(w, Parameter::PromptCacheKey, cache.key.as_deref());
+        self.text(w, Parameter::PromptCacheRetention, cache.retention.as_deref());
+        self.json(w, Parameter::PromptCacheOptions, cache.options.as_ref());
+        if cache.automatic.is_some() {
+            self.losses.hint("cache_control", "the target keeps prefixes by itself");
+        }
+        drop_if(cache.resource.is_some(), "cachedContent", self.losses);
+        // Nobody misses what was not to be kept.
+        let said = state.store.is_some_and(|store| store || self.sheet.takes(Parameter::Store));
+        self.put(w, Parameter::Store, said, |w| w.bool(state.store.unwrap_or_default()));
+        drop_if(state.previous_response_id.is_some(), "previous_response_id", self.losses);
+        drop_if(state.conversation.is_some(), "conversation", self.losses);
+        drop_if(state.background == Some(true), "background", self.losses);
+        drop_if(state.container.is_some(), "container", self.losses);
+        drop_if(state.context_management.is_some(), "context_management", self.losses);
+    }
+
+    fn stream(&mut self, w: &mut Writer<'_>) {
+        let stream = &self.call.stream;
+        if !stream.on {
+            return;
+        }
+        w.key("stream").bool(true);
+        // Those that do not take it send their counts in any case.
+        if self.sheet.takes(Parameter::StreamOptions) {
+            let is_strict = self.profile.unknown == Unknown::Refused;
+            w.key("stream_options").object(|w| {
+                // Always: without it the gateway could only guess what a stream cost.
+                w.key("include_usage").bool(true);
+                w.opt_bool("include_obfuscation", stream.include_obfuscation.filter(|_| !is_strict));
+                if !is_strict {
+                    super::write_parts::write_nested(w, &self.call.extra, "stream_options");
+                }
+            });
+        }
+    }
+
+    /// Fields nobody here knows.
+    fn rest(&mut self, w: &mut Writer<'_>) {
+        for field in self.call.extra.iter().filter(|field| *field.key != *"stream_options") {
+            let is_known = self.profile.own.contains(&&*field.key);
+            if field.dialect != OURS {
+                self.losses.dropped(field.key.to_string(), "the target has no such field");
+            } else if self.profile.unknown == Unknown::Refused && !is_known {
+                self.losses.dropped(field.key.to_string(), "the target refuses fields it does not know");
+            } else {
+                w.key(&field.key).raw(field.value.as_str());
+            }
+        }
     }
 }
 
 /// Engines turn reasoning on and off in the chat template.
-fn write_template_kwargs(w: &mut Writer<'_>, call: &Call, switch: Option<bool>) {
-    let said = call.local.template_kwargs.as_ref().map(trunkline_core::Json::as_str);
+fn write_template_kwargs(w: &mut Writer<'_>, kwargs: Option<&Json>, switch: Option<bool>) {
+    let said = kwargs.map(Json::as_str);
     let members = said.and_then(|text| text.trim().strip_prefix('{')?.strip_suffix('}')).map(str::trim);
     let decided = said.is_some_and(|text| text.contains("\"enable_thinking\""));
     let switch = switch.filter(|_| !decided);
@@ -240,67 +410,26 @@ fn write_template_kwargs(w: &mut Writer<'_>, call: &Call, switch: Option<bool>) 
     }
 }
 
-fn write_service(w: &mut Writer<'_>, call: &Call, family: Family, losses: &mut Losses) {
-    let service = &call.service;
-    // Anthropic's word for what is named `default` here; `auto` is the same in both.
-    let tier = service.tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
-    w.opt_string("service_tier", tier);
-    match family {
-        Family::Compatible => w.opt_number("priority", service.priority.as_ref()),
-        Family::Plain | Family::Reasoning | Family::Resting => {
-            if service.priority.is_some() {
-                losses.hint("priority", "openai has no such parameter");
-            }
-        }
+/// A switch, and a level for those models that know two of them.
+fn write_thinking(w: &mut Writer<'_>, effort: Option<&str>, off: bool) {
+    let off = off || effort == Some("none");
+    if off || effort.is_some() {
+        w.key("thinking").object(|w| w.key("type").string(if off { "disabled" } else { "enabled" }));
     }
-    if service.speed.is_some() {
-        losses.hint("speed", "the target has no such parameter");
-    }
-    drop_if(service.geo.is_some(), "inference_geo", losses);
-
-    let identity = &call.identity;
-    let metadata = identity.metadata.as_ref().map(trunkline_core::Json::to_value);
-    let user_id = metadata.as_ref().and_then(|metadata| metadata.get("user_id")?.as_str());
-    w.opt_string("user", identity.user.as_deref().or(user_id.filter(|_| call.dialect != OURS)));
-    w.opt_string("safety_identifier", identity.safety_identifier.as_deref());
-    if call.dialect == OURS {
-        w.opt_json("metadata", identity.metadata.as_ref());
-    } else if metadata
-        .as_ref()
-        .and_then(|all| all.as_object())
-        .is_some_and(|all| all.keys().any(|k| k != "user_id"))
-    {
-        losses.dropped("metadata", "the target takes no labels of this kind");
-    }
-    for field in &call.safety {
-        if field.dialect == OURS {
-            w.key(&field.key).raw(field.value.as_str());
-        } else {
-            losses.push(trunkline_core::Loss {
-                path: field.key.to_string().into(),
-                action: trunkline_core::Action::Dropped,
-                class: trunkline_core::Class::Safety,
-                reason: "the target has no such safeguard".into(),
-            });
-        }
+    if matches!(effort, Some("high" | "xhigh" | "max")) && !off {
+        w.key("reasoning_effort").string("high");
     }
 }
 
-fn write_state(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
-    let (cache, state) = (&call.cache, &call.state);
-    w.opt_string("prompt_cache_key", cache.key.as_deref());
-    w.opt_string("prompt_cache_retention", cache.retention.as_deref());
-    w.opt_json("prompt_cache_options", cache.options.as_ref());
-    if cache.automatic.is_some() {
-        losses.hint("cache_control", "the target keeps prefixes by itself");
+fn write_object(w: &mut Writer<'_>, call: &Call, effort: Option<&str>, off: bool) {
+    let budget = call.reasoning.budget_tokens.filter(|_| call.reasoning.effort.is_none());
+    if off || effort.is_some() {
+        w.key("reasoning").object(|w| match (budget, effort) {
+            _ if off => w.key("enabled").bool(false),
+            (Some(budget), _) => w.key("max_tokens").u64(budget),
+            (None, effort) => w.opt_string("effort", effort),
+        });
     }
-    drop_if(cache.resource.is_some(), "cachedContent", losses);
-    w.opt_bool("store", state.store);
-    drop_if(state.previous_response_id.is_some(), "previous_response_id", losses);
-    drop_if(state.conversation.is_some(), "conversation", losses);
-    drop_if(state.background == Some(true), "background", losses);
-    drop_if(state.container.is_some(), "container", losses);
-    drop_if(state.context_management.is_some(), "context_management", losses);
 }
 
 fn drop_if(said: bool, key: &'static str, losses: &mut Losses) {

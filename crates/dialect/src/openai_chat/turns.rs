@@ -5,15 +5,16 @@
 //! them is no text (a tool message holds nothing else), then the rest as it stood.
 
 use super::write_parts::{Content, WireKind, WirePart, own, plan};
-use crate::codec::{Target, Vendor};
+use crate::codec::Target;
 use crate::names::Names;
 use crate::openai::{Mark, mark};
 use crate::place::{Place, Position};
+use crate::profile::{MessageNames, Profile, ReasoningBack, Unknown};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{
-    Call, ExtraField, Fault, Instruction, Item, ItemKind, Losses, MediaSource, Message, OriginRole, PartKind,
-    ReasoningItem, Role, ToolCall, ToolResult,
+    Call, Effort, Extra, ExtraField, Fault, Instruction, Item, ItemKind, Losses, MediaSource, Message,
+    OriginRole, PartKind, ReasoningItem, ReasoningMode, Role, ToolCall, ToolResult,
 };
 
 /// One message as it will be written.
@@ -33,6 +34,8 @@ pub(super) struct Assistant<'c> {
     pub(super) refusal: String,
     pub(super) audio: Option<&'c str>,
     pub(super) calls: Vec<WireCall<'c>>,
+    /// It is the beginning of the answer asked for.
+    pub(super) prefix: bool,
     pub(super) extra: Vec<&'c [ExtraField]>,
 }
 
@@ -49,6 +52,9 @@ pub(super) struct Planner<'c, 'x> {
     pub(super) call: &'c Call,
     pub(super) positions: Vec<Position>,
     pub(super) target: &'x Target<'x>,
+    pub(super) profile: &'static Profile,
+    /// What the model is told besides.
+    pub(super) told: Option<Cow<'static, str>>,
     pub(super) names: &'x mut Names,
     pub(super) ids: &'x mut Names,
     pub(super) losses: &'x mut Losses,
@@ -60,6 +66,9 @@ impl<'c> Planner<'c, '_> {
     pub(super) fn plan(mut self) -> Result<Vec<Turn<'c>>, Fault> {
         for (at, instruction) in self.call.instructions.iter().enumerate() {
             self.instruction(at, instruction)?;
+        }
+        if let Some(told) = self.told.take() {
+            self.tell(told);
         }
         let items = &self.call.items;
         let mut at = 0;
@@ -89,15 +98,44 @@ impl<'c> Planner<'c, '_> {
             OriginRole::System | OriginRole::Instructions => "system",
         };
         let content = Content::of(parts, Some("\n"));
-        self.turns.push(Turn::Words { role, name: instruction.name.as_deref(), content, extra: &[] });
+        let name = self.name(instruction.name.as_deref(), place);
+        self.turns.push(Turn::Words { role, name, content, extra: &[] });
         Ok(())
     }
 
-    fn developer(&self) -> &'static str {
-        match self.target.vendor {
-            Vendor::Owner => "developer",
-            Vendor::Compatible => "system",
+    /// Adds to what stands above the conversation. Some templates take one such message only.
+    fn tell(&mut self, told: Cow<'static, str>) {
+        match self.turns.last_mut() {
+            Some(Turn::Words { role: "system", content: Content::Text(text), .. }) => {
+                *text = format!("{text}\n\n{told}").into();
+            }
+            _ => self.turns.push(Turn::Words {
+                role: "system",
+                name: None,
+                content: Content::Text(told),
+                extra: &[],
+            }),
         }
+    }
+
+    /// The name of a message of words, where the target takes one.
+    fn name(&mut self, name: Option<&'c str>, place: Place<'_>) -> Option<&'c str> {
+        let name = name?;
+        match self.profile.names {
+            MessageNames::Words | MessageNames::All => Some(name),
+            MessageNames::Results | MessageNames::None => {
+                self.losses.dropped(place.field("name"), "the target takes no names");
+                None
+            }
+        }
+    }
+
+    fn own(&mut self, extra: &'c Extra, place: Place<'_>) -> &'c [ExtraField] {
+        own(extra, self.profile, &|| place.message(), self.losses)
+    }
+
+    fn developer(&self) -> &'static str {
+        if self.profile.developer { "developer" } else { "system" }
     }
 
     /// One assistant message of the items from `from` up to `to`; gives the calls to be answered.
@@ -116,7 +154,7 @@ impl<'c> Planner<'c, '_> {
                         parts.push(WirePart::text("\n"));
                     }
                     self.words(message, place, &mut turn, &mut parts)?;
-                    turn.extra.push(own(&item.extra));
+                    turn.extra.push(self.own(&item.extra, place));
                 }
                 ItemKind::Reasoning(reasoning) => self.reasoning(reasoning, place, &mut turn),
                 ItemKind::ToolCall(call) => {
@@ -128,7 +166,8 @@ impl<'c> Planner<'c, '_> {
                     }
                     calls.push((at, call));
                     let (id, name) = (self.ids.target(&call.call_id), self.names.target(&call.name));
-                    turn.calls.push(WireCall { id, name, call, extra: own(&item.extra) });
+                    let extra = own(&item.extra, self.profile, &|| place.to_string(), self.losses);
+                    turn.calls.push(WireCall { id, name, call, extra });
                 }
                 ItemKind::ServerTool(tool) => {
                     return Err(
@@ -139,6 +178,11 @@ impl<'c> Planner<'c, '_> {
                 ItemKind::Unknown { .. } => return Err(place.unsupported("an item of unknown type")),
                 ItemKind::ToolResult(_) => {}
             }
+        }
+        let demanded = matches!(self.profile.reasoning_back, ReasoningBack::Demanded(_));
+        if demanded && !turn.calls.is_empty() && turn.reasoning.is_empty() && thinks(self.call, self.target) {
+            // It wants the thought behind every call, but cannot tell one from another.
+            turn.reasoning.push(' ');
         }
         turn.content = (!parts.is_empty()).then(|| Content::of(parts, Some("")));
         if turn.content.is_none() && turn.calls.is_empty() && turn.refusal.is_empty() && turn.audio.is_none()
@@ -157,7 +201,7 @@ impl<'c> Planner<'c, '_> {
         turn: &mut Assistant<'c>,
         parts: &mut Vec<WirePart<'c>>,
     ) -> Result<(), Fault> {
-        turn.name = turn.name.or(message.name.as_deref());
+        turn.name = turn.name.or(self.name(message.name.as_deref(), place));
         for (n, part) in message.parts.iter().enumerate() {
             let place = place.part(n);
             match &part.kind {
@@ -191,15 +235,20 @@ impl<'c> Planner<'c, '_> {
     }
 
     fn reasoning(&mut self, item: &'c ReasoningItem, place: Place<'c>, turn: &mut Assistant<'c>) {
-        if self.target.vendor == Vendor::Owner {
+        if self.profile.reasoning_back == ReasoningBack::None {
             self.losses.hint(place.to_string(), "the target does not take reasoning back");
             return;
         }
         let texts = if item.text.is_empty() { &item.summary } else { &item.text };
         turn.reasoning.extend(texts.iter().map(String::as_str));
+        if self.profile.reasoning_back == ReasoningBack::Parts {
+            turn.blocks.push(item);
+            return;
+        }
+        let extension = self.profile.unknown == Unknown::Passed;
         let has_state = item.signature.is_some() || item.redacted.is_some();
         // Blocks that came in this dialect's own extension field can leave in it.
-        if has_state && (item.stamp == Some(super::OURS) || self.call.dialect == super::OURS) {
+        if has_state && extension && (item.stamp == Some(super::OURS) || self.call.dialect == super::OURS) {
             turn.blocks.push(item);
         } else if item.redacted.is_some() || item.encrypted.is_some() {
             self.losses.dropped(place.to_string(), "the target cannot read withheld reasoning");
@@ -232,8 +281,10 @@ impl<'c> Planner<'c, '_> {
             let (content, media) = self.result(result, Place::item(self.call, &self.positions, at), "")?;
             late.extend(media);
             let id = self.ids.target(&result.call_id);
-            let name = result.name.as_deref().filter(|_| self.target.vendor == Vendor::Compatible);
-            self.turns.push(Turn::Result { id, name, content, extra: own(&item.extra) });
+            let takes = matches!(self.profile.names, MessageNames::All | MessageNames::Results);
+            let name = result.name.as_deref().filter(|_| takes);
+            let extra = self.own(&item.extra, Place::item(self.call, &self.positions, at));
+            self.turns.push(Turn::Result { id, name, content, extra });
         }
         for (at, call) in calls.into_iter().filter(|(at, _)| !answered.contains(at)) {
             let what = format!("no result for call {}", call.call_id);
@@ -276,8 +327,9 @@ impl<'c> Planner<'c, '_> {
                 }
                 let between = if parts.is_empty() { Some("") } else { between };
                 let content = Content::of(parts, between);
-                let name = message.name.as_deref();
-                self.turns.push(Turn::Words { role, name, content, extra: own(&item.extra) });
+                let name = self.name(message.name.as_deref(), place);
+                let extra = self.own(&item.extra, place);
+                self.turns.push(Turn::Words { role, name, content, extra });
             }
             ItemKind::ToolResult(result) => {
                 self.losses.degraded(place.to_string(), "a tool result without its call is sent as text");
@@ -334,6 +386,15 @@ impl<'c> Planner<'c, '_> {
         }
         Ok((Content::of(texts, Some("\n")), media))
     }
+}
+
+/// Whether the model will think before it answers.
+fn thinks(call: &Call, target: &Target<'_>) -> bool {
+    let reasoning = &call.reasoning;
+    let asked = reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None)
+        || reasoning.budget_tokens.is_some()
+        || reasoning.mode.as_ref().is_some_and(|mode| *mode != ReasoningMode::Off);
+    asked || target.model.contains("reasoner")
 }
 
 fn is_assistant(item: &Item) -> bool {

@@ -1,13 +1,18 @@
 //! A request for an upstream: everything that may refuse is planned first, then the body is written.
 
+use super::format::Format;
+use super::parameters::{self, Aside};
+use super::shape::shape;
 use super::turns::Planner;
-use super::{parameters, write_messages, write_tools};
-use crate::codec::{Target, Vendor, Written};
+use super::{write_messages, write_tools};
+use crate::codec::{Target, Written};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::place;
+use crate::profile::{Parameter, Rest};
 use crate::restore::{self, Restore};
-use trunkline_core::{Call, Fault, FaultKind, Losses};
+use crate::stop::Stops;
+use trunkline_core::{Call, Effort, Fault, FaultKind, Losses};
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
@@ -19,26 +24,39 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         let fault = Fault::new(FaultKind::Unsupported, message);
         return Err(fault.at("prompt").code(crate::place::UNSUPPORTED_CONTENT));
     }
+    let profile = target.vendor.profile();
+    let rest = if call.reasoning.effort == Some(Effort::None) { Rest::Asked } else { Rest::Unasked };
+    let sheet = profile.sheet(target.model, rest);
+    let aside = Aside::plan(call, profile, sheet, losses)?;
     let mut names = Names::new(Alphabet::OPENAI_NAME);
-    let mut ids = Names::new(Alphabet::OPENAI_ID);
-    let tools = write_tools::plan(call, target, &mut names, losses)?;
-    let positions = place::positions(call);
-    let planner =
-        Planner { call, positions, target, names: &mut names, ids: &mut ids, losses, turns: Vec::new() };
-    let turns = planner.plan()?;
+    let mut ids = Names::new(profile.ids);
+    let mut format = Format::plan(call, profile, sheet, losses);
+    let tools = write_tools::plan(call, sheet, profile, &format, &mut names, losses)?;
+    let planner = Planner {
+        call,
+        positions: place::positions(call),
+        target,
+        profile,
+        told: format.instruction.take(),
+        names: &mut names,
+        ids: &mut ids,
+        losses,
+        turns: Vec::new(),
+    };
+    let mut turns = planner.plan()?;
+    shape(&mut turns, profile, losses);
 
     let mut body = Vec::with_capacity(4096);
     Writer::new(&mut body).object(|w| {
         w.key("model").string(target.model);
         w.key("messages");
-        write_messages::write(w, &turns, target.vendor);
-        write_tools::write(w, &tools, call, target, &mut names, losses);
-        parameters::write(w, call, target, losses);
+        write_messages::write(w, &turns, profile, sheet);
+        write_tools::write(w, &tools, call, sheet, profile, &mut names, losses);
+        parameters::write(w, call, target, sheet, &format, losses);
     });
-    let free_text = match target.vendor {
-        Vendor::Owner => Vec::new(),
-        Vendor::Compatible => restore::free_text(call, &mut names),
-    };
-    let restore = Restore::new(names, false, free_text);
-    Ok(Written { body, headers: Vec::new(), restore, fan_out: 1 })
+    let has_free_text = sheet.takes(Parameter::CustomTools);
+    let free_text = if has_free_text { Vec::new() } else { restore::free_text(call, &mut names) };
+    let mut restore = Restore::new(names, format.tool.is_some(), free_text);
+    restore.stops = Stops::new(aside.stops);
+    Ok(Written { body, headers: aside.headers, restore, fan_out: aside.copies })
 }

@@ -1,11 +1,12 @@
 //! Content parts for an upstream, first planned (which may refuse), then written (which may not).
 
 use super::OURS;
-use crate::codec::{Target, Vendor};
+use crate::codec::Target;
 use crate::data_url::data_url;
 use crate::json::Writer;
 use crate::openai::{Mark, mark};
 use crate::place::Place;
+use crate::profile::{Documents, Profile, Unknown};
 use std::borrow::Cow;
 use trunkline_core::{
     Audio, Document, DocumentSource, Extra, Fault, Image, Json, Losses, MediaSource, Part, PartKind, Video,
@@ -48,6 +49,11 @@ pub(super) enum WireKind<'c> {
         id: &'c str,
         filename: Option<&'c str>,
     },
+    /// `document_url`, which may hold the data itself.
+    Document {
+        url: Cow<'c, str>,
+        name: Option<&'c str>,
+    },
     Raw(&'c Json),
 }
 
@@ -66,6 +72,7 @@ impl<'c> WirePart<'c> {
             | WireKind::Audio { .. }
             | WireKind::FileData { .. }
             | WireKind::FileId { .. }
+            | WireKind::Document { .. }
             | WireKind::Raw(_) => None,
         }
     }
@@ -96,7 +103,51 @@ impl<'c> Content<'c> {
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         match self {
             Self::Text(text) => w.string(text),
-            Self::Parts(parts) => w.array(|w| parts.iter().for_each(|part| part.write(w))),
+            Self::Parts(_) => w.array(|w| self.write_parts(w)),
+        }
+    }
+
+    /// The parts alone, for a list that holds more.
+    pub(super) fn write_parts(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Text(text) => WirePart::text(text.as_ref()).write(w),
+            Self::Parts(parts) => parts.iter().for_each(|part| part.write(w)),
+        }
+    }
+
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Parts(parts) => parts.is_empty(),
+        }
+    }
+
+    /// This, and `more` behind it.
+    pub(super) fn and(self, more: Self) -> Self {
+        match (self, more) {
+            (Self::Text(text), Self::Text(more)) => Self::Text(format!("{text}\n{more}").into()),
+            (before, more) => {
+                let parts = |content| match content {
+                    Self::Text(text) => vec![WirePart::text(text)],
+                    Self::Parts(parts) => parts,
+                };
+                Self::Parts(parts(before).into_iter().chain(parts(more)).collect())
+            }
+        }
+    }
+
+    /// Makes one string of nothing but texts.
+    pub(super) fn flatten(&mut self) {
+        let Self::Parts(parts) = self else { return };
+        if parts.iter().all(WirePart::is_text) {
+            let texts: Vec<_> = parts
+                .iter()
+                .filter_map(
+                    |part| if let WireKind::Text(text) = &part.kind { Some(text.as_ref()) } else { None },
+                )
+                .collect();
+            *self = Self::Text(texts.join("\n").into());
         }
     }
 }
@@ -148,6 +199,10 @@ impl WirePart<'_> {
                     write_nested(w, self.extra, "file");
                 });
             }),
+            WireKind::Document { url, name } => open("document_url", &mut |w| {
+                w.key("document_url").string(url);
+                w.opt_string("document_name", *name);
+            }),
             WireKind::Raw(_) => {}
         }
     }
@@ -180,7 +235,7 @@ pub(super) fn plan<'c>(
             WireKind::Text(Cow::Borrowed(text))
         }
         PartKind::Refusal(text) => WireKind::Refusal(text),
-        PartKind::Image(image) => plan_image(image, place)?,
+        PartKind::Image(image) => plan_image(image, place, target)?,
         PartKind::Audio(audio) => plan_audio(audio, place, target)?,
         PartKind::Video(video) => plan_video(video, place, target, losses)?,
         PartKind::Document(document) => return plan_document(part, document, place, target, losses),
@@ -212,16 +267,35 @@ pub(super) fn plan<'c>(
     Ok(vec![WirePart {
         kind,
         mark: mark(part.cache.as_ref(), place, target, losses),
-        extra: own(&part.extra),
+        extra: own(&part.extra, target.vendor.profile(), &|| place.to_string(), losses),
     }])
 }
 
-/// The fields we may send back, if any.
-pub(super) fn own(extra: &Extra) -> &[trunkline_core::ExtraField] {
-    if extra.iter().any(|field| field.dialect == OURS) { extra } else { &[] }
+/// The fields we may send back, if any. A provider that refuses what it does not know gets all of an object's
+/// fields or none; `path` names the object.
+pub(super) fn own<'c>(
+    extra: &'c Extra,
+    profile: &Profile,
+    path: &dyn Fn() -> String,
+    losses: &mut Losses,
+) -> &'c [trunkline_core::ExtraField] {
+    let mut ours = extra.iter().filter(|field| field.dialect == OURS).peekable();
+    if ours.peek().is_none() {
+        return &[];
+    }
+    if profile.unknown != Unknown::Refused || ours.clone().all(|field| profile.own.contains(&&*field.key)) {
+        return extra;
+    }
+    for field in ours {
+        losses.hint(format!("{}.{}", path(), field.key), "the target refuses fields it does not know");
+    }
+    &[]
 }
 
-fn plan_image<'c>(image: &'c Image, place: Place<'_>) -> Result<WireKind<'c>, Fault> {
+fn plan_image<'c>(image: &'c Image, place: Place<'_>, target: &Target<'_>) -> Result<WireKind<'c>, Fault> {
+    if !target.vendor.profile().media.images {
+        return Err(place.unsupported("an image"));
+    }
     let url = match &image.source {
         MediaSource::Base64 { mime, data } => Cow::Owned(data_url(mime, data)),
         MediaSource::Url(url) if is_web(url) => Cow::Borrowed(url.as_str()),
@@ -232,7 +306,9 @@ fn plan_image<'c>(image: &'c Image, place: Place<'_>) -> Result<WireKind<'c>, Fa
 }
 
 fn plan_audio<'c>(audio: &'c Audio, place: Place<'_>, target: &Target<'_>) -> Result<WireKind<'c>, Fault> {
+    let media = target.vendor.profile().media;
     match &audio.source {
+        MediaSource::Base64 { .. } if !media.audio => Err(place.unsupported("audio")),
         MediaSource::Base64 { mime, data } => {
             let format = audio.format.as_deref().unwrap_or(match mime.as_str() {
                 "audio/mpeg" => "mp3",
@@ -241,7 +317,7 @@ fn plan_audio<'c>(audio: &'c Audio, place: Place<'_>, target: &Target<'_>) -> Re
             });
             Ok(WireKind::Audio { data, format })
         }
-        MediaSource::Url(url) if target.vendor == Vendor::Compatible && is_web(url) => {
+        MediaSource::Url(url) if media.audio_url && is_web(url) => {
             Ok(WireKind::Address { key: "audio_url", url: Cow::Borrowed(url), detail: None })
         }
         MediaSource::Url(_) => Err(place.unsupported("audio by address")),
@@ -255,7 +331,7 @@ fn plan_video<'c>(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<WireKind<'c>, Fault> {
-    if target.vendor == Vendor::Owner {
+    if !target.vendor.profile().media.video {
         return Err(place.unsupported("video"));
     }
     if video.meta.is_some() {
@@ -306,7 +382,15 @@ fn plan_document<'c>(
             if let Some(context) = &document.context {
                 parts.push(WirePart::text(context.as_str()));
             }
+            let documents = target.vendor.profile().media.documents;
             let kind = match source {
+                _ if documents == Documents::None => return Err(place.unsupported("a document")),
+                MediaSource::Base64 { mime, data } if documents == Documents::Url => {
+                    WireKind::Document { url: data_url(mime, data).into(), name: title }
+                }
+                MediaSource::Url(url) if documents == Documents::Url && is_web(url) => {
+                    WireKind::Document { url: Cow::Borrowed(url), name: title }
+                }
                 MediaSource::Base64 { mime, data } => {
                     let filename = title.unwrap_or("document.pdf");
                     WireKind::FileData { data: data_url(mime, data), filename }
@@ -317,7 +401,8 @@ fn plan_document<'c>(
                 }
                 MediaSource::Url(_) => return Err(place.unsupported("a document by address")),
             };
-            parts.push(WirePart { kind, mark: None, extra: own(&part.extra) });
+            let extra = own(&part.extra, target.vendor.profile(), &|| place.to_string(), losses);
+            parts.push(WirePart { kind, mark: None, extra });
         }
     }
     let mark = mark(part.cache.as_ref(), place, target, losses);

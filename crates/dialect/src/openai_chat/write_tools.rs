@@ -1,12 +1,14 @@
 //! Tools and the choice among them, for an upstream.
 
 use super::OURS;
+use super::format::Format;
 use super::write_messages::write_extra;
 use super::write_parts::{own, write_nested};
-use crate::codec::{Target, Vendor};
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
+use crate::profile::{Disposition, Parameter, Profile, Sheet};
+use crate::restore::JSON_TOOL;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trunkline_core::{
@@ -30,17 +32,30 @@ pub(super) enum WireTool<'c> {
         extra: &'c [ExtraField],
     },
     Raw(&'c Json),
+    /// The one whose arguments are the answer.
+    Answer(&'c Json),
 }
 
 /// Plans the tools the target is offered.
 pub(super) fn plan<'c>(
     call: &'c Call,
-    target: &Target<'_>,
+    sheet: Sheet,
+    profile: &Profile,
+    format: &Format<'c>,
     names: &mut Names,
     losses: &mut Losses,
 ) -> Result<Vec<WireTool<'c>>, Fault> {
     let mut tools = Vec::with_capacity(call.tools.len());
-    let allowed = allowed(call, target);
+    if let Some(schema) = format.tool {
+        tools.push(WireTool::Answer(schema));
+    }
+    if matches!(sheet.of(Parameter::Tools), Disposition::Dropped | Disposition::Refused) {
+        if !call.tools.is_empty() {
+            losses.dropped("tools", "the target calls no tools");
+        }
+        return Ok(tools);
+    }
+    let allowed = allowed(call, sheet);
     for (at, tool) in call.tools.iter().enumerate() {
         if tool.cache.is_some() {
             losses.hint(format!("tools[{at}]"), "the target takes no cache marks on tools");
@@ -48,33 +63,33 @@ pub(super) fn plan<'c>(
         if allowed.as_ref().is_some_and(|names| !tool.name().is_some_and(|name| names.contains(name))) {
             continue;
         }
-        let extra = own(&tool.extra);
+        let extra = own(&tool.extra, profile, &|| format!("tools[{at}]"), losses);
         tools.push(match &tool.kind {
             ToolKind::Function { name, description, schema, strict } => WireTool::Function {
                 name: names.target(name),
                 description: description.as_deref(),
                 schema: schema.as_ref().map(Json::as_str),
-                strict: *strict,
+                strict: strict.filter(|_| profile.strict_tools),
                 extra,
             },
-            ToolKind::Custom { name, description, format } => match target.vendor {
-                Vendor::Owner => WireTool::Custom {
+            ToolKind::Custom { name, description, format } if sheet.takes(Parameter::CustomTools) => {
+                WireTool::Custom {
                     name: names.target(name),
                     description: description.as_deref(),
                     format: format.as_ref(),
                     extra,
-                },
-                Vendor::Compatible => {
-                    losses.degraded(format!("tools[{at}]"), "a free-text tool is offered as a function");
-                    WireTool::Function {
-                        name: names.target(name),
-                        description: description.as_deref(),
-                        schema: Some(free_text::SCHEMA),
-                        strict: None,
-                        extra: &[],
-                    }
                 }
-            },
+            }
+            ToolKind::Custom { name, description, .. } => {
+                losses.degraded(format!("tools[{at}]"), "a free-text tool is offered as a function");
+                WireTool::Function {
+                    name: names.target(name),
+                    description: description.as_deref(),
+                    schema: Some(free_text::SCHEMA),
+                    strict: None,
+                    extra: &[],
+                }
+            }
             ToolKind::Server { dialect: OURS, raw, .. } => WireTool::Raw(raw),
             ToolKind::Server { native_type, .. } => {
                 let path = format!("tools[{at}]");
@@ -89,11 +104,14 @@ pub(super) fn plan<'c>(
     Ok(tools)
 }
 
-/// Only OpenAI takes a list of allowed tools; others are shown no tool outside it. `None` shows all.
-fn allowed<'c>(call: &'c Call, target: &Target<'_>) -> Option<HashSet<&'c str>> {
-    match (&call.tool_choice, target.vendor) {
-        (Some(ToolChoice::Allowed { names, .. }), Vendor::Compatible) => {
+/// A target that takes no such choice is shown no other tool. `None` shows all.
+fn allowed(call: &Call, sheet: Sheet) -> Option<HashSet<&str>> {
+    match &call.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) if !sheet.takes(Parameter::ToolChoiceAllowed) => {
             Some(names.iter().map(String::as_str).collect())
+        }
+        Some(ToolChoice::Named { name, .. }) if !sheet.takes(Parameter::ToolChoiceNamed) => {
+            Some(HashSet::from([name.as_str()]))
         }
         _ => None,
     }
@@ -104,7 +122,8 @@ pub(super) fn write(
     w: &mut Writer<'_>,
     tools: &[WireTool<'_>],
     call: &Call,
-    target: &Target<'_>,
+    sheet: Sheet,
+    profile: &Profile,
     names: &mut Names,
     losses: &mut Losses,
 ) {
@@ -124,10 +143,23 @@ pub(super) fn write(
         return;
     }
     w.key("tools").array(|w| tools.iter().for_each(|tool| write_tool(w, tool)));
-    if let Some(choice) = &call.tool_choice {
-        write_choice(w, choice, call, target, names, losses);
+    if let [WireTool::Answer(_)] = tools {
+        return w.key("tool_choice").object(|w| {
+            w.key("type").string("function");
+            w.key("function").object(|w| w.key("name").string(JSON_TOOL));
+        });
     }
-    w.opt_bool("parallel_tool_calls", call.parallel_tool_calls);
+    if let Some(choice) = &call.tool_choice {
+        write_choice(w, choice, call, sheet, profile, names, losses);
+    }
+    match (sheet.of(Parameter::ParallelToolCalls), call.parallel_tool_calls) {
+        (Disposition::Native, parallel) => w.opt_bool("parallel_tool_calls", parallel),
+        // Several at once is what they do anyway.
+        (_, None | Some(true)) => {}
+        (_, Some(false)) => {
+            losses.dropped("parallel_tool_calls", "the target may call several tools at once")
+        }
+    }
 }
 
 fn write_tool(w: &mut Writer<'_>, tool: &WireTool<'_>) {
@@ -156,6 +188,14 @@ fn write_tool(w: &mut Writer<'_>, tool: &WireTool<'_>) {
             write_extra(w, extra, "custom");
         }),
         WireTool::Raw(raw) => w.raw(raw.as_str()),
+        WireTool::Answer(schema) => w.object(|w| {
+            w.key("type").string("function");
+            w.key("function").object(|w| {
+                w.key("name").string(JSON_TOOL);
+                w.key("description").string("Gives the answer.");
+                w.key("parameters").raw(schema.as_str());
+            });
+        }),
     }
 }
 
@@ -163,15 +203,21 @@ fn write_choice(
     w: &mut Writer<'_>,
     choice: &ToolChoice,
     call: &Call,
-    target: &Target<'_>,
+    sheet: Sheet,
+    profile: &Profile,
     names: &mut Names,
     losses: &mut Losses,
 ) {
-    let kind = |custom: bool| if custom && target.vendor == Vendor::Owner { "custom" } else { "function" };
+    let has_custom = sheet.takes(Parameter::CustomTools);
+    let kind = |custom: bool| if custom && has_custom { "custom" } else { "function" };
     match choice {
         ToolChoice::None => w.key("tool_choice").string("none"),
         ToolChoice::Auto => w.key("tool_choice").string("auto"),
-        ToolChoice::Required => w.key("tool_choice").string("required"),
+        ToolChoice::Required => w.key("tool_choice").string(profile.required),
+        ToolChoice::Named { .. } if !sheet.takes(Parameter::ToolChoiceNamed) => {
+            losses.emulated("tool_choice", "only the named tool is offered");
+            w.key("tool_choice").string(profile.required);
+        }
         ToolChoice::Named { name, custom } => w.key("tool_choice").object(|w| {
             let kind = kind(*custom);
             w.key("type").string(kind);
@@ -180,9 +226,9 @@ fn write_choice(
         ToolChoice::Allowed { mode, names: allowed } => {
             let mode = match mode {
                 AllowedMode::Auto => "auto",
-                AllowedMode::Required => "required",
+                AllowedMode::Required => profile.required,
             };
-            if target.vendor == Vendor::Compatible {
+            if !sheet.takes(Parameter::ToolChoiceAllowed) {
                 losses.emulated("tool_choice", "only the allowed tools are offered");
                 return w.key("tool_choice").string(mode);
             }

@@ -50,7 +50,7 @@ enum Thinks {
 impl Thinks {
     fn of(call: &Call, target: &Target<'_>) -> Self {
         match target.vendor {
-            Vendor::Compatible => Self::Perhaps,
+            Vendor::Compatible | Vendor::Provider(_) => Self::Perhaps,
             Vendor::Owner if !is_reasoning_model(target.model) => Self::Never,
             Vendor::Owner if call.reasoning.effort == Some(Effort::None) => Self::Resting,
             Vendor::Owner => Self::Always,

@@ -31,7 +31,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     });
     let free_text = match target.vendor {
         Vendor::Owner => Vec::new(),
-        Vendor::Compatible => restore::free_text(call, &mut names),
+        Vendor::Compatible | Vendor::Provider(_) => restore::free_text(call, &mut names),
     };
     Ok(Written { body, headers: Vec::new(), restore: Restore::new(names, false, free_text), fan_out })
 }

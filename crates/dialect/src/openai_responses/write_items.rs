@@ -130,7 +130,7 @@ impl<'c, 'x> Planner<'c, 'x> {
     fn developer(&self) -> &'static str {
         match self.target.vendor {
             Vendor::Owner => "developer",
-            Vendor::Compatible => "system",
+            Vendor::Compatible | Vendor::Provider(_) => "system",
         }
     }
 
@@ -289,14 +289,16 @@ impl<'c, 'x> Planner<'c, 'x> {
         // OpenAI takes thoughts only as summaries, and these only beside state or an item it keeps; thoughts
         // that stood under `content` stay there.
         let (text, summary) = match self.target.vendor {
-            Vendor::Compatible => (item.text.as_slice(), item.summary.as_slice()),
+            Vendor::Compatible | Vendor::Provider(_) => (item.text.as_slice(), item.summary.as_slice()),
             Vendor::Owner if place.is_of(OURS) => (item.text.as_slice(), item.summary.as_slice()),
             Vendor::Owner if item.summary.is_empty() => (&[][..], item.text.as_slice()),
             Vendor::Owner => (&[][..], item.summary.as_slice()),
         };
         let says = match self.target.vendor {
             Vendor::Owner => state.is_some() || id.is_some(),
-            Vendor::Compatible => state.is_some() || !text.is_empty() || !summary.is_empty(),
+            Vendor::Compatible | Vendor::Provider(_) => {
+                state.is_some() || !text.is_empty() || !summary.is_empty()
+            }
         };
         if says {
             self.items.push(WireItem::Reasoning(Thoughts { id, summary, text, state, extra }));

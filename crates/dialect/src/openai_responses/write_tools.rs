@@ -57,7 +57,7 @@ pub(super) fn plan<'c>(
                 format: format.as_ref(),
                 extra,
             },
-            (ToolKind::Custom { name, description, format }, Vendor::Compatible) => {
+            (ToolKind::Custom { name, description, format }, Vendor::Compatible | Vendor::Provider(_)) => {
                 losses.degraded(format!("tools[{at}]"), "a free-text tool is offered as a function");
                 WireTool::Function {
                     name: names.target(name),

@@ -22,6 +22,7 @@ mod laws;
 mod loops;
 mod mutation;
 mod ollama;
+mod parameters;
 mod replies;
 mod requests;
 mod responses;

@@ -135,7 +135,7 @@ fn c60_calls_without_ids_are_answered() {
 fn faults_name_what_an_ollama_client_wrote() {
     let body = r#"{"model":"o3","messages":[{"role":"user","content":"a"}],"options":{"stop":["x"],"top_k":3},"think":"high"}"#;
     let sent = OL_OC.send(body, &owner("o3")).unwrap();
-    assert_eq!(sent.lost(), ["options.top_k dropped", "options.stop dropped"]);
+    assert_eq!(sent.lost(), ["options.stop emulated", "options.top_k dropped"]);
 }
 
 #[test]

@@ -377,7 +377,7 @@ fn restoring_nothing_changes_nothing() {
     let mut restore = sent.restore;
     let event = Event::Close { part: 3 };
     let mut passed = Vec::new();
-    restore.pass(event.clone(), &mut |event| passed.push(format!("{event:?}")));
+    restore.push(event.clone(), &mut |event| passed.push(format!("{event:?}")));
     assert_eq!(passed, [format!("{event:?}")]);
 }
 

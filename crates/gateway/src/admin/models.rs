@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json as object};
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, Kind};
+use trunkline_dialect::profile::{self, Column, Disposition, Parameter, table};
 use trunkline_dialect::{reads, writes};
 
 /// `GET /v1/models`.
@@ -57,7 +58,8 @@ fn is_anthropic(headers: &HeaderMap) -> bool {
     headers.contains_key("anthropic-version")
 }
 
-/// `GET /v1/capabilities`: what this build can do, endpoint by upstream dialect.
+/// `GET /v1/capabilities`: what this build can do, endpoint by upstream dialect, and what each provider makes of
+/// each parameter.
 pub(super) async fn capabilities() -> Response {
     let cell = |client: Dialect, upstream: Dialect| {
         if client == upstream {
@@ -83,8 +85,34 @@ pub(super) async fn capabilities() -> Response {
     let body = object!({
         "version": env!("CARGO_PKG_VERSION"),
         "endpoints": endpoints,
+        "providers": Column::ALL.map(provider),
         "policies": ["round_robin", "random", "power_of_two"],
         "worker_schemes": ["http", "https"],
     });
     json(StatusCode::OK, &body)
+}
+
+/// A provider's column of the table that calls are written by.
+fn provider(column: Column) -> Value {
+    let cells =
+        |cells: &mut dyn Iterator<Item = (Parameter, Disposition)>| -> serde_json::Map<String, Value> {
+            cells.map(|(parameter, cell)| (parameter.name().to_owned(), cell.name().into())).collect()
+        };
+    let (dialect, model) = column.sample();
+    let all =
+        cells(&mut Parameter::ALL.into_iter().map(|parameter| (parameter, table::cell(parameter, column))));
+    let mut shown = object!({"id": column.provider(), "dialect": dialect.name(), "parameters": all});
+    if dialect != Dialect::OpenaiChat {
+        // Other models of such providers may take more or less.
+        shown["example_model"] = model.into();
+        return shown;
+    }
+    let profile = profile::named(column.provider());
+    let narrower = profile.models.iter().map(
+        |models| object!({"which": models.which, "parameters": cells(&mut models.cells.iter().copied())}),
+    );
+    if !profile.models.is_empty() {
+        shown["models"] = narrower.collect();
+    }
+    shown
 }

@@ -243,7 +243,9 @@ fn everything_out_of_range_is_found() {
         ("aliases: {gpt: ''}", "aliases.gpt: has an empty name; write ALIAS: MODEL"),
         (
             "provider_keys: {opnai: k}",
-            "provider_keys.opnai: no such provider; known are openai, anthropic, xai, gemini, bedrock, cohere",
+            "provider_keys.opnai: no such provider; known are openai, anthropic, xai, gemini, bedrock, cohere, \
+             mistral, groq, deepseek, together, perplexity, fireworks, ai21, azure-openai, azure-foundry, \
+             hugging-face, meta-llama, openrouter",
         ),
         ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it or leave it out"),
         ("auth: {api_key: ''}", "auth.api_key: is empty; set it, or leave it out to let anyone call"),

@@ -311,8 +311,9 @@ impl Default for HealthChecks {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Translate {
-    /// What becomes of parameters the target cannot take.
-    pub on_unsupported: OnUnsupported,
+    /// What becomes of parameters the target cannot take: left out with a warning, left out without one, or the
+    /// request is refused. A request's header `x-trunkline-on-unsupported-param` overrides it.
+    pub on_unsupported_param: OnUnsupported,
     /// What becomes of user names where the target wants opaque ids.
     pub user_ids: UserIds,
     /// Refuse invalid tool arguments in the history instead of wrapping them.
@@ -340,7 +341,7 @@ pub struct Translate {
 impl Default for Translate {
     fn default() -> Self {
         Self {
-            on_unsupported: OnUnsupported::Warn,
+            on_unsupported_param: OnUnsupported::Warn,
             user_ids: UserIds::Opaque,
             strict_arguments: false,
             default_max_tokens: None,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Dialect, Load, Secret, WorkerId};
 use trunkline_dialect::Vendor;
+use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_route::Thresholds;
 use trunkline_upstream::Endpoint;
@@ -45,6 +46,7 @@ pub struct Worker {
     pub load: Arc<Load>,
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
+    profile: &'static Profile,
     paths: [Option<PathAndQuery>; Dialect::COUNT],
 }
 
@@ -84,7 +86,12 @@ impl Worker {
             || config.workers.iter().any(|written| written.url == spec.url);
         let stored = || config.provider_keys.get(provider.as_deref()?).filter(|_| trusted).cloned();
         let key = spec.api_key.clone().or_else(stored);
-        let path = |dialect: &Dialect| PathAndQuery::try_from(endpoint.path(operation(*dialect).before)).ok();
+        let versioned = known.is_none_or(|provider| provider.versioned);
+        let path = |dialect: &Dialect| {
+            let before = operation(*dialect).before;
+            let bare = if versioned { None } else { before.strip_prefix("/v1") };
+            PathAndQuery::try_from(endpoint.path(bare.unwrap_or(before))).ok()
+        };
         let engine = spec.runtime.and_then(engine_of);
         Ok(Self {
             id,
@@ -94,6 +101,7 @@ impl Worker {
             models: spec.models.iter().map(Served::from).collect(),
             no_list: None,
             labels: spec.labels.clone(),
+            profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
             endpoint: Arc::new(endpoint),
             key,
@@ -177,13 +185,25 @@ impl Worker {
         known.map_or(Some("/v1/models"), |provider| provider.models_path)
     }
 
-    /// How it speaks its dialect.
+    /// How it speaks `dialect`.
     #[must_use]
-    pub fn vendor(&self) -> Vendor {
+    pub fn vendor(&self, dialect: Dialect) -> Vendor {
+        let profile = self.profile();
         match self.provider.as_deref() {
             Some("openai" | "anthropic") => Vendor::Owner,
+            Some(_) if dialect == Dialect::OpenaiChat && *profile != profile::ENGINE => {
+                Vendor::Provider(profile)
+            }
+            // OpenAI's own models under another roof.
+            Some("azure-openai") => Vendor::Owner,
             Some(_) | None => Vendor::Compatible,
         }
+    }
+
+    /// How it speaks OpenAI's chat dialect.
+    #[must_use]
+    pub fn profile(&self) -> &'static Profile {
+        self.profile
     }
 
     /// The name it knows `asked` by: an engine wants its own name for a model, a provider the name the

@@ -12,9 +12,9 @@ use crate::fleet::worker::Worker;
 use http::{HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Extra, Fault, Fold, LoadGuard, Losses, unfold};
+use trunkline_core::{Dialect, Extra, Fault, Fold, LoadGuard, Losses, OnUnsupported, unfold};
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply, write_reply};
+use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply_of, write_reply};
 use trunkline_upstream::Answer;
 
 /// A call in another dialect, and what is needed to bring its answer back.
@@ -22,6 +22,8 @@ pub(super) struct Translation {
     pub(super) to: Dialect,
     pub(super) written: Written,
     pub(super) losses: Losses,
+    /// Whether the client is told of them.
+    pub(super) on_unsupported: OnUnsupported,
     pub(super) context: trunkline_dialect::Context,
     /// What of the call the answer repeats.
     pub(super) echo: Extra,
@@ -33,7 +35,7 @@ pub(super) async fn translate(
     worker: &Arc<Worker>,
     translation: Translation,
 ) -> Result<Answered, Failure> {
-    let Translation { to, written, losses, context, echo } = translation;
+    let Translation { to, written, losses, on_unsupported, context, echo } = translation;
     let Written { body, headers: extra, restore, fan_out } = written;
     let body = Rope::from(body);
     let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
@@ -54,7 +56,7 @@ pub(super) async fn translate(
     let dialect = ledger.endpoint.dialect;
     let first_head = answers.first().map(|answer| answer.head.headers.clone()).unwrap_or_default();
     let mut headers = forward::translated_headers(&first_head);
-    if let Some(warnings) = warnings(&losses) {
+    if let Some(warnings) = warnings(&losses, on_unsupported) {
         headers.insert(WARNINGS, warnings);
     }
     if context.array {
@@ -64,7 +66,7 @@ pub(super) async fn translate(
     if streams && answers.iter().all(|answer| is_stream(to, &answer.head)) {
         let mut legs = SmallVec::new();
         for answer in answers {
-            let reader = StreamReader::new(to, limits.event_bytes).map_err(refused)?;
+            let reader = StreamReader::of(worker.profile(), to, limits.event_bytes).map_err(refused)?;
             legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone() });
         }
         let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
@@ -78,8 +80,12 @@ pub(super) async fn translate(
     for answer in answers {
         let was_stream = is_stream(to, &answer.head);
         let bytes = collect(answer.body, idle, limits.reply_bytes).await.map_err(|error| broken(&error))?;
-        let reply =
-            if was_stream { fold(ledger, to, &bytes, limits.event_bytes) } else { read_reply(to, &bytes) };
+        let reply = if was_stream {
+            let reader = StreamReader::of(worker.profile(), to, limits.event_bytes);
+            reader.and_then(|reader| fold(ledger, reader, &bytes))
+        } else {
+            read_reply_of(worker.profile(), to, &bytes)
+        };
         let mut reply = reply.map_err(|fault| {
             let retry = is_retryable(&fault);
             Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
@@ -109,7 +115,7 @@ pub(super) async fn translate(
     ledger.lost_more(&more, dialect.name());
     let mut losses = losses;
     more.into_iter().for_each(|loss| losses.push(loss));
-    if let Some(warnings) = warnings(&losses) {
+    if let Some(warnings) = warnings(&losses, on_unsupported) {
         headers.insert(WARNINGS, warnings);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -117,13 +123,7 @@ pub(super) async fn translate(
 }
 
 /// Folds a stream that came although none was asked for.
-fn fold(
-    ledger: &mut Ledger,
-    dialect: Dialect,
-    bytes: &[u8],
-    event_bytes: usize,
-) -> Result<trunkline_core::Reply, Fault> {
-    let mut reader = StreamReader::new(dialect, event_bytes)?;
+fn fold(ledger: &mut Ledger, mut reader: StreamReader, bytes: &[u8]) -> Result<trunkline_core::Reply, Fault> {
     let mut fold = Fold::default();
     reader.push(bytes, &mut |event| fold.push(event));
     if !fold.is_over() {

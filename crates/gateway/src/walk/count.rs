@@ -3,9 +3,13 @@
 use super::answer::{Answered, Content};
 use super::plan::Plan;
 use super::settle::{Ledger, WARNINGS, warnings};
+use super::translate::on_unsupported;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use trunkline_core::{Fault, Losses};
 use trunkline_dialect::count;
+
+/// Whose estimate it is, in metrics.
+const OURSELVES: &str = "trunkline";
 
 /// Answers with an estimate, and says that it is one.
 pub(super) fn estimate(ledger: &mut Ledger, plan: &Plan) -> Result<Answered, Fault> {
@@ -15,10 +19,11 @@ pub(super) fn estimate(ledger: &mut Ledger, plan: &Plan) -> Result<Answered, Fau
     // What reading it noted is of no matter to a number.
     let mut losses = Losses::default();
     let tokens = count::estimate(&call, &mut losses);
-    ledger.lost(&losses, dialect.name());
+    ledger.lost(&losses, dialect.name(), OURSELVES);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(warnings) = warnings(&losses) {
+    let setting = on_unsupported(&plan.question)?;
+    if let Some(warnings) = warnings(&losses, setting) {
         headers.insert(WARNINGS, warnings);
     }
     let body = count::write_reply(dialect, tokens)?;

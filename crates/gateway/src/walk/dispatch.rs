@@ -79,7 +79,11 @@ async fn attempt(
     parsed: &mut Option<Parsed>,
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
-    match passage(dialect, worker) {
+    let mut passage = passage(dialect, worker);
+    if passage == Passage::Splice && splice::is_misread(plan, worker, dialect).map_err(refused)? {
+        passage = Passage::Translate(dialect);
+    }
+    match passage {
         Passage::Splice => {
             let body = splice::body(plan, worker, dialect);
             let answer = send(ledger, plan, worker, dialect, &body, &[], 0).await?;
@@ -94,10 +98,11 @@ async fn attempt(
             }
             let Some(parsed) = parsed.as_mut() else { return Err(refused(nobody_left())) };
             let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
-            ledger.lost(&losses, to.name());
+            ledger.lost(&losses, to.name(), worker.owner());
             let context = context(ledger, plan, parsed.include_usage());
-            let echo = parsed.echo.clone();
-            translate(ledger, plan, worker, Translation { to, written, losses, context, echo }).await
+            let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
+            let translation = Translation { to, written, losses, on_unsupported, context, echo };
+            translate(ledger, plan, worker, translation).await
         }
         Passage::Estimate => count::estimate(ledger, plan).map_err(refused),
         // `plan` only offers workers with a passage.

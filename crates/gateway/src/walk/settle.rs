@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use trunkline_core::{Fault, LoadGuard, Losses, Model, RequestId, TenantId, Usage, WorkerId};
+use trunkline_core::{Fault, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, WorkerId};
+use trunkline_dialect::profile::Parameter;
 
 /// Status in the log when the client went away before there was one.
 const CLIENT_GONE: u16 = 499;
@@ -54,6 +55,8 @@ pub(crate) struct Ledger {
     log: Option<bool>,
     bytes_out: u64,
     losses: u32,
+    /// Whose they are.
+    provider: Box<str>,
     ttft: Option<Duration>,
     last_content: Option<Instant>,
     /// Gaps seen so far; in a mutex only to be shareable, it is never locked.
@@ -115,6 +118,7 @@ impl Ledger {
             log: config.log.access_lines(),
             bytes_out: 0,
             losses: 0,
+            provider: Box::default(),
             ttft: None,
             last_content: None,
             itl: None,
@@ -168,8 +172,9 @@ impl Ledger {
     }
 
     /// Things were lost in translation.
-    pub(crate) fn lost(&mut self, losses: &Losses, target: &'static str) {
+    pub(crate) fn lost(&mut self, losses: &Losses, target: &'static str, provider: &str) {
         self.losses = 0;
+        self.provider = provider.into();
         self.lost_more(losses, target);
     }
 
@@ -179,7 +184,7 @@ impl Ledger {
         for loss in losses.iter() {
             let parameter = known_parameter(&loss.path);
             let counter = &self.local.shared.metrics.losses;
-            counter.with_label_values(&[target, parameter, loss.action.name()]).inc();
+            counter.with_label_values(&[&self.provider, target, parameter, loss.action.name()]).inc();
             tracing::debug!(request_id = %self.id, path = %loss.path, action = loss.action.name(), reason = %loss.reason, "lost in translation");
         }
     }
@@ -330,50 +335,26 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
 /// The parameter a loss is about as a label: from a closed set, because a path may hold names a client
 /// made up.
 fn known_parameter(path: &str) -> &'static str {
-    const KNOWN: [&str; 53] = [
+    /// Fields of other dialects and surfaces, and those that no provider treats differently.
+    const OTHERS: &[&str] = &[
         "messages",
+        "contents",
+        "input",
         "system",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
+        "instructions",
         "response_format",
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "typical_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "repetition_penalty",
-        "seed",
-        "logit_bias",
-        "stop",
         "stop_sequences",
-        "n",
-        "logprobs",
-        "top_logprobs",
-        "max_tokens",
-        "max_completion_tokens",
-        "reasoning_effort",
-        "reasoning",
         "thinking",
+        "reasoning",
         "output_config",
         "cache_control",
-        "prompt_cache_key",
-        "user",
-        "metadata",
-        "service_tier",
-        "prediction",
-        "modalities",
-        "audio",
-        "verbosity",
-        "web_search_options",
-        "store",
         "container",
         "context_management",
-        "safety_identifier",
+        "options",
+        "generationConfig",
+        "inferenceConfig",
+        "additionalModelRequestFields",
         "tokens",
-        "input",
         "texts",
         "dimensions",
         "output_dimension",
@@ -386,16 +367,19 @@ fn known_parameter(path: &str) -> &'static str {
         "raw_scores",
     ];
     let first = path.split(['.', '[']).next().unwrap_or_default();
-    KNOWN.iter().find(|known| **known == first).copied().unwrap_or("other")
+    let other = || OTHERS.iter().find(|known| **known == first).copied();
+    let parameter = Parameter::ALL.iter().map(|parameter| parameter.name()).find(|known| *known == first);
+    parameter.or_else(other).unwrap_or("other")
 }
 
 /// The header that lists losses.
 pub(crate) const WARNINGS: HeaderName = HeaderName::from_static("x-trunkline-warnings");
 
-/// The value of [`WARNINGS`].
-pub(crate) fn warnings(losses: &Losses) -> Option<HeaderValue> {
+/// The value of [`WARNINGS`]; none where nothing was lost, or nobody wants to know.
+pub(crate) fn warnings(losses: &Losses, setting: OnUnsupported) -> Option<HeaderValue> {
     const LONGEST: usize = 4096;
-    (!losses.is_empty()).then(|| HeaderValue::from_str(&losses.header(LONGEST)).ok())?
+    (!losses.is_empty() && setting != OnUnsupported::Drop)
+        .then(|| HeaderValue::from_str(&losses.header(LONGEST)).ok())?
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use super::failure::{Failure, broken, is_retryable, nobody_left, refused};
 use super::forward;
 use super::plan::Plan;
 use super::settle::{Ledger, Outcome, WARNINGS, warnings};
+use super::translate::on_unsupported;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Losses, Model, Surface, Usage};
+use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, Surface, Usage};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{embed, rerank};
 
@@ -52,7 +53,7 @@ async fn vectors(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = embed::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    admit(ledger, plan, &losses, to)?;
+    let setting = admit(ledger, plan, worker, &losses, to)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| embed::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -65,7 +66,7 @@ async fn vectors(
     ledger.usage.clone_from(&reply.usage);
     shown(plan, &mut reply.model);
     let out = embed::write_reply(&call, &reply, ledger.id.as_str()).map_err(unreadable)?;
-    Ok(answered(told.headers, &losses, out))
+    Ok(answered(told.headers, &losses, setting, out))
 }
 
 async fn ranking(
@@ -80,7 +81,7 @@ async fn ranking(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    admit(ledger, plan, &losses, to)?;
+    let setting = admit(ledger, plan, worker, &losses, to)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| rerank::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -88,15 +89,21 @@ async fn ranking(
     ledger.usage.clone_from(&reply.usage);
     shown(plan, &mut reply.model);
     let out = rerank::write_reply(&call, &reply, ledger.id.as_str()).map_err(refused)?;
-    Ok(answered(told.headers, &losses, out))
+    Ok(answered(told.headers, &losses, setting, out))
 }
 
 /// Books `losses`, unless the operator refuses one of them.
-fn admit(ledger: &mut Ledger, plan: &Plan, losses: &Losses, to: Surface) -> Result<(), Failure> {
-    let setting = plan.question.snapshot.config.translate.on_unsupported;
+fn admit(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Worker,
+    losses: &Losses,
+    to: Surface,
+) -> Result<OnUnsupported, Failure> {
+    let setting = on_unsupported(&plan.question).map_err(refused)?;
     embed::check(losses, setting).map_err(refused)?;
-    ledger.lost(losses, to.name());
-    Ok(())
+    ledger.lost(losses, to.name(), worker.owner());
+    Ok(setting)
 }
 
 /// Shows the client the name it asked for, where that is wanted.
@@ -158,8 +165,8 @@ fn unreadable(fault: Fault) -> Failure {
     Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
 }
 
-fn answered(mut headers: HeaderMap, losses: &Losses, body: Vec<u8>) -> Answered {
-    if let Some(warnings) = warnings(losses) {
+fn answered(mut headers: HeaderMap, losses: &Losses, setting: OnUnsupported, body: Vec<u8>) -> Answered {
+    if let Some(warnings) = warnings(losses, setting) {
         headers.insert(WARNINGS, warnings);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -6,7 +6,7 @@ use super::forward;
 use super::plan::Plan;
 use super::relay::{Flow, Splice};
 use super::settle::{Ledger, Outcome};
-use super::translate::context;
+use super::translate::{context, on_unsupported};
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderValue, header, response};
@@ -14,12 +14,14 @@ use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use trunkline_core::{Dialect, Event, Fault, FaultKind, unfold};
+use trunkline_core::{Dialect, Event, Fault, FaultKind, OnUnsupported, unfold};
 use trunkline_dialect::framing::Framing;
 use trunkline_dialect::gemini::Array;
+use trunkline_dialect::profile::{Ignored, Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
+use trunkline_dialect::seal::may_carry;
 use trunkline_dialect::surface::answers_freely;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
@@ -48,6 +50,28 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
     }
     edits.sort_unstable_by_key(|(range, _)| range.start);
     if edits.is_empty() { plan.question.body.clone() } else { plan.question.body.splice(&edits) }
+}
+
+/// Whether `worker`'s provider would refuse or misread the client's own bytes, though it speaks the dialect.
+///
+/// # Errors
+/// See [`on_unsupported`].
+pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> Result<bool, Fault> {
+    // What was sealed here for a client of this dialect came from a worker that speaks another one.
+    let question = &plan.question;
+    if question.snapshot.is_mixed && speaks(dialect) && may_carry(&question.body) {
+        return Ok(true);
+    }
+    let profile = worker.profile();
+    if dialect != Dialect::OpenaiChat || profile.unknown == Unknown::Passed {
+        return Ok(false);
+    }
+    let ignored = match on_unsupported(&plan.question)? {
+        OnUnsupported::Reject => Ignored::Trouble,
+        OnUnsupported::Warn | OnUnsupported::Drop => Ignored::Fine,
+    };
+    let model = worker.name_for(plan.model.as_str());
+    Ok(misreads(profile, model, &plan.question.body.joined(), ignored).is_some())
 }
 
 /// What shows the client the name it asked for, where that is wanted and another was sent.

@@ -6,8 +6,9 @@ use super::read::Question;
 use super::settle::Ledger;
 use crate::config::Config;
 use crate::fleet::worker::Worker;
+use http::HeaderName;
 use std::time::Duration;
-use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model};
+use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model, OnUnsupported};
 use trunkline_dialect::anthropic_messages::VERSIONS;
 use trunkline_dialect::seal::{Key, Sealer, unseal};
 use trunkline_dialect::{Context, Target, Written, echo, inline, needs_inlining, read_call, write_call};
@@ -23,6 +24,8 @@ const MOST: usize = 20;
 pub(crate) struct Parsed {
     call: Call,
     losses: Losses,
+    /// What becomes of what a target cannot take.
+    pub(crate) on_unsupported: OnUnsupported,
     /// What of it the answer repeats.
     pub(crate) echo: Extra,
 }
@@ -35,6 +38,7 @@ impl Parsed {
     pub(crate) fn read(dialect: Dialect, question: &Question, key: &Key) -> Result<Self, Fault> {
         knows_version(dialect, question)?;
         let mut losses = Losses::default();
+        let on_unsupported = on_unsupported(question)?;
         let body = question.body.joined();
         let mut call = read_call(dialect, &body, &mut losses)?;
         // Some dialects say both in the path.
@@ -43,7 +47,7 @@ impl Parsed {
         }
         call.stream.on = question.stream;
         unseal(&mut call, key, &mut losses);
-        Ok(Self { call, losses, echo: echo(dialect, &body) })
+        Ok(Self { call, losses, on_unsupported, echo: echo(dialect, &body) })
     }
 
     /// Whether the client wants usage in its stream.
@@ -67,7 +71,7 @@ impl Parsed {
         let settings = &config.translate;
         let target = Target {
             model: worker.name_for(plan.model.as_str()),
-            vendor: worker.vendor(),
+            vendor: worker.vendor(to),
             default_max_tokens: settings.default_max_tokens,
             user_ids: settings.user_ids,
             strict_arguments: settings.strict_arguments,
@@ -77,7 +81,7 @@ impl Parsed {
         let mut written = write_call(to, &self.call, &target, &mut losses)?;
         let (key, client) = (ledger.local.shared.key, ledger.endpoint.dialect);
         written.restore.sealer = Some(Sealer { key, client, upstream: to });
-        if let Some(loss) = losses.refused(settings.on_unsupported) {
+        if let Some(loss) = losses.refused(self.on_unsupported) {
             let message = format!("{} cannot be sent to this model's provider: {}", loss.path, loss.reason);
             return Err(Fault::new(FaultKind::InvalidRequest, message)
                 .at(loss.path.to_string())
@@ -126,6 +130,23 @@ fn knows_version(dialect: Dialect, question: &Question) -> Result<(), Fault> {
     }
     let message = format!("{header} is not one of {}", VERSIONS.join(", "));
     Err(Fault::new(FaultKind::InvalidRequest, message).at(header).code("unknown_version"))
+}
+
+/// The request's own setting.
+const ON_UNSUPPORTED: HeaderName = HeaderName::from_static("x-trunkline-on-unsupported-param");
+
+/// What becomes of what a target cannot take: the request says it, or else the configuration.
+///
+/// # Errors
+/// 400 for a setting there is not.
+pub(crate) fn on_unsupported(question: &Question) -> Result<OnUnsupported, Fault> {
+    let Some(said) = question.head.headers.get(ON_UNSUPPORTED) else {
+        return Ok(question.snapshot.config.translate.on_unsupported_param);
+    };
+    said.to_str().ok().and_then(OnUnsupported::parse).ok_or_else(|| {
+        let message = format!("{ON_UNSUPPORTED} must be `warn`, `drop` or `reject`");
+        Fault::new(FaultKind::InvalidRequest, message)
+    })
 }
 
 /// What the outer fields of the answer say.

@@ -368,7 +368,12 @@ async fn what_translation_loses_is_said() {
     assert!(warnings.contains("seed") && warnings.contains("logit_bias"), "{warnings}");
     for parameter in ["seed", "logit_bias"] {
         let label = format!("parameter=\"{parameter}\"");
-        let labels = [label.as_str(), "dialect=\"anthropic-messages\"", "action=\"dropped\""];
+        let labels = [
+            label.as_str(),
+            "provider=\"anthropic\"",
+            "dialect=\"anthropic-messages\"",
+            "action=\"dropped\"",
+        ];
         assert!(
             (rig.metric("trunkline_translation_losses_total", &labels).await - 1.0).abs() < 0.1,
             "{parameter}"

@@ -3,6 +3,7 @@
 mod answers;
 mod errors;
 mod properties;
+mod providers;
 mod reading;
 mod streams;
 mod writing;

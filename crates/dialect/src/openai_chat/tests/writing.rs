@@ -90,7 +90,7 @@ fn c37_openai_reasoning_models_refuse_sampling() {
         body,
         json!({"model": "o4-mini", "messages": [{"role": "user", "content": "a"}], "max_completion_tokens": 10})
     );
-    assert_eq!(losses, ["temperature dropped", "stop dropped"]);
+    assert_eq!(losses, ["stop emulated", "temperature dropped"]);
     let resting = Call {
         reasoning: trunkline_core::Reasoning {
             effort: Some(trunkline_core::Effort::None),
@@ -100,7 +100,7 @@ fn c37_openai_reasoning_models_refuse_sampling() {
     };
     let (body, losses) = write(&resting, &target("gpt-5.1", Vendor::Owner)).unwrap();
     assert_eq!((&body["temperature"], &body["reasoning_effort"]), (&json!(0.3), &json!("none")));
-    assert_eq!(losses, ["stop dropped"]);
+    assert_eq!(losses, ["stop emulated"]);
     let (body, losses) = write(&call, &owner()).unwrap();
     assert_eq!((&body["max_tokens"], &body["stop"], losses.len()), (&json!(10), &json!(["x"]), 0));
 }

@@ -327,7 +327,7 @@ impl Pair {
         let mut out = Vec::new();
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         read_stream(self.upstream.dialect, &pieces, |event| {
-            restore.pass(event, &mut |event| writer.write(event, &mut out));
+            restore.push(event, &mut |event| writer.write(event, &mut out));
         });
         (out, writer.losses().clone())
     }

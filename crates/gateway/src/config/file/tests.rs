@@ -64,7 +64,7 @@ timeouts:
   connect: 250ms
   idle: 1.5
 retry: { multiplier: 2, jitter: 0 }
-translate: { default_max_tokens: 4096, on_unsupported: reject }
+translate: { default_max_tokens: 4096, on_unsupported_param: reject }
 metrics: { duration_buckets: [0.5, 1, 2] }
 provider_keys: { openai: sk-1 }
 "#,

@@ -177,7 +177,7 @@ async fn what_a_target_cannot_embed_is_refused_in_the_callers_form() {
         };
         let openai = trunkline_testkit::cloud::Cloud::start(Provider::OpenAi, config).await.unwrap();
         let mut config = settings([crate::rig::cloud(openai.url(), "openai", "m", Some("sk-test"))]);
-        config.translate.on_unsupported = trunkline_core::OnUnsupported::Reject;
+        config.translate.on_unsupported_param = trunkline_core::OnUnsupported::Reject;
         (openai, Rig::start(config).await)
     };
     let refused = strict.1.post("/api/embed", r#"{"model":"m","input":"a","keep_alive":"5m"}"#).await;

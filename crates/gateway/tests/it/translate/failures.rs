@@ -205,7 +205,7 @@ async fn pairs_without_a_way_are_refused_in_the_callers_dialect() {
 async fn what_cannot_be_said_is_refused_when_the_operator_wants_it() {
     let upstream = Upstream::directed(|_, _| MESSAGES.answer(false)).await.unwrap();
     let mut config = settings([MESSAGES.worker(upstream.url())]);
-    config.translate.on_unsupported = OnUnsupported::Reject;
+    config.translate.on_unsupported_param = OnUnsupported::Reject;
     let rig = Rig::start(config).await;
     let body = format!("{{\"model\":\"m\",\"seed\":7,{}}}", CHAT.prompt);
     let answer = rig.post(CHAT.path, &body).await;

@@ -2,6 +2,7 @@
 
 mod failures;
 mod gemini;
+mod providers;
 mod responses;
 mod small;
 

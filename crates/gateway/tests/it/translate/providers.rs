@@ -1,0 +1,152 @@
+//! Providers that speak the client's dialect in their own way.
+
+use super::ok;
+use crate::client::post;
+use crate::rig::{CHAT, Rig, cloud, settings};
+use serde_json::{Value, json};
+use trunkline_core::OnUnsupported;
+use trunkline_testkit::script::Upstream;
+
+/// A gateway in front of an account with `provider`, which answers every request.
+async fn account(provider: &str, streams: bool) -> (Upstream, Rig) {
+    let upstream = Upstream::directed(move |_, _| CHAT.answer(streams)).await.unwrap();
+    let rig = Rig::start(settings([cloud(upstream.url(), provider, "m", Some("k"))])).await;
+    (upstream, rig)
+}
+
+#[tokio::test]
+async fn a_clients_bytes_pass_unless_the_provider_would_refuse_or_misread_them() {
+    for (provider, more, passes) in [
+        ("openai", r#","top_k": 1 , "made_up":1"#, true),
+        ("mistral", r#","temperature": 0.10 , "safe_prompt":true"#, true),
+        ("mistral", r#","seed": 7"#, false),
+        ("mistral", r#","made_up":1"#, false),
+        ("groq", r#","n":1, "stop" :["a"]"#, true),
+        ("groq", r#","logit_bias":{"5":1.0}"#, false),
+        // Ignored there: no reason to touch what the client wrote.
+        ("deepseek", r#","made_up" : 1"#, true),
+        ("perplexity", r#","stop":"x""#, false),
+    ] {
+        let (upstream, rig) = account(provider, false).await;
+        let body = format!("{{ \"model\":\"m\",{}{more}}}", CHAT.prompt);
+        let answer = ok(rig.post(CHAT.path, &body).await);
+        let received = upstream.requests().remove(0);
+        assert_eq!(received.body == body.as_bytes(), passes, "{provider} {more}");
+        assert_eq!(answer.text() == CHAT.reply, passes, "{provider} {more}: {}", answer.text());
+        let path = if provider == "perplexity" { "/chat/completions" } else { CHAT.path };
+        assert_eq!(received.path(), path, "{provider}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_written_anew_says_what_became_of_it() {
+    let (upstream, rig) = account("mistral", false).await;
+    let body = format!(r#"{{"model":"m",{},"seed":7,"logit_bias":{{"5":1}},"stop":"x"}}"#, CHAT.prompt);
+    let answer = ok(rig.post(CHAT.path, &body).await);
+    let sent: Value = serde_json::from_slice(&upstream.requests().remove(0).body).unwrap();
+    let hi = json!([{"role": "user", "content": "hi"}]);
+    assert_eq!(sent, json!({"model": "m", "messages": hi, "random_seed": 7, "stop": ["x"]}));
+    assert_eq!(answer.header("x-trunkline-warnings"), "logit_bias dropped (the target refuses it)");
+    assert_eq!(answer.json()["choices"][0]["message"]["content"], "hello");
+}
+
+#[tokio::test]
+async fn stop_strings_end_the_answer_where_the_provider_takes_none() {
+    for streams in [false, true] {
+        let (upstream, rig) = account("perplexity", streams).await;
+        let body = format!(r#"{{"model":"m",{},"stop":"ll","stream":{streams}}}"#, CHAT.prompt);
+        let answer = ok(rig.post(CHAT.path, &body).await);
+        let sent: Value = serde_json::from_slice(&upstream.requests().remove(0).body).unwrap();
+        assert_eq!(sent.get("stop"), None);
+        let text = answer.text();
+        assert!(text.contains("\"he\"") && !text.contains("hello") && text.contains("\"stop\""), "{text}");
+        assert!(answer.header("x-trunkline-warnings").contains("stop emulated"));
+        // The dialect of this client shows which text it was.
+        let body = format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"hi"}}],"stop_sequences":["ll"],"stream":{streams}}}"#
+        );
+        let answer = ok(rig.post("/v1/messages", &body).await);
+        let text = answer.text();
+        assert!(text.contains(r#""stop_reason":"stop_sequence""#), "{text}");
+        assert!(text.contains(r#""stop_sequence":"ll""#) && !text.contains("hello"), "{text}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn the_request_decides_what_becomes_of_what_cannot_be_sent() {
+    let body =
+        format!(r#"{{"model":"m",{},"seed":7,"logit_bias":{{"5":1}},"invented_here":1}}"#, CHAT.prompt);
+    for (header, configured, status, warned) in [
+        (None, OnUnsupported::Warn, 200, true),
+        (None, OnUnsupported::Drop, 200, false),
+        (None, OnUnsupported::Reject, 400, false),
+        (Some("drop"), OnUnsupported::Warn, 200, false),
+        (Some("warn"), OnUnsupported::Reject, 200, true),
+        (Some("reject"), OnUnsupported::Warn, 400, false),
+    ] {
+        let what = format!("{header:?} {configured:?}");
+        let upstream = Upstream::directed(move |_, _| CHAT.answer(false)).await.unwrap();
+        let mut config = settings([cloud(upstream.url(), "mistral", "m", Some("k"))]);
+        config.translate.on_unsupported_param = configured;
+        let rig = Rig::start(config).await;
+        let mut ask = post(CHAT.path, body.as_str());
+        if let Some(said) = header {
+            ask = ask.header("x-trunkline-on-unsupported-param", said);
+        }
+        let answer = rig.ask(&ask).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert_eq!(answer.headers.contains_key("x-trunkline-warnings"), warned, "{what}");
+        if status == 400 {
+            assert_eq!(answer.json()["error"]["param"], "logit_bias", "{what}");
+            assert!(upstream.requests().is_empty(), "{what}");
+            continue;
+        }
+        for parameter in ["logit_bias", "other"] {
+            let labels =
+                ["provider=\"mistral\"", &format!("parameter=\"{parameter}\""), "action=\"dropped\""];
+            let counted = rig.metric("trunkline_translation_losses_total", &labels).await;
+            assert!((counted - 1.0).abs() < 0.1, "{what} {parameter}: {counted}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_setting_there_is_not_is_refused_and_ignored_fields_count_when_asked() {
+    let (upstream, rig) = account("deepseek", false).await;
+    let body = format!(r#"{{"model":"m",{},"store":true,"seed":7}}"#, CHAT.prompt);
+    let ask = |said: &str| post(CHAT.path, body.as_str()).header("x-trunkline-on-unsupported-param", said);
+    let answer = rig.ask(&ask("perhaps")).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("x-trunkline-on-unsupported-param"), "{}", answer.text());
+    // DeepSeek ignores a seed, which nobody minds unless told to.
+    assert_eq!(rig.ask(&ask("warn")).await.status, 200);
+    let answer = rig.ask(&ask("reject")).await;
+    assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &json!("seed")));
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn capabilities_tell_what_each_provider_makes_of_each_parameter() {
+    let (_upstream, rig) = account("openai", false).await;
+    let page = ok(rig.get("/v1/capabilities").await).json();
+    let cell = |provider: &str, parameter: &str| {
+        let providers = page["providers"].as_array().unwrap();
+        providers.iter().find(|p| p["id"] == provider).unwrap()["parameters"][parameter].clone()
+    };
+    for (provider, parameter, disposition) in [
+        ("openai", "seed", "native"),
+        ("mistral", "seed", "renamed"),
+        ("groq", "n", "emulated"),
+        ("deepseek", "seed", "dropped"),
+        ("mistral", "logit_bias", "refused"),
+        ("anthropic", "stop", "renamed"),
+        ("bedrock", "seed", "refused"),
+    ] {
+        assert_eq!(cell(provider, parameter), disposition, "{provider} {parameter}");
+    }
+    let narrower = &page["providers"][0]["models"][1];
+    assert_eq!(narrower["which"], "reasoning models");
+    assert_eq!(narrower["parameters"]["temperature"], "refused");
+}
