@@ -23,6 +23,7 @@ mod loops;
 mod mutation;
 mod ollama;
 mod parameters;
+mod providers;
 mod replies;
 mod requests;
 mod responses;
