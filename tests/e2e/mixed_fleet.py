@@ -4,6 +4,9 @@ Amazon.
 Whatever a test asks of one model it can ask of all: most of them are then reached by translation.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from processes import Gateway, Processes
 
 GATEWAY_KEY = "gateway-key"
@@ -21,12 +24,21 @@ EMBEDDING = "text-embedding-3-small"
 CHAT_MODELS = [ENGINE, GPT, CLAUDE]
 
 
-def start(processes: Processes) -> Gateway:
-    engine = processes.engine(flavour="vllm", models=ENGINE, time_scale=0)
-    openai = processes.cloud("openai", api_key=OPENAI_KEY)
-    anthropic = processes.cloud("anthropic", api_key=ANTHROPIC_KEY)
-    gemini = processes.cloud("gemini", api_key=GEMINI_KEY)
-    bedrock = processes.cloud("bedrock", api_key=BEDROCK_KEY)
+def start(processes: Processes, records: Mapping[str, Path] | None = None) -> Gateway:
+    """`records` are files where the upstreams write down what they receive."""
+    records = records or {}
+
+    def cloud(provider: str, key: str):
+        return processes.cloud(provider, api_key=key, **recording(provider))
+
+    def recording(name: str) -> dict:
+        return {"record": records[name]} if name in records else {}
+
+    engine = processes.engine(flavour="vllm", models=ENGINE, time_scale=0, **recording("engine"))
+    openai = cloud("openai", OPENAI_KEY)
+    anthropic = cloud("anthropic", ANTHROPIC_KEY)
+    gemini = cloud("gemini", GEMINI_KEY)
+    bedrock = cloud("bedrock", BEDROCK_KEY)
     config = processes.file(
         "fleet.yaml",
         f"""{processes.config.read_text()}

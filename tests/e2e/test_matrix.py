@@ -7,7 +7,7 @@ import pydantic
 import pytest
 from mixed_fleet import BEDROCK, CLAUDE, ENGINE, GATEWAY_KEY, GEMINI
 from processes import Gateway, Processes
-from speakers import SPEAKERS, Messages, Speaker, Tool
+from speakers import SPEAKERS, Gemini, Messages, Ollama, Speaker, Tool
 from test_openai_sdk import PNG
 
 UPSTREAMS = {"engine": ENGINE, "anthropic": CLAUDE, "gemini": GEMINI, "bedrock": BEDROCK}
@@ -159,3 +159,12 @@ def test_both_ways_to_show_a_key_to_anthropic(gateway: Gateway, model: str):
     speaker.client = speaker.client.copy(auth_token=GATEWAY_KEY)
     speaker.client.api_key = None
     assert f"“{QUESTION}”" in speaker.ask(model, speaker.user(QUESTION), stream=True).text
+
+
+def test_models_as_each_sdk_lists_them(gateway: Gateway):
+    gemini, ollama = (kind(gateway, GATEWAY_KEY).client for kind in (Gemini, Ollama))
+    wanted = set(UPSTREAMS.values())
+    assert wanted <= {model.name.removeprefix("models/") for model in gemini.models.list()}
+    assert gemini.models.get(model=ENGINE).name == f"models/{ENGINE}"
+    assert wanted <= {model.model for model in ollama.list().models}
+    assert "tools" in ollama.show(CLAUDE).capabilities

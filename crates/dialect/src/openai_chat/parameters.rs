@@ -235,12 +235,17 @@ impl Settings<'_, '_> {
                     self.losses.dropped(path, "the model does not reason");
                 }
             }
-            (Disposition::Native | Disposition::Renamed, form) => match form {
-                EffortForm::Field => w.opt_string("reasoning_effort", effort),
-                EffortForm::Template => w.opt_string("reasoning_effort", effort),
-                EffortForm::Thinking => write_thinking(w, effort, off),
-                EffortForm::Object => write_object(w, self.call, effort, off),
-            },
+            (Disposition::Native | Disposition::Renamed, form) => {
+                if form != EffortForm::Object && effort.is_some() && reasoning.effort.is_none() {
+                    self.losses.degraded("thinking", "an effort level is sent in place of the budget");
+                }
+                match form {
+                    EffortForm::Field => w.opt_string("reasoning_effort", effort),
+                    EffortForm::Template => w.opt_string("reasoning_effort", effort),
+                    EffortForm::Thinking => write_thinking(w, effort, off),
+                    EffortForm::Object => write_object(w, self.call, effort, off),
+                }
+            }
         }
         if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
             self.losses.dropped("reasoning_effort", "reasoning is off");

@@ -190,6 +190,7 @@ fn c46_results_of_anthropic_clients_reach_ollama() {
             "system[0] dropped",
             "messages[1].content[0] dropped",
             "messages[2].content[0] degraded",
+            "messages[2].content[0] emulated",
             "thinking degraded"
         ]
     );

@@ -120,18 +120,6 @@ impl Parsed {
     }
 }
 
-/// A client that speaks a version nobody here has read about must not be answered in another one. Where the
-/// bytes pass untouched the upstream judges.
-fn knows_version(dialect: Dialect, question: &Question) -> Result<(), Fault> {
-    let header = "anthropic-version";
-    let said = question.head.headers.get(header).filter(|_| dialect == Dialect::AnthropicMessages);
-    if said.is_none_or(|version| VERSIONS.iter().any(|known| version == known)) {
-        return Ok(());
-    }
-    let message = format!("{header} is not one of {}", VERSIONS.join(", "));
-    Err(Fault::new(FaultKind::InvalidRequest, message).at(header).code("unknown_version"))
-}
-
 /// The request's own setting.
 const ON_UNSUPPORTED: HeaderName = HeaderName::from_static("x-trunkline-on-unsupported-param");
 
@@ -147,6 +135,18 @@ pub(crate) fn on_unsupported(question: &Question) -> Result<OnUnsupported, Fault
         let message = format!("{ON_UNSUPPORTED} must be `warn`, `drop` or `reject`");
         Fault::new(FaultKind::InvalidRequest, message)
     })
+}
+
+/// A client that speaks a version nobody here has read about must not be answered in another one. Where the
+/// bytes pass untouched the upstream judges.
+fn knows_version(dialect: Dialect, question: &Question) -> Result<(), Fault> {
+    let header = "anthropic-version";
+    let said = question.head.headers.get(header).filter(|_| dialect == Dialect::AnthropicMessages);
+    if said.is_none_or(|version| VERSIONS.iter().any(|known| version == known)) {
+        return Ok(());
+    }
+    let message = format!("{header} is not one of {}", VERSIONS.join(", "));
+    Err(Fault::new(FaultKind::InvalidRequest, message).at(header).code("unknown_version"))
 }
 
 /// What the outer fields of the answer say.

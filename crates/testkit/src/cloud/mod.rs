@@ -29,6 +29,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -110,6 +111,8 @@ pub struct CloudConfig {
     pub token_delay: Duration,
     /// How Anthropic and Gemini treat turns of one role in a row.
     pub turns: Turns,
+    /// Where every request is written down, a line of JSON each.
+    pub record_to: Option<PathBuf>,
 }
 
 impl CloudConfig {
@@ -135,6 +138,7 @@ impl CloudConfig {
             first_delay: Duration::ZERO,
             token_delay: Duration::ZERO,
             turns: Turns::Merged,
+            record_to: None,
         }
     }
 }
@@ -150,13 +154,13 @@ impl Cloud {
     /// Starts one; must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the address is not loopback or is taken.
+    /// When the address is not loopback or is taken, or the record cannot be made.
     #[expect(
         clippy::unused_async,
         reason = "says that a runtime is needed, and leaves room to await readiness"
     )]
     pub async fn start(provider: Provider, config: CloudConfig) -> io::Result<Self> {
-        let recorder = Recorder::new(RECORDED);
+        let recorder = Recorder::new(RECORDED, config.record_to.as_deref())?;
         let address = config.address;
         let account = Arc::new(Account {
             config,

@@ -23,6 +23,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use run::Runner;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -57,6 +58,8 @@ pub struct EngineConfig {
     pub api_key: Option<String>,
     /// Requests kept for [`Engine::requests`].
     pub record: usize,
+    /// Where every request is written down, a line of JSON each.
+    pub record_to: Option<PathBuf>,
 }
 
 impl Default for EngineConfig {
@@ -76,6 +79,7 @@ impl Default for EngineConfig {
             time_scale: 1.0,
             api_key: None,
             record: 0,
+            record_to: None,
         }
     }
 }
@@ -109,7 +113,7 @@ impl Engine {
         };
         let inner = Arc::new(Inner {
             runner: Arc::new(Runner::new(pace, config.time_scale)),
-            recorder: Recorder::new(config.record),
+            recorder: Recorder::new(config.record, config.record_to.as_deref())?,
             created: now_s(),
             draining: AtomicBool::new(false),
             serial: AtomicU64::new(0),
