@@ -360,6 +360,9 @@ mod tests {
             (Dialect::AnthropicMessages, "stop_sequences", "stop_sequences"),
             (Dialect::AnthropicMessages, "response_format.json_schema.schema", "output_config.format.schema"),
             (Dialect::AnthropicMessages, "seed", "seed"),
+            (Dialect::GeminiGenerate, "thinking", "generationConfig.thinkingConfig"),
+            (Dialect::BedrockConverse, "thinking", "additionalModelRequestFields.thinking"),
+            (Dialect::OllamaChat, "thinking", "think"),
             (Dialect::GeminiGenerate, "thinking.display", "generationConfig.thinkingConfig.includeThoughts"),
         ] {
             assert_eq!(spelling(dialect).setting(path), want, "{dialect} {path}");

@@ -38,6 +38,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("stop", "options.stop"),
     ("mirostat", "options.mirostat"),
     ("reasoning", "think"),
+    ("thinking", "think"),
     ("reasoning_effort", "think"),
     ("response_format", "format"),
     ("response_format.json_schema.schema", "format"),

@@ -26,6 +26,7 @@ mod ollama;
 mod parameters;
 #[path = "../promises/mod.rs"]
 mod promises;
+mod providers;
 mod replies;
 mod requests;
 mod responses;
