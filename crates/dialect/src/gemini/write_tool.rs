@@ -158,7 +158,7 @@ fn parameters<'c>(prepare: &mut Prepare<'c, '_>, schema: Option<&'c Json>, path:
     let (written, weaker) = parameters_of(prepare, schema);
     if weaker {
         let why = "this model takes part of JSON Schema only; the rest is left out";
-        prepare.losses.degraded(format!("{path}.function.parameters"), why);
+        prepare.losses.degraded(path.to_owned(), why);
     }
     written
 }
