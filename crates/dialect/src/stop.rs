@@ -203,18 +203,25 @@ mod tests {
                     stops.event(Event::Delta { part, delta: Delta::Text(text) }, &mut |e| fold.push(e));
                 }
             }
-            other => stops.event(other, &mut |event| fold.push(event)),
+            Event::Start { .. }
+            | Event::Open { .. }
+            | Event::Delta { .. }
+            | Event::Close { .. }
+            | Event::Logprobs { .. }
+            | Event::Usage(_)
+            | Event::Finish { .. }
+            | Event::Ping
+            | Event::Error(_)
+            | Event::End => stops.event(event, &mut |event| fold.push(event)),
         });
         fold.finish().unwrap()
     }
 
     fn said(reply: &Reply) -> (String, Finish) {
         let choice = &reply.choices[0];
-        let text = choice.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Message(message) => {
-                Some(message.parts.iter().filter_map(Part::as_text).collect::<String>())
-            }
-            _ => None,
+        let text = choice.items.iter().filter_map(|item| {
+            let ItemKind::Message(message) = &item.kind else { return None };
+            Some(message.parts.iter().filter_map(Part::as_text).collect::<String>())
         });
         (text.collect(), choice.finish.clone().unwrap())
     }

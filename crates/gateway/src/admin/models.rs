@@ -107,18 +107,18 @@ fn provider(column: Column) -> Value {
     let (dialect, model) = column.sample();
     let all =
         cells(&mut Parameter::ALL.into_iter().map(|parameter| (parameter, table::cell(parameter, column))));
-    let mut shown = object!({"id": column.provider(), "dialect": dialect.name(), "parameters": all});
+    let (id, dialect_name) = (column.provider(), dialect.name());
     if dialect != Dialect::OpenaiChat {
         // Other models of such providers may take more or less.
-        shown["example_model"] = model.into();
-        return shown;
+        return object!({"id": id, "dialect": dialect_name, "parameters": all, "example_model": model});
     }
     let profile = profile::named(column.provider());
     let narrower = profile.models.iter().map(
         |models| object!({"which": models.which, "parameters": cells(&mut models.cells.iter().copied())}),
     );
-    if !profile.models.is_empty() {
-        shown["models"] = narrower.collect();
+    if profile.models.is_empty() {
+        return object!({"id": id, "dialect": dialect_name, "parameters": all});
     }
-    shown
+    let models: Vec<Value> = narrower.collect();
+    object!({"id": id, "dialect": dialect_name, "parameters": all, "models": models})
 }

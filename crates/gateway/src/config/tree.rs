@@ -198,6 +198,10 @@ pub struct Timeouts {
     /// Between two pieces of an answer.
     #[serde(with = "super::units::duration")]
     pub idle: Duration,
+    /// Between two signs of life to the client of a translated stream, in dialects that have such, while the
+    /// upstream says nothing; 0 for none. They do not hold off `idle`.
+    #[serde(with = "super::units::duration")]
+    pub heartbeat: Duration,
     /// Of a client: between two requests of a connection, and for sending the head of one.
     #[serde(with = "super::units::duration")]
     pub client_head: Duration,
@@ -215,6 +219,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(1800),
             idle: Duration::from_secs(300),
+            heartbeat: Duration::from_secs(15),
             client_head: Duration::from_secs(75),
             client_body: Duration::from_secs(60),
             client_write: Duration::from_secs(60),

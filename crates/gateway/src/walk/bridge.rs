@@ -71,7 +71,9 @@ pub(super) async fn translate(
         }
         let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
         writer.echo(echo);
-        let mut flow = Flow::Translate(Box::new(Translate::new(legs, writer, limits.reply_bytes)));
+        let heartbeat = plan.question.snapshot.config.timeouts.heartbeat;
+        let translate = Translate::new(legs, writer, limits.reply_bytes, heartbeat);
+        let mut flow = Flow::Translate(Box::new(translate));
         let primed = Some(prime(&mut flow, ledger, idle).await?);
         let content = Content::Flow { flow, primed, idle };
         return Ok(Answered { status: StatusCode::OK, headers: stream_headers(dialect, headers), content });

@@ -96,15 +96,22 @@ impl Relay {
                 // One timer for the whole answer: it is only set anew when it fires too early.
                 // Bytes that give the client nothing are signs of life all the same.
                 let end = self.last.max(ledger.heard.unwrap_or(self.last)) + self.idle;
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
                 loop {
+                    let wake = self.flow.next_beat(self.last).map_or(end, |beat| beat.min(end));
+                    let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wake)));
                     if timer.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    if end <= Instant::now() {
+                    let now = Instant::now();
+                    if end <= now {
                         break Step::Failed(silent(self.idle));
                     }
-                    timer.as_mut().reset(end);
+                    if wake > now {
+                        timer.as_mut().reset(wake);
+                    } else if let Some(beat) = self.flow.beat(now) {
+                        ledger.sent(beat.len());
+                        return Poll::Ready(Some(Ok(beat)));
+                    }
                 }
             }
         };
@@ -186,6 +193,26 @@ impl Flow {
                 None => Step::End,
             }),
         }
+    }
+
+    /// When the client should hear of us, if it got nothing since `last`.
+    fn next_beat(&self, last: Instant) -> Option<Instant> {
+        let Self::Translate(translate) = self else { return None };
+        let heartbeat = translate.heartbeat?;
+        Some(translate.beaten.map_or(last, |beaten| beaten.max(last)) + heartbeat)
+    }
+
+    /// A sign of life, in dialects that have one.
+    fn beat(&mut self, now: Instant) -> Option<Bytes> {
+        let Self::Translate(translate) = self else { return None };
+        let mut out = Vec::new();
+        translate.writer.write(Event::Ping, &mut out);
+        if out.is_empty() {
+            translate.heartbeat = None;
+            return None;
+        }
+        translate.beaten = Some(now);
+        Some(out.into())
     }
 
     /// Tells the books what the answer said of its usage and finish, however far it came.
@@ -348,6 +375,9 @@ pub(crate) struct Translate {
     /// Bytes the upstreams may still send. What the client's dialect makes the writer hold back is part of
     /// them, so this bounds memory, too.
     left: usize,
+    /// How often a silent upstream is made up for; `None` for never.
+    heartbeat: Option<Duration>,
+    beaten: Option<Instant>,
 }
 
 /// One upstream stream of a translated answer.
@@ -359,10 +389,25 @@ pub(crate) struct Leg {
 }
 
 impl Translate {
-    /// Brings `legs` together; they may send `most` bytes in all.
-    pub(crate) fn new(legs: SmallVec<[Leg; 1]>, writer: StreamWriter, most: usize) -> Self {
-        let merge = Merge::new(legs.len());
-        Self { legs, merge, writer, out: Vec::new(), has_content: false, failed: None, left: most }
+    /// Brings `legs` together; they may send `left` bytes in all. While they say nothing, the client gets a sign
+    /// of life at each `heartbeat`; never, if that is zero.
+    pub(crate) fn new(
+        legs: SmallVec<[Leg; 1]>,
+        writer: StreamWriter,
+        left: usize,
+        heartbeat: Duration,
+    ) -> Self {
+        Self {
+            merge: Merge::new(legs.len()),
+            legs,
+            writer,
+            out: Vec::new(),
+            has_content: false,
+            failed: None,
+            left,
+            heartbeat: (!heartbeat.is_zero()).then_some(heartbeat),
+            beaten: None,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -397,7 +442,7 @@ impl Translate {
 
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
-        let Self { legs, merge, writer, out, has_content, failed, left } = self;
+        let Self { legs, merge, writer, out, has_content, failed, left, .. } = self;
         let Some(Leg { body: slot, reader, restore }) = legs.get_mut(at) else { return false };
         let Some(body) = slot else { return false };
         let Poll::Ready(next) = body.poll_data(cx) else { return false };

@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use trunkline_gateway::config::Config;
-use trunkline_testkit::script::{Reply, Upstream};
+use trunkline_testkit::script::{Reply, Then, Upstream};
 
 /// More than all sockets on the way can hold.
 const LARGE: usize = 64 << 20;
@@ -131,6 +131,32 @@ async fn comments_before_the_first_event_hold_off_the_idle_timeout() {
         let answer = rig.ask(&client.ask(true)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(answer.text().contains("hello"), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_client_hears_of_us_while_the_upstream_says_nothing() {
+    for (client, engine, beat) in [(CHAT, MESSAGES, ": ping\n\n"), (MESSAGES, CHAT, "event: ping\n")] {
+        for then in [Then::End, Then::Hang] {
+            let [begin, content, end] = engine.stream;
+            let mut reply = Reply::events(pieces(&[begin, content, end]), Duration::from_millis(900));
+            reply.pieces[0].0 = Duration::ZERO;
+            reply.pieces[1].0 = Duration::ZERO;
+            if then == Then::Hang {
+                reply.pieces.truncate(2);
+            }
+            let upstream = Upstream::replying([reply.then(then)]).await.unwrap();
+            let mut config = settings([engine.worker(upstream.url())]);
+            config.timeouts.heartbeat = Duration::from_millis(150);
+            config.timeouts.idle = Duration::from_secs(if then == Then::End { 60 } else { 1 });
+            let rig = Rig::start(config).await;
+            let answer = rig.ask(&client.ask(true)).await;
+            let what = format!("{} {then:?}: {}", client.path, answer.text());
+            assert!(answer.text().matches(beat).count() >= 2, "{what}");
+            assert!(answer.text().contains("hello"), "{what}");
+            // A heart that beats does not make an upstream one that answers.
+            assert_eq!(answer.text().contains("went silent"), then == Then::Hang, "{what}");
+        }
     }
 }
 
