@@ -4,11 +4,14 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
 from processes import Process, Processes, wait_for
+from speakers import Chat, Gemini, Messages, Responses, Speaker
+from test_matrix import QUOTED, RESULTS, TOOL_QUESTION, TOOLS
 
 # What an answer to each printed command has in it.
 TRIED = {
@@ -48,6 +51,40 @@ def test_every_printed_command_works(demo: Process):
     assert tried.keys() == TRIED.keys()
     for path, part in TRIED.items():
         assert part in tried[path], path
+
+
+README = Path(__file__).parents[2] / "README.md"
+# Models of an engine, of Anthropic, of Google and of Amazon.
+MODELS = ["qwen3", "claude-sonnet-4-5", "gemini-3-pro-preview", "amazon.nova-pro-v1:0"]
+
+
+class Demo:
+    """Where the demo's gateway is, as the SDKs' clients want to know it."""
+
+    def __init__(self, demo: Process):
+        self.url = re.search(r"gateway +(http://\S+)", demo.log()).group(1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", [Chat, Responses, Messages, Gemini], ids=lambda kind: kind.name)
+def test_sdks_reach_every_kind_of_model(demo: Process, kind: type[Speaker], model: str):
+    # Whatever key an SDK happens to hold.
+    speaker = kind(Demo(demo), "none")
+    conversation = speaker.user(TOOL_QUESTION)
+    first = speaker.ask(model, conversation, tools=TOOLS, stream=True)
+    assert [call.name for call in first.calls] == list(RESULTS)
+    conversation += first.turn + speaker.results(first.calls, RESULTS.values())
+    assert QUOTED in speaker.ask(model, conversation, tools=TOOLS).text
+
+
+def test_the_session_of_the_readme(demo: Process):
+    (code, shown) = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README.read_text(), re.DOTALL).groups()
+    assert "http://localhost:30000" in code
+    code = code.replace("http://localhost:30000", Demo(demo).url)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    # Ids are drawn anew, and the reader sees the beginning of each.
+    plain = [re.sub(r"\"id\": ?\"[^\"]*|\"signature\": ?\"[^\"]*", "", text) for text in (done.stdout, shown)]
+    assert plain[0] == plain[1], done.stderr
 
 
 def test_nothing_is_left_running_after_the_scenes(demo: Process):

@@ -42,7 +42,7 @@ async fn serve(
     // With both present the vendor looks at x-api-key alone.
     let key = request.header("x-api-key").or_else(|| request.bearer());
     match key {
-        Some(key) if key == account.config.api_key => {}
+        Some(key) if account.takes(key) => {}
         Some(_) => return Err((StatusCode::UNAUTHORIZED, "invalid x-api-key".to_owned())),
         None => return Err((StatusCode::UNAUTHORIZED, "x-api-key header is required".to_owned())),
     }

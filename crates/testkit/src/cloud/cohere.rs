@@ -51,7 +51,7 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
 
 async fn serve(account: &Account, request: &Received, id: &str) -> Result<Response<Body>, Refusal> {
     match request.bearer() {
-        Some(key) if key == account.config.api_key => {}
+        Some(key) if account.takes(key) => {}
         Some(_) => return Err((StatusCode::UNAUTHORIZED, "invalid api token".to_owned())),
         None => return Err((StatusCode::UNAUTHORIZED, "no api key supplied".to_owned())),
     }

@@ -101,7 +101,7 @@ impl Provider {
 pub struct CloudConfig {
     /// Where to listen; loopback only.
     pub address: SocketAddr,
-    /// The one key that is accepted.
+    /// The one key that is accepted; an empty one stands for any.
     pub api_key: String,
     /// Models served; every other is refused with 404.
     pub models: Vec<String>,
@@ -231,6 +231,10 @@ struct Account {
 }
 
 impl Account {
+    fn takes(&self, key: &str) -> bool {
+        self.config.api_key.is_empty() || key == self.config.api_key
+    }
+
     fn serves(&self, model: &str) -> bool {
         self.config.models.iter().any(|known| known == model)
     }

@@ -167,7 +167,7 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
 
 fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {
     let (message, code) = match request.bearer() {
-        Some(key) if key == account.config.api_key => return Ok(()),
+        Some(key) if account.takes(key) => return Ok(()),
         Some(_) => ("Incorrect API key provided.", Some("invalid_api_key")),
         None => ("You didn't provide an API key. Send it as Authorization: Bearer YOUR_KEY.", None),
     };

@@ -100,7 +100,7 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
 
 fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {
     match request.bearer() {
-        Some(key) if key == account.config.api_key => Ok(()),
+        Some(key) if account.takes(key) => Ok(()),
         Some(_) => {
             let message = "Authentication failed: Please make sure your API Key is valid.";
             Err(Refusal::denied("AccessDeniedException", message))

@@ -172,7 +172,7 @@ fn failure(status: StatusCode, message: &str) -> Refusal {
 fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {
     let key = request.header("x-goog-api-key").or_else(|| query(request, "key"));
     match key {
-        Some(key) if key == account.config.api_key => Ok(()),
+        Some(key) if account.takes(key) => Ok(()),
         Some(_) => {
             let kind = "type.googleapis.com/google.rpc.ErrorInfo";
             let domain = "googleapis.com";
