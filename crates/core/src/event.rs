@@ -124,6 +124,43 @@ pub enum Delta<'a> {
     Native(Json),
 }
 
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+impl Open<'_> {
+    /// The same with texts of its own, to outlive the bytes it came in.
+    #[must_use]
+    pub fn into_owned(self) -> Open<'static> {
+        match self {
+            Open::Text => Open::Text,
+            Open::Refusal => Open::Refusal,
+            Open::Reasoning => Open::Reasoning,
+            Open::Redacted { data, stamp } => Open::Redacted { data: owned(data), stamp },
+            Open::ToolCall { call_id, name, kind } => {
+                Open::ToolCall { call_id: owned(call_id), name: owned(name), kind }
+            }
+            Open::Native { dialect, native_type, raw } => {
+                Open::Native { dialect, native_type: owned(native_type), raw }
+            }
+        }
+    }
+}
+
+impl Delta<'_> {
+    /// The same with texts of its own, to outlive the bytes it came in.
+    #[must_use]
+    pub fn into_owned(self) -> Delta<'static> {
+        match self {
+            Delta::Text(text) => Delta::Text(owned(text)),
+            Delta::Arguments(text) => Delta::Arguments(owned(text)),
+            Delta::Signature { proof, stamp } => Delta::Signature { proof: owned(proof), stamp },
+            Delta::Citation(citation) => Delta::Citation(citation),
+            Delta::Native(raw) => Delta::Native(raw),
+        }
+    }
+}
+
 impl Event<'_> {
     /// Whether a client that received it has received part of the answer, so that the call can no
     /// longer be tried elsewhere.

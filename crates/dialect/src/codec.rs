@@ -141,6 +141,16 @@ pub(crate) fn may_replay(stamp: Dialect, to: Dialect, model: &str) -> bool {
     stamp == to || (in_claudes_words(stamp) && in_claudes_words(to) && model.contains("claude"))
 }
 
+/// Whether `dialect` has a field for state behind a tool call, which must come back with it.
+pub(crate) const fn has_call_state(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::GeminiGenerate)
+}
+
+/// Whether `dialect` has a field for what proves thoughts, or shows none at all.
+pub(crate) const fn has_thought_state(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::OllamaChat)
+}
+
 /// Whether clients that speak `client` have a field for state that `stamp`'s providers made, and bring it
 /// back as it is.
 pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {

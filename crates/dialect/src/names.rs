@@ -38,6 +38,11 @@ impl Alphabet {
     /// Bedrock tool-use ids: `[a-zA-Z0-9_.:-]{1,64}`.
     pub const BEDROCK_ID: Self = Self { also: "_.:-", shortest: 1, longest: 64 };
 
+    /// The same however long a name is: clients take what they are given, and state may ride on it.
+    pub(crate) const fn of_any_length(self) -> Self {
+        Self { longest: usize::MAX, ..self }
+    }
+
     fn accepts(self, text: &str) -> bool {
         (self.shortest..=self.longest).contains(&text.len()) && text.chars().all(|c| self.allows(c))
     }

@@ -4,9 +4,10 @@
 
 use crate::free_text::FreeText;
 use crate::names::Names;
-use crate::seal::Sealer;
+use crate::seal::{Riders, Sealer};
 use crate::stop::Stops;
 use std::borrow::Cow;
+use std::mem;
 use trunkline_core::{
     Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
     ToolKind,
@@ -16,7 +17,7 @@ use trunkline_core::{
 pub const JSON_TOOL: &str = "json_tool_call";
 
 /// What to undo, for one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Restore {
     /// Tool names as the target knows them.
     pub names: Names,
@@ -28,6 +29,10 @@ pub struct Restore {
     pub sealer: Option<Sealer>,
     /// Ends the answer where the target does not.
     pub stops: Stops,
+    /// The head of a tool call that waits for the state behind it.
+    head: Option<(u32, u32, Open<'static>)>,
+    /// State that waits for the next tool call.
+    riders: Riders,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -61,8 +66,17 @@ impl Restore {
     /// Undoes these.
     #[must_use]
     pub fn new(names: Names, json_tool: bool, free_text: Vec<String>) -> Self {
-        let (sealer, stops) = (None, Stops::default());
-        Self { names, json_tool, free_text, sealer, stops, parts: Vec::new(), seen: Seen::default() }
+        Self {
+            names,
+            json_tool,
+            free_text,
+            sealer: None,
+            stops: Stops::default(),
+            head: None,
+            riders: Riders::default(),
+            parts: Vec::new(),
+            seen: Seen::default(),
+        }
     }
 
     /// Whether events and replies pass unchanged.
@@ -72,14 +86,63 @@ impl Restore {
         is_named_alike && self.sealer.is_none() && self.stops.is_idle()
     }
 
-    /// Hands out what the client should see of an event.
-    pub fn push<'e>(&mut self, event: Event<'e>, each: &mut dyn FnMut(Event<'e>)) {
-        let event = self.event(event);
-        if self.stops.is_idle() { each(event) } else { self.stops.event(event, each) }
+    /// Hands on an event as the client should see it.
+    pub fn pass(&mut self, event: Event<'_>, each: &mut impl FnMut(Event<'_>)) {
+        if self.stops.is_idle() {
+            return self.undo(event, each);
+        }
+        let mut stops = mem::take(&mut self.stops);
+        self.undo(event, &mut |event| stops.event(event, each));
+        self.stops = stops;
     }
 
-    /// The event as the client should see it, were it not for stop strings; see [`Restore::push`].
-    pub fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
+    /// The same, but for stop strings. The head of a tool call waits for the next event where the state behind
+    /// the call may follow, for which the client has no place but the call's id.
+    fn undo(&mut self, event: Event<'_>, each: &mut impl FnMut(Event<'_>)) {
+        let Some(sealer) = self.sealer else { return each(self.event(event)) };
+        if let Some((part, choice, open)) = self.head.take() {
+            let behind = if let Event::Delta { part: about, delta: Delta::Signature { proof, .. } } = &event
+                && *about == part
+            {
+                Some(&**proof)
+            } else {
+                None
+            };
+            let open = self.with_state(sealer, choice, open, behind);
+            each(self.event(Event::Open { part, choice, open }));
+            if behind.is_some() {
+                return;
+            }
+        }
+        let event = if sealer.rides() { self.riders.take(event) } else { Some(event) };
+        match event {
+            Some(Event::Open { part, choice, open: open @ Open::ToolCall { .. } }) => {
+                if sealer.keeps_heads() {
+                    self.head = Some((part, choice, open.into_owned()));
+                } else {
+                    let open = self.with_state(sealer, choice, open, None);
+                    each(self.event(Event::Open { part, choice, open }));
+                }
+            }
+            Some(event) => each(self.event(event)),
+            None => {}
+        }
+    }
+
+    /// The head of a call, its id with the state `behind` the call and of the thoughts before it.
+    fn with_state<'e>(
+        &mut self,
+        sealer: Sealer,
+        choice: u32,
+        open: Open<'e>,
+        behind: Option<&str>,
+    ) -> Open<'e> {
+        let Open::ToolCall { call_id, name, kind } = open else { return open };
+        let id = sealer.id(&call_id, behind, self.riders.board(choice));
+        Open::ToolCall { call_id: id.map_or(call_id, Cow::Owned), name, kind }
+    }
+
+    fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {
         let event = match &self.sealer {
             Some(sealer) => sealer.event(event),
             None => event,

@@ -2,7 +2,6 @@
 //! interleave them. The part that is open flows at once; what others say meanwhile waits until it is closed.
 //! Text and thoughts that stay empty never show.
 
-use std::borrow::Cow;
 use trunkline_core::{Delta, Event, Open};
 
 /// Puts the parts of the first choice in a row; events of others are the caller's to hold back.
@@ -29,7 +28,7 @@ impl Serial {
     /// Takes the next event and hands on what may be said now.
     pub(crate) fn push(&mut self, event: Event<'_>, each: Each<'_>) {
         match event {
-            Event::Open { part, open, .. } => self.open(part, owned_open(open), each),
+            Event::Open { part, open, .. } => self.open(part, open.into_owned(), each),
             Event::Delta { part, delta } => self.delta(part, delta, each),
             Event::Close { part } => self.close(part, each),
             Event::Finish { .. } | Event::End => {
@@ -132,36 +131,7 @@ fn wait(waiting: &mut Vec<Delta<'static>>, delta: Delta<'_>) {
     match (waiting.last_mut(), delta) {
         (Some(Delta::Text(before)), Delta::Text(more))
         | (Some(Delta::Arguments(before)), Delta::Arguments(more)) => before.to_mut().push_str(&more),
-        (_, delta) => waiting.push(owned_delta(delta)),
-    }
-}
-
-fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(text.into_owned())
-}
-
-fn owned_delta(delta: Delta<'_>) -> Delta<'static> {
-    match delta {
-        Delta::Text(text) => Delta::Text(owned(text)),
-        Delta::Arguments(text) => Delta::Arguments(owned(text)),
-        Delta::Signature { proof, stamp } => Delta::Signature { proof: owned(proof), stamp },
-        Delta::Citation(citation) => Delta::Citation(citation),
-        Delta::Native(raw) => Delta::Native(raw),
-    }
-}
-
-fn owned_open(open: Open<'_>) -> Open<'static> {
-    match open {
-        Open::Text => Open::Text,
-        Open::Refusal => Open::Refusal,
-        Open::Reasoning => Open::Reasoning,
-        Open::Redacted { data, stamp } => Open::Redacted { data: owned(data), stamp },
-        Open::ToolCall { call_id, name, kind } => {
-            Open::ToolCall { call_id: owned(call_id), name: owned(name), kind }
-        }
-        Open::Native { dialect, native_type, raw } => {
-            Open::Native { dialect, native_type: owned(native_type), raw }
-        }
+        (_, delta) => waiting.push(delta.into_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bodies of our answers.
 
-use crate::stall::Watched;
+use crate::stall::{Underway, Watched};
 use crate::walk::relay::Relay;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -65,5 +65,32 @@ impl http_body::Body for Body {
             Self::Relay(_) | Self::Watched(_) => SizeHint::default(),
             Self::Admin(body) => body.size_hint(),
         }
+    }
+}
+
+/// A body that keeps its connection from passing for idle.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) body: Body,
+    pub(crate) _underway: Underway,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -42,11 +42,12 @@ pub fn run(flags: &ExplainFlags, config: Config, out: &mut impl Write) -> anyhow
         let shared = app::assemble(config, std::sync::Arc::clone(&sink))?;
         acquainted(&shared.fleet).await;
         let explanation = plan::explain(&shared.fleet, &request).map_err(spoken);
+        let snapshot = shared.fleet.snapshot();
         shared.fleet.close();
-        explanation
+        explanation.map(|explanation| (explanation, snapshot))
     });
     sink.close();
-    let explanation = explained?;
+    let (explanation, snapshot) = explained?;
     if flags.json {
         serde_json::to_writer_pretty(&mut *out, &explanation)?;
         writeln!(out)?;
@@ -55,7 +56,7 @@ pub fn run(flags: &ExplainFlags, config: Config, out: &mut impl Write) -> anyhow
     }
     match explanation.choice {
         Some(_) => Ok(()),
-        None => Err(spoken(plan::nobody_ready(&explanation.model, explanation.candidates.len()))),
+        None => Err(spoken(snapshot.nobody_ready(&explanation.model))),
     }
 }
 

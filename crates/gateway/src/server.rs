@@ -3,11 +3,11 @@
 //! Each request goes to the walk when its path is an inference endpoint, else to the administrative
 //! surface. A connection is one task; it ends with its last answer once a stop was asked for.
 
-use crate::body::Body;
+use crate::body::{Body, Held};
 use crate::config::{Config, Layout};
 use crate::endpoint::Endpoint;
 use crate::shared::{Local, Shared};
-use crate::stall::{Patient, Watchlist};
+use crate::stall::{Busy, Patient, Underway, Watchlist};
 use crate::walk::access::Line;
 use crate::walk::settle::REQUEST_ID;
 use crate::{admin, cors, endpoint, fault, ids, walk};
@@ -34,8 +34,8 @@ use tokio_rustls::TlsAcceptor;
 use trunkline_core::{Fault, FaultKind, RequestId};
 use trunkline_upstream::{Pool, PoolSettings};
 
-/// How long a connection may be idle or take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a stop waits for the rest of a request's head.
+const LAST_HEAD: Duration = Duration::from_secs(1);
 /// How far over the limits a request's head may be and still be refused by us, with a word on why, rather
 /// than by the HTTP library's bare 431.
 const LENIENCY: usize = 2;
@@ -232,21 +232,25 @@ impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         // Without it, an answer's last packet would wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let limit = self.server.local.shared.fleet.snapshot().config.timeouts.client_write;
+        let (patience, limit) = {
+            let timeouts = &self.server.local.shared.fleet.snapshot().config.timeouts;
+            (timeouts.client_head, timeouts.client_write)
+        };
+        let busy = Busy::default();
         // Who has not said anything yet must not hold up a stop.
         let stop = stopped(self.stopping.clone());
         match tls {
             None => {
                 let http2 = tokio::select! {
-                    http2 = begins_http2(&stream) => http2,
+                    http2 = begins_http2(&stream, patience) => http2,
                     () = stop => return,
                 };
-                self.drive(Patient::new(stream, limit), http2).await;
+                self.drive(Patient::new(stream, limit, busy.clone()), busy, http2).await;
             }
             // Boxed, as is HTTP/2 below: what most connections never are must not add to what each costs.
             Some(tls) => {
-                let handshake =
-                    Box::pin(tokio::time::timeout(HEAD_TIMEOUT, tls.accept(Patient::new(stream, limit))));
+                let stream = Patient::new(stream, limit, busy.clone());
+                let handshake = Box::pin(tokio::time::timeout(patience, tls.accept(stream)));
                 let accepted = tokio::select! {
                     accepted = handshake => accepted,
                     () = stop => return,
@@ -254,7 +258,7 @@ impl Connection {
                 match accepted {
                     Ok(Ok(stream)) => {
                         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                        Box::pin(self.drive(Box::new(stream), http2)).await;
+                        Box::pin(self.drive(Box::new(stream), busy, http2)).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => {}
@@ -263,16 +267,21 @@ impl Connection {
         }
     }
 
-    async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, http2: bool) {
+    async fn drive<S>(self, stream: S, busy: Busy, http2: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Self { server, stopping, _alive } = self;
         let snapshot = server.local.shared.fleet.snapshot();
         let (head_bytes, headers) = (snapshot.config.limits.head_bytes, snapshot.config.limits.headers);
+        let patience = snapshot.config.timeouts.client_head;
         drop(snapshot);
+        let begun = busy.clone();
         let service = service_fn(move |request| {
             // Boxed so that its memory is given back as soon as the answer begins: a stream may be held
             // for minutes, and the walk is no longer needed then.
             let answer: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
-                Box::pin(Arc::clone(&server).answer(request));
+                Box::pin(Arc::clone(&server).hold(request, begun.begin()));
             answer
         });
         let stop = stopped(stopping);
@@ -299,7 +308,7 @@ impl Connection {
             let mut connection = pin!(
                 http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
+                    .header_read_timeout(patience)
                     .max_headers(headers.saturating_mul(LENIENCY))
                     .serve_connection(TokioIo::new(stream), service)
             );
@@ -308,7 +317,10 @@ impl Connection {
                 result = &mut connection => result,
                 () = stop => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    tokio::select! {
+                        result = &mut connection => result,
+                        () = left_idle(&busy) => return,
+                    }
                 }
             }
         };
@@ -324,16 +336,35 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
+/// Waits until a request that was on its way when a stop began should be there. Who is still sending the head
+/// of one by then is not waited for.
+async fn left_idle(busy: &Busy) {
+    tokio::time::sleep(LAST_HEAD).await;
+    if !busy.is_idle() {
+        // What is under way is the connection's last, and ends it.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Whether a plain connection begins with HTTP/2's preface.
-async fn begins_http2(stream: &TcpStream) -> bool {
+async fn begins_http2(stream: &TcpStream, patience: Duration) -> bool {
     let mut start = [0; 3];
     // A first packet shorter than that only comes from a slow typist; HTTP/1 will do.
-    let peeked = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut start)).await;
+    let peeked = tokio::time::timeout(patience, stream.peek(&mut start)).await;
     matches!(peeked, Ok(Ok(3))) && start == *b"PRI"
 }
 
 impl Server {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn hold(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        underway: Underway,
+    ) -> Result<Response<Held>, Infallible> {
+        let response = self.answer(request).await;
+        Ok(response.map(|body| Held { body, _underway: underway }))
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let origin = cors::origin(request.headers());
         let is_http2 = request.version() == http::Version::HTTP_2;
         let mut response = match endpoint::at(request.uri()) {
@@ -352,7 +383,7 @@ impl Server {
             let snapshot = self.local.shared.fleet.snapshot();
             cors::allow(response.headers_mut(), &origin, &snapshot.config.listen.cors_origins);
         }
-        Ok(response)
+        response
     }
 
     /// Answers what is no inference. Probes of health and metrics come every few seconds, so only what was

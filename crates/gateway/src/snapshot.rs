@@ -10,6 +10,7 @@ use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::admit::Admission;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind};
 use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
@@ -176,7 +177,35 @@ impl Snapshot {
         list
     }
 
+    /// The fault when none of the workers that may serve `model` (resolved already) is ready.
+    #[must_use]
+    pub fn nobody_ready(&self, model: &str) -> Fault {
+        let count = self.model(model).map_or(0, |entry| entry.workers.len());
+        let shown = shown(model);
+        let message = if self.models.contains_key(model) {
+            let workers = if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") };
+            format!("model `{shown}` has {workers}, of which none is ready; see GET /workers")
+        } else {
+            let silent = match count {
+                1 => "1 worker has not said yet what it serves, and is not ready".to_owned(),
+                _ => format!("{count} workers have not said yet what they serve, and are not ready"),
+            };
+            let hint = self.alike(model).unwrap_or_else(|| "see GET /workers".to_owned());
+            format!("no worker is known to serve model `{shown}`; {silent}; {hint}")
+        };
+        let mut fault = Fault::new(FaultKind::Unavailable, message).code("no_available_workers");
+        fault.retry_after = Some(Duration::from_secs(1));
+        fault
+    }
+
     fn unknown(&self, model: &str) -> Fault {
+        let hint = self.alike(model).unwrap_or_else(|| "see GET /v1/models for those that are".to_owned());
+        let message = format!("model `{}` is not served here; {hint}", shown(model));
+        Fault::new(FaultKind::NotFound, message).at("model").code("model_not_found")
+    }
+
+    /// A question that names the models spelled like `model`; `None` when there is none.
+    fn alike(&self, model: &str) -> Option<String> {
         let names =
             self.models.keys().map(String::as_str).chain(self.config.aliases.keys().map(String::as_str));
         let mut close: Vec<(f64, &str)> = names
@@ -185,17 +214,14 @@ impl Snapshot {
             .collect();
         close.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
         close.truncate(3);
-        let hint = if close.is_empty() {
-            "see GET /v1/models for those that are".to_owned()
-        } else {
-            let names: Vec<_> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
-            format!("did you mean {}?", names.join(", "))
-        };
-        let shown: String = model.chars().take(128).collect();
-        Fault::new(FaultKind::NotFound, format!("model `{shown}` is not served here; {hint}"))
-            .at("model")
-            .code("model_not_found")
+        let names: Vec<_> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| format!("did you mean {}?", names.join(", ")))
     }
+}
+
+/// As much of a model's name as a message holds.
+fn shown(model: &str) -> String {
+    model.chars().take(128).collect()
 }
 
 impl ModelEntry {

@@ -4,29 +4,58 @@
 //! Over HTTP/1 a client that does not read leaves the socket unwritable, which [`Patient`] notices. Over
 //! HTTP/2 it can leave one stream without window while the socket goes on; then nobody asks that
 //! stream's answer for more, which [`Watched`] notices.
+//!
+//! [`Busy`] tells of a connection whether anything is under way on it.
 
 use crate::body::BrokenOff;
 use crate::walk::relay::Relay;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+/// How much is under way on a connection: requests, their answers, a write that waits for the client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Busy(Arc<AtomicUsize>);
+
+/// One thing under way, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Underway(Busy);
+
+impl Busy {
+    pub(crate) fn begin(&self) -> Underway {
+        self.0.fetch_add(1, Relaxed);
+        Underway(self.clone())
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A socket on which a write that makes no progress for a while is an error.
 pub(crate) struct Patient<S> {
     socket: S,
     limit: Duration,
+    busy: Busy,
     /// Runs while a write waits.
-    stalled: Option<Pin<Box<Sleep>>>,
+    stalled: Option<(Pin<Box<Sleep>>, Underway)>,
 }
 
 impl<S> Patient<S> {
-    pub(crate) const fn new(socket: S, limit: Duration) -> Self {
-        Self { socket, limit, stalled: None }
+    pub(crate) const fn new(socket: S, limit: Duration, busy: Busy) -> Self {
+        Self { socket, limit, busy, stalled: None }
     }
 
     fn judge<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -34,8 +63,9 @@ impl<S> Patient<S> {
             self.stalled = None;
             return progress;
         }
-        let limit = self.limit;
-        let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let (limit, busy) = (self.limit, &self.busy);
+        let (timer, _) =
+            self.stalled.get_or_insert_with(|| (Box::pin(tokio::time::sleep(limit)), busy.begin()));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped reading")))
     }

@@ -3,7 +3,7 @@
 use super::block::{Block, BlockKind, Marks, is_readable, write_all};
 use super::finish::{self, Details, FinishFrame, Held};
 use super::read_part::Parts;
-use super::said::tool_id;
+use super::said::shown_id;
 use super::seal::Seal;
 use super::usage::{self, Counts};
 use super::{error, lost, read_turn};
@@ -208,7 +208,7 @@ impl<'r> Blocks<'r, '_> {
                 Cow::Owned(wrapped(arguments::RAW, &call.arguments))
             }
         };
-        BlockKind::ToolUse { id: tool_id(&call.call_id), name: Cow::Borrowed(&call.name), input }
+        BlockKind::ToolUse { id: shown_id(&call.call_id), name: Cow::Borrowed(&call.name), input }
     }
 
     /// Thoughts as one block; without words or proof of them there is nothing to show.

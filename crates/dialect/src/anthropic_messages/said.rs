@@ -193,6 +193,11 @@ pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
     Names::new(Alphabet::ANTHROPIC_ID).target(id)
 }
 
+/// The id of a call as a client sees it.
+pub(super) fn shown_id(id: &str) -> Cow<'_, str> {
+    Names::new(Alphabet::ANTHROPIC_ID.of_any_length()).target(id)
+}
+
 fn tool_result<'c>(
     prepare: &mut Prepare<'c, '_>,
     result: &'c ToolResult,

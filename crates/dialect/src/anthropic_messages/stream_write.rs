@@ -6,7 +6,7 @@
 //! then stands in it, and `message_delta` for the final usage.
 
 use super::block::{is_readable, write_citation};
-use super::said::tool_id;
+use super::said::shown_id;
 use super::seal::Seal;
 use super::wire::{Kind, Piece, Wire, frame};
 use super::{error, finish, lost, reply, usage};
@@ -189,7 +189,7 @@ impl StreamWriter {
             // Anthropic's clients would send them to Claude, which cannot read them.
             Open::Redacted { .. } => return self.losses.push_once(lost::withheld()),
             Open::ToolCall { call_id, name, kind } => {
-                let id = tool_id(&call_id).into_owned();
+                let id = shown_id(&call_id).into_owned();
                 (Kind::Tool { id, name: name.into(), kind }, true)
             }
             Open::Native { dialect: DIALECT, raw, .. } => (Kind::Native(raw), true),

@@ -250,6 +250,11 @@ pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
     crate::names::Names::new(crate::names::Alphabet::BEDROCK_ID).target(id)
 }
 
+/// The id of a call as a client sees it.
+pub(super) fn shown_id(id: &str) -> Cow<'_, str> {
+    crate::names::Names::new(crate::names::Alphabet::BEDROCK_ID.of_any_length()).target(id)
+}
+
 impl turns::Block for Block<'_> {
     fn text(text: &str) -> Self {
         Self::new(BlockKind::Text(Cow::Owned(text.to_owned())))

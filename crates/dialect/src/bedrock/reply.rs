@@ -1,6 +1,6 @@
 //! Whole answers, both ways.
 
-use super::block::{Block, BlockKind, is_readable, tool_id};
+use super::block::{Block, BlockKind, is_readable, shown_id};
 use super::finish::{self, Held};
 use super::usage::{self, Metrics, Tier};
 use super::{error, lost, read_turn};
@@ -195,6 +195,6 @@ impl<'r> Blocks<'r, '_> {
                 Cow::Owned(wrapped(RAW, &call.arguments))
             }
         };
-        BlockKind::ToolUse { id: tool_id(&call.call_id), name: Cow::Borrowed(&call.name), input }
+        BlockKind::ToolUse { id: shown_id(&call.call_id), name: Cow::Borrowed(&call.name), input }
     }
 }

@@ -3,7 +3,7 @@
 //! Clients take one content block at a time, numbered from 0 without gaps. Text and thoughts are opened by
 //! their first words; `metadata` is the last event, for it holds the usage.
 
-use super::block::{is_readable, tool_id, write_citation};
+use super::block::{is_readable, shown_id, write_citation};
 use super::finish::{self, Held};
 use super::frame::write_event;
 use super::{error, held, lost, opaque, reply, usage};
@@ -142,7 +142,7 @@ impl Wire {
                 self.held.tool_use = true;
                 self.block(out, "contentBlockStart", "start", |w| {
                     w.key("toolUse").object(|w| {
-                        w.key("toolUseId").string(&tool_id(&call_id));
+                        w.key("toolUseId").string(&shown_id(&call_id));
                         w.key("name").string(&name);
                     });
                 });

@@ -10,6 +10,7 @@
 //!
 //! A fragment of a stream has the shape of a whole answer, so one machine reads both and one writes both.
 
+mod array;
 mod error;
 mod finish;
 mod fragment;
@@ -46,6 +47,7 @@ use trunkline_core::Dialect;
 
 const DIALECT: Dialect = Dialect::GeminiGenerate;
 
+pub use array::Array;
 pub use error::{read_error, write_error};
 pub use read_call::read_call;
 pub use reply::{read_reply, write_reply};

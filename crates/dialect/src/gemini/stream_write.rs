@@ -22,7 +22,7 @@ pub struct StreamWriter {
 
 /// How fragments are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
+pub(super) enum Framing {
     Events,
     /// An array, and whether it has an element.
     Array {
@@ -77,14 +77,12 @@ impl StreamWriter {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         self.over = true;
-        if matches!(self.framing, Framing::Array { .. }) {
-            out.extend_from_slice(b"\n]");
-        }
+        self.framing.end(out);
     }
 }
 
 impl Framing {
-    fn frame(&mut self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Writer<'_>)) {
+    pub(super) fn frame(&mut self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Writer<'_>)) {
         out.extend_from_slice(match self {
             Self::Events => b"data: ",
             Self::Array { begun: false } => b"[",
@@ -98,6 +96,14 @@ impl Framing {
                 out.extend_from_slice(b"\n\n");
             }
             Self::Array { begun } => *begun = true,
+        }
+    }
+
+    pub(super) fn end(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Events => {}
+            Self::Array { begun: true } => out.extend_from_slice(b"\n]"),
+            Self::Array { begun: false } => out.extend_from_slice(b"[]"),
         }
     }
 }

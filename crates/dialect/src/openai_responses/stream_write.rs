@@ -186,7 +186,7 @@ impl StreamWriter {
             self.open_part(open, out);
             self.parts.push_back(Waiting { number, open: None, said: Vec::new(), closed: false });
         } else {
-            let open = Some(owned_open(open));
+            let open = Some(open.into_owned());
             self.parts.push_back(Waiting { number, open, said: Vec::new(), closed: false });
         }
     }
@@ -464,7 +464,7 @@ impl Waiting {
         match (self.said.last_mut(), delta) {
             (Some(Delta::Text(before)), Delta::Text(more))
             | (Some(Delta::Arguments(before)), Delta::Arguments(more)) => before.to_mut().push_str(&more),
-            (_, delta) => self.said.push(owned_delta(delta)),
+            (_, delta) => self.said.push(delta.into_owned()),
         }
     }
 }
@@ -522,34 +522,5 @@ fn no_form(field: &'static str, what: &str) -> Loss {
         action: Action::Dropped,
         class: Class::Behaviour,
         reason: format!("no form for {what}").into(),
-    }
-}
-
-fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(text.into_owned())
-}
-
-fn owned_open(open: Open<'_>) -> Open<'static> {
-    match open {
-        Open::Text => Open::Text,
-        Open::Refusal => Open::Refusal,
-        Open::Reasoning => Open::Reasoning,
-        Open::Redacted { data, stamp } => Open::Redacted { data: owned(data), stamp },
-        Open::ToolCall { call_id, name, kind } => {
-            Open::ToolCall { call_id: owned(call_id), name: owned(name), kind }
-        }
-        Open::Native { dialect, native_type, raw } => {
-            Open::Native { dialect, native_type: owned(native_type), raw }
-        }
-    }
-}
-
-fn owned_delta(delta: Delta<'_>) -> Delta<'static> {
-    match delta {
-        Delta::Text(text) => Delta::Text(owned(text)),
-        Delta::Arguments(text) => Delta::Arguments(owned(text)),
-        Delta::Signature { proof, stamp } => Delta::Signature { proof: owned(proof), stamp },
-        Delta::Citation(citation) => Delta::Citation(citation),
-        Delta::Native(raw) => Delta::Native(raw),
     }
 }

@@ -127,7 +127,9 @@ impl Pair {
         let mut restore = restore.clone();
         let mut writer = StreamWriter::new(self.client, context).unwrap();
         let mut out = Vec::new();
-        read_stream(self.upstream, pieces, |event| writer.write(restore.event(event), &mut out));
+        read_stream(self.upstream, pieces, |event| {
+            restore.pass(event, &mut |event| writer.write(event, &mut out));
+        });
         String::from_utf8(out).unwrap()
     }
 

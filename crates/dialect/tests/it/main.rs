@@ -18,6 +18,7 @@ mod corpus;
 mod errors;
 mod gemini;
 mod laws;
+mod loops;
 mod mutation;
 mod ollama;
 mod parameters;

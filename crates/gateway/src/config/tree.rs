@@ -151,7 +151,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Most header fields in a request; more is 431.
     pub headers: usize,
-    /// Largest single event of an upstream's stream.
+    /// Largest single event of an upstream's stream that has to be translated; what passes untouched is not held
+    /// back, however long an event is.
     #[serde(with = "super::units::size")]
     pub event_bytes: usize,
     /// Largest answer of an upstream that has to be translated, whole or streamed.
@@ -197,7 +198,10 @@ pub struct Timeouts {
     /// Between two pieces of an answer.
     #[serde(with = "super::units::duration")]
     pub idle: Duration,
-    /// Of a client: between two pieces of its request.
+    /// Of a client: between two requests of a connection, and for sending the head of one.
+    #[serde(with = "super::units::duration")]
+    pub client_head: Duration,
+    /// Of a client: between two pieces of its request's body.
     #[serde(with = "super::units::duration")]
     pub client_body: Duration,
     /// Of a client: without taking more of its answer; then the upstream is let go.
@@ -211,6 +215,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(1800),
             idle: Duration::from_secs(300),
+            client_head: Duration::from_secs(75),
             client_body: Duration::from_secs(60),
             client_write: Duration::from_secs(60),
         }

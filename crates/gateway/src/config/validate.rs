@@ -233,6 +233,7 @@ impl Check {
             ("timeouts.connect", timeouts.connect),
             ("timeouts.first_byte", timeouts.first_byte),
             ("timeouts.idle", timeouts.idle),
+            ("timeouts.client_head", timeouts.client_head),
             ("timeouts.client_body", timeouts.client_body),
             ("timeouts.client_write", timeouts.client_write),
         ]);

@@ -39,17 +39,9 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let model = if resolved == asked.as_str() { asked.clone() } else { Model::new(resolved) };
     ledger.planned(&model, &lane);
     if !lane.candidates.iter().any(|candidate| candidate.load.health().may_serve()) {
-        return Err(nobody_ready(resolved, entry.workers.len()));
+        return Err(question.snapshot.nobody_ready(resolved));
     }
     Ok(Plan { question, asked, model, lane })
-}
-
-/// The fault when none of a model's `count` workers is ready.
-pub(crate) fn nobody_ready(model: &str, count: usize) -> Fault {
-    let message = format!("none of the {count} workers of model `{model}` is ready; see GET /workers");
-    let mut fault = Fault::new(FaultKind::Unavailable, message).code("no_available_workers");
-    fault.retry_after = Some(std::time::Duration::from_secs(1));
-    fault
 }
 
 /// Why a request would go where it would go.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use trunkline_core::{Event, Fault, FaultKind};
 use trunkline_dialect::framing::{Framing, Whole};
+use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::restore::Restore;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
@@ -231,6 +232,11 @@ impl Flow {
     fn tell(&mut self, fault: &Fault, ledger: &Ledger) -> Option<Bytes> {
         match self {
             Self::Splice(splice) => {
+                if let Some(array) = &mut splice.array {
+                    let mut out = Vec::new();
+                    array.fail(fault, ledger.id.as_str(), &mut out);
+                    return Some(out.into());
+                }
                 let told = write_stream_error(ledger.endpoint.dialect, fault, ledger.id.as_str());
                 let gap = if splice.events.is_torn() { splice.framing.gap() } else { b"" };
                 Some([gap, &told].concat().into())
@@ -253,6 +259,8 @@ pub(crate) struct Splice {
     tap: StreamTap,
     events: Whole,
     framing: Framing,
+    /// Makes one array of it, for clients that want that.
+    array: Option<Box<Array>>,
     /// Shows the client another name for the model.
     rename: Option<Box<Rename>>,
 }
@@ -263,8 +271,39 @@ impl Splice {
         framing: Framing,
         tap: StreamTap,
         rename: Option<Box<Rename>>,
+        array: Option<Box<Array>>,
     ) -> Self {
-        Self { body, tap, events: Whole::new(framing), framing, rename }
+        Self { body, tap, events: Whole::new(framing), framing, array, rename }
+    }
+
+    /// What a client is handed of whole events.
+    fn dress(&mut self, events: Bytes) -> Step {
+        let events = match &self.rename {
+            Some(rename) => rename.events(events),
+            None => events,
+        };
+        let Some(array) = &mut self.array else { return Step::Data(events) };
+        let mut out = Vec::with_capacity(events.len());
+        match array.push(&events, &mut out) {
+            Ok(()) => Step::Data(out.into()),
+            Err(error) => {
+                Step::Failed(Fault::new(FaultKind::Upstream, error.to_string()).code("event_too_long"))
+            }
+        }
+    }
+
+    /// The end of a stream that ended well; `None` when there is nothing more to say.
+    fn ending(&mut self) -> Option<Step> {
+        let rest = self.events.rest();
+        let Some(mut array) = self.array.take() else { return rest.map(Step::Data) };
+        let mut out = Vec::new();
+        if let Some(rest) = rest
+            && let Err(error) = array.push(&rest, &mut out)
+        {
+            return Some(Step::Failed(Fault::new(FaultKind::Upstream, error.to_string())));
+        }
+        array.end(&mut out);
+        Some(Step::Data(out.into()))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
@@ -277,16 +316,17 @@ impl Splice {
                         ledger.content(Instant::now());
                     }
                     let Some(events) = self.events.push(data) else { continue };
-                    Step::Data(match &self.rename {
-                        Some(rename) => rename.events(events),
-                        None => events,
-                    })
+                    match self.dress(events) {
+                        // Comments and the like are no elements.
+                        Step::Data(bytes) if bytes.is_empty() => continue,
+                        step @ (Step::Data(_) | Step::Failed(_) | Step::End) => step,
+                    }
                 }
                 Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
                 None => {
                     let is_whole = self.tap.close();
-                    if is_whole && let Some(rest) = self.events.rest() {
-                        return Poll::Ready(Step::Data(rest));
+                    if is_whole && let Some(ending) = self.ending() {
+                        return Poll::Ready(ending);
                     }
                     if is_whole { Step::End } else { Step::Failed(broke_off(None)) }
                 }
@@ -387,7 +427,7 @@ impl Translate {
                 merge.event(at, event, |event| writer.write(event, out));
             }
         };
-        let mut each = |event: Event<'_>| restore.push(event, &mut seen);
+        let mut each = |event: Event<'_>| restore.pass(event, &mut seen);
         match next {
             Some(Ok(data)) => match left.checked_sub(data.len()) {
                 Some(rest) => {

@@ -9,13 +9,14 @@ use super::settle::{Ledger, Outcome};
 use super::translate::{context, on_unsupported};
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
-use http::{header, response};
+use http::{HeaderValue, header, response};
 use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use trunkline_core::{Dialect, Event, Fault, FaultKind, OnUnsupported, unfold};
 use trunkline_dialect::framing::Framing;
+use trunkline_dialect::gemini::Array;
 use trunkline_dialect::profile::{Ignored, Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
@@ -119,20 +120,27 @@ async fn splice_stream(
     let idle = plan.question.snapshot.config.timeouts.idle;
     let choices = plan.question.scanned.choices.unwrap_or(1);
     let tap = StreamTap::new(ledger.endpoint.dialect, choices);
-    let mut flow = Flow::Splice(Box::new(Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new))));
+    let wants_array = plan.question.said.as_ref().is_some_and(|said| said.array);
+    let array = wants_array.then(|| Box::new(Array::new(plan.question.snapshot.config.limits.event_bytes)));
+    let splice = Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new), array);
+    let mut flow = Flow::Splice(Box::new(splice));
     let first = prime(&mut flow, ledger, idle).await?;
+    let mut headers = head.headers;
+    if wants_array {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let headers = stream_headers(dialect, headers);
     if flow.has_failed() {
         // The first thing said was that it failed. If nobody else does better, the client gets it as said.
         let fault = first_fault(ledger.endpoint.dialect, &first);
         let (retry, wait) = fault.map_or((true, None), |fault| (is_retryable(&fault), fault.retry_after));
         let content = Content::Flow { flow, primed: Some(first), idle };
-        let last =
-            Ok(Answered { status: head.status, headers: stream_headers(dialect, head.headers), content });
+        let last = Ok(Answered { status: head.status, headers, content });
         let outcome = Some(Outcome::Failed("stream_error"));
         return Err(Failure { outcome, retry, wait, last });
     }
     let content = Content::Flow { flow, primed: Some(first), idle };
-    Ok(Answered { status: head.status, headers: stream_headers(dialect, head.headers), content })
+    Ok(Answered { status: head.status, headers, content })
 }
 
 /// What a stream that begins with an error says, where its dialect can be read.

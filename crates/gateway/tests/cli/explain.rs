@@ -84,6 +84,21 @@ async fn without_a_choice_the_fault_is_told() {
 }
 
 #[tokio::test]
+async fn a_model_nobody_is_known_to_serve_is_told_apart() {
+    let (one, gone) = (engine(Flavour::Sglang).await, engine(Flavour::Sglang).await);
+    let away = gone.url();
+    gone.stop();
+    let run = explained(words(&format!("--model llama4 --worker-urls {} {away}", one.url()))).await;
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.err.contains("no worker is known to serve model `llama4`; 1 worker has not said yet what"),
+        "{}",
+        run.err
+    );
+    assert!(run.err.contains("did you mean `llama3`?"), "{}", run.err);
+}
+
+#[tokio::test]
 async fn a_worker_that_does_not_answer_is_shown_as_such() {
     let gone = engine(Flavour::Sglang).await;
     let config = file("gone.yaml", &format!("workers:\n  - url: {}\n    models: [llama3]\n", gone.url()));
@@ -91,6 +106,6 @@ async fn a_worker_that_does_not_answer_is_shown_as_such() {
     let run = explained(words(&format!("--model llama3 --config {config}"))).await;
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.out.contains("out: is pending, does not answer: "), "{}", run.out);
-    assert_eq!(run.err, "trunkline: none of the 1 workers of model `llama3` is ready; see GET /workers\n");
+    assert_eq!(run.err, "trunkline: model `llama3` has 1 worker, of which none is ready; see GET /workers\n");
     std::fs::remove_file(config).unwrap();
 }

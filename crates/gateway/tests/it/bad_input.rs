@@ -176,8 +176,12 @@ async fn wrong_content_types_are_refused() {
             let message = speech.error(&answer.json());
             assert!(message.contains("application/json"), "{message}");
         }
+        let gzip = rig.ask(&speech.ask(false).header("content-encoding", "gzip")).await;
+        assert_eq!(gzip.status, 415, "{}", speech.path);
+        assert!(speech.error(&gzip.json()).contains("uncompressed"), "{}", gzip.text());
         assert!(upstream.requests().is_empty());
         for ask in [
+            speech.ask(false).header("content-encoding", "identity"),
             with("application/json; charset=utf-8"),
             with("Application/JSON"),
             with("application/vnd.x+json"),
@@ -352,6 +356,16 @@ async fn upstreams_that_answer_nonsense_cost_nothing() {
         Nonsense { what: "hang up", reply: Reply::hang_up, status: 502 },
         Nonsense { what: "reset", reply: Reply::reset, status: 502 },
         Nonsense { what: "a page", reply: Reply::bad_gateway, status: 502 },
+        Nonsense {
+            what: "a page that says all is well",
+            reply: || Reply::new(200, "text/html", "<html>welcome</html>"),
+            status: 502,
+        },
+        Nonsense {
+            what: "a page that claims to be JSON",
+            reply: || Reply::new(200, "application/json", "<html>welcome</html>"),
+            status: 502,
+        },
         Nonsense { what: "hang", reply: Reply::hang, status: 504 },
         Nonsense { what: "hang after the head", reply: Reply::head_then_hang, status: 504 },
         Nonsense {

@@ -350,6 +350,20 @@ async fn a_refused_stored_key_is_the_operators_concern() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_kept_back_is_explained() {
+    let body = r#"{"type":"error","error":{"message":"x-api-key is missing","type":"authentication_error"}}"#;
+    let upstream = Upstream::directed(move |_, _| Reply::json(401, body)).await.unwrap();
+    let rig = Rig::start(settings([cloud(upstream.url(), "anthropic", "m", None)])).await;
+    for speech in [MESSAGES, CHAT] {
+        let answer = rig.ask(&speech.ask(false).header("authorization", "Bearer sk-proj-mine")).await;
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        let message = speech.error(&answer.json());
+        assert!(message.contains("another provider's"), "{message}");
+        assert_eq!(presented(&upstream), (None, None), "{}", speech.path);
+    }
+}
+
+#[tokio::test]
 async fn what_names_the_operators_account_stays_here() {
     let said = r#"{"error":{"message":"Limit reached in organization org-AbCd1234EfGh for key sk-proj-ab*****yz","type":"tokens","param":null,"code":null}}"#;
     for (what, stored, mine, hidden) in

@@ -140,6 +140,22 @@ async fn an_idle_connection_does_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
+async fn half_a_request_does_not_hold_up_a_stop() {
+    let upstream = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
+    let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+    let mut fresh = Line::open(rig.address()).await;
+    let mut used = Line::open(rig.address()).await;
+    assert_eq!(used.ask(&CHAT.ask(false)).await.status, 200);
+    for line in [&mut fresh, &mut used] {
+        line.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-le").await.unwrap();
+    }
+    let began = Instant::now();
+    rig.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(fresh.is_closed().await && used.is_closed().await);
+}
+
+#[tokio::test]
 async fn readiness_says_no_while_draining() {
     let rig = Rig::start(settings([engine("http://127.0.0.1:9", "m")])).await;
     assert_eq!(rig.get("/readiness").await.status, 200);

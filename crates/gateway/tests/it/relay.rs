@@ -210,6 +210,27 @@ async fn what_a_cut_answer_has_used_is_in_the_books() {
 }
 
 #[tokio::test]
+async fn c100_an_abandoned_stream_is_in_the_books_with_an_estimate() {
+    for (client, worker) in [(CHAT, CHAT), (RESPONSES, RESPONSES), (MESSAGES, MESSAGES), (MESSAGES, CHAT)] {
+        let [begin, content, _] = worker.stream;
+        let more = content.replace("hello", "last");
+        let reply = Reply::events(pieces(&[begin, content, content, content, &more]), Duration::ZERO);
+        let upstream = Upstream::replying([reply.then(Then::Hang)]).await.unwrap();
+        let rig = Rig::start(settings([worker.worker(upstream.url())])).await;
+        let mut line = Line::open(rig.address()).await;
+        let mut head = line.begin(&client.ask(true)).await;
+        line.see(&mut head, "last").await;
+        drop(line);
+        upstream.aborted().await;
+        rig.at_rest().await;
+        let line = rig.access_line("end=client_gone").await;
+        let what = format!("{} from {}: {line}", client.path, worker.path);
+        assert!(line.contains("status=499"), "{what}");
+        assert!(line.contains(" output_tokens=4 ") && line.contains(" estimated=true"), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn half_an_answer_is_an_error_or_asked_for_elsewhere() {
     for speech in ALL {
         let broken = Upstream::directed(move |_, _| Reply::half(speech.reply)).await.unwrap();

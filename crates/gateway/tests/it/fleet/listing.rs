@@ -125,7 +125,7 @@ async fn models_nobody_lists_are_counted_under_a_name_that_tells() {
     });
     let refused = rig.post(CHAT.path, &CHAT.body("mystery", false)).await;
     let told = CHAT.error(&refused.json());
-    assert!(told.contains("none of the 1 workers of model `mystery` is ready"), "{told}");
+    assert!(told.contains("no worker is known to serve model `mystery`; 1 worker has not said"), "{told}");
 }
 
 #[tokio::test]

@@ -299,7 +299,7 @@ async fn a_worker_falls_ill_and_recovers_with_its_engine() {
     rig.becomes(&id, "unhealthy").await;
     let answer = rig.post(CHAT.path, &CHAT.body("a", false)).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
-    assert!(CHAT.error(&answer.json()).contains("none of the 1 workers of model `a` is ready"));
+    assert!(CHAT.error(&answer.json()).contains("model `a` has 1 worker, of which none is ready"));
     assert_eq!(rig.get("/readiness").await.status, 503);
     assert!((rig.metric("trunkline_worker_state", &["state=\"unhealthy\""]).await - 1.0).abs() < 0.1);
 

@@ -1,7 +1,10 @@
 //! Gemini's clients in front of an upstream that speaks something else.
 
 use super::{generic, ok};
+use crate::rig::{Rig, cloud, pieces, settings};
 use serde_json::{Value, json};
+use std::time::Duration;
+use trunkline_testkit::script::{Reply, Then, Upstream};
 
 const BODY: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Tell me of the sea."}]}],"generationConfig":{"maxOutputTokens":40}}"#;
 
@@ -37,4 +40,31 @@ async fn a_gemini_client_talks_to_an_engine_in_every_framing() {
 
     let wrong = rig.post("/v1beta/models/m:generateContent", r#"{"contents":[{"role":"robot"}]}"#).await;
     assert_eq!((wrong.status, &wrong.json()["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));
+}
+
+#[tokio::test]
+async fn an_array_of_geminis_own_fragments_is_byte_for_byte() {
+    let fragments = [
+        r#"{"candidates": [{"content": {"parts": [{"text": "sea"}],"role": "model"},"index": 0}],"novel": 1.0}"#,
+        r#"{"candidates": [{"content": {"parts": [{"text": "!"}],"role": "model"},"finishReason": "STOP","index": 0}],"usageMetadata": {"promptTokenCount": 3,"candidatesTokenCount": 2,"totalTokenCount": 5}}"#,
+    ];
+    let events = fragments.map(|fragment| format!("data: {fragment}\r\n\r\n"));
+    let parts: Vec<_> = events.iter().map(String::as_str).collect();
+    for (count, then) in [(2, Then::End), (1, Then::Cut)] {
+        let reply = Reply::events(pieces(&parts[..count]), Duration::ZERO).then(then);
+        let upstream = Upstream::replying([reply]).await.unwrap();
+        let rig = Rig::start(settings([cloud(upstream.url(), "gemini", "m", Some("AIza-x"))])).await;
+        let answer = ok(rig.post("/v1beta/models/m:streamGenerateContent", BODY).await);
+        assert_eq!(answer.header("content-type"), "application/json");
+        let elements: Vec<Value> = serde_json::from_str(answer.text()).expect(answer.text());
+        assert!(answer.text().contains(fragments[0]), "{}", answer.text());
+        assert_eq!(elements.len(), 2, "{}", answer.text());
+        if count == 2 {
+            assert!(answer.text().contains(fragments[1]), "{}", answer.text());
+            assert!(rig.access_line("gemini").await.contains("output_tokens=2"));
+        } else {
+            assert_eq!(elements[1]["error"]["code"], 502, "{}", answer.text());
+        }
+        assert!(upstream.requests()[0].uri.to_string().ends_with("alt=sse"), "what comes can be told apart");
+    }
 }

@@ -9,13 +9,18 @@
 //! HMAC of the plain text under a key of its own, so that equal state seals equally, which keeps prompt
 //! caches warm, and no randomness is needed.
 
-use crate::codec::keeps;
+mod rider;
+
+pub(crate) use rider::Riders;
+
+use crate::codec::{has_call_state, has_thought_state, keeps};
 use crate::place::{Place, positions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::borrow::Cow;
@@ -24,7 +29,7 @@ use trunkline_core::{Call, Delta, Dialect, Event, Item, ItemKind, Losses, Open, 
 /// How sealed texts begin.
 const PREFIX: &str = "tl2.";
 /// Stands between a tool call's id and its sealed state, for clients whose dialect has no field for it.
-const IN_ID: &str = "__thought__";
+const IN_ID: &str = "__sealed__";
 /// Bytes of a nonce.
 const NONCE: usize = 24;
 /// Longest sealed text that is looked at; real ones have some kilobytes.
@@ -45,6 +50,17 @@ pub struct State {
     /// Thoughts withheld.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub redacted: Option<String>,
+    /// Bytes of the thoughts it belongs to, where it rides on a tool call.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    len: usize,
+    /// State of thoughts before the call that carries this.
+    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
+    thoughts: Vec<State>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl State {
@@ -126,7 +142,35 @@ pub struct Sealer {
     pub upstream: Dialect,
 }
 
+/// Whether `body` may hold something sealed, so that a target which speaks the client's own dialect must not
+/// get it as it is: it would take the seal for a proof of its own, or the id for one that is too long.
+#[must_use]
+pub fn may_carry(body: &[u8]) -> bool {
+    // The second begins the signatures that Anthropic's clients get for thoughts without any.
+    [b"\"tl2.".as_slice(), b"\"tl1.", IN_ID.as_bytes()].iter().any(|mark| memmem::find(body, mark).is_some())
+}
+
 impl Sealer {
+    /// Whether the head of a tool call must wait for the state behind it, which comes next.
+    pub(crate) fn keeps_heads(&self) -> bool {
+        has_call_state(self.upstream) && !has_call_state(self.client)
+    }
+
+    /// Whether state of thoughts rides on the calls behind them.
+    pub(crate) fn rides(&self) -> bool {
+        !has_thought_state(self.client)
+    }
+
+    /// The id for a call with `signature` behind it and `thoughts` before it; `None` where its own will do.
+    pub(crate) fn id(&self, call_id: &str, signature: Option<&str>, thoughts: Vec<State>) -> Option<String> {
+        if signature.is_none() && thoughts.is_empty() {
+            return None;
+        }
+        let signature = signature.map(str::to_owned);
+        let state = State { signature, thoughts, ..State::of(self.upstream) };
+        Some(into_id(call_id, &self.key.seal(&state)))
+    }
+
     /// The event as the client should see it.
     #[must_use]
     pub fn event<'e>(&self, event: Event<'e>) -> Event<'e> {
@@ -160,17 +204,30 @@ impl Sealer {
 
     /// The whole answer as the client should see it.
     pub fn reply(&self, reply: &mut Reply) {
-        for item in reply.choices.iter_mut().flat_map(|choice| &mut choice.items) {
-            match &mut item.kind {
-                ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
-                ItemKind::ToolCall(_)
-                | ItemKind::Message(_)
-                | ItemKind::ToolResult(_)
-                | ItemKind::ServerTool(_)
-                | ItemKind::Reference(_)
-                | ItemKind::Unknown { .. } => {}
-            }
+        let mut riders = Riders::default();
+        for choice in &mut reply.choices {
+            choice.items.retain_mut(|item| self.item(choice.index, item, &mut riders));
         }
+    }
+
+    /// An item of an answer; whether the client sees anything of it.
+    fn item(&self, choice: u32, item: &mut Item, riders: &mut Riders) -> bool {
+        match &mut item.kind {
+            ItemKind::Reasoning(thoughts) if self.rides() => return riders.take_item(choice, thoughts),
+            ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
+            ItemKind::ToolCall(call) => {
+                let signature = if self.keeps_heads() { call.signature.take() } else { None };
+                if let Some(id) = self.id(&call.call_id, signature.as_deref(), riders.board(choice)) {
+                    call.call_id = id;
+                }
+            }
+            ItemKind::Message(_)
+            | ItemKind::ToolResult(_)
+            | ItemKind::ServerTool(_)
+            | ItemKind::Reference(_)
+            | ItemKind::Unknown { .. } => {}
+        }
+        true
     }
 
     fn thoughts(&self, thoughts: &mut ReasoningItem) {
@@ -196,8 +253,7 @@ impl Sealer {
 }
 
 /// A tool call's id that carries `sealed` along.
-#[must_use]
-pub fn into_id(id: &str, sealed: &str) -> String {
+fn into_id(id: &str, sealed: &str) -> String {
     // The dot of the prefix is not for every dialect's ids.
     let bare = sealed.strip_prefix(PREFIX).unwrap_or(sealed);
     [id, IN_ID, bare].concat()
@@ -225,7 +281,7 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
         return;
     }
     let positions = positions(call);
-    let mut forged = Vec::new();
+    let (mut forged, mut riders) = (Vec::new(), Vec::new());
     for (at, item) in call.items.iter_mut().enumerate() {
         let opened = match &mut item.kind {
             ItemKind::Reasoning(thoughts) => sealed_in(thoughts).map(|sealed| {
@@ -238,7 +294,10 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
                     let state = key.open(&sealed);
                     tool.call_id = id;
                     let known = state.is_some();
-                    tool.signature = state.and_then(|state| state.signature);
+                    if let Some(state) = state {
+                        tool.signature = state.signature;
+                        riders.push((at, state.thoughts));
+                    }
                     known
                 })
             }
@@ -261,6 +320,7 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
         let path = Place::item(call, &positions, at).to_string();
         losses.dropped(path, "its reasoning state was not sealed by this gateway, or was changed");
     }
+    rider::alight(call, riders, losses);
 }
 
 /// What of a reasoning item is sealed.
