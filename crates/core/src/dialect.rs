@@ -25,6 +25,8 @@ pub enum Dialect {
     BedrockConverse,
     /// Cohere, `POST /v2/chat`.
     CohereChat,
+    /// Replicate, `POST /v1/models/{owner}/{name}/predictions`.
+    ReplicatePredictions,
 }
 
 /// What a call asks for.
@@ -38,7 +40,7 @@ pub enum Kind {
 
 impl Dialect {
     /// Every dialect, in a fixed order; `self as usize` is its place.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OpenaiChat,
         Self::OpenaiCompletions,
         Self::OpenaiEmbeddings,
@@ -49,6 +51,7 @@ impl Dialect {
         Self::OllamaGenerate,
         Self::BedrockConverse,
         Self::CohereChat,
+        Self::ReplicatePredictions,
     ];
 
     /// The name used in configuration, logs, metrics and messages.
@@ -65,6 +68,7 @@ impl Dialect {
             Self::OllamaGenerate => "ollama-generate",
             Self::BedrockConverse => "bedrock-converse",
             Self::CohereChat => "cohere-chat",
+            Self::ReplicatePredictions => "replicate-predictions",
         }
     }
 
@@ -81,7 +85,8 @@ impl Dialect {
             | Self::OllamaChat
             | Self::OllamaGenerate
             | Self::BedrockConverse
-            | Self::CohereChat => Kind::Generate,
+            | Self::CohereChat
+            | Self::ReplicatePredictions => Kind::Generate,
         }
     }
 }

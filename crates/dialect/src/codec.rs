@@ -9,6 +9,7 @@ use crate::restore::Restore;
 use crate::stored;
 use crate::{
     anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
+    replicate,
 };
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
@@ -111,7 +112,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OllamaChat => &ollama::SPELLING,
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &bedrock::SPELLING,
-        Dialect::CohereChat => &openai_chat::SPELLING,
+        Dialect::CohereChat | Dialect::ReplicatePredictions => &openai_chat::SPELLING,
     }
 }
 
@@ -125,7 +126,8 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses
-        | Dialect::CohereChat => false,
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => false,
     }
 }
 
@@ -167,7 +169,7 @@ pub const fn reads(dialect: Dialect) -> bool {
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    speaks(dialect) || matches!(dialect, Dialect::CohereChat)
+    speaks(dialect) || matches!(dialect, Dialect::CohereChat | Dialect::ReplicatePredictions)
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -187,7 +189,7 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::GeminiGenerate => true,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => true,
-        Dialect::CohereChat => false,
+        Dialect::CohereChat | Dialect::ReplicatePredictions => false,
     }
 }
 
@@ -206,7 +208,7 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => bedrock::read_call(body, losses),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
     }
 }
 
@@ -224,7 +226,8 @@ pub fn echo(dialect: Dialect, body: &[u8]) -> Extra {
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => Extra::new(),
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => Extra::new(),
     }
 }
 
@@ -262,7 +265,8 @@ const fn keeps_state(dialect: Dialect) -> bool {
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => false,
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => false,
     }
 }
 
@@ -286,6 +290,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
         Dialect::CohereChat => cohere::write_call(call, target, losses),
+        Dialect::ReplicatePredictions => replicate::write_call(call, target, losses),
     }
 }
 
@@ -305,6 +310,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::read_reply(body),
         Dialect::CohereChat => cohere::read_reply(body),
+        Dialect::ReplicatePredictions => replicate::read_reply(body),
     }
 }
 
@@ -339,7 +345,7 @@ pub fn write_reply(
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
     }
 }
 
@@ -356,6 +362,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => bedrock::read_error(status, body),
         Dialect::CohereChat => cohere::read_error(status, body),
+        Dialect::ReplicatePredictions => replicate::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
     }
 }
@@ -372,7 +379,7 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         Dialect::OllamaChat => ollama::write_error(fault),
         Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => bedrock::write_error(fault),
-        Dialect::CohereChat => openai_chat::write_error(fault),
+        Dialect::CohereChat | Dialect::ReplicatePredictions => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
     }
 }
@@ -396,7 +403,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
             bedrock::write_stream_error(fault, &mut out);
             out
         }
-        Dialect::CohereChat => data(b""),
+        Dialect::CohereChat | Dialect::ReplicatePredictions => data(b""),
     }
 }
 
@@ -417,6 +424,8 @@ pub enum StreamReader {
     Ollama(ollama::StreamReader),
     /// Cohere events.
     Cohere(cohere::StreamReader),
+    /// Replicate's output events.
+    Replicate(replicate::StreamReader),
 }
 
 impl StreamReader {
@@ -440,6 +449,7 @@ impl StreamReader {
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
             Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
+            Dialect::ReplicatePredictions => Ok(Self::Replicate(replicate::StreamReader::new(event_bytes))),
         }
     }
 
@@ -465,6 +475,7 @@ impl StreamReader {
             Self::BedrockConverse(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
             Self::Cohere(reader) => reader.push(bytes, each),
+            Self::Replicate(reader) => reader.push(bytes, each),
         }
     }
 
@@ -478,6 +489,7 @@ impl StreamReader {
             Self::BedrockConverse(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
             Self::Cohere(reader) => reader.close(each),
+            Self::Replicate(reader) => reader.close(each),
         }
     }
 }
@@ -525,7 +537,7 @@ impl StreamWriter {
                 Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
             }
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
-            Dialect::CohereChat => Err(untranslated(dialect)),
+            Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
         }
     }
 

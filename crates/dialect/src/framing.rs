@@ -35,7 +35,8 @@ impl Framing {
             | Dialect::OpenaiResponses
             | Dialect::AnthropicMessages
             | Dialect::GeminiGenerate
-            | Dialect::CohereChat => Self::ServerSent,
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => Self::ServerSent,
             Dialect::OllamaChat | Dialect::OllamaGenerate => Self::Lines,
             Dialect::BedrockConverse => Self::EventStream,
         }

@@ -27,6 +27,7 @@ pub mod profile;
 pub mod provider;
 mod redact;
 pub mod rename;
+pub mod replicate;
 pub mod restore;
 pub mod rope;
 pub mod scan;

@@ -161,7 +161,8 @@ impl StreamTap {
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
-            | Dialect::CohereChat => all_said,
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => all_said,
         }
     }
 
@@ -185,7 +186,8 @@ impl StreamTap {
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
-            | Dialect::CohereChat => {}
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => {}
         }
     }
 
@@ -268,7 +270,8 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => {
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => {
             let reply = read_reply(dialect, &pieces.concat()).unwrap_or_default();
             let finish = reply.choices.into_iter().find_map(|choice| native(choice.finish?));
             Tapped { usage: reply.usage, finish, ended: true, failed: false }
@@ -302,7 +305,8 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
-            | Dialect::CohereChat => None,
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => None,
         };
     }
     let key: &[u8] = match dialect {
@@ -313,7 +317,8 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => return tapped,
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => return tapped,
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
     tapped
@@ -384,7 +389,8 @@ fn carries_content(dialect: Dialect, data: &[u8]) -> bool {
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => return false,
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => return false,
     };
     keys.iter().any(|key| {
         let Some(at) = memmem::find(data, key) else { return false };

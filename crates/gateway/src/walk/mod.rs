@@ -21,6 +21,7 @@ mod failure;
 mod fan;
 pub(crate) mod forward;
 pub mod plan;
+mod predict;
 pub(crate) mod read;
 mod redact;
 pub mod relay;

@@ -123,9 +123,11 @@ fn malformed(error: &ScanError) -> Fault {
 /// Refuses a request without a prompt: no upstream could do anything with it.
 fn check_prompt(dialect: Dialect, scanned: &Scanned) -> Result<(), Fault> {
     let wanted = match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::CohereChat => {
-            "messages"
-        }
+        Dialect::OpenaiChat
+        | Dialect::AnthropicMessages
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => "messages",
         Dialect::GeminiGenerate => "contents",
         Dialect::OpenaiEmbeddings => "input",
         // `prompt` may be left out (a model's own beginning), `input` may be a stored prompt's.
