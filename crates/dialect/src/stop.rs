@@ -195,26 +195,24 @@ mod tests {
     /// The reply as a stream whose texts come in pieces of `size` characters.
     fn streamed(stops: &Stops, reply: &Reply, size: usize) -> Reply {
         let (mut stops, mut fold) = (stops.clone(), Fold::default());
-        unfold(reply, |event| match event {
-            Event::Delta { part, delta: Delta::Text(text) } => {
-                let chars: Vec<char> = text.chars().collect();
-                for piece in chars.chunks(size) {
-                    let text = Cow::Owned(piece.iter().collect());
-                    stops.event(Event::Delta { part, delta: Delta::Text(text) }, &mut |e| fold.push(e));
-                }
+        unfold(reply, |event| {
+            let Event::Delta { part, delta: Delta::Text(text) } = event else {
+                return stops.event(event, &mut |event| fold.push(event));
+            };
+            let chars: Vec<char> = text.chars().collect();
+            for piece in chars.chunks(size) {
+                let text = Cow::Owned(piece.iter().collect());
+                stops.event(Event::Delta { part, delta: Delta::Text(text) }, &mut |e| fold.push(e));
             }
-            other => stops.event(other, &mut |event| fold.push(event)),
         });
         fold.finish().unwrap()
     }
 
     fn said(reply: &Reply) -> (String, Finish) {
         let choice = &reply.choices[0];
-        let text = choice.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Message(message) => {
-                Some(message.parts.iter().filter_map(Part::as_text).collect::<String>())
-            }
-            _ => None,
+        let text = choice.items.iter().filter_map(|item| {
+            let ItemKind::Message(message) = &item.kind else { return None };
+            Some(message.parts.iter().filter_map(Part::as_text).collect::<String>())
         });
         (text.collect(), choice.finish.clone().unwrap())
     }

@@ -119,8 +119,11 @@ impl Flat {
                     DocumentSource::Parts(inner) => words.push(self.words(inner, place, losses)?),
                     DocumentSource::Media(_) => return Err(place.unsupported("a document")),
                 },
-                PartKind::CodeResult { output, .. } => words.push(output.clone()),
-                PartKind::ExecutableCode { code, .. } => words.push(code.clone()),
+                PartKind::CodeResult { output: words_of, .. }
+                | PartKind::ExecutableCode { code: words_of, .. } => {
+                    losses.degraded(place.to_string(), "code and its result are sent as text");
+                    words.push(words_of.clone());
+                }
                 PartKind::Audio(_) => return Err(place.unsupported("audio")),
                 PartKind::Video(_) => return Err(place.unsupported("video")),
                 PartKind::SearchResult(_) | PartKind::ToolReference(_) | PartKind::Unknown { .. } => {

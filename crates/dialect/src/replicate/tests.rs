@@ -22,9 +22,9 @@ fn write(body: &Value, model: &str) -> Result<(Value, Vec<String>), Fault> {
 }
 
 fn said(reply: &Reply) -> String {
-    let items = reply.choices[0].items.iter().filter_map(|item| match &item.kind {
-        ItemKind::Message(message) => message.parts.first().and_then(Part::as_text),
-        _ => None,
+    let items = reply.choices[0].items.iter().filter_map(|item| {
+        let ItemKind::Message(message) = &item.kind else { return None };
+        message.parts.first().and_then(Part::as_text)
     });
     items.collect()
 }

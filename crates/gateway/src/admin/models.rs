@@ -99,18 +99,22 @@ fn provider(column: Column) -> Value {
     let (dialect, model) = column.sample();
     let all =
         cells(&mut Parameter::ALL.into_iter().map(|parameter| (parameter, table::cell(parameter, column))));
-    let mut shown = object!({"id": column.provider(), "dialect": dialect.name(), "parameters": all});
-    if dialect != Dialect::OpenaiChat {
-        // Other models of such providers may take more or less.
-        shown["example_model"] = model.into();
-        return shown;
-    }
+    let provider = object!({"id": column.provider(), "dialect": dialect.name(), "parameters": all});
     let profile = profile::named(column.provider());
     let narrower = profile.models.iter().map(
         |models| object!({"which": models.which, "parameters": cells(&mut models.cells.iter().copied())}),
     );
-    if !profile.models.is_empty() {
-        shown["models"] = narrower.collect();
+    let more = if dialect != Dialect::OpenaiChat {
+        // Other models of such providers may take more or less.
+        Some(("example_model", model.into()))
+    } else {
+        (!profile.models.is_empty()).then(|| ("models", narrower.collect()))
+    };
+    match (provider, more) {
+        (Value::Object(mut fields), Some((key, value))) => {
+            fields.insert(key.to_owned(), value);
+            Value::Object(fields)
+        }
+        (provider, _) => provider,
     }
-    shown
 }

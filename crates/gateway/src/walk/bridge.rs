@@ -78,6 +78,17 @@ pub(super) async fn translate(
         let content = Content::Flow { flow, primed, idle };
         return Ok(Answered { status: StatusCode::OK, headers: stream_headers(dialect, headers), content });
     }
+    let mut losses = losses;
+    if streams != answers.iter().any(|(answer, _)| is_stream(to, &answer.head)) {
+        let how = if streams { "the answer came whole" } else { "the answer came as a stream" };
+        let mut more = Losses::default();
+        more.emulated("stream", how);
+        ledger.lost_more(&more, to.name());
+        more.into_iter().for_each(|loss| losses.push(loss));
+        if let Some(warnings) = told(&losses) {
+            headers.insert(WARNINGS, warnings);
+        }
+    }
     let mut replies = Vec::with_capacity(answers.len());
     for (answer, mut job) in answers {
         let was_stream = is_stream(to, &answer.head);
@@ -118,7 +129,6 @@ pub(super) async fn translate(
     let mut more = Losses::default();
     let out = write_reply(dialect, &reply, &context, &mut more).map_err(refused)?;
     ledger.lost_more(&more, dialect.name());
-    let mut losses = losses;
     more.into_iter().for_each(|loss| losses.push(loss));
     if let Some(warnings) = told(&losses) {
         headers.insert(WARNINGS, warnings);
