@@ -108,7 +108,7 @@ def test_parallel_tools_and_the_loop(client: anthropic.Anthropic, model: str):
     ]
     second = client.messages.create(model=model, **TOOL_QUESTION | {"messages": history})
     assert second.stop_reason == "end_turn"
-    assert "The tool answered: get_time: fine." in text_of(second)
+    assert "The tools answered: get_weather: fine; get_time: fine." in text_of(second)
 
 
 @each_model

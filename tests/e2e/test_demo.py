@@ -15,8 +15,12 @@ TRIED = {
     "/v1/chat/completions": "chat.completion",
     "-N /v1/chat/completions": "data: [DONE]",
     "/v1/messages": '"type":"message"',
+    "/v1beta/models/llama3:generateContent": '"finishReason":"STOP"',
+    "-N /v1beta/models/claude-sonnet-4-5:streamGenerateContent?alt=sse": '"finishReason":"STOP"',
+    "/model/gemini-3-pro-preview/converse": '"stopReason":"end_turn"',
+    "-N /api/chat": '"done":true',
     "/admin/v1/explain": '"candidates"',
-    "/workers": '"total":5',
+    "/workers": '"total":7',
     "/metrics": "trunkline_requests_total",
 }
 
@@ -49,7 +53,7 @@ def test_every_printed_command_works(demo: Process):
 def test_nothing_is_left_running_after_the_scenes(demo: Process):
     url = re.search(r"gateway +(http://\S+)", demo.log()).group(1)
     workers = httpx.get(f"{url}/workers").json()["workers"]
-    assert len(workers) == 5
+    assert len(workers) == 7
 
     def idle() -> bool:
         return all(worker["load"] == 0 for worker in httpx.get(f"{url}/workers").json()["workers"])

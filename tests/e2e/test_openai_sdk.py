@@ -112,7 +112,7 @@ def test_parallel_tools_and_the_loop(client: openai.OpenAI, model: str):
         tools=TOOLS,
     )
     assert second.choices[0].finish_reason == "stop"
-    assert "The tool answered: get_time: fine." in second.choices[0].message.content
+    assert "The tools answered: get_weather: fine; get_time: fine." in second.choices[0].message.content
 
 
 @each_model

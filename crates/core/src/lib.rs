@@ -7,6 +7,7 @@
 mod call;
 mod candidate;
 mod dialect;
+mod embed;
 mod event;
 mod fault;
 mod fold;
@@ -16,6 +17,8 @@ mod json;
 mod loss;
 mod part;
 mod reply;
+mod rerank;
+mod surface;
 mod tool;
 mod usage;
 
@@ -25,6 +28,7 @@ pub use call::{
 };
 pub use candidate::{Candidate, Health, Load, LoadGuard, Prompt};
 pub use dialect::{Dialect, Kind};
+pub use embed::{EmbedCall, EmbedInput, EmbedReply, Purpose, Truncate, Vector, VectorForm};
 pub use event::{Delta, Event, Open};
 pub use fault::{Fault, FaultKind, Origin};
 pub use fold::{Fold, unfold};
@@ -39,6 +43,8 @@ pub use part::{
     PartKind, SearchResult, Video,
 };
 pub use reply::{Choice, Finish, FinishReason, Reply};
+pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};
+pub use surface::Surface;
 pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
 pub use usage::Usage;
 

@@ -9,7 +9,7 @@ use crate::restore::Restore;
 use crate::stored;
 use crate::{
     anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
-    replicate,
+    replicate, surface,
 };
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
@@ -104,7 +104,7 @@ pub struct Context {
 /// stand with the one they descend from.
 pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => &openai_chat::SPELLING,
+        Dialect::OpenaiChat => &openai_chat::SPELLING,
         Dialect::OpenaiCompletions => &openai_completions::SPELLING,
         Dialect::AnthropicMessages => &anthropic_messages::SPELLING,
         Dialect::OpenaiResponses => &openai_responses::SPELLING,
@@ -113,6 +113,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &bedrock::SPELLING,
         Dialect::CohereChat | Dialect::ReplicatePredictions => &openai_chat::SPELLING,
+        Dialect::Surface(_) => &openai_chat::SPELLING,
     }
 }
 
@@ -124,10 +125,10 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
         Dialect::OllamaChat | Dialect::OllamaGenerate | Dialect::BedrockConverse => is_http(url),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses
         | Dialect::CohereChat
-        | Dialect::ReplicatePredictions => false,
+        | Dialect::ReplicatePredictions
+        | Dialect::Surface(_) => false,
     }
 }
 
@@ -163,13 +164,25 @@ pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
 /// Whether clients that speak `dialect` can be translated for.
 #[must_use]
 pub const fn reads(dialect: Dialect) -> bool {
-    speaks(dialect) || matches!(dialect, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
+    match dialect {
+        Dialect::Surface(surface) => surface::reads(surface),
+        conversation => {
+            speaks(conversation)
+                || matches!(conversation, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
+        }
+    }
 }
 
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    speaks(dialect) || matches!(dialect, Dialect::CohereChat | Dialect::ReplicatePredictions)
+    match dialect {
+        Dialect::Surface(surface) => surface::writes(surface),
+        conversation => {
+            speaks(conversation)
+                || matches!(conversation, Dialect::CohereChat | Dialect::ReplicatePredictions)
+        }
+    }
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -184,12 +197,12 @@ pub const fn speaks(dialect: Dialect) -> bool {
     match dialect {
         Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OllamaChat => true,
         Dialect::OpenaiCompletions => false,
-        Dialect::OpenaiEmbeddings => false,
         Dialect::OpenaiResponses => true,
         Dialect::GeminiGenerate => true,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => true,
         Dialect::CohereChat | Dialect::ReplicatePredictions => false,
+        Dialect::Surface(_) => false,
     }
 }
 
@@ -202,13 +215,13 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::OpenaiChat => openai_chat::read_call(body, losses),
         Dialect::AnthropicMessages => anthropic_messages::read_call(body, losses),
         Dialect::OpenaiCompletions => openai_completions::read_call(body, losses),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_call(body, losses),
         Dialect::GeminiGenerate => gemini::read_call(body, losses),
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => bedrock::read_call(body, losses),
         Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
 
@@ -220,14 +233,14 @@ pub fn echo(dialect: Dialect, body: &[u8]) -> Extra {
         Dialect::OpenaiResponses => openai_responses::echo(body),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
         | Dialect::AnthropicMessages
         | Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
         | Dialect::CohereChat
-        | Dialect::ReplicatePredictions => Extra::new(),
+        | Dialect::ReplicatePredictions
+        | Dialect::Surface(_) => Extra::new(),
     }
 }
 
@@ -259,14 +272,14 @@ const fn keeps_state(dialect: Dialect) -> bool {
         Dialect::OpenaiResponses => true,
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
         | Dialect::AnthropicMessages
         | Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
         | Dialect::CohereChat
-        | Dialect::ReplicatePredictions => false,
+        | Dialect::ReplicatePredictions
+        | Dialect::Surface(_) => false,
     }
 }
 
@@ -283,7 +296,6 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OpenaiChat => openai_chat::write_call(call, target, losses),
         Dialect::AnthropicMessages => anthropic_messages::write_call(call, target, losses),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::write_call(call, target, losses),
         Dialect::GeminiGenerate => gemini::write_call(call, target, losses),
         Dialect::OllamaChat => ollama::write_call(call, target, losses),
@@ -291,6 +303,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
         Dialect::CohereChat => cohere::write_call(call, target, losses),
         Dialect::ReplicatePredictions => replicate::write_call(call, target, losses),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
 
@@ -303,7 +316,6 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OpenaiChat => openai_chat::read_reply(body),
         Dialect::AnthropicMessages => anthropic_messages::read_reply(body),
         Dialect::OpenaiCompletions => Err(untranslated(dialect)),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => openai_responses::read_reply(body),
         Dialect::GeminiGenerate => gemini::read_reply(body),
         Dialect::OllamaChat => ollama::read_reply(body),
@@ -311,6 +323,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::BedrockConverse => bedrock::read_reply(body),
         Dialect::CohereChat => cohere::read_reply(body),
         Dialect::ReplicatePredictions => replicate::read_reply(body),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
 
@@ -339,13 +352,13 @@ pub fn write_reply(
         Dialect::OpenaiChat => Ok(openai_chat::write_reply(reply, context, losses)),
         Dialect::AnthropicMessages => Ok(anthropic_messages::write_reply(reply, context, losses)),
         Dialect::OpenaiCompletions => Ok(openai_completions::write_reply(reply, context, losses)),
-        Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
         Dialect::OpenaiResponses => Ok(openai_responses::write_reply(reply, context, losses)),
         Dialect::GeminiGenerate => Ok(gemini::write_reply(reply, context, losses)),
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
         Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
+        Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
 
@@ -353,10 +366,9 @@ pub fn write_reply(
 #[must_use]
 pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
     match dialect {
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses => openai_chat::read_error(status, body),
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => {
+            openai_chat::read_error(status, body)
+        }
         Dialect::GeminiGenerate => gemini::read_error(status, body),
         Dialect::OllamaChat => ollama::read_error(status, body),
         Dialect::OllamaGenerate => ollama::read_error(status, body),
@@ -364,6 +376,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         Dialect::CohereChat => cohere::read_error(status, body),
         Dialect::ReplicatePredictions => replicate::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
+        Dialect::Surface(surface) => read_error(surface.owner(), status, body),
     }
 }
 
@@ -371,16 +384,17 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
 #[must_use]
 pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8> {
     match dialect {
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses => openai_chat::write_error(fault),
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => {
+            openai_chat::write_error(fault)
+        }
         Dialect::GeminiGenerate => gemini::write_error(fault, request_id),
         Dialect::OllamaChat => ollama::write_error(fault),
         Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => bedrock::write_error(fault),
-        Dialect::CohereChat | Dialect::ReplicatePredictions => openai_chat::write_error(fault),
+        Dialect::CohereChat => cohere::write_error(fault, request_id),
+        Dialect::ReplicatePredictions => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
+        Dialect::Surface(surface) => write_error(surface.owner(), fault, request_id),
     }
 }
 
@@ -392,7 +406,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
     let data = |name: &[u8]| [name, b"data: ", &body, b"\n\n"].concat();
     let line = || [body.as_slice(), b"\n"].concat();
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => data(b""),
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions => data(b""),
         Dialect::OpenaiResponses => openai_responses::write_stream_error(fault),
         Dialect::AnthropicMessages => data(b"event: error\n"),
         Dialect::GeminiGenerate => data(b""),
@@ -404,6 +418,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
             out
         }
         Dialect::CohereChat | Dialect::ReplicatePredictions => data(b""),
+        Dialect::Surface(surface) => write_stream_error(surface.owner(), fault, request_id),
     }
 }
 
@@ -440,7 +455,6 @@ impl StreamReader {
                 Ok(Self::AnthropicMessages(anthropic_messages::StreamReader::new(event_bytes)))
             }
             Dialect::OpenaiCompletions => Err(untranslated(dialect)),
-            Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => {
                 Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
             }
@@ -450,6 +464,7 @@ impl StreamReader {
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
             Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
             Dialect::ReplicatePredictions => Ok(Self::Replicate(replicate::StreamReader::new(event_bytes))),
+            Dialect::Surface(_) => Err(untranslated(dialect)),
         }
     }
 
@@ -527,7 +542,6 @@ impl StreamWriter {
             Dialect::OpenaiCompletions => {
                 Ok(Self::OpenaiCompletions(openai_completions::StreamWriter::new(context)))
             }
-            Dialect::OpenaiEmbeddings => Err(untranslated(dialect)),
             Dialect::OpenaiResponses => {
                 Ok(Self::OpenaiResponses(openai_responses::StreamWriter::new(context)))
             }
@@ -538,6 +552,7 @@ impl StreamWriter {
             }
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
             Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
+            Dialect::Surface(_) => Err(untranslated(dialect)),
         }
     }
 
@@ -621,7 +636,7 @@ pub(crate) fn closed_early() -> Fault {
     upstream("upstream closed the stream early, before a finish reason; try again")
 }
 
-fn untranslated(dialect: Dialect) -> Fault {
+pub(crate) fn untranslated(dialect: Dialect) -> Fault {
     Fault::new(
         FaultKind::Unsupported,
         format!(

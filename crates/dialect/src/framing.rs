@@ -31,12 +31,12 @@ impl Framing {
         match dialect {
             Dialect::OpenaiChat
             | Dialect::OpenaiCompletions
-            | Dialect::OpenaiEmbeddings
             | Dialect::OpenaiResponses
             | Dialect::AnthropicMessages
             | Dialect::GeminiGenerate
             | Dialect::CohereChat
-            | Dialect::ReplicatePredictions => Self::ServerSent,
+            | Dialect::ReplicatePredictions
+            | Dialect::Surface(_) => Self::ServerSent,
             Dialect::OllamaChat | Dialect::OllamaGenerate => Self::Lines,
             Dialect::BedrockConverse => Self::EventStream,
         }

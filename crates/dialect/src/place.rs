@@ -360,6 +360,7 @@ mod tests {
             (Dialect::AnthropicMessages, "stop_sequences", "stop_sequences"),
             (Dialect::AnthropicMessages, "response_format.json_schema.schema", "output_config.format.schema"),
             (Dialect::AnthropicMessages, "seed", "seed"),
+            (Dialect::GeminiGenerate, "thinking.display", "generationConfig.thinkingConfig.includeThoughts"),
         ] {
             assert_eq!(spelling(dialect).setting(path), want, "{dialect} {path}");
         }

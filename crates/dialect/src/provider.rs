@@ -1,7 +1,7 @@
 //! Cloud providers as data: what each is called, where it lives, which dialects it speaks, how it wants
 //! to be paid in credentials, and whose keys look like whose.
 
-use trunkline_core::Dialect;
+use trunkline_core::{Dialect, Surface};
 
 /// One provider.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,12 +44,48 @@ pub enum AuthStyle {
 }
 
 /// Dialects of OpenAI and of whatever is compatible with it.
-pub const OPENAI_DIALECTS: &[Dialect] =
-    &[Dialect::OpenaiChat, Dialect::OpenaiCompletions, Dialect::OpenaiEmbeddings, Dialect::OpenaiResponses];
+pub const OPENAI_DIALECTS: &[Dialect] = &[
+    Dialect::OpenaiChat,
+    Dialect::OpenaiCompletions,
+    Dialect::OpenaiResponses,
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::OpenaiImages),
+    Dialect::Surface(Surface::OpenaiImageEdits),
+    Dialect::Surface(Surface::OpenaiImageVariations),
+    Dialect::Surface(Surface::OpenaiSpeech),
+    Dialect::Surface(Surface::OpenaiTranscriptions),
+    Dialect::Surface(Surface::OpenaiTranslations),
+    Dialect::Surface(Surface::OpenaiModerations),
+];
+
+/// Dialects of engines that are compatible with OpenAI: what OpenAI has, and rankings. Which of them an
+/// engine really serves depends on its model, and is the engine's to say.
+pub const ENGINE_DIALECTS: &[Dialect] = &[
+    Dialect::OpenaiChat,
+    Dialect::OpenaiCompletions,
+    Dialect::OpenaiResponses,
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::JinaRerank),
+    Dialect::Surface(Surface::OpenaiImages),
+    Dialect::Surface(Surface::OpenaiImageEdits),
+    Dialect::Surface(Surface::OpenaiImageVariations),
+    Dialect::Surface(Surface::OpenaiSpeech),
+    Dialect::Surface(Surface::OpenaiTranscriptions),
+    Dialect::Surface(Surface::OpenaiTranslations),
+    Dialect::Surface(Surface::OpenaiModerations),
+];
+
+/// Dialects of Hugging Face's text-embeddings-inference: its own form can be told what becomes of texts that
+/// are too long, and so comes first.
+pub const TEI_DIALECTS: &[Dialect] = &[
+    Dialect::Surface(Surface::TeiEmbed),
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::TeiRerank),
+];
 
 /// What most providers have of them.
 const CHAT: &[Dialect] = &[Dialect::OpenaiChat];
-const CHAT_AND_VECTORS: &[Dialect] = &[Dialect::OpenaiChat, Dialect::OpenaiEmbeddings];
+const CHAT_AND_VECTORS: &[Dialect] = &[Dialect::OpenaiChat, Dialect::Surface(Surface::OpenaiEmbeddings)];
 
 /// A provider that speaks OpenAI's dialect and takes its key as OpenAI does.
 const LIKE_OPENAI: Provider = Provider {
@@ -70,9 +106,11 @@ const LIKE_OPENAI: Provider = Provider {
 pub const OLLAMA_DIALECTS: &[Dialect] = &[
     Dialect::OpenaiChat,
     Dialect::OpenaiCompletions,
-    Dialect::OpenaiEmbeddings,
     Dialect::OllamaChat,
     Dialect::OllamaGenerate,
+    Dialect::Surface(Surface::OpenaiEmbeddings),
+    Dialect::Surface(Surface::OllamaEmbed),
+    Dialect::Surface(Surface::OllamaEmbeddings),
 ];
 
 /// Every provider known by name.
@@ -89,7 +127,8 @@ pub static PROVIDERS: &[Provider] = &[
             "o1",
             "o3",
             "o4",
-            "text-embedding-",
+            "text-embedding-3-",
+            "text-embedding-ada-",
             "text-moderation",
             "omni-moderation",
             "dall-e",
@@ -115,7 +154,7 @@ pub static PROVIDERS: &[Provider] = &[
         model_prefixes: &["claude-"],
         key_prefixes: &["sk-ant-"],
         key_variable: "ANTHROPIC_API_KEY",
-        dialects: &[Dialect::AnthropicMessages],
+        dialects: &[Dialect::AnthropicMessages, Dialect::Surface(Surface::AnthropicCount)],
         auth: AuthStyle::AnthropicKey,
         versioned: true,
     },
@@ -128,7 +167,12 @@ pub static PROVIDERS: &[Provider] = &[
         model_prefixes: &["grok-", "grok_"],
         key_prefixes: &["xai-"],
         key_variable: "XAI_API_KEY",
-        dialects: &[Dialect::OpenaiChat, Dialect::OpenaiResponses],
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::OpenaiResponses,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+            Dialect::Surface(Surface::OpenaiImages),
+        ],
         auth: AuthStyle::Bearer,
         versioned: true,
     },
@@ -138,10 +182,22 @@ pub static PROVIDERS: &[Provider] = &[
         base_url: Some("https://generativelanguage.googleapis.com"),
         models_path: Some("/v1beta/models?pageSize=1000"),
         domains: &["googleapis.com"],
-        model_prefixes: &["gemini-", "gemma-", "learnlm-", "models/gemini-"],
+        model_prefixes: &[
+            "gemini-",
+            "gemma-",
+            "learnlm-",
+            "models/gemini-",
+            "text-embedding-004",
+            "embedding-001",
+        ],
         key_prefixes: &["AIza"],
         key_variable: "GEMINI_API_KEY",
-        dialects: &[Dialect::GeminiGenerate],
+        dialects: &[
+            Dialect::GeminiGenerate,
+            Dialect::Surface(Surface::GeminiCount),
+            Dialect::Surface(Surface::GeminiEmbed),
+            Dialect::Surface(Surface::GeminiBatchEmbed),
+        ],
         auth: AuthStyle::GoogleKey,
         versioned: true,
     },
@@ -173,7 +229,7 @@ pub static PROVIDERS: &[Provider] = &[
         ],
         key_prefixes: &["bedrock-api-key-", "ABSK"],
         key_variable: "AWS_BEARER_TOKEN_BEDROCK",
-        dialects: &[Dialect::BedrockConverse],
+        dialects: &[Dialect::BedrockConverse, Dialect::Surface(Surface::BedrockEmbed)],
         auth: AuthStyle::Bearer,
         versioned: true,
     },
@@ -183,10 +239,14 @@ pub static PROVIDERS: &[Provider] = &[
         base_url: Some("https://api.cohere.com"),
         models_path: Some("/v1/models?page_size=1000"),
         domains: &["cohere.com", "cohere.ai"],
-        model_prefixes: &["command-", "c4ai-"],
+        model_prefixes: &["command-", "c4ai-", "embed-english-", "embed-multilingual-", "embed-v", "rerank-"],
         key_prefixes: &[],
         key_variable: "COHERE_API_KEY",
-        dialects: &[Dialect::CohereChat],
+        dialects: &[
+            Dialect::CohereChat,
+            Dialect::Surface(Surface::CohereEmbed),
+            Dialect::Surface(Surface::CohereRerank),
+        ],
         auth: AuthStyle::Bearer,
         versioned: true,
     },
@@ -233,7 +293,11 @@ pub static PROVIDERS: &[Provider] = &[
         base_url: Some("https://api.together.ai"),
         domains: &["together.ai", "together.xyz"],
         key_variable: "TOGETHER_API_KEY",
-        dialects: &[Dialect::OpenaiChat, Dialect::OpenaiCompletions, Dialect::OpenaiEmbeddings],
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::OpenaiCompletions,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+        ],
         ..LIKE_OPENAI
     },
     Provider {

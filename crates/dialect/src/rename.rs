@@ -55,7 +55,7 @@ impl Rename {
         memmem::find(json, b"\"model\"")?;
         let outer: Outer<'_> = serde_json::from_slice(json).ok()?;
         let inner = match self.dialect {
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => None,
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::Surface(_) => None,
             Dialect::GeminiGenerate
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate

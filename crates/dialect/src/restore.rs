@@ -7,7 +7,6 @@ use crate::names::Names;
 use crate::seal::{Riders, Sealer};
 use crate::stop::Stops;
 use std::borrow::Cow;
-use std::mem;
 use trunkline_core::{
     Call, Delta, Event, Finish, FinishReason, ItemKind, Message, Open, Part, Reply, Role, ToolCallKind,
     ToolKind,
@@ -27,12 +26,12 @@ pub struct Restore {
     pub free_text: Vec<String>,
     /// Seals reasoning state, for clients of another dialect than the target's.
     pub sealer: Option<Sealer>,
-    /// Ends the answer where the target does not.
-    pub stops: Stops,
     /// The head of a tool call that waits for the state behind it.
     head: Option<(u32, u32, Open<'static>)>,
     /// State that waits for the next tool call.
     riders: Riders,
+    /// Ends the answer where the target does not.
+    pub stops: Stops,
     /// Parts of the stream that are neither what they look like.
     parts: Vec<(u32, Undo)>,
     seen: Seen,
@@ -71,9 +70,9 @@ impl Restore {
             json_tool,
             free_text,
             sealer: None,
-            stops: Stops::default(),
             head: None,
             riders: Riders::default(),
+            stops: Stops::default(),
             parts: Vec::new(),
             seen: Seen::default(),
         }
@@ -86,20 +85,10 @@ impl Restore {
         is_named_alike && self.sealer.is_none() && self.stops.is_idle()
     }
 
-    /// Hands on an event as the client should see it.
-    pub fn pass(&mut self, event: Event<'_>, each: &mut impl FnMut(Event<'_>)) {
-        if self.stops.is_idle() {
-            return self.undo(event, each);
-        }
-        let mut stops = mem::take(&mut self.stops);
-        self.undo(event, &mut |event| stops.event(event, each));
-        self.stops = stops;
-    }
-
-    /// The same, but for stop strings. The head of a tool call waits for the next event where the state behind
-    /// the call may follow, for which the client has no place but the call's id.
-    fn undo(&mut self, event: Event<'_>, each: &mut impl FnMut(Event<'_>)) {
-        let Some(sealer) = self.sealer else { return each(self.event(event)) };
+    /// Hands on what the client should see of an event. The head of a tool call waits for the next event where
+    /// the state behind the call may follow, for which the client has no place but the call's id.
+    pub fn push(&mut self, event: Event<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        let Some(sealer) = self.sealer else { return self.hand_on(event, each) };
         if let Some((part, choice, open)) = self.head.take() {
             let behind = if let Event::Delta { part: about, delta: Delta::Signature { proof, .. } } = &event
                 && *about == part
@@ -109,7 +98,7 @@ impl Restore {
                 None
             };
             let open = self.with_state(sealer, choice, open, behind);
-            each(self.event(Event::Open { part, choice, open }));
+            self.hand_on(Event::Open { part, choice, open }, each);
             if behind.is_some() {
                 return;
             }
@@ -121,10 +110,10 @@ impl Restore {
                     self.head = Some((part, choice, open.into_owned()));
                 } else {
                     let open = self.with_state(sealer, choice, open, None);
-                    each(self.event(Event::Open { part, choice, open }));
+                    self.hand_on(Event::Open { part, choice, open }, each);
                 }
             }
-            Some(event) => each(self.event(event)),
+            Some(event) => self.hand_on(event, each),
             None => {}
         }
     }
@@ -140,6 +129,11 @@ impl Restore {
         let Open::ToolCall { call_id, name, kind } = open else { return open };
         let id = sealer.id(&call_id, behind, self.riders.board(choice));
         Open::ToolCall { call_id: id.map_or(call_id, Cow::Owned), name, kind }
+    }
+
+    fn hand_on(&mut self, event: Event<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        let event = self.event(event);
+        if self.stops.is_idle() { each(event) } else { self.stops.event(event, &mut |event| each(event)) }
     }
 
     fn event<'e>(&mut self, event: Event<'e>) -> Event<'e> {

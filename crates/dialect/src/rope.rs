@@ -63,6 +63,23 @@ impl Rope {
         all.freeze()
     }
 
+    /// Whether `mark` stands in it, also across pieces.
+    #[must_use]
+    pub fn holds(&self, mark: &[u8]) -> bool {
+        let reach = mark.len().saturating_sub(1);
+        // The last bytes before a piece: a mark that begins in them may end in it.
+        let mut seam: Vec<u8> = Vec::new();
+        self.pieces.iter().any(|piece| {
+            seam.extend_from_slice(piece.get(..reach).unwrap_or(piece));
+            let found = [&seam, &**piece].iter().any(|text| memchr::memmem::find(text, mark).is_some());
+            match piece.len().checked_sub(reach) {
+                Some(from) => seam = piece.get(from..).unwrap_or_default().to_vec(),
+                None => drop(seam.drain(..seam.len().saturating_sub(reach))),
+            }
+            found
+        })
+    }
+
     /// The bytes of `range`, in one piece; what lies beyond the end is left out.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Bytes {
@@ -154,6 +171,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_mark_is_found_however_the_body_was_cut(
+            text in "[ab]{0,40}",
+            mark in "[ab]{1,6}",
+            sizes in proptest::collection::vec(1..9usize, 1..5),
+        ) {
+            let whole = Bytes::from(text.clone());
+            let rope = Rope { pieces: cut(&whole, &sizes).collect(), len: whole.len() };
+            prop_assert_eq!(rope.holds(mark.as_bytes()), text.contains(&mark));
+        }
+
         #[test]
         fn however_it_was_cut_a_rope_has_few_pieces_and_copies_small_ones_only(
             sizes in proptest::collection::vec(prop_oneof![1..9usize, SMALL - 2..SMALL + 2, 1..3 * SMALL], 1..9),

@@ -7,6 +7,7 @@
 //! is passed over.
 
 use crate::codec::{StreamReader, read_reply};
+use crate::surface;
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
@@ -78,7 +79,7 @@ impl StreamTap {
             dialect,
             Dialect::OpenaiChat
                 | Dialect::OpenaiCompletions
-                | Dialect::OpenaiEmbeddings
+                | Dialect::Surface(_)
                 | Dialect::OpenaiResponses
                 | Dialect::AnthropicMessages
         );
@@ -152,7 +153,9 @@ impl StreamTap {
         self.line_done(&line, &mut Seen::default());
         let all_said = self.tapped.ended || self.tapped.failed;
         match self.dialect {
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
+            // Their last events have many names; whether the stream was cut is for HTTP to say.
+            Dialect::Surface(_) => true,
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions => {
                 all_said || self.finished.count_ones() >= self.choices
             }
             Dialect::OpenaiResponses
@@ -179,7 +182,10 @@ impl StreamTap {
         }
         seen.content |= self.has_content;
         match self.dialect {
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => self.openai(data),
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions => self.openai(data),
+            Dialect::Surface(surface) => {
+                self.tapped.usage = surface::usage(surface, data).or(self.tapped.usage.take());
+            }
             Dialect::OpenaiResponses => self.responses(data),
             Dialect::AnthropicMessages => self.messages(data),
             Dialect::GeminiGenerate
@@ -263,9 +269,12 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     match dialect {
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
         | Dialect::OpenaiResponses
         | Dialect::AnthropicMessages => search_reply(dialect, pieces),
+        Dialect::Surface(surface) => {
+            let usage = surface::usage(surface, &pieces.concat());
+            Tapped { usage, ended: true, ..Tapped::default() }
+        }
         Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
@@ -298,7 +307,7 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             Dialect::OpenaiResponses => {
                 first_value::<ResponsesUsage>(object).map(|usage| Box::new(usage.neutral()))
             }
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions => {
                 first_value::<OpenaiUsage>(object).map(|usage| Box::new(usage.neutral()))
             }
             Dialect::GeminiGenerate
@@ -306,19 +315,21 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
             | Dialect::CohereChat
-            | Dialect::ReplicatePredictions => None,
+            | Dialect::ReplicatePredictions
+            | Dialect::Surface(_) => None,
         };
     }
     let key: &[u8] = match dialect {
         Dialect::AnthropicMessages => b"\"stop_reason\"",
         Dialect::OpenaiResponses => b"\"status\"",
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => b"\"finish_reason\"",
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions => b"\"finish_reason\"",
         Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
         | Dialect::CohereChat
-        | Dialect::ReplicatePredictions => return tapped,
+        | Dialect::ReplicatePredictions
+        | Dialect::Surface(_) => return tapped,
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
     tapped
@@ -356,14 +367,14 @@ fn ends_responses(start: &[u8]) -> bool {
 }
 
 /// The bytes behind the last `key` and its colon.
-fn value_after<'a>(tail: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn value_after<'a>(tail: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let at = memmem::rfind(tail, key)?;
     let rest = tail.get(at + key.len()..)?.trim_ascii_start();
     rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
 }
 
 /// The value at the start of `bytes`, whatever follows it.
-fn first_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+pub(crate) fn first_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()
 }
 
@@ -384,7 +395,7 @@ fn carries_content(dialect: Dialect, data: &[u8]) -> bool {
         Dialect::OpenaiCompletions => &[b"\"text\""],
         Dialect::OpenaiResponses => return memmem::find(data, b".delta\"").is_some(),
         Dialect::AnthropicMessages => return memmem::find(data, b"\"content_block_delta\"").is_some(),
-        Dialect::OpenaiEmbeddings => return true,
+        Dialect::Surface(_) => return true,
         Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate

@@ -1,7 +1,7 @@
 //! Where inference requests arrive. Endpoints are data; all of them mount the one walk.
 
 use http::{Method, Uri};
-use trunkline_core::Dialect;
+use trunkline_core::{Dialect, Surface};
 
 /// One inference endpoint.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Endpoint {
 }
 
 /// All of them.
-pub static ENDPOINTS: [Endpoint; 9] = [
+pub static ENDPOINTS: [Endpoint; 26] = [
     Endpoint {
         index: 0,
         name: "chat",
@@ -38,7 +38,7 @@ pub static ENDPOINTS: [Endpoint; 9] = [
         index: 2,
         name: "embeddings",
         path: "/v1/embeddings",
-        dialect: Dialect::OpenaiEmbeddings,
+        dialect: Dialect::Surface(Surface::OpenaiEmbeddings),
         id_prefix: "req-",
     },
     Endpoint {
@@ -83,6 +83,125 @@ pub static ENDPOINTS: [Endpoint; 9] = [
         dialect: Dialect::BedrockConverse,
         id_prefix: "req-",
     },
+    Endpoint {
+        index: 9,
+        name: "count-tokens",
+        path: "/v1/messages/count_tokens",
+        dialect: Dialect::Surface(Surface::AnthropicCount),
+        id_prefix: "req_",
+    },
+    Endpoint {
+        index: 10,
+        name: "gemini-count",
+        path: "/v1beta/models/{model}:countTokens",
+        dialect: Dialect::Surface(Surface::GeminiCount),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 11,
+        name: "gemini-embed",
+        path: "/v1beta/models/{model}:embedContent",
+        dialect: Dialect::Surface(Surface::GeminiEmbed),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 12,
+        name: "gemini-batch-embed",
+        path: "/v1beta/models/{model}:batchEmbedContents",
+        dialect: Dialect::Surface(Surface::GeminiBatchEmbed),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 13,
+        name: "ollama-embed",
+        path: "/api/embed",
+        dialect: Dialect::Surface(Surface::OllamaEmbed),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 14,
+        name: "ollama-embeddings",
+        path: "/api/embeddings",
+        dialect: Dialect::Surface(Surface::OllamaEmbeddings),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 15,
+        name: "cohere-embed",
+        path: "/v2/embed",
+        dialect: Dialect::Surface(Surface::CohereEmbed),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 16,
+        name: "cohere-rerank",
+        path: "/v2/rerank",
+        dialect: Dialect::Surface(Surface::CohereRerank),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 17,
+        name: "rerank",
+        path: "/v1/rerank",
+        dialect: Dialect::Surface(Surface::JinaRerank),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 18,
+        name: "tei-rerank",
+        path: "/rerank",
+        dialect: Dialect::Surface(Surface::TeiRerank),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 19,
+        name: "images",
+        path: "/v1/images/generations",
+        dialect: Dialect::Surface(Surface::OpenaiImages),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 20,
+        name: "image-edits",
+        path: "/v1/images/edits",
+        dialect: Dialect::Surface(Surface::OpenaiImageEdits),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 21,
+        name: "image-variations",
+        path: "/v1/images/variations",
+        dialect: Dialect::Surface(Surface::OpenaiImageVariations),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 22,
+        name: "speech",
+        path: "/v1/audio/speech",
+        dialect: Dialect::Surface(Surface::OpenaiSpeech),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 23,
+        name: "transcriptions",
+        path: "/v1/audio/transcriptions",
+        dialect: Dialect::Surface(Surface::OpenaiTranscriptions),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 24,
+        name: "translations",
+        path: "/v1/audio/translations",
+        dialect: Dialect::Surface(Surface::OpenaiTranslations),
+        id_prefix: "req-",
+    },
+    Endpoint {
+        index: 25,
+        name: "moderations",
+        path: "/v1/moderations",
+        dialect: Dialect::Surface(Surface::OpenaiModerations),
+        id_prefix: "req-",
+    },
 ];
 
 /// An endpoint, and what else a request's address says.
@@ -121,17 +240,29 @@ pub fn at(uri: &Uri) -> Option<Address> {
     })
 }
 
+/// The endpoint a request is really for: text-embeddings-inference and Jina's form share a path, and only the
+/// body tells them apart.
+#[must_use]
+pub fn of_body(at: &'static Endpoint, is_tei: impl FnOnce() -> bool) -> &'static Endpoint {
+    const TEI: Dialect = Dialect::Surface(Surface::TeiRerank);
+    const JINA: Dialect = Dialect::Surface(Surface::JinaRerank);
+    if at.dialect != TEI || is_tei() {
+        return at;
+    }
+    ENDPOINTS.iter().find(|endpoint| endpoint.dialect == JINA).unwrap_or(at)
+}
+
 /// The model a path of `dialect` names, still encoded, and whether the path asks for a stream.
 fn names_model(dialect: Dialect, path: &str) -> Option<(&str, bool)> {
     let Operation { before, after } = operation(dialect);
     let [whole, streamed] = after?;
     // Google serves the same under its stable version.
-    let stable = path.strip_prefix("/v1/models/").filter(|_| dialect == Dialect::GeminiGenerate);
+    let stable = path.strip_prefix("/v1/models/").filter(|_| dialect.owner() == Dialect::GeminiGenerate);
     let rest = path.strip_prefix(before).or(stable)?;
     let bare = streamed.split('?').next().unwrap_or(streamed);
-    let (model, stream) = match rest.strip_suffix(bare) {
-        Some(model) => (model, true),
-        None => (rest.strip_suffix(whole)?, false),
+    let (model, stream) = match rest.strip_suffix(whole) {
+        Some(model) => (model, false),
+        None => (rest.strip_suffix(bare)?, true),
     };
     (!model.is_empty()).then_some((model, stream))
 }
@@ -157,7 +288,6 @@ pub const fn operation(dialect: Dialect) -> Operation {
     match dialect {
         Dialect::OpenaiChat => at("/v1/chat/completions"),
         Dialect::OpenaiCompletions => at("/v1/completions"),
-        Dialect::OpenaiEmbeddings => at("/v1/embeddings"),
         Dialect::OpenaiResponses => at("/v1/responses"),
         Dialect::AnthropicMessages => at("/v1/messages"),
         Dialect::GeminiGenerate => Operation {
@@ -173,15 +303,50 @@ pub const fn operation(dialect: Dialect) -> Operation {
         Dialect::ReplicatePredictions => {
             Operation { before: "/v1/models/", after: Some(["/predictions", "/predictions"]) }
         }
+        Dialect::Surface(surface) => small(surface),
+    }
+}
+
+/// The operation of a call that is no conversation; none of them says in its path whether it is streamed.
+const fn small(surface: Surface) -> Operation {
+    const fn at(before: &'static str) -> Operation {
+        Operation { before, after: None }
+    }
+    const fn named(before: &'static str, after: &'static str) -> Operation {
+        Operation { before, after: Some([after, after]) }
+    }
+    match surface {
+        Surface::AnthropicCount => at("/v1/messages/count_tokens"),
+        Surface::GeminiCount => named("/v1beta/models/", ":countTokens"),
+        Surface::OpenaiEmbeddings => at("/v1/embeddings"),
+        Surface::GeminiEmbed => named("/v1beta/models/", ":embedContent"),
+        Surface::GeminiBatchEmbed => named("/v1beta/models/", ":batchEmbedContents"),
+        Surface::OllamaEmbed => at("/api/embed"),
+        Surface::OllamaEmbeddings => at("/api/embeddings"),
+        Surface::CohereEmbed => at("/v2/embed"),
+        Surface::TeiEmbed => at("/embed"),
+        Surface::BedrockEmbed => named("/model/", "/invoke"),
+        Surface::CohereRerank => at("/v2/rerank"),
+        Surface::JinaRerank => at("/v1/rerank"),
+        Surface::TeiRerank => at("/rerank"),
+        Surface::OpenaiImages => at("/v1/images/generations"),
+        Surface::OpenaiImageEdits => at("/v1/images/edits"),
+        Surface::OpenaiImageVariations => at("/v1/images/variations"),
+        Surface::OpenaiSpeech => at("/v1/audio/speech"),
+        Surface::OpenaiTranscriptions => at("/v1/audio/transcriptions"),
+        Surface::OpenaiTranslations => at("/v1/audio/translations"),
+        Surface::OpenaiModerations => at("/v1/moderations"),
     }
 }
 
 /// The dialect errors on an unknown `path` are written in.
 #[must_use]
 pub fn dialect_of_path(path: &str) -> Dialect {
-    const BEGINNINGS: [(&str, Dialect); 4] = [
+    const BEGINNINGS: [(&str, Dialect); 6] = [
         ("/v1/messages", Dialect::AnthropicMessages),
         ("/v1beta/", Dialect::GeminiGenerate),
+        ("/v2/embed", Dialect::CohereChat),
+        ("/v2/rerank", Dialect::CohereChat),
         ("/api/", Dialect::OllamaChat),
         ("/model/", Dialect::BedrockConverse),
     ];
@@ -215,7 +380,9 @@ mod tests {
             ("/v1beta/models/g:streamGenerateContent?key=k", Some(("g", true, true))),
             ("/v1beta/models/a%2Fb:generateContent", Some(("a/b", false, false))),
             ("/v1beta/models/:generateContent", None),
-            ("/v1beta/models/g:countTokens", None),
+            ("/v1beta/models/g:countTokens", Some(("g", false, false))),
+            ("/v1/models/g:batchEmbedContents", Some(("g", false, false))),
+            ("/v1beta/models/g:predict", None),
             ("/model/us.anthropic.claude-v1%3A0/converse", Some(("us.anthropic.claude-v1:0", false, false))),
             ("/model/m/converse-stream", Some(("m", true, false))),
             ("/model/m/invoke", None),

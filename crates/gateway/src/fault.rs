@@ -28,7 +28,7 @@ pub fn status(fault: &Fault, dialect: Dialect) -> StatusCode {
         FaultKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
         FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         // Anthropic's own code for it, which its clients know; others know 503.
-        FaultKind::Overloaded if dialect == Dialect::AnthropicMessages => {
+        FaultKind::Overloaded if dialect.owner() == Dialect::AnthropicMessages => {
             StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
         }
         FaultKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

@@ -11,7 +11,7 @@ use crate::walk::admit::Admission;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind};
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind};
 use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
 
@@ -24,6 +24,9 @@ pub struct Snapshot {
     pub revision: u64,
     /// All workers, whatever their state, in order of registration.
     pub workers: Vec<Arc<Worker>>,
+    /// Whether some workers are reached in other dialects than others, so that what one of them made may come to
+    /// another.
+    pub is_mixed: bool,
     /// Bounds how many requests run.
     pub admission: Arc<Admission>,
     models: HashMap<String, Arc<ModelEntry>>,
@@ -39,7 +42,7 @@ pub struct ModelEntry {
     /// Who serves it, highest priority first.
     pub workers: Vec<Arc<Worker>>,
     /// Who of them can serve a client of each dialect.
-    lanes: [Option<Arc<Lane>>; Dialect::ALL.len()],
+    lanes: [Option<Arc<Lane>>; Dialect::COUNT],
 }
 
 /// The workers one request may go to.
@@ -68,6 +71,8 @@ pub enum Passage {
     Splice,
     /// It is translated into this one.
     Translate(Dialect),
+    /// The gateway works the answer out by itself; nothing is sent.
+    Estimate,
     /// There is no way.
     Closed,
 }
@@ -78,9 +83,11 @@ pub fn passage(client: Dialect, worker: &Worker) -> Passage {
     if worker.dialects.contains(&client) {
         return Passage::Splice;
     }
-    let target = worker.dialects.iter().copied().find(|d| writes(*d) && d.kind() == client.kind());
-    match target {
+    let of_kind = |kind: Kind| worker.dialects.iter().copied().find(|d| writes(*d) && d.kind() == kind);
+    match of_kind(client.kind()) {
         Some(target) if reads(client) => Passage::Translate(target),
+        // Whatever converses can be told how much it would be told.
+        None if client.kind() == Kind::Count && of_kind(Kind::Generate).is_some() => Passage::Estimate,
         Some(_) | None => Passage::Closed,
     }
 }
@@ -135,7 +142,8 @@ impl Snapshot {
             .into_iter()
             .map(|(provider, list)| (provider.into(), entry(any_of(provider), list)))
             .collect();
-        Self { config, revision, workers, admission, models, wild }
+        let is_mixed = workers.windows(2).any(|pair| matches!(pair, [a, b] if a.dialects != b.dialects));
+        Self { config, revision, workers, is_mixed, admission, models, wild }
     }
 
     /// The model a client means by `asked`: an alias's model, or itself.
@@ -233,9 +241,22 @@ impl ModelEntry {
     ) -> Self {
         // Stable, so that workers of one tier keep their order of registration.
         workers.sort_by_key(|worker| std::cmp::Reverse(worker.spec.priority));
+        let mut known: Vec<Arc<Lane>> = Vec::new();
         let lane = |dialect: &Dialect| {
-            let able: Vec<_> =
+            let mut able: Vec<_> =
                 workers.iter().filter(|w| passage(*dialect, w) != Passage::Closed).map(Arc::clone).collect();
+            // Who really counts beats an estimate.
+            if able.iter().any(|worker| passage(*dialect, worker) != Passage::Estimate) {
+                able.retain(|worker| passage(*dialect, worker) != Passage::Estimate);
+            }
+            let same = |lane: &&Arc<Lane>| {
+                lane.workers.len() == able.len()
+                    && lane.workers.iter().zip(&able).all(|(a, b)| Arc::ptr_eq(a, b))
+            };
+            // Most dialects have the same workers.
+            if let Some(lane) = known.iter().find(same) {
+                return Some(Arc::clone(lane));
+            }
             let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
                 id: worker.id.clone(),
                 slot,
@@ -243,14 +264,17 @@ impl ModelEntry {
                 cost: worker.spec.cost,
                 load: Arc::clone(&worker.load),
             };
-            (!able.is_empty()).then(|| {
-                Arc::new(Lane {
-                    candidates: able.iter().enumerate().map(candidate).collect(),
-                    workers: able,
-                    policy: Arc::clone(policy),
-                    metrics: Arc::clone(metrics),
-                })
-            })
+            if able.is_empty() {
+                return None;
+            }
+            let lane = Arc::new(Lane {
+                candidates: able.iter().enumerate().map(candidate).collect(),
+                workers: able,
+                policy: Arc::clone(policy),
+                metrics: Arc::clone(metrics),
+            });
+            known.push(Arc::clone(&lane));
+            Some(lane)
         };
         Self { lanes: Dialect::ALL.each_ref().map(lane), name, workers }
     }
@@ -260,7 +284,7 @@ impl ModelEntry {
     /// # Errors
     /// 400 when none of them speaks it or anything it can be translated into.
     pub fn lane(&self, dialect: Dialect, model: &str) -> Result<&Arc<Lane>, Fault> {
-        self.lanes.get(dialect as usize).and_then(Option::as_ref).ok_or_else(|| {
+        self.lanes.get(dialect.place()).and_then(Option::as_ref).ok_or_else(|| {
             let spoken: Vec<_> = self.workers.iter().flat_map(|w| w.dialects).map(|d| d.name()).collect();
             let mut spoken = spoken;
             spoken.sort_unstable();

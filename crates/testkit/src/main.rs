@@ -19,11 +19,12 @@ const USAGE: &str = "\
 testkit engine  a simulated inference engine
     --port 0  --address 127.0.0.1:0  --flavour generic  --models demo-model[,..]  --seed 0  --api-key KEY
     --prefill-tokens-per-s 8000  --step-base-ms 6  --step-per-running-ms 0.35  --max-running 256
-    --kv-tokens 524288  --block-size 16  --time-scale 1
+    --kv-tokens 524288  --block-size 16  --time-scale 1  --record FILE
     flavours: sglang, vllm, llamacpp, ollama (its own /api as well), tgi, mlx, trtllm, generic
 testkit cloud   a simulated provider
     --provider openai|anthropic|gemini|bedrock|cohere|replicate  --port 0  --address 127.0.0.1:0  --models ID[,..]  --seed 0
-    --api-key sk-test  --first-delay-ms 0  --token-delay-ms 0
+    --api-key sk-test  --first-delay-ms 0  --token-delay-ms 0  --record FILE
+    --record: method, target and body of every request, a line of JSON each
     --turns merged|alternating (anthropic, gemini: turns of one role in a row are merged or refused)
     openai     /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, /v1/models
     anthropic  /v1/messages, /v1/messages/count_tokens, /v1/models
@@ -44,7 +45,7 @@ testkit body    a chat request for it, on standard output
     --bytes 8192  --text prose|escaped  --stream true|false
 
 Engines and providers fail on demand: a user's last message that holds simulate:rate-limit,
-simulate:overload, simulate:crash, simulate:break (halfway through a stream) or simulate:refusal
+simulate:overload, simulate:reject, simulate:crash, simulate:break (halfway through a stream) or simulate:refusal
 gets that instead of an answer.
 
 Only loopback addresses are listened on and called.
@@ -90,6 +91,7 @@ fn engine(mut flags: Flags) -> Outcome {
         time_scale: flags.value("time-scale", default.time_scale)?,
         api_key: flags.text("api-key"),
         record: 0,
+        record_to: flags.text("record").map(Into::into),
     };
     flags.finish()?;
     let ready = json!({"serving": "engine", "flavour": config.flavour.name(), "models": config.models});
@@ -110,6 +112,7 @@ fn cloud(mut flags: Flags) -> Outcome {
         seed: flags.value("seed", default.seed)?,
         first_delay: flags.millis("first-delay-ms", default.first_delay)?,
         token_delay: flags.millis("token-delay-ms", default.token_delay)?,
+        record_to: flags.text("record").map(Into::into),
         turns: match flags.text("turns").as_deref() {
             None | Some("merged") => Turns::Merged,
             Some("alternating") => Turns::Alternating,

@@ -14,11 +14,13 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::task::{JoinHandle, JoinSet};
@@ -68,20 +70,31 @@ impl Received {
     }
 }
 
-/// Keeps the last requests.
+/// Keeps the last requests, and writes down all of them where a file is given.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     keep: usize,
     requests: Arc<Mutex<VecDeque<Received>>>,
+    file: Option<Arc<Mutex<File>>>,
 }
 
 impl Recorder {
     /// Keeps up to `keep` requests; 0 keeps none.
-    pub(crate) fn new(keep: usize) -> Self {
-        Self { keep, requests: Arc::default() }
+    ///
+    /// # Errors
+    /// When `file` cannot be made.
+    pub(crate) fn new(keep: usize, file: Option<&Path>) -> io::Result<Self> {
+        let file = file.map(File::create).transpose()?.map(|file| Arc::new(Mutex::new(file)));
+        Ok(Self { keep, requests: Arc::default(), file })
     }
 
     pub(crate) fn note(&self, request: &Received) {
+        if let Some(file) = &self.file {
+            let (method, target) = (request.method.as_str(), request.uri.to_string());
+            let line = json!({"method": method, "target": target, "body": request.json()});
+            // A full disk is the reader's to notice: it misses the line.
+            let _ = writeln!(hold(file), "{line}");
+        }
         if self.keep == 0 {
             return;
         }

@@ -30,6 +30,8 @@ pub enum Engine {
     Ollama,
     /// Text Generation Inference.
     Tgi,
+    /// Text Embeddings Inference.
+    Tei,
     /// Anything OpenAI-compatible.
     Generic,
 }
@@ -46,6 +48,7 @@ impl Engine {
             Self::Llamacpp => "llamacpp",
             Self::Ollama => "ollama",
             Self::Tgi => "tgi",
+            Self::Tei => "tei",
             Self::Generic => "generic",
         }
     }
@@ -179,8 +182,9 @@ impl Inquiry<'_> {
         {
             return Engine::Llamacpp;
         }
-        if self.facts("/info").await.is_some_and(|facts| facts.get("model_id").is_some()) {
-            return Engine::Tgi;
+        if let Some(facts) = self.facts("/info").await.filter(|facts| facts.get("model_id").is_some()) {
+            // Both are by the same hand; only one of them says what kind of vectors it makes.
+            return if facts.get("model_type").is_some() { Engine::Tei } else { Engine::Tgi };
         }
         // mlx-lm serves with Python's own HTTP server and names no owner.
         let server = models_headers.get(header::SERVER).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -201,7 +205,7 @@ impl Inquiry<'_> {
                     text(&facts, "served_model_name").or_else(|| text(&facts, "model_path"))
                 })
             }
-            Engine::Tgi => self.facts("/info").await.and_then(|facts| text(&facts, "model_id")),
+            Engine::Tgi | Engine::Tei => self.facts("/info").await.and_then(|facts| text(&facts, "model_id")),
             Engine::Ollama => {
                 let tags = self.facts("/api/tags").await;
                 let names = tags.as_ref().and_then(|tags| tags.get("models")?.as_array());

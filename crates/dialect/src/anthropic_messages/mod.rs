@@ -37,10 +37,13 @@ mod write_call;
 mod write_tool;
 
 pub use error::{read_error, write_error};
-pub use read_call::read_call;
+pub use read_call::{read_call, read_counted};
 pub use reply::{read_reply, write_reply};
 pub use stream_read::StreamReader;
 pub use stream_write::StreamWriter;
 pub use write_call::write_call;
 
 pub(crate) use spelling::SPELLING;
+
+/// The versions of the API that are spoken here, as the header `anthropic-version` names them.
+pub const VERSIONS: [&str; 3] = ["2023-01-01", "2023-06-01", "2026-10-21"];

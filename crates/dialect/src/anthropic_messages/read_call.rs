@@ -17,10 +17,21 @@ const DIALECT: Dialect = Dialect::AnthropicMessages;
 /// # Errors
 /// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
 pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
+    let call = read_counted(body, losses)?;
+    match call.limits.max_output_tokens {
+        Some(_) => Ok(call),
+        None => Err(invalid("max_tokens", "is required").code("missing_required_parameter")),
+    }
+}
+
+/// Reads the body of a request to count its tokens, which is the same without a limit on the answer.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
+pub fn read_counted(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
     let mut fields = Fields::body(body)?;
     let mut call = Call::new(DIALECT, Model::new(fields.need_string("model")?));
-    call.limits.max_output_tokens =
-        Some(fields.u64("max_tokens")?.ok_or_else(|| fields.missing("max_tokens"))?);
+    call.limits.max_output_tokens = fields.u64("max_tokens")?;
     call.limits.spelled = Some("max_tokens");
     if let Some(system) = fields.raw("system") {
         call.instructions.push(instruction(system, losses)?);

@@ -203,8 +203,7 @@ impl<'c> Prepare<'c, '_> {
         match title {
             Some(name) if self.is_own() => Cow::Borrowed(name),
             Some(_) => {
-                self.losses
-                    .hint(format!("{place}.title"), "documents are numbered, not named, to this target");
+                self.losses.hint(place.to_string(), "documents are numbered, not named, to this target");
                 Cow::Owned(format!("document {}", self.documents))
             }
             None => Cow::Owned(format!("document {}", self.documents)),

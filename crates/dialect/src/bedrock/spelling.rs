@@ -15,6 +15,7 @@ pub(crate) static SPELLING: Spelling = Spelling {
         ("stop", "inferenceConfig.stopSequences"),
         ("top_k", "additionalModelRequestFields.top_k"),
         ("reasoning", "additionalModelRequestFields.thinking"),
+        ("thinking", "additionalModelRequestFields.thinking"),
         ("reasoning_effort", "outputConfig.effort"),
         ("response_format", "outputConfig.textFormat"),
         ("response_format.json_schema.schema", "outputConfig.textFormat.structure.jsonSchema.schema"),

@@ -70,7 +70,9 @@ enum Live {
     #[default]
     None,
     Text,
+    /// Nothing said of them yet.
     Thoughts,
+    SaidThoughts,
     /// Redacted thoughts and blocks of this dialect, which are sent whole.
     Whole,
     Tool(Flow),
@@ -176,8 +178,16 @@ impl Wire {
                 let write = |w: &mut Writer<'_>| write_citation(&citation, w.key("citation"));
                 self.block(out, "contentBlockDelta", "delta", write);
             }
-            (Live::Thoughts, Delta::Text(text)) => self.thought(out, "text", &text),
-            (Live::Thoughts, Delta::Signature { proof, .. }) if !proof.is_empty() => {
+            (Live::Thoughts | Live::SaidThoughts, Delta::Text(text)) => {
+                self.thought(out, "text", &text);
+                live = Live::SaidThoughts;
+            }
+            (Live::Thoughts | Live::SaidThoughts, Delta::Signature { proof, .. }) if !proof.is_empty() => {
+                // Clients put the block together and send it back; AWS takes none without its text.
+                if matches!(live, Live::Thoughts) {
+                    self.thought(out, "text", "");
+                    live = Live::SaidThoughts;
+                }
                 self.thought(out, "signature", &proof);
             }
             (Live::Tool(flow), Delta::Arguments(more)) => {
@@ -187,7 +197,7 @@ impl Wire {
             (_, Delta::Citation(_)) => self.losses.push_once(lost::citation()),
             // A delta of another kind than its part carries nothing to keep.
             (
-                Live::None | Live::Text | Live::Thoughts | Live::Whole | Live::Tool(_),
+                Live::None | Live::Text | Live::Thoughts | Live::SaidThoughts | Live::Whole | Live::Tool(_),
                 Delta::Text(_) | Delta::Arguments(_) | Delta::Signature { .. } | Delta::Native(_),
             ) => {}
         }
@@ -197,7 +207,7 @@ impl Wire {
     fn close(&mut self, out: &mut Vec<u8>) {
         match std::mem::take(&mut self.live) {
             Live::None => return,
-            Live::Text | Live::Thoughts | Live::Whole => {}
+            Live::Text | Live::Thoughts | Live::SaidThoughts | Live::Whole => {}
             Live::Tool(flow) => match flow.close(&mut |text| self.input(out, text)) {
                 Flown::Whole => {}
                 Flown::Raw => self.losses.push_once(lost::input()),

@@ -1,6 +1,6 @@
 //! Error answers: `{"id","message"}`.
 
-use crate::json::Fields;
+use crate::json::{Fields, Writer};
 use crate::redact::redact;
 use crate::status;
 use std::borrow::Cow;
@@ -14,6 +14,17 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
         Some(message).filter(|message| !message.trim().is_empty())
     });
     of_message(status, said.as_deref())
+}
+
+/// Writes the body of an error answer.
+#[must_use]
+pub fn write_error(fault: &Fault, request_id: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + fault.message.len());
+    Writer::new(&mut out).object(|w| {
+        w.key("id").string(request_id);
+        w.key("message").string(&fault.message);
+    });
+    out
 }
 
 /// The fault for what an upstream said, in an error answer or at the end of a stream.

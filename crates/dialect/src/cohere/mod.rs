@@ -15,7 +15,7 @@ mod usage;
 mod write_call;
 mod write_tools;
 
-pub use error::read_error;
+pub use error::{read_error, write_error};
 pub use machine::read_reply;
 pub use stream_read::StreamReader;
 pub use write_call::write_call;

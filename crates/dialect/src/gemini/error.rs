@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 use trunkline_core::{Fault, FaultKind, Origin};
 
+/// The reason Google gives for a key it does not know, with a status that does not say so.
+const BAD_KEY: &str = "API_KEY_INVALID";
+
 /// What a recognised error says.
 #[derive(Debug, Default)]
 struct Found {
@@ -39,6 +42,8 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
         Some("context_length_exceeded".into())
     } else if kind == FaultKind::NotFound && lower.contains("model") {
         Some("model_not_found".into())
+    } else if found.reason.as_deref() == Some(BAD_KEY) {
+        Some("invalid_api_key".into())
     } else {
         found.reason.map(Cow::Owned)
     };
@@ -86,7 +91,7 @@ fn delay(text: &str) -> Option<Duration> {
 }
 
 fn kind(status: u16, found: &Found) -> FaultKind {
-    if found.reason.as_deref() == Some("API_KEY_INVALID") {
+    if found.reason.as_deref() == Some(BAD_KEY) {
         return FaultKind::Authentication;
     }
     let by_word = found.status.as_deref().and_then(by_word);
@@ -160,7 +165,8 @@ fn write_details(w: &mut Writer<'_>, fault: &Fault, request_id: &str) {
         });
     };
     if let Some(code) = &fault.code {
-        detail("ErrorInfo", &|w| w.key("reason").string(code));
+        let reason = if code == "invalid_api_key" { BAD_KEY } else { code };
+        detail("ErrorInfo", &|w| w.key("reason").string(reason));
     }
     if let Some(param) = &fault.param {
         detail("BadRequest", &|w| {

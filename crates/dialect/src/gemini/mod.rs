@@ -49,7 +49,7 @@ const DIALECT: Dialect = Dialect::GeminiGenerate;
 
 pub use array::Array;
 pub use error::{read_error, write_error};
-pub use read_call::read_call;
+pub use read_call::{read_call, read_counted};
 pub use reply::{read_reply, write_reply};
 pub use stream_read::StreamReader;
 pub use stream_write::StreamWriter;

@@ -49,12 +49,12 @@ impl<'c> Prepare<'c, '_> {
     fn part(&mut self, part: &'c Part, place: Place<'c>, out: &mut Vec<Wire<'c>>) -> Result<(), Fault> {
         unsent::record_inner(&part.extra, &|| place.to_string(), self.losses);
         if part.cache.is_some() {
-            self.losses.hint(format!("{place}.cache_control"), "target has no cache marks");
+            self.losses.hint(place.to_string(), "target has no cache marks");
         }
         let body = match &part.kind {
             PartKind::Text { text, citations } => {
                 if !citations.is_empty() {
-                    self.losses.hint(format!("{place}.citations"), "target cannot read citations");
+                    self.losses.hint(place.to_string(), "target cannot read citations");
                 }
                 Body::Text(text.into())
             }
@@ -110,7 +110,7 @@ impl<'c> Prepare<'c, '_> {
         out: &mut Vec<Wire<'c>>,
     ) -> Result<(), Fault> {
         if document.citations == Some(true) {
-            self.losses.dropped(format!("{place}.citations"), "target cannot be asked for citations");
+            self.losses.dropped(place.to_string(), "target cannot be asked for citations");
         }
         let about = [document.title.as_deref(), document.context.as_deref()];
         match &document.source {
@@ -135,7 +135,7 @@ impl<'c> Prepare<'c, '_> {
                     return Err(place.unsupported(&format!("{mime} (send PDF or text)")));
                 }
                 if document.title.is_some() {
-                    self.losses.hint(format!("{place}.filename"), "target has no titles of documents");
+                    self.losses.hint(place.to_string(), "target has no titles of documents");
                 }
                 out.extend(document.context.as_deref().map(Wire::text));
                 out.push(Wire { body, signature: None, extra: Some(&part.extra) });

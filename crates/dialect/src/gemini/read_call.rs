@@ -17,7 +17,22 @@ use trunkline_core::{
 /// # Errors
 /// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
 pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
+    read_fields(Fields::body(body)?.camel(), losses)
+}
+
+/// Reads the body of a request to count its tokens: contents, or a whole request in a member of its own.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
+pub fn read_counted(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
     let mut fields = Fields::body(body)?.camel();
+    match fields.object("generateContentRequest")? {
+        Some(whole) => read_fields(whole.camel(), losses),
+        None => read_fields(fields, losses),
+    }
+}
+
+fn read_fields(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Call, Fault> {
     let mut call = Call::new(DIALECT, Model::new(""));
     // The path names it; clients of other versions repeat it here.
     fields.raw("model");

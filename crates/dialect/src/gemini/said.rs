@@ -21,7 +21,7 @@ pub(super) fn call<'c>(
     place: Place<'c>,
 ) -> Result<Wire<'c>, Fault> {
     if call.cache.is_some() {
-        prepare.losses.hint(format!("{place}.cache_control"), "target has no cache marks");
+        prepare.losses.hint(place.to_string(), "target has no cache marks");
     }
     let args = match (call.kind, object_of(&call.arguments)) {
         (ToolCallKind::Custom, _) => Cow::Owned(wrapped(INPUT, &call.arguments)),
@@ -72,7 +72,7 @@ pub(super) fn response<'c>(
     place: Place<'c>,
 ) -> Result<Vec<Wire<'c>>, Fault> {
     if result.cache.is_some() {
-        prepare.losses.hint(format!("{place}.cache_control"), "target has no cache marks");
+        prepare.losses.hint(place.to_string(), "target has no cache marks");
     }
     let failed = result.is_error == Some(true);
     let (response, mut media) =

@@ -24,6 +24,8 @@ pub(crate) static SPELLING: Spelling = Spelling {
         ("modalities", "generationConfig.responseModalities"),
         ("image", "generationConfig.imageConfig"),
         ("reasoning", "generationConfig.thinkingConfig"),
+        ("thinking", "generationConfig.thinkingConfig"),
+        ("thinking.display", "generationConfig.thinkingConfig.includeThoughts"),
         ("reasoning_effort", "generationConfig.thinkingConfig.thinkingLevel"),
         ("response_format", "generationConfig.responseMimeType"),
         ("response_format.json_schema.schema", "generationConfig.responseJsonSchema"),

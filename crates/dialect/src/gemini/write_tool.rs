@@ -58,7 +58,7 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
         let path = format!("tools[{at}]");
         unsent::record_inner(&tool.extra, &|| path.clone(), prepare.losses);
         if tool.cache.is_some() {
-            prepare.losses.hint(format!("{path}.cache_control"), "target has no cache marks");
+            prepare.losses.hint(path.clone(), "target has no cache marks");
         }
         tool_of(prepare, tool, &path, &mut tools)?;
     }
@@ -158,7 +158,7 @@ fn parameters<'c>(prepare: &mut Prepare<'c, '_>, schema: Option<&'c Json>, path:
     let (written, weaker) = parameters_of(prepare, schema);
     if weaker {
         let why = "this model takes part of JSON Schema only; the rest is left out";
-        prepare.losses.degraded(format!("{path}.function.parameters"), why);
+        prepare.losses.degraded(path.to_owned(), why);
     }
     written
 }

@@ -72,6 +72,9 @@ fn read_bare(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<(), Fault> 
     {
         return Err(bare("context", "is an earlier conversation in the tokens of another model"));
     }
+    if fields.array("tools")?.is_some_and(|tools| !tools.is_empty()) {
+        return Err(bare("tools", "are for conversations, of which this endpoint has none"));
+    }
     if fields.bool("raw")? == Some(true) {
         losses.dropped("raw", "the target applies its own template");
     }

@@ -206,6 +206,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             self.late.append(&mut message.images);
         }
         if result.is_error == Some(true) {
+            self.losses.emulated(place.to_string(), "the failure is told in words");
             message.content.insert_str(0, "Error: ");
         }
         let name = self.called.get(result.call_id.as_str()).copied().or(result.name.as_deref());

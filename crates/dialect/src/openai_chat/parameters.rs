@@ -235,19 +235,30 @@ impl Settings<'_, '_> {
                     self.losses.dropped(path, "the model does not reason");
                 }
             }
-            (Disposition::Native | Disposition::Renamed, form) => match form {
-                EffortForm::Field => w.opt_string("reasoning_effort", effort),
-                EffortForm::Template => w.opt_string("reasoning_effort", effort),
-                EffortForm::Thinking => write_thinking(w, effort, off),
-                EffortForm::Object => write_object(w, self.call, effort, off),
-            },
+            (Disposition::Native | Disposition::Renamed, form) => {
+                if form != EffortForm::Object && effort.is_some() && reasoning.effort.is_none() {
+                    self.losses.degraded("thinking", "an effort level is sent in place of the budget");
+                }
+                match form {
+                    EffortForm::Field => w.opt_string("reasoning_effort", effort),
+                    EffortForm::Template => w.opt_string("reasoning_effort", effort),
+                    EffortForm::Thinking => write_thinking(w, effort, off),
+                    EffortForm::Object => write_object(w, self.call, effort, off),
+                }
+            }
         }
         if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
             self.losses.dropped("reasoning_effort", "reasoning is off");
         }
         let kwargs = self.call.local.template_kwargs.as_ref();
         if self.profile.effort == EffortForm::Template {
-            write_template_kwargs(w, kwargs, off);
+            // An effort or a budget says more than a switch, and is written as an effort.
+            let switch = match reasoning.mode {
+                Some(ReasoningMode::Off) => Some(false),
+                Some(ReasoningMode::Enabled) if effort.is_none() => Some(true),
+                _ => None,
+            };
+            write_template_kwargs(w, kwargs, switch);
         } else {
             self.json(w, Parameter::ChatTemplateKwargs, kwargs);
         }
@@ -386,18 +397,19 @@ impl Settings<'_, '_> {
     }
 }
 
-/// Engines turn reasoning off in the chat template.
-fn write_template_kwargs(w: &mut Writer<'_>, kwargs: Option<&Json>, off: bool) {
+/// Engines turn reasoning on and off in the chat template.
+fn write_template_kwargs(w: &mut Writer<'_>, kwargs: Option<&Json>, switch: Option<bool>) {
     let said = kwargs.map(Json::as_str);
     let members = said.and_then(|text| text.trim().strip_prefix('{')?.strip_suffix('}')).map(str::trim);
     let decided = said.is_some_and(|text| text.contains("\"enable_thinking\""));
-    if said.is_some() || off {
+    let switch = switch.filter(|_| !decided);
+    if said.is_some() || switch.is_some() {
         w.key("chat_template_kwargs").object(|w| {
             if let Some(members) = members.filter(|members| !members.is_empty()) {
                 w.raw(members);
             }
-            if off && !decided {
-                w.key("enable_thinking").bool(false);
+            if let Some(on) = switch {
+                w.key("enable_thinking").bool(on);
             }
         });
     }

@@ -373,7 +373,14 @@ impl<'c> Planner<'c, '_> {
                 }
             }
         }
-        let head = if result.is_error == Some(true) { format!("{head}Error: ") } else { head.to_owned() };
+        let mut head = head.to_owned();
+        if result.is_error == Some(true) {
+            self.losses.emulated(place.to_string(), "the failure is told in words");
+            head.push_str("Error: ");
+        }
+        if !media.is_empty() {
+            self.losses.degraded(place.to_string(), "what is no text in a result is sent in a user message");
+        }
         if !head.is_empty() {
             match texts.first_mut() {
                 Some(WirePart { kind: WireKind::Text(text), .. }) => *text = format!("{head}{text}").into(),

@@ -66,6 +66,12 @@ fn read_bare(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<(), Fault> 
     if fields.string("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
         return Err(unsupported("suffix", "asks for text to be filled in, which the chosen target cannot"));
     }
+    if fields.array("tools")?.is_some_and(|tools| !tools.is_empty()) {
+        return Err(unsupported(
+            "tools",
+            "have no form in an answer that is text; send /v1/chat/completions",
+        ));
+    }
     if fields.bool("echo")? == Some(true) {
         losses.dropped("echo", "the target does not repeat its prompt");
     }

@@ -67,6 +67,7 @@ fn what_a_conversation_cannot_say_is_refused() {
         (r#"{"model":"m","prompt":[1,2]}"#, FaultKind::Unsupported, "prompt"),
         (r#"{"model":"m","prompt":[[1,2]]}"#, FaultKind::Unsupported, "prompt"),
         (r#"{"model":"m","prompt":"a","suffix":"b"}"#, FaultKind::Unsupported, "suffix"),
+        (r#"{"model":"m","prompt":"a","tools":[{"type":"function"}]}"#, FaultKind::Unsupported, "tools"),
         (r#"{"model":"m","prompt":"a","stop":[1]}"#, FaultKind::InvalidRequest, "stop"),
         (r#"{"model":"m","prompt":"a","logit_bias":[]}"#, FaultKind::InvalidRequest, "logit_bias"),
     ] {

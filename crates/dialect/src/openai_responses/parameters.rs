@@ -174,6 +174,9 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, losses: &mut
     if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
         losses.dropped("reasoning_effort", "reasoning is off");
     }
+    if effort.is_some() && reasoning.effort.is_none() {
+        losses.degraded("thinking", "an effort level is sent in place of the budget");
+    }
     if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
         losses.degraded("thinking", "the target has no such mode");
     }

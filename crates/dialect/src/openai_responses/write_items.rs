@@ -268,7 +268,11 @@ impl<'c, 'x> Planner<'c, 'x> {
                 parts.push(wire);
             }
         }
-        let head = if result.is_error == Some(true) { format!("{head}Error: ") } else { head.to_owned() };
+        let mut head = head.to_owned();
+        if result.is_error == Some(true) {
+            self.losses.emulated(place.to_string(), "the failure is told in words");
+            head.push_str("Error: ");
+        }
         if !head.is_empty() && !parts.first_mut().is_some_and(|first| first.prepend(&head)) {
             parts.insert(0, WirePart::text(head.trim_end().to_owned()));
         }

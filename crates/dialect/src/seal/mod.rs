@@ -15,12 +15,12 @@ pub(crate) use rider::Riders;
 
 use crate::codec::{has_call_state, has_thought_state, keeps};
 use crate::place::{Place, positions};
+use crate::rope::Rope;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::borrow::Cow;
@@ -145,9 +145,9 @@ pub struct Sealer {
 /// Whether `body` may hold something sealed, so that a target which speaks the client's own dialect must not
 /// get it as it is: it would take the seal for a proof of its own, or the id for one that is too long.
 #[must_use]
-pub fn may_carry(body: &[u8]) -> bool {
+pub fn may_carry(body: &Rope) -> bool {
     // The second begins the signatures that Anthropic's clients get for thoughts without any.
-    [b"\"tl2.".as_slice(), b"\"tl1.", IN_ID.as_bytes()].iter().any(|mark| memmem::find(body, mark).is_some())
+    [b"\"tl2.".as_slice(), b"\"tl1.", IN_ID.as_bytes()].iter().any(|mark| body.holds(mark))
 }
 
 impl Sealer {

@@ -69,7 +69,7 @@ fn c30_media_is_sent_as_bytes_under_neutral_names() {
             {"text": "See the document."},
         ])
     );
-    assert_eq!(sent.lost(), ["messages[0].content[1].title dropped", "messages[0] invented"]);
+    assert_eq!(sent.lost(), ["messages[0].content[1] dropped", "messages[0] invented"]);
 }
 
 #[test]
@@ -644,6 +644,24 @@ fn c92_a_bedrock_client_gets_whole_messages_in_order() {
     }
     assert_eq!(next, 4, "thoughts, words, two calls");
     assert_eq!(messages.last().unwrap().1["usage"]["inputTokens"], 13);
+}
+
+#[test]
+fn c92_a_thought_of_a_signature_alone_has_a_text_to_send_back() {
+    let claude = crate::chain::frames(&[
+        r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"c","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQB"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}"#,
+        r#"{"type":"message_stop"}"#,
+    ]);
+    let deltas: Vec<_> = messages(&told(AnthropicMessages, claude.as_bytes()))
+        .into_iter()
+        .filter_map(|(_, payload)| payload["delta"].get("reasoningContent").cloned())
+        .collect();
+    assert_eq!(deltas[0], json!({"text": ""}));
+    assert!(deltas.len() == 2 && deltas[1]["signature"].is_string(), "{deltas:?}");
 }
 
 #[test]

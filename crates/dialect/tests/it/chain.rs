@@ -128,7 +128,7 @@ impl Pair {
         let mut writer = StreamWriter::new(self.client, context).unwrap();
         let mut out = Vec::new();
         read_stream(self.upstream, pieces, |event| {
-            restore.pass(event, &mut |event| writer.write(event, &mut out));
+            restore.push(event, &mut |event| writer.write(event, &mut out));
         });
         String::from_utf8(out).unwrap()
     }

@@ -183,7 +183,7 @@ fn received(pair: Pair, answer: &Value, mut restore: Restore, streamed: bool) ->
         let mut stream = Vec::new();
         let mut writer = StreamWriter::new(pair.client, context()).unwrap();
         read_stream(pair.upstream, &[&upstream], |event| {
-            restore.pass(event, &mut |event| writer.write(event, &mut stream));
+            restore.push(event, &mut |event| writer.write(event, &mut stream));
         });
         reply = fold(pair.client, &stream).unwrap();
     } else {

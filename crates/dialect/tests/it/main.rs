@@ -13,6 +13,7 @@
 )]
 
 mod bedrock;
+mod cells;
 mod chain;
 mod corpus;
 mod errors;

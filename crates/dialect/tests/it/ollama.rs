@@ -139,6 +139,22 @@ fn faults_name_what_an_ollama_client_wrote() {
 }
 
 #[test]
+fn c46_the_switch_for_thinking_reaches_engines() {
+    for (think, sent) in [
+        (json!(true), json!({"enable_thinking": true})),
+        (json!(false), json!({"enable_thinking": false})),
+        (json!("low"), Value::Null),
+    ] {
+        let body = json!({"model": "qwen3", "messages": [{"role": "user", "content": "a"}], "think": think});
+        assert_eq!(
+            OL_OC.send(body.to_string(), &compatible("qwen3")).unwrap().body["chat_template_kwargs"],
+            sent,
+            "{think}"
+        );
+    }
+}
+
+#[test]
 fn c46_results_of_anthropic_clients_reach_ollama() {
     let body = json!({
         "model": "m", "max_tokens": 100, "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
@@ -174,6 +190,7 @@ fn c46_results_of_anthropic_clients_reach_ollama() {
             "system[0] dropped",
             "messages[1].content[0] dropped",
             "messages[2].content[0] degraded",
+            "messages[2].content[0] emulated",
             "thinking degraded"
         ]
     );
@@ -339,7 +356,7 @@ fn roles_of_the_dialects() {
         (Dialect::OpenaiCompletions, true, false, false),
         (Dialect::CohereChat, false, true, false),
         (OpenaiChat, true, true, false),
-        (Dialect::OpenaiEmbeddings, false, false, false),
+        (Dialect::Surface(trunkline_core::Surface::OpenaiEmbeddings), true, true, false),
     ] {
         assert_eq!(
             (reads(dialect), writes(dialect), streams_by_default(dialect)),

@@ -181,6 +181,40 @@ fn both_ways(pair: Pair, body: &str, want: &[&str]) {
     assert_eq!(sorted(writer.losses()), want);
 }
 
+/// Mistral's thoughts stand in the list that is its content, and are no words.
+#[test]
+fn c75_mistrals_thinking_chunk_is_a_thought() {
+    let message = json!({"role": "assistant", "content": [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm, "}, {"type": "text", "text": "so"}]},
+        {"type": "text", "text": "Yes"}, {"type": "text", "text": "."}]});
+    let body = engine(&message, "stop");
+    let out = OC_OC.answer_whole(&body);
+    let message = &out["choices"][0]["message"];
+    assert_eq!((&message["reasoning_content"], &message["content"]), (&json!("hm, so"), &json!("Yes.")));
+    let out = AM_OC.answer_whole(&body);
+    assert_eq!(
+        (&out["content"][0]["thinking"], &out["content"][1]["text"]),
+        (&json!("hm, so"), &json!("Yes."))
+    );
+    assert_eq!(out["content"].as_array().unwrap().len(), 2);
+}
+
+/// xAI's completion count leaves its reasoning out, which only the total shows.
+#[test]
+fn c76_xais_reasoning_is_part_of_the_completion() {
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 60,
+        "completion_tokens_details": {"reasoning_tokens": 40}});
+    let body = changed(ENGINE_REPLY, &json!({"usage": usage}));
+    let out = &OC_OC.answer_whole(&body)["usage"];
+    assert_eq!(
+        (&out["prompt_tokens"], &out["completion_tokens"], &out["total_tokens"]),
+        (&json!(10), &json!(50), &json!(60))
+    );
+    assert_eq!(out["completion_tokens_details"]["reasoning_tokens"], 40);
+    let out = &AM_OC.answer_whole(&body)["usage"];
+    assert_eq!((&out["input_tokens"], &out["output_tokens"]), (&json!(10), &json!(50)));
+}
+
 /// C101: an upstream that answers a request for a stream in one piece, laid out over lines at that.
 #[test]
 fn c101_a_whole_answer_becomes_a_valid_stream() {

@@ -1,6 +1,6 @@
 //! What an upstream receives (C01 to C20, C46, C47, C62 to C64).
 
-use crate::chain::{AM_OC, CLAUDE, OC_AM, OC_OC, Sent, compatible, owner};
+use crate::chain::{AM_OC, CLAUDE, OC_AM, OC_OC, Pair, Sent, compatible, owner};
 use serde_json::{Value, json};
 use trunkline_core::{Dialect, FaultKind, Losses, OnUnsupported};
 use trunkline_dialect::{Target, UserIds, Vendor, read_call, write_call};
@@ -422,6 +422,50 @@ fn c47_any_becomes_required_and_top_k_is_named() {
     assert_eq!(sent.lost(), ["top_k dropped"]);
     let sent = AM_OC.send(body.to_string(), &compatible("qwen3-32b")).unwrap();
     assert_eq!((&sent.body["top_k"], sent.lost()), (&json!(5), vec![]));
+}
+
+/// Agents bring all their tools with every turn. How long that may take is the benchmarks' to say.
+#[test]
+fn c106_two_hundred_tools_and_a_megabyte_of_schema_arrive() {
+    let words = "x".repeat(5300);
+    let tool = |n: usize| {
+        let properties =
+            json!({"a": {"type": "string", "description": words}, "b": {"type": "number", "enum": [1.0, n]}});
+        let schema = json!({"type": "object", "properties": properties, "required": ["a"]});
+        json!({"type": "function", "function": {"name": format!("tool.{n}"), "description": "d", "parameters": schema}})
+    };
+    let tools: Vec<_> = (0..200).map(tool).collect();
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "tool.199", "arguments": "{\"a\":\"y\"}"}});
+    let body = json!({"model": "m", "max_tokens": 99, "tools": tools, "messages": [
+        {"role": "user", "content": "hi"}, {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "ok"}]})
+    .to_string();
+    assert!(body.len() > 1 << 20);
+    let has_tools =
+        |dialect: &Dialect| trunkline_dialect::writes(*dialect) && *dialect != Dialect::ReplicatePredictions;
+    for upstream in Dialect::CONVERSATIONS.into_iter().filter(has_tools) {
+        let sent = Pair { client: Dialect::OpenaiChat, upstream }
+            .send(&body, &compatible("gemini-2.5-pro"))
+            .unwrap();
+        let lost: Vec<_> = sent.losses.iter().filter(|loss| loss.path.starts_with("tools")).collect();
+        assert!(lost.is_empty(), "{upstream}: {lost:?}");
+        assert_eq!(sent.text.matches(words.as_str()).count(), 200, "{upstream}");
+        // Every tool keeps its own numbers, and its name where that may have a dot.
+        for n in [0, 57, 199] {
+            let name = sent.restore.names.original(&name_of(&sent.body, n)).to_owned();
+            assert_eq!(name, format!("tool.{n}"), "{upstream}");
+            assert!(sent.text.contains(&format!("[1.0,{n}]")), "{upstream}");
+        }
+    }
+}
+
+/// What the target calls its tool number `at`.
+fn name_of(body: &Value, at: usize) -> String {
+    let paths = ["/tools", "/tools/0/functionDeclarations", "/toolConfig/tools"];
+    let lists = paths.iter().filter_map(|path| body.pointer(path)?.as_array());
+    let tool = lists.filter_map(|list| list.get(at)).next_back().unwrap();
+    let names = ["/name", "/function/name", "/toolSpec/name"];
+    names.iter().find_map(|path| tool.pointer(path)?.as_str()).unwrap().to_owned()
 }
 
 #[test]

@@ -103,7 +103,10 @@ fn c48_only_thoughts_of_openai_go_back_to_it() {
     let kinds: Vec<_> = sent.body["input"].as_array().unwrap().iter().map(|item| &item["type"]).collect();
     assert_eq!(kinds, ["message", "message", "message"]);
     assert_eq!(sent.body["reasoning"], json!({"effort": "high", "summary": "auto"}));
-    assert_eq!(sent.lost(), ["messages[1].content[0] dropped", "messages[1].content[1] dropped"]);
+    assert_eq!(
+        sent.lost(),
+        ["messages[1].content[0] dropped", "messages[1].content[1] dropped", "thinking degraded"]
+    );
 }
 
 /// C53 and C56, as far as a gateway without storage goes: clear words, before anything is sent.

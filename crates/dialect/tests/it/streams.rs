@@ -1,7 +1,7 @@
 //! What a client receives while an upstream streams (C81 to C87, C97 to C99, C102).
 
 use crate::chain::{
-    AM_OC, OC_AM, PAIRS, Pair, chunks, compatible, context, fold, frames, idle, payloads, read_stream,
+    AM_OC, OC_AM, OC_OC, PAIRS, Pair, chunks, compatible, context, fold, frames, idle, payloads, read_stream,
 };
 use crate::corpus::{CLAUDE_STREAM, ENGINE_STREAM};
 use serde_json::{Value, json};
@@ -84,6 +84,39 @@ fn c81_claude_streamed_to_an_openai_client() {
     let quiet = Context { include_usage: false, ..context() };
     let stream = OC_AM.stream(&[frames(CLAUDE_STREAM).as_bytes()], &idle(), quiet);
     assert!(!stream.contains("\"usage\""), "{stream}");
+}
+
+/// Azure tells of its filters before the answer, beside it and between its words.
+#[test]
+fn c95_azures_filter_chunks_say_nothing() {
+    let stream = chunks(&[
+        r#"{"id":"","model":"","created":0,"object":"","choices":[],"prompt_filter_results":[{"prompt_index":0,"content_filter_results":{}}]}"#,
+        r#"{"id":"chatcmpl-1","model":"gpt-4o","created":1763700000,"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":""},"content_filter_results":{},"finish_reason":null}]}"#,
+        r#"{"id":"chatcmpl-1","model":"gpt-4o","created":1763700000,"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Sunny."},"content_filter_results":{"hate":{"filtered":false}},"finish_reason":null}]}"#,
+        r#"{"id":"","model":"","created":0,"object":"","choices":[{"index":0,"finish_reason":null,"content_filter_offsets":{"check_offset":4},"content_filter_results":{}}]}"#,
+        r#"{"id":"chatcmpl-1","model":"gpt-4o","created":1763700000,"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+        r#"{"id":"chatcmpl-1","model":"gpt-4o","created":1763700000,"object":"chat.completion.chunk","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#,
+    ]);
+    let claude = AM_OC.relay(&stream);
+    check_blocks(&claude);
+    assert_eq!(
+        outline(&claude),
+        [
+            "message_start",
+            "content_block_start 0 text",
+            "content_block_delta 0 text_delta",
+            "content_block_stop 0",
+            "message_delta",
+            "message_stop"
+        ]
+    );
+    let chat = payloads(&OC_OC.relay(&stream));
+    let models: Vec<_> = chat.iter().map(|chunk| (&chunk["id"], &chunk["model"])).collect();
+    assert!(models.windows(2).all(|two| two[0] == two[1]), "one head for all: {models:?}");
+    let words: Vec<_> =
+        chat.iter().filter_map(|chunk| chunk.pointer("/choices/0/delta/content")?.as_str()).collect();
+    assert_eq!(words.concat(), "Sunny.");
+    assert_eq!(chat.last().unwrap()["usage"]["total_tokens"], 11);
 }
 
 #[test]
@@ -344,7 +377,7 @@ fn restoring_nothing_changes_nothing() {
     let mut restore = sent.restore;
     let event = Event::Close { part: 3 };
     let mut passed = Vec::new();
-    restore.pass(event.clone(), &mut |event| passed.push(format!("{event:?}")));
+    restore.push(event.clone(), &mut |event| passed.push(format!("{event:?}")));
     assert_eq!(passed, [format!("{event:?}")]);
 }
 

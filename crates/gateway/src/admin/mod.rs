@@ -101,10 +101,15 @@ async fn wrong_method(request: AxumRequest) -> AxumResponse {
     refuse(&fault, dialect_of(request.uri().path(), request.headers()))
 }
 
+/// Headers by which Google's clients are known where the path is not theirs alone.
+const GOOGLES: [&str; 2] = ["x-goog-api-key", "x-goog-api-client"];
+
 /// What the caller of a path that several dialects share speaks.
 fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
     if headers.contains_key("anthropic-version") {
         Dialect::AnthropicMessages
+    } else if path.starts_with("/v1/models") && GOOGLES.iter().any(|name| headers.contains_key(*name)) {
+        Dialect::GeminiGenerate
     } else {
         endpoint::dialect_of_path(path)
     }

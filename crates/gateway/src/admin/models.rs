@@ -1,6 +1,6 @@
 //! Which models can be asked for, in the shape the caller's dialect lists them.
 
-use super::{dialect_of, json, refuse};
+use super::{dialect_of, json, native, refuse};
 use crate::endpoint::ENDPOINTS;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -9,12 +9,15 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json as object};
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault};
+use trunkline_core::{Dialect, Fault, Kind};
 use trunkline_dialect::profile::{self, Column, Disposition, Parameter, table};
 use trunkline_dialect::{reads, writes};
 
 /// `GET /v1/models`.
 pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if dialect_of("/v1/models", &headers) == Dialect::GeminiGenerate {
+        return native::gemini_list(State(shared)).await;
+    }
     let snapshot = shared.fleet.snapshot();
     let models = snapshot.listing();
     let data: Vec<Value> = models.iter().map(|(id, owner)| entry(&headers, id, owner)).collect();
@@ -33,6 +36,9 @@ pub(super) async fn one(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Response {
+    if dialect_of("/v1/models", &headers) == Dialect::GeminiGenerate {
+        return native::gemini_one(State(shared), headers, Path(id)).await;
+    }
     let snapshot = shared.fleet.snapshot();
     match find(&snapshot, &id) {
         Ok(owner) => json(StatusCode::OK, &entry(&headers, &id, &owner)),
@@ -55,7 +61,7 @@ fn entry(headers: &HeaderMap, id: &str, owner: &str) -> Value {
 }
 
 fn is_anthropic(headers: &HeaderMap) -> bool {
-    headers.contains_key("anthropic-version")
+    dialect_of("/v1/models", headers) == Dialect::AnthropicMessages
 }
 
 /// `GET /v1/capabilities`: what this build can do, endpoint by upstream dialect, and what each provider makes of
@@ -66,6 +72,8 @@ pub(super) async fn capabilities() -> Response {
             "splice"
         } else if client.kind() == upstream.kind() && reads(client) && writes(upstream) {
             "translate"
+        } else if client.kind() == Kind::Count && upstream.kind() == Kind::Generate && writes(upstream) {
+            "estimate"
         } else {
             "unsupported"
         }

@@ -142,6 +142,8 @@ pub enum RuntimeName {
     Ollama,
     /// Text Generation Inference.
     Tgi,
+    /// Text Embeddings Inference.
+    Tei,
     /// Anything OpenAI-compatible.
     Generic,
     /// A cloud provider: never probed, judged by traffic.

@@ -7,6 +7,7 @@ mod journal;
 mod json;
 mod scenes;
 mod screen;
+mod tool_loop;
 mod world;
 
 use crate::cli::DemoFlags;
@@ -20,7 +21,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use world::{SHARED, World};
+use world::{CLAUDE, GEMINI, NOVA, SHARED, World};
 
 /// The port unless another one is wanted.
 const PORT: u16 = 30000;
@@ -54,6 +55,7 @@ async fn play(world: &World, screen: &mut Screen<impl Write>, flags: &DemoFlags)
     for (scene, number) in Scene::ALL.into_iter().zip(1..) {
         let (title, calls) = scene.title();
         screen.heading(&format!("{number}  {title}"), calls)?;
+        screen.note(scene.about())?;
         if let Err(error) = scene.play(world, screen).await {
             screen.failure(&format!("{error:#}"))?;
             failed.push(format!("{number} ({title}): {error:#}"));
@@ -97,13 +99,19 @@ fn introduce(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<(
 
 /// Lines to try. Every one is a whole command.
 fn invite(address: SocketAddr, screen: &mut Screen<impl Write>) -> anyhow::Result<()> {
-    screen.heading("Now you: chat, stream, messages, explain, workers, metrics", "Ctrl-C ends the demo")?;
+    screen.heading("Now you: any endpoint, any model; explain, workers, metrics", "Ctrl-C ends the demo")?;
     let json = "-H content-type:application/json";
     let says = r#""messages":[{"role":"user","content":"Hello!"}]"#;
+    let tells = r#""contents":[{"role":"user","parts":[{"text":"Hello!"}]}]"#;
+    let blocks = r#""messages":[{"role":"user","content":[{"text":"Hello!"}]}]"#;
     screen.block(&format!(
         "curl http://{address}/v1/chat/completions {json} -d '{{\"model\":\"{SHARED}\",{says}}}'\n\
-         curl -N http://{address}/v1/chat/completions {json} -d '{{\"model\":\"{SHARED}\",\"stream\":true,{says}}}'\n\
-         curl http://{address}/v1/messages {json} -d '{{\"model\":\"{SHARED}\",\"max_tokens\":99,{says}}}'\n\
+         curl -N http://{address}/v1/chat/completions {json} -d '{{\"model\":\"{GEMINI}\",\"stream\":true,{says}}}'\n\
+         curl http://{address}/v1/messages {json} -d '{{\"model\":\"{NOVA}\",\"max_tokens\":99,{says}}}'\n\
+         curl http://{address}/v1beta/models/{SHARED}:generateContent {json} -d '{{{tells}}}'\n\
+         curl -N 'http://{address}/v1beta/models/{CLAUDE}:streamGenerateContent?alt=sse' {json} -d '{{{tells}}}'\n\
+         curl http://{address}/model/{GEMINI}/converse {json} -d '{{{blocks}}}'\n\
+         curl -N http://{address}/api/chat {json} -d '{{\"model\":\"{CLAUDE}\",{says}}}'\n\
          curl http://{address}/admin/v1/explain {json} -d '{{\"model\":\"{SHARED}\",{says}}}'\n\
          curl http://{address}/workers\n\
          curl http://{address}/metrics\n"

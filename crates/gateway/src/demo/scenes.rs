@@ -2,17 +2,19 @@
 //! what it should be, so that the demo is also a smoke test.
 
 use super::books;
-use super::json::{at, list, text, with};
+use super::json::{at, text, with};
 use super::screen::Screen;
-use super::world::{ALONE, CLAUDE, EMBEDDING, GPT, SHARED, World};
+use super::tool_loop;
+use super::world::{ALONE, CLAUDE, EMBEDDING, GEMINI, GPT, NOVA, SHARED, World};
+use crate::table::aligned;
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-const CHAT: &str = "/v1/chat/completions";
-const MESSAGES: &str = "/v1/messages";
+pub(super) const CHAT: &str = "/v1/chat/completions";
+pub(super) const MESSAGES: &str = "/v1/messages";
 
 /// One scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +56,9 @@ impl Scene {
                 ("OpenAI Chat, answered by Anthropic", "POST /v1/chat/completions  claude-sonnet-4-5")
             }
             Self::Tools => {
-                ("Tool calls, in both dialects", "chat and messages  llama3, qwen3, claude-sonnet-4-5")
+                ("Three tools at once, every client to every upstream", "chat, messages, generateContent")
             }
-            Self::OtherEndpoints => {
-                ("The other endpoints, byte for byte", "completions, responses, embeddings")
-            }
+            Self::OtherEndpoints => ("The other endpoints", "POST path  to whom, how long, what came"),
             Self::PrefixCache => {
                 ("The engine's prefix cache: one long prompt, twice", "POST /v1/chat/completions  qwen3")
             }
@@ -66,6 +66,25 @@ impl Scene {
                 ("Eight chats at once, two engines for one model", "POST /v1/chat/completions  llama3")
             }
             Self::Books => ("What the gateway saw", "GET /workers, GET /metrics, the access log"),
+        }
+    }
+
+    /// What it shows, in a line.
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Self::Chat => "Client and engine speak OpenAI's dialect, so the bytes pass through as they are.",
+            Self::Stream => "The same as a stream: every token leaves when it arrives.",
+            Self::MessagesToEngine => "An Anthropic client, an engine of your own: read and written anew.",
+            Self::ChatToAnthropic => "The other way round, and the stream as well.",
+            Self::Tools => {
+                "A stream asks for three tools, the client sends the results back, the model answers."
+            }
+            Self::OtherEndpoints => "The first three pass through, the others are translated.",
+            Self::PrefixCache => "Engines keep what they read: the second time costs next to nothing.",
+            Self::Balance => "Each engine takes half of them, and both work at the same time.",
+            Self::Books => {
+                "As operators see it; one stream is held open on purpose, hence IN FLIGHT 1 at gamma."
+            }
         }
     }
 
@@ -79,7 +98,7 @@ impl Scene {
             Self::Stream => stream(world, screen).await,
             Self::MessagesToEngine => messages_to_engine(world, screen).await,
             Self::ChatToAnthropic => chat_to_anthropic(world, screen).await,
-            Self::Tools => tools(world, screen).await,
+            Self::Tools => tool_loop::play(world, screen).await,
             Self::OtherEndpoints => other_endpoints(world, screen).await,
             Self::PrefixCache => prefix_cache(world, screen).await,
             Self::Balance => balance(world, screen).await,
@@ -97,12 +116,7 @@ async fn chat(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<
     screen.beginning(text)?;
     let engine = world.answerer("demo-chat").await?;
     let tokens = counted(&answer, "prompt_tokens", "completion_tokens")?;
-    screen.note(&format!(
-        "{} ({}), {tokens}, {}; the bytes passed through",
-        engine.name,
-        engine.kind,
-        ms(took)
-    ))?;
+    screen.note(&format!("{} ({}), {tokens}, {}", engine.name, engine.kind, ms(took)))?;
     Ok(())
 }
 
@@ -150,12 +164,7 @@ async fn messages_to_engine(world: &World, screen: &mut Screen<impl Write>) -> a
     screen.beginning(text)?;
     let engine = world.answerer("demo-messages").await?;
     let tokens = counted(&answer, "input_tokens", "output_tokens")?;
-    screen.note(&format!(
-        "{} ({}), {tokens}, {}; read and written anew",
-        engine.name,
-        engine.kind,
-        ms(took)
-    ))?;
+    screen.note(&format!("{} ({}), {tokens}, {}", engine.name, engine.kind, ms(took)))?;
 
     let body = with(body, json!({"stream": true}));
     let streamed = world
@@ -198,55 +207,9 @@ async fn chat_to_anthropic(world: &World, screen: &mut Screen<impl Write>) -> an
     Ok(())
 }
 
-async fn tools(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<()> {
-    let question = "Ask get_weather and get_time about Lisbon";
-    screen.question(question)?;
-    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
-    let functions = ["get_weather", "get_time"].map(|name| {
-        json!({"type": "function", "function": {"name": name, "description": "Of a city.", "parameters": schema}})
-    });
-
-    let body = with(asks(SHARED, question), json!({"tools": functions}));
-    let (answer, _) = world.client.ask(CHAT, "demo-tools-chat", &body).await?;
-    let calls = chat_calls(&answer, 2)?;
-    let engine = world.answerer("demo-tools-chat").await?;
-    screen.line(&format!("chat to {:<19} {calls}", engine.name))?;
-
-    let tool = json!({"name": "get_weather", "description": "Of a city.", "input_schema": schema});
-    let body = with(asks(ALONE, question), json!({"max_tokens": 200, "tools": [tool]}));
-    let (answer, _) = world.client.ask(MESSAGES, "demo-tools-messages", &body).await?;
-    ensure!(text(&answer, "/stop_reason") == "tool_use", "stop_reason is not tool_use: {answer}");
-    let blocks = list(&answer, "/content");
-    let call = blocks.iter().find(|block| text(block, "/type") == "tool_use").context("no tool_use block")?;
-    let input = at(call, "/input");
-    ensure!(*input == json!({"city": "Lisbon"}), "not the input asked for: {call}");
-    let engine = world.answerer("demo-tools-messages").await?;
-    screen.line(&format!("messages to {:<15} {}({})", engine.name, text(call, "/name"), input))?;
-
-    let body = with(asks(CLAUDE, question), json!({"tools": functions}));
-    let (answer, _) = world.client.ask(CHAT, "demo-tools-claude", &body).await?;
-    let calls = chat_calls(&answer, 2)?;
-    let cloud = world.answerer("demo-tools-claude").await?;
-    screen.line(&format!("chat to {:<19} {calls}", cloud.name))?;
-
-    // The second turn: the call as it was made, then its results.
-    let turn = answer.pointer("/choices/0/message").context("no message")?;
-    let mut messages = vec![json!({"role": "user", "content": question}), turn.clone()];
-    let results = ["17 degrees and clear", "five past nine"];
-    for (call, result) in list(turn, "/tool_calls").iter().zip(results) {
-        messages.push(json!({"role": "tool", "tool_call_id": text(call, "/id"), "content": result}));
-    }
-    let body = with(body, json!({"messages": messages}));
-    let (answer, _) = world.client.ask(CHAT, "demo-tools-result", &body).await?;
-    let text = chat_text(&answer)?;
-    ensure!(text.contains("The tool answered: five past nine"), "the results did not arrive: {text}");
-    let shown: String = text.chars().take(52).collect();
-    screen.line(&format!("  with the results          {shown}…"))?;
-    Ok(())
-}
-
 async fn other_endpoints(world: &World, screen: &mut Screen<impl Write>) -> anyhow::Result<()> {
     let prompt = "The lamp was lit";
+    let mut rows = Vec::new();
     for (path, id, body, shows) in [
         (
             "/v1/completions",
@@ -266,16 +229,29 @@ async fn other_endpoints(world: &World, screen: &mut Screen<impl Write>) -> anyh
             json!({"model": EMBEDDING, "input": prompt}),
             "/data/0/embedding",
         ),
+        (
+            &format!("/v1beta/models/{CLAUDE}:generateContent"),
+            "demo-gemini",
+            json!({"contents": [{"role": "user", "parts": [{"text": prompt}]}]}),
+            "/candidates/0/content/parts/0/text",
+        ),
+        (
+            &format!("/model/{GEMINI}/converse"),
+            "demo-converse",
+            json!({"messages": [{"role": "user", "content": [{"text": prompt}]}]}),
+            "/output/message/content/0/text",
+        ),
+        ("/api/chat", "demo-ollama", with(asks(NOVA, prompt), json!({"stream": false})), "/message/content"),
     ] {
         let (answer, took) = world.client.ask(path, id, &body).await?;
         let shown = match answer.pointer(shows) {
-            Some(Value::String(text)) => format!("“{}”", text.chars().take(44).collect::<String>().trim()),
+            Some(Value::String(text)) => format!("“{}…”", text.chars().take(24).collect::<String>().trim()),
             Some(Value::Array(numbers)) if !numbers.is_empty() => format!("{} numbers", numbers.len()),
             Some(_) | None => anyhow::bail!("{path} answered without {shows}: {answer}"),
         };
-        let member = world.answerer(id).await?;
-        screen.line(&format!("{path:<16} {:<9} {:>6}  {shown}", member.name, ms(took)))?;
+        rows.push([path.to_owned(), world.answerer(id).await?.name.to_owned(), ms(took), shown]);
     }
+    screen.block(&aligned(3, &rows))?;
     Ok(())
 }
 
@@ -347,29 +323,12 @@ fn asks(model: &str, question: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": question}]})
 }
 
-fn said<'a>(answer: &'a Value, at: &str) -> anyhow::Result<&'a str> {
+pub(super) fn said<'a>(answer: &'a Value, at: &str) -> anyhow::Result<&'a str> {
     answer.pointer(at).and_then(Value::as_str).with_context(|| format!("no text at {at} in {answer}"))
 }
 
 fn chat_text(answer: &Value) -> anyhow::Result<&str> {
     said(answer, "/choices/0/message/content")
-}
-
-/// The tool calls of a chat completion, which must be `count`, all about Lisbon.
-fn chat_calls(answer: &Value, count: usize) -> anyhow::Result<String> {
-    ensure!(
-        text(answer, "/choices/0/finish_reason") == "tool_calls",
-        "finish_reason is not tool_calls: {answer}"
-    );
-    let calls = list(answer, "/choices/0/message/tool_calls");
-    ensure!(calls.len() == count, "not {count} calls: {answer}");
-    let mut shown = Vec::new();
-    for call in calls {
-        let arguments: Value = serde_json::from_str(said(call, "/function/arguments")?)?;
-        ensure!(arguments == json!({"city": "Lisbon"}), "not the arguments asked for: {call}");
-        shown.push(format!("{}({arguments})", said(call, "/function/name")?));
-    }
-    Ok(shown.join("  "))
 }
 
 fn counted(answer: &Value, input: &str, output: &str) -> anyhow::Result<String> {
@@ -378,6 +337,6 @@ fn counted(answer: &Value, input: &str, output: &str) -> anyhow::Result<String> 
     Ok(format!("{input} tokens in, {output} out"))
 }
 
-fn ms(time: Duration) -> String {
+pub(super) fn ms(time: Duration) -> String {
     format!("{} ms", time.as_millis())
 }

@@ -1,9 +1,9 @@
-//! The world of the demo: a gateway, three simulated engines and two simulated clouds, all in this
+//! The world of the demo: a gateway, three simulated engines and four simulated clouds, all in this
 //! process, all on loopback. The gateway learns of the others as it would of real ones, over `/workers`.
 
 use super::client::Client;
 use super::journal::{self, Journal};
-use super::json::{at, list};
+use super::json::{at, list, with};
 use crate::app::{self, Running};
 use crate::config::Config;
 use crate::log::LogSink;
@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use trunkline_dialect::provider;
 use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
 use trunkline_testkit::engine::{Engine, EngineConfig, Flavour};
 
@@ -27,6 +28,10 @@ pub(super) const SHARED: &str = "llama3";
 pub(super) const ALONE: &str = "qwen3";
 /// The model of the simulated Anthropic.
 pub(super) const CLAUDE: &str = "claude-sonnet-4-5";
+/// The model of the simulated Gemini.
+pub(super) const GEMINI: &str = "gemini-3-pro-preview";
+/// The model of the simulated Bedrock.
+pub(super) const NOVA: &str = "amazon.nova-pro-v1:0";
 /// The models of the simulated OpenAI.
 pub(super) const GPT: &str = "gpt-5-mini";
 pub(super) const EMBEDDING: &str = "text-embedding-3-small";
@@ -97,6 +102,8 @@ impl World {
         for (name, provider, models, key) in [
             ("openai", Provider::OpenAi, &[GPT, EMBEDDING][..], "sk-proj-demo"),
             ("anthropic", Provider::Anthropic, &[CLAUDE], "sk-ant-demo"),
+            ("gemini", Provider::Gemini, &[GEMINI], "AIza-demo"),
+            ("bedrock", Provider::Bedrock, &[NOVA], "ABSK-demo"),
         ] {
             let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
             let config = CloudConfig {
@@ -155,7 +162,10 @@ impl Member {
         let description = match &self.simulated {
             Simulated::Engine(_) => json!({"url": self.url}),
             Simulated::Cloud { key, .. } => {
-                json!({"url": self.url, "runtime_type": "external", "provider": self.name, "api_key": key})
+                let description = json!({"url": self.url, "runtime_type": "external", "provider": self.name, "api_key": key});
+                // Models that a provider does not list have to be said.
+                let lists = provider::named(self.name).is_some_and(|provider| provider.models_path.is_some());
+                if lists { description } else { with(description, json!({"models": self.models})) }
             }
         };
         let reply = client.post("/workers", "demo-register", &description).await?;

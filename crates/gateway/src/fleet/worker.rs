@@ -12,7 +12,7 @@ use std::time::Duration;
 use trunkline_core::{Dialect, Load, Secret, WorkerId};
 use trunkline_dialect::Vendor;
 use trunkline_dialect::profile::{self, Profile};
-use trunkline_dialect::provider::{self, AuthStyle, OLLAMA_DIALECTS, OPENAI_DIALECTS};
+use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
 use trunkline_route::Thresholds;
 use trunkline_upstream::Endpoint;
@@ -48,7 +48,7 @@ pub struct Worker {
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
     profile: &'static Profile,
-    paths: [Option<PathAndQuery>; Dialect::ALL.len()],
+    paths: [Option<PathAndQuery>; Dialect::COUNT],
 }
 
 /// A model a worker serves.
@@ -168,7 +168,7 @@ impl Worker {
     /// path can hold.
     #[must_use]
     pub fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'_, PathAndQuery>> {
-        let fixed = self.paths.get(dialect as usize)?.as_ref()?;
+        let fixed = self.paths.get(dialect.place())?.as_ref()?;
         let Some([whole, streamed]) = operation(dialect).after else { return Some(Cow::Borrowed(fixed)) };
         let after = if stream { streamed } else { whole };
         // Such a segment would mean another one.
@@ -314,7 +314,20 @@ fn provider_of(spec: &WorkerSpec, url: &WorkerUrl, config: &Config) -> Option<Bo
 
 /// The dialects an engine of the operator's own speaks.
 pub(super) fn dialects_of(engine: Option<Engine>) -> &'static [Dialect] {
-    if engine == Some(Engine::Ollama) { OLLAMA_DIALECTS } else { OPENAI_DIALECTS }
+    match engine {
+        Some(Engine::Ollama) => OLLAMA_DIALECTS,
+        Some(Engine::Tei) => TEI_DIALECTS,
+        Some(
+            Engine::Sglang
+            | Engine::Vllm
+            | Engine::Trtllm
+            | Engine::Mlx
+            | Engine::Llamacpp
+            | Engine::Tgi
+            | Engine::Generic,
+        )
+        | None => ENGINE_DIALECTS,
+    }
 }
 
 const fn engine_of(runtime: RuntimeName) -> Option<Engine> {
@@ -326,6 +339,7 @@ const fn engine_of(runtime: RuntimeName) -> Option<Engine> {
         RuntimeName::Llamacpp => Some(Engine::Llamacpp),
         RuntimeName::Ollama => Some(Engine::Ollama),
         RuntimeName::Tgi => Some(Engine::Tgi),
+        RuntimeName::Tei => Some(Engine::Tei),
         RuntimeName::Generic => Some(Engine::Generic),
         RuntimeName::External => None,
     }

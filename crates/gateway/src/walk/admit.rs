@@ -82,7 +82,7 @@ pub(crate) fn identify(uri: &Uri, headers: &HeaderMap, gateway: Option<&Secret>)
 fn key_in(uri: &Uri) -> Option<String> {
     let query = uri
         .query()
-        .filter(|_| uri.path().starts_with("/v1beta/") || uri.path().contains("enerateContent"))?;
+        .filter(|_| uri.path().starts_with("/v1beta/") || uri.path().starts_with("/v1/models/"))?;
     let key = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
     Some(percent_encoding::percent_decode_str(key).decode_utf8().ok()?.into_owned())
 }

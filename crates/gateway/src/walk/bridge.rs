@@ -37,7 +37,6 @@ pub(super) async fn translate(
     translation: Translation,
 ) -> Result<Answered, Failure> {
     let Translation { to, written, losses, on_unsupported, context, echo } = translation;
-    let told = |losses: &Losses| if on_unsupported == OnUnsupported::Drop { None } else { warnings(losses) };
     let Written { body, headers: extra, restore, fan_out } = written;
     let body = Rope::from(body);
     let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
@@ -58,7 +57,7 @@ pub(super) async fn translate(
     let dialect = ledger.endpoint.dialect;
     let first_head = answers.first().map(|(answer, _)| answer.head.headers.clone()).unwrap_or_default();
     let mut headers = forward::translated_headers(&first_head);
-    if let Some(warnings) = told(&losses) {
+    if let Some(warnings) = warnings(&losses, on_unsupported) {
         headers.insert(WARNINGS, warnings);
     }
     if context.array {
@@ -85,7 +84,7 @@ pub(super) async fn translate(
         more.emulated("stream", how);
         ledger.lost_more(&more, to.name());
         more.into_iter().for_each(|loss| losses.push(loss));
-        if let Some(warnings) = told(&losses) {
+        if let Some(warnings) = warnings(&losses, on_unsupported) {
             headers.insert(WARNINGS, warnings);
         }
     }
@@ -130,7 +129,7 @@ pub(super) async fn translate(
     let out = write_reply(dialect, &reply, &context, &mut more).map_err(refused)?;
     ledger.lost_more(&more, dialect.name());
     more.into_iter().for_each(|loss| losses.push(loss));
-    if let Some(warnings) = told(&losses) {
+    if let Some(warnings) = warnings(&losses, on_unsupported) {
         headers.insert(WARNINGS, warnings);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

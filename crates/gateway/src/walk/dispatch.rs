@@ -4,10 +4,12 @@
 
 use super::answer::Answered;
 use super::bridge::{Translation, translate};
+use super::count;
 use super::failure::{Failure, error_answer, nobody_left, refused, unanswered};
 use super::forward;
 use super::plan::Plan;
 use super::settle::{Ledger, Outcome};
+use super::small;
 use super::splice::{self, echo};
 use super::translate::{Parsed, context};
 use crate::fleet::reach::Contact;
@@ -16,7 +18,7 @@ use crate::snapshot::{Passage, passage};
 use http::Method;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, LoadGuard, Prompt, WorkerId};
+use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Prompt, WorkerId};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::{Backoff, Policy};
 use trunkline_upstream::Answer;
@@ -88,6 +90,7 @@ async fn attempt(
             let rename = echo(plan, worker, dialect);
             splice::answer(ledger, plan, answer, rename).await
         }
+        Passage::Translate(to) if to.kind() != Kind::Generate => small::call(ledger, plan, worker, to).await,
         Passage::Translate(to) => {
             if parsed.is_none() {
                 *parsed =
@@ -101,6 +104,7 @@ async fn attempt(
             let translation = Translation { to, written, losses, on_unsupported, context, echo };
             translate(ledger, plan, worker, translation).await
         }
+        Passage::Estimate => count::estimate(ledger, plan).map_err(refused),
         // `plan` only offers workers with a passage.
         Passage::Closed => Err(refused(nobody_left())),
     }

@@ -26,10 +26,7 @@ const OF_ACCOUNT: [&str; 2] = ["openai-organization", "openai-project"];
 /// Client headers the owner of a dialect understands.
 fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::OpenaiEmbeddings
-        | Dialect::OpenaiResponses => &["openai-beta"],
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => &["openai-beta"],
         Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
         Dialect::GeminiGenerate => &["x-goog-user-project", "x-goog-api-client"],
         Dialect::BedrockConverse => &["x-amzn-bedrock-accept"],
@@ -37,6 +34,7 @@ fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
         | Dialect::OllamaGenerate
         | Dialect::CohereChat
         | Dialect::ReplicatePredictions => &[],
+        Dialect::Surface(surface) => of_dialect(surface.owner()),
     }
 }
 
@@ -91,7 +89,7 @@ pub(crate) fn request_headers(
             }
         }
     }
-    if from == to && !credential.is_ours && to != Dialect::AnthropicMessages {
+    if from == to && !credential.is_ours && to.owner() != Dialect::AnthropicMessages {
         for name in OF_ACCOUNT {
             if let Some(value) = client.get(name) {
                 headers.insert(name, value.clone());
@@ -106,7 +104,7 @@ pub(crate) fn request_headers(
     if let Some(key) = credential.key {
         present(&mut headers, worker.auth, key);
     }
-    if to == Dialect::AnthropicMessages && !headers.contains_key("anthropic-version") {
+    if to.owner() == Dialect::AnthropicMessages && !headers.contains_key("anthropic-version") {
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     }
     headers

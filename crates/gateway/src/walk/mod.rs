@@ -16,6 +16,7 @@ pub(crate) mod access;
 pub mod admit;
 mod answer;
 mod bridge;
+mod count;
 pub(crate) mod dispatch;
 mod failure;
 mod fan;
@@ -26,6 +27,7 @@ pub(crate) mod read;
 mod redact;
 pub mod relay;
 pub(crate) mod settle;
+mod small;
 mod splice;
 mod translate;
 

@@ -135,6 +135,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             passage: match passage(dialect, worker) {
                 Passage::Splice => "splice".to_owned(),
                 Passage::Translate(to) => format!("translate to {to}"),
+                Passage::Estimate => "estimate".to_owned(),
                 Passage::Closed => "none".to_owned(),
             },
             eligible: filtered.is_none(),

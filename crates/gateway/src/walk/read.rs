@@ -3,7 +3,7 @@
 use super::accept::{content_length, too_large};
 use super::admit::Admitted;
 use super::settle::Ledger;
-use crate::endpoint::InPath;
+use crate::endpoint::{self, InPath};
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use http::request;
@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, FaultKind, Secret};
+use trunkline_core::{Dialect, Fault, FaultKind, Secret, Surface};
+use trunkline_dialect::rerank;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError, Scanned};
 use trunkline_dialect::streams_by_default;
@@ -65,6 +66,7 @@ pub(crate) async fn read(
     }
     ledger.bytes_in = rope.len() as u64;
     let mut scanned = scan.finish().map_err(|error| malformed(&error))?;
+    ledger.endpoint = endpoint::of_body(ledger.endpoint, || rerank::is_tei(&rope.joined()));
     if let Some(said) = &said {
         scanned.model = Some((said.model.clone(), 0..0));
     }
@@ -129,13 +131,17 @@ fn check_prompt(dialect: Dialect, scanned: &Scanned) -> Result<(), Fault> {
         | Dialect::CohereChat
         | Dialect::ReplicatePredictions => "messages",
         Dialect::GeminiGenerate => "contents",
-        Dialect::OpenaiEmbeddings => "input",
+        Dialect::Surface(Surface::OpenaiEmbeddings | Surface::OpenaiSpeech | Surface::OpenaiModerations) => "input",
+        Dialect::Surface(Surface::OpenaiImages) => "prompt",
+        Dialect::Surface(Surface::AnthropicCount) => "messages",
         // `prompt` may be left out (a model's own beginning), `input` may be a stored prompt's.
         // Ollama loads a model when there is nothing to say to it.
         Dialect::OpenaiCompletions
         | Dialect::OpenaiResponses
         | Dialect::OllamaChat
-        | Dialect::OllamaGenerate => return Ok(()),
+        | Dialect::OllamaGenerate
+        // The others are asked by their codecs, or by the upstream.
+        | Dialect::Surface(_) => return Ok(()),
     };
     match &scanned.prompt {
         Some((key, _)) if *key == wanted && !scanned.prompt_is_empty => Ok(()),

@@ -430,7 +430,7 @@ impl Translate {
                 merge.event(at, event, |event| writer.write(event, out));
             }
         };
-        let mut each = |event: Event<'_>| restore.pass(event, &mut seen);
+        let mut each = |event: Event<'_>| restore.push(event, &mut seen);
         match next {
             Some(Ok(data)) => match left.checked_sub(data.len()) {
                 Some(rest) => {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use trunkline_core::{Fault, LoadGuard, Losses, Model, RequestId, TenantId, Usage, WorkerId};
+use trunkline_core::{Fault, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, WorkerId};
 use trunkline_dialect::profile::Parameter;
 
 /// Status in the log when the client went away before there was one.
@@ -325,7 +325,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
 /// Puts the request's id on an answer.
 pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
     let id = ids::header(&ledger.id);
-    if ledger.endpoint.dialect == trunkline_core::Dialect::AnthropicMessages {
+    if ledger.endpoint.dialect.owner() == trunkline_core::Dialect::AnthropicMessages {
         // Anthropic's clients look for it under this name; an upstream's own is what they would report.
         headers.entry("request-id").or_insert_with(|| id.clone());
     }
@@ -335,8 +335,8 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
 /// The parameter a loss is about as a label: from a closed set, because a path may hold names a client
 /// made up.
 fn known_parameter(path: &str) -> &'static str {
-    /// Fields of other dialects, and those that no provider treats differently.
-    const OTHERS: [&str; 17] = [
+    /// Fields of other dialects and surfaces, and those that no provider treats differently.
+    const OTHERS: &[&str] = &[
         "messages",
         "contents",
         "input",
@@ -354,9 +354,20 @@ fn known_parameter(path: &str) -> &'static str {
         "generationConfig",
         "inferenceConfig",
         "additionalModelRequestFields",
+        "tokens",
+        "texts",
+        "dimensions",
+        "output_dimension",
+        "outputDimensionality",
+        "input_type",
+        "taskType",
+        "truncate",
+        "title",
+        "top_n",
+        "raw_scores",
     ];
     let first = path.split(['.', '[']).next().unwrap_or_default();
-    let other = || OTHERS.into_iter().find(|known| *known == first);
+    let other = || OTHERS.iter().find(|known| **known == first).copied();
     let parameter = Parameter::ALL.iter().map(|parameter| parameter.name()).find(|known| *known == first);
     parameter.or_else(other).unwrap_or("other")
 }
@@ -364,10 +375,11 @@ fn known_parameter(path: &str) -> &'static str {
 /// The header that lists losses.
 pub(crate) const WARNINGS: HeaderName = HeaderName::from_static("x-trunkline-warnings");
 
-/// The value of [`WARNINGS`].
-pub(crate) fn warnings(losses: &Losses) -> Option<HeaderValue> {
+/// The value of [`WARNINGS`]; none where nothing was lost, or nobody wants to know.
+pub(crate) fn warnings(losses: &Losses, setting: OnUnsupported) -> Option<HeaderValue> {
     const LONGEST: usize = 4096;
-    (!losses.is_empty()).then(|| HeaderValue::from_str(&losses.header(LONGEST)).ok())?
+    (!losses.is_empty() && setting != OnUnsupported::Drop)
+        .then(|| HeaderValue::from_str(&losses.header(LONGEST)).ok())?
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use trunkline_dialect::profile::{Ignored, Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
+use trunkline_dialect::seal::may_carry;
+use trunkline_dialect::surface::answers_freely;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
 use trunkline_upstream::Answer;
@@ -55,6 +57,11 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
 /// # Errors
 /// See [`on_unsupported`].
 pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> Result<bool, Fault> {
+    // What was sealed here for a client of this dialect came from a worker that speaks another one.
+    let question = &plan.question;
+    if question.snapshot.is_mixed && speaks(dialect) && may_carry(&question.body) {
+        return Ok(true);
+    }
     let profile = worker.profile();
     if dialect != Dialect::OpenaiChat || profile.unknown == Unknown::Passed {
         return Ok(false);
@@ -190,7 +197,7 @@ async fn splice_whole(
             }
             Ok(None) => {
                 let whole = join(&pieces, size);
-                if !begins_object(&whole) && !is_stream(dialect, &head) {
+                if !begins_object(&whole) && !is_stream(dialect, &head) && !answers_freely(dialect) {
                     return Err(not_an_answer());
                 }
                 let whole = if let Some(rename) = rename { rename.reply(whole) } else { whole };
@@ -201,7 +208,11 @@ async fn splice_whole(
     }
     let start = join(&pieces, size);
     // One that begins with pages of white space is passed on as it is.
-    if !begins_object(&start) && !start.trim_ascii_start().is_empty() && !is_stream(dialect, &head) {
+    if !begins_object(&start)
+        && !start.trim_ascii_start().is_empty()
+        && !is_stream(dialect, &head)
+        && !answers_freely(dialect)
+    {
         return Err(not_an_answer());
     }
     let primed = Some(start);

@@ -9,6 +9,7 @@ use crate::fleet::worker::Worker;
 use http::HeaderName;
 use std::time::Duration;
 use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model, OnUnsupported};
+use trunkline_dialect::anthropic_messages::VERSIONS;
 use trunkline_dialect::seal::{Key, Sealer, unseal};
 use trunkline_dialect::{Context, Target, Written, echo, inline, needs_inlining, read_call, write_call};
 use trunkline_upstream::media;
@@ -35,6 +36,7 @@ impl Parsed {
     /// # Errors
     /// 400 naming the field.
     pub(crate) fn read(dialect: Dialect, question: &Question, key: &Key) -> Result<Self, Fault> {
+        knows_version(dialect, question)?;
         let mut losses = Losses::default();
         let on_unsupported = on_unsupported(question)?;
         let body = question.body.joined();
@@ -133,6 +135,18 @@ pub(crate) fn on_unsupported(question: &Question) -> Result<OnUnsupported, Fault
         let message = format!("{ON_UNSUPPORTED} must be `warn`, `drop` or `reject`");
         Fault::new(FaultKind::InvalidRequest, message)
     })
+}
+
+/// A client that speaks a version nobody here has read about must not be answered in another one. Where the
+/// bytes pass untouched the upstream judges.
+fn knows_version(dialect: Dialect, question: &Question) -> Result<(), Fault> {
+    let header = "anthropic-version";
+    let said = question.head.headers.get(header).filter(|_| dialect == Dialect::AnthropicMessages);
+    if said.is_none_or(|version| VERSIONS.iter().any(|known| version == known)) {
+        return Ok(());
+    }
+    let message = format!("{header} is not one of {}", VERSIONS.join(", "));
+    Err(Fault::new(FaultKind::InvalidRequest, message).at(header).code("unknown_version"))
 }
 
 /// What the outer fields of the answer say.

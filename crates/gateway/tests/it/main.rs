@@ -20,4 +20,5 @@ mod relay;
 mod retry;
 mod slow;
 mod splice;
+mod surfaces;
 mod translate;

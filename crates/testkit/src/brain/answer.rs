@@ -129,11 +129,11 @@ fn one(ask: &Ask, dice: &mut fastrand::Rng) -> Choice {
     }
     let asked = ask.turns.iter().rev().find(|turn| turn.role == Role::User);
     let question = asked.map_or("", |turn| turn.text.as_str());
-    let result = ask.turns.last().filter(|turn| turn.role == Role::Tool).map(|turn| turn.text.as_str());
-    let tools = if result.is_some() { Vec::new() } else { wanted_tools(ask, question) };
+    let results = results(ask);
+    let tools = if results.is_empty() { wanted_tools(ask, question) } else { Vec::new() };
     let mut pieces = if ask.thinks { thought(question, dice) } else { Vec::new() };
     if tools.is_empty() {
-        pieces.extend(text(ask, question, result, dice).into_iter().map(Piece::Text));
+        pieces.extend(text(ask, question, &results, dice).into_iter().map(Piece::Text));
     }
     for tool in &tools {
         let id = format!("{:024x}", u128::from(dice.u64(..)) << 32 | u128::from(dice.u32(..)));
@@ -146,20 +146,27 @@ fn one(ask: &Ask, dice: &mut fastrand::Rng) -> Choice {
     shape(ask, pieces, !tools.is_empty(), dice)
 }
 
+/// What tools just returned, in the order it was told.
+fn results(ask: &Ask) -> Vec<&str> {
+    let before = ask.turns.iter().rposition(|turn| turn.role != Role::Tool).map_or(0, |at| at + 1);
+    ask.turns.iter().skip(before).map(|turn| turn.text.trim()).collect()
+}
+
 fn thought(question: &str, dice: &mut fastrand::Rng) -> Vec<Piece> {
     let mut thought = words::split_words(&format!("The request is about {}.", gist(question)));
     thought.extend(words::prose(dice, 8));
     thought.into_iter().map(Piece::Think).collect()
 }
 
-/// The words of an answer that calls no tool; `result` is what a tool just returned.
-fn text(ask: &Ask, question: &str, result: Option<&str>, dice: &mut fastrand::Rng) -> Vec<String> {
+/// The words of an answer that calls no tool; `results` is what tools just returned.
+fn text(ask: &Ask, question: &str, results: &[&str], dice: &mut fastrand::Rng) -> Vec<String> {
     if let Format::Json(schema) = &ask.format {
         return words::fragments(&schema::example(schema, question).to_string(), FRAGMENT);
     }
-    let opening = match result {
-        Some(result) => format!("The tool answered: {}.", result.trim()),
-        None => format!("You asked about {}.", gist(question)),
+    let opening = match results {
+        [] => format!("You asked about {}.", gist(question)),
+        [result] => format!("The tool answered: {result}."),
+        [..] => format!("The tools answered: {}.", results.join("; ")),
     };
     let mut text = if ask.echo { words::split_words(question) } else { Vec::new() };
     text.extend(words::split_words(&opening));
@@ -295,10 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_result_is_quoted() {
+    fn tool_results_are_quoted() {
         let mut ask = asked(json!({"tools": [{"function": {"name": "Tell"}}]}));
         ask.turns.push(Turn { role: Role::Tool, text: "42 degrees".into() });
         assert!(answers(&ask, 1)[0].text().contains("The tool answered: 42 degrees."));
+        ask.turns.push(Turn { role: Role::Tool, text: "noon".into() });
+        assert!(answers(&ask, 1)[0].text().contains("The tools answered: 42 degrees; noon."));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) enum Demand {
     RateLimit,
     /// No capacity.
     Overload,
+    /// A request no model can take.
+    Reject,
     /// A bug on the provider's side.
     Crash,
     /// The answer begins and then fails, told as the dialect tells it; whole answers fail at once.
@@ -23,13 +25,15 @@ pub(crate) enum Demand {
 }
 
 impl Demand {
-    const ALL: [Self; 5] = [Self::RateLimit, Self::Overload, Self::Crash, Self::Break, Self::Refusal];
+    const ALL: [Self; 6] =
+        [Self::RateLimit, Self::Overload, Self::Reject, Self::Crash, Self::Break, Self::Refusal];
 
     /// The phrase that demands it, anywhere in the last thing the user says.
     fn phrase(self) -> &'static str {
         match self {
             Self::RateLimit => "simulate:rate-limit",
             Self::Overload => "simulate:overload",
+            Self::Reject => "simulate:reject",
             Self::Crash => "simulate:crash",
             Self::Break => "simulate:break",
             Self::Refusal => "simulate:refusal",
@@ -41,6 +45,7 @@ impl Demand {
         match self {
             Self::RateLimit => Some((StatusCode::TOO_MANY_REQUESTS, "Too many requests, please slow down.")),
             Self::Overload => Some((StatusCode::SERVICE_UNAVAILABLE, "The model is overloaded.")),
+            Self::Reject => Some((StatusCode::BAD_REQUEST, "The request cannot be served as it is.")),
             Self::Crash => Some((StatusCode::INTERNAL_SERVER_ERROR, CRASHED)),
             Self::Break => (!streams).then_some((StatusCode::INTERNAL_SERVER_ERROR, CRASHED)),
             Self::Refusal => None,

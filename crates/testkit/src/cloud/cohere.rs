@@ -1,7 +1,7 @@
 //! Cohere's API: Bearer keys, errors as an id and a message, and a chat that looks like OpenAI's until
 //! one looks closer.
 
-use super::{Account, hint_retry, set};
+use super::{Account, cohere_small, hint_retry, set};
 use crate::brain::ask::{list, text};
 use crate::serve::{self, Body, Received};
 use crate::wire::Wire;
@@ -63,16 +63,27 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
                 .collect();
             return Ok(serve::json(StatusCode::OK, &json!({"models": models})));
         }
-        (&Method::POST, "/v2/chat") => {}
+        (&Method::POST, "/v2/chat" | "/v2/embed" | "/v2/rerank") => {}
         (_, path) => return Err((StatusCode::NOT_FOUND, format!("no route for {path}"))),
     }
     let body: Value = serde_json::from_slice(&request.body)
         .map_err(|error| bad(&format!("invalid json syntax: {error}")))?;
-    check(&body)?;
+    let chats = request.path() == "/v2/chat";
+    if chats {
+        check(&body)?;
+    }
     let model = text(&body, "model");
     if !account.serves(model) {
         let message = format!("model '{model}' not found, make sure the correct model ID was used");
         return Err((StatusCode::NOT_FOUND, message));
+    }
+    if !chats {
+        let seed = account.config.seed;
+        let answer = match request.path() {
+            "/v2/embed" => cohere_small::embed(&body, id, seed),
+            _ => cohere_small::rerank(&body, id, seed),
+        };
+        return answer.map(|answer| serve::json(StatusCode::OK, &answer)).map_err(|message| bad(&message));
     }
     let ask = Wire::Cohere.read(&body).map_err(|error| bad(&error.message))?;
     let answer = account.generate(Wire::Cohere, &ask, id.to_owned()).await;

@@ -1,13 +1,14 @@
 //! Simulated cloud providers, with their authentication, their headers, their error shapes and, for what
 //! gateways get wrong, their refusals. Every request is recorded.
 //!
-//! A prompt whose last user turn says `simulate:` and one of `rate-limit`, `overload`, `crash`, `break` (in
-//! the middle of a stream) or `refusal` gets that instead of an answer. Prompts of 1,024 tokens and more
+//! A prompt whose last user turn says `simulate:` and one of `rate-limit`, `overload`, `reject`, `crash`,
+//! `break` (in the middle of a stream) or `refusal` gets that instead of an answer. Prompts of 1,024 tokens and more
 //! are cached, as far as the dialect caches on its own or the request asks it to.
 
 mod anthropic;
 mod bedrock;
 mod cohere;
+mod cohere_small;
 mod gemini;
 mod openai;
 mod refuse;
@@ -30,6 +31,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,9 +59,9 @@ pub enum Provider {
     /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent`, `:countTokens`,
     /// `:embedContent` and `:batchEmbedContents`.
     Gemini,
-    /// `/model/{id}/converse` and `/model/{id}/converse-stream`.
+    /// `/model/{id}/converse`, `/model/{id}/converse-stream`, and `/model/{id}/invoke` of embedding models.
     Bedrock,
-    /// `/v2/chat`, `/v1/models`.
+    /// `/v2/chat`, `/v2/embed`, `/v2/rerank`, `/v1/models`.
     Cohere,
     /// `/v1/models/{owner}/{name}/predictions`, `/v1/predictions` and what is under it, `/v1/models`.
     Replicate,
@@ -115,6 +117,8 @@ pub struct CloudConfig {
     pub token_delay: Duration,
     /// How Anthropic and Gemini treat turns of one role in a row.
     pub turns: Turns,
+    /// Where every request is written down, a line of JSON each.
+    pub record_to: Option<PathBuf>,
 }
 
 impl CloudConfig {
@@ -144,6 +148,7 @@ impl CloudConfig {
             first_delay: Duration::ZERO,
             token_delay: Duration::ZERO,
             turns: Turns::Merged,
+            record_to: None,
         }
     }
 }
@@ -159,13 +164,13 @@ impl Cloud {
     /// Starts one; must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the address is not loopback or is taken.
+    /// When the address is not loopback or is taken, or the record cannot be made.
     #[expect(
         clippy::unused_async,
         reason = "says that a runtime is needed, and leaves room to await readiness"
     )]
     pub async fn start(provider: Provider, config: CloudConfig) -> io::Result<Self> {
-        let recorder = Recorder::new(RECORDED);
+        let recorder = Recorder::new(RECORDED, config.record_to.as_deref())?;
         let address = config.address;
         let account = Arc::new(Account {
             config,

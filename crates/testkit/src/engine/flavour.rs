@@ -124,6 +124,7 @@ impl Flavour {
                 matches!(self, Self::Sglang | Self::Vllm | Self::Llamacpp)
             }
             "/v1/responses" => !matches!(self, Self::Tgi | Self::Mlx | Self::Generic),
+            "/v1/rerank" => matches!(self, Self::Sglang | Self::Vllm | Self::Generic),
             "/v1/embeddings" => !matches!(self, Self::Tgi | Self::Mlx | Self::Trtllm),
             "/api/chat" | "/api/generate" | "/api/embed" | "/api/embeddings" => self == Self::Ollama,
             "/generate" => self == Self::Sglang,

@@ -18,11 +18,12 @@ pub use schedule::{Job, Pace, Round, Schedule};
 use crate::brain::answer::prompt;
 use crate::loopback;
 use crate::serve::{self, Body, Received, Recorder, Server};
-use crate::wire::{Wire, embedding, messages};
+use crate::wire::{Wire, embedding, messages, rerank};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use run::Runner;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -57,6 +58,8 @@ pub struct EngineConfig {
     pub api_key: Option<String>,
     /// Requests kept for [`Engine::requests`].
     pub record: usize,
+    /// Where every request is written down, a line of JSON each.
+    pub record_to: Option<PathBuf>,
 }
 
 impl Default for EngineConfig {
@@ -76,6 +79,7 @@ impl Default for EngineConfig {
             time_scale: 1.0,
             api_key: None,
             record: 0,
+            record_to: None,
         }
     }
 }
@@ -109,7 +113,7 @@ impl Engine {
         };
         let inner = Arc::new(Inner {
             runner: Arc::new(Runner::new(pace, config.time_scale)),
-            recorder: Recorder::new(config.record),
+            recorder: Recorder::new(config.record, config.record_to.as_deref())?,
             created: now_s(),
             draining: AtomicBool::new(false),
             serial: AtomicU64::new(0),
@@ -213,7 +217,7 @@ async fn answer(engine: Arc<Inner>, request: Received) -> Response<Body> {
     let wire = Wire::at(&path).or_else(|| Wire::native_at(&path));
     let other = matches!(
         path.as_str(),
-        "/v1/embeddings" | "/v1/messages/count_tokens" | "/api/embed" | "/api/embeddings"
+        "/v1/embeddings" | "/v1/rerank" | "/v1/messages/count_tokens" | "/api/embed" | "/api/embeddings"
     );
     if !(wire.is_some() || other) || !engine.config.flavour.serves(&path) {
         return engine.refuse(StatusCode::NOT_FOUND, "Not Found", None);
@@ -239,11 +243,13 @@ async fn answer(engine: Arc<Inner>, request: Received) -> Response<Body> {
         Some(wire) => generate::answer(&engine, wire, &body).await,
         None if ollama::owns(&path) => ollama::embed(&engine, &path, &body),
         None => {
-            let answer = if path == "/v1/embeddings" {
-                embedding::answer(&body, engine.config.seed)
-            } else {
-                let ask = Wire::Messages.read(&messages::with_limit(body));
-                ask.map(|ask| serde_json::json!({"input_tokens": prompt(&ask).len()}))
+            let answer = match path.as_str() {
+                "/v1/embeddings" => embedding::answer(&body, engine.config.seed),
+                "/v1/rerank" => rerank::answer(&body, engine.config.seed),
+                _ => {
+                    let ask = Wire::Messages.read(&messages::with_limit(body));
+                    ask.map(|ask| serde_json::json!({"input_tokens": prompt(&ask).len()}))
+                }
             };
             match answer {
                 Ok(answer) => serve::json(StatusCode::OK, &answer),

@@ -10,6 +10,7 @@ pub(crate) mod gemini;
 pub(crate) mod generate;
 pub(crate) mod messages;
 pub(crate) mod ollama;
+pub(crate) mod rerank;
 pub(crate) mod responses;
 pub(crate) mod seal;
 

@@ -51,6 +51,22 @@ async fn every_provider_and_flavour_starts() {
     }
 }
 
+#[tokio::test]
+async fn requests_are_written_down() {
+    let file = std::env::temp_dir().join(format!("testkit-record-{}.jsonl", std::process::id()));
+    let path = file.to_str().unwrap();
+    for server in [&["engine"][..], &["cloud", "--provider", "openai"]] {
+        let (_running, ready) = start(&[server, &["--record", path]].concat());
+        let body = serde_json::json!({"model": "m", "messages": []});
+        send(ready["urls"][0].as_str().unwrap(), "/v1/chat/completions?x=1", &[], &body).await.unwrap();
+        let line: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let expected =
+            serde_json::json!({"method": "POST", "target": "/v1/chat/completions?x=1", "body": body});
+        assert_eq!(line, expected);
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
 #[test]
 fn help_names_what_can_be_started() {
     let help = Command::new(env!("CARGO_BIN_EXE_testkit")).arg("help").output().unwrap();

@@ -428,7 +428,10 @@ async fn ollama_calls_several_tools_and_reads_their_results() {
     body["messages"] = json!(said);
     let answer = post(&engine.url(), "/api/chat", &body).await.json().await;
     assert!(
-        answer["message"]["content"].as_str().unwrap().contains("The tool answered: 42 degrees."),
+        answer["message"]["content"]
+            .as_str()
+            .unwrap()
+            .contains("The tools answered: 42 degrees; 42 degrees; 42 degrees."),
         "{answer}"
     );
 }

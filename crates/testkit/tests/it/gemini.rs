@@ -299,7 +299,7 @@ async fn calls_come_back_with_their_signatures() {
     }
     let answer = generate(&cloud, NEW, "generateContent", &json!({"contents": said, "tools": tools()})).await;
     let text = parts(&answer.json().await)[0]["text"].as_str().unwrap().to_owned();
-    assert!(text.contains("The tool answered: 42 degrees."), "{text}");
+    assert!(text.contains("The tools answered: 42 degrees; 42 degrees"), "{text}");
 }
 
 #[tokio::test]

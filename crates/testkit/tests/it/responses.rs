@@ -155,7 +155,7 @@ async fn a_tool_loop_without_storage_brings_reasoning_back() {
         second["output"][1]["content"][0]["text"]
             .as_str()
             .unwrap()
-            .contains("The tool answered: 42 degrees.")
+            .contains("The tools answered: 42 degrees; 42 degrees; 42 degrees.")
     );
     type Change = fn(&mut Vec<Value>);
     let cases: [(Change, &str); 4] = [

@@ -49,7 +49,9 @@ fn details_say_when_and_where() {
     );
 
     let key = br#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#;
-    assert_eq!(read_error(400, key).kind, FaultKind::Authentication);
+    let fault = read_error(400, key);
+    assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::Authentication, Some("invalid_api_key")));
+    assert!(String::from_utf8(write_error(&fault, "req")).unwrap().contains("API_KEY_INVALID"));
 }
 
 #[test]

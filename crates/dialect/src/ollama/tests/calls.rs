@@ -184,6 +184,8 @@ fn a_prompt_is_a_conversation_of_one() {
     );
     for (body, param) in [
         (r#"{"model":"m","prompt":"a","suffix":"b"}"#, "suffix"),
+        (r#"{"model":"m","prompt":"a","tools":[{"type":"function"}]}"#, "tools"),
+        (r#"{"model":"m","prompt":"a","images":["JVBERi0="]}"#, "images[0]"),
         (r#"{"model":"m","prompt":"a","context":[1,2]}"#, "context"),
     ] {
         let fault = read(OllamaGenerate, body).unwrap_err();

@@ -1,7 +1,7 @@
 //! Workers that do not say what they serve.
 
 use super::{chatting, probing};
-use crate::client::post;
+use crate::client::{self, post};
 use crate::rig::{CHAT, EMBEDDINGS, Rig, engine, settings, until};
 use serde_json::json;
 use std::sync::Arc;
@@ -135,6 +135,13 @@ async fn models_are_listed_as_each_dialects_clients_ask() {
     let gemini = rig.get("/v1beta/models").await.json();
     assert_eq!(gemini["models"][0]["name"], "models/m1");
     assert_eq!(rig.get("/v1beta/models/m2").await.json()["name"], "models/m2");
+    // Google's SDK asks under the stable version, a path OpenAI's clients have as well.
+    for (path, at) in [("/v1/models", "/models/1/name"), ("/v1/models/m2", "/name")] {
+        let google =
+            rig.ask(&client::get(path).header("x-goog-api-client", "google-genai-sdk/3")).await.json();
+        assert_eq!(google.pointer(at).unwrap(), "models/m2", "{google}");
+        assert!(rig.get(path).await.json()["object"].is_string(), "others get OpenAI's shape");
+    }
     let missing = rig.get("/v1beta/models/m3").await;
     assert_eq!((missing.status, missing.json()["error"].is_object()), (404, true));
     let tags = rig.get("/api/tags").await.json();

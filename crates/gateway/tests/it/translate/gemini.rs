@@ -1,7 +1,7 @@
 //! Gemini's clients in front of an upstream that speaks something else.
 
 use super::{generic, ok};
-use crate::rig::{Rig, cloud, pieces, settings};
+use crate::rig::{CHAT, Rig, cloud, engine, pieces, settings};
 use serde_json::{Value, json};
 use std::time::Duration;
 use trunkline_testkit::script::{Reply, Then, Upstream};
@@ -56,7 +56,7 @@ async fn an_array_of_geminis_own_fragments_is_byte_for_byte() {
         let rig = Rig::start(settings([cloud(upstream.url(), "gemini", "m", Some("AIza-x"))])).await;
         let answer = ok(rig.post("/v1beta/models/m:streamGenerateContent", BODY).await);
         assert_eq!(answer.header("content-type"), "application/json");
-        let elements: Vec<Value> = serde_json::from_str(answer.text()).expect(answer.text());
+        let elements: Vec<Value> = serde_json::from_str(answer.text()).unwrap();
         assert!(answer.text().contains(fragments[0]), "{}", answer.text());
         assert_eq!(elements.len(), 2, "{}", answer.text());
         if count == 2 {
@@ -67,4 +67,45 @@ async fn an_array_of_geminis_own_fragments_is_byte_for_byte() {
         }
         assert!(upstream.requests()[0].uri.to_string().ends_with("alt=sse"), "what comes can be told apart");
     }
+}
+
+#[tokio::test]
+async fn state_sealed_for_a_client_never_reaches_another_provider() {
+    let called = r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"look","args":{}},"thoughtSignature":"c2ln"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1,"totalTokenCount":2}}"#;
+    let google = Upstream::directed(move |_, _| Reply::json(200, called)).await.unwrap();
+    let local = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
+    let rig =
+        Rig::start(settings([cloud(google.url(), "gemini", "g", Some("AIza-x")), engine(local.url(), "m")]))
+            .await;
+    let tools = json!([{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]);
+    let mut messages = json!([{"role": "user", "content": "go"}]);
+    let ask = |model: &str, messages: &Value| {
+        json!({"model": model, "messages": messages, "tools": tools, "seed": 1.0}).to_string()
+    };
+    let first = ok(rig.post(CHAT.path, &ask("g", &messages)).await).json();
+    let message = &first["choices"][0]["message"];
+    let id = message["tool_calls"][0]["id"].as_str().unwrap();
+    assert!(id.contains("__sealed__"), "{message}");
+    let result = json!({"role": "tool", "tool_call_id": id, "content": "fine"});
+    messages.as_array_mut().unwrap().extend([message.clone(), result]);
+
+    ok(rig.post(CHAT.path, &ask("g", &messages)).await);
+    let back = google.requests().pop().unwrap().json();
+    assert_eq!(back["contents"][1]["parts"][0]["thoughtSignature"], "c2ln", "{back}");
+
+    ok(rig.post(CHAT.path, &ask("m", &messages)).await);
+    let other = local.requests().pop().unwrap();
+    let text = String::from_utf8(other.body.to_vec()).unwrap();
+    assert!(!text.contains("__sealed__") && !text.contains("c2ln"), "{text}");
+    let heard = other.json();
+    let ids = (&heard["messages"][1]["tool_calls"][0]["id"], &heard["messages"][2]["tool_call_id"]);
+    assert_eq!(ids.0, ids.1, "{text}");
+
+    let plain = ask("m", &json!([{"role": "user", "content": "a tl2. is no seal, nor is __seal__"}]));
+    ok(rig.post(CHAT.path, &plain).await);
+    assert_eq!(
+        local.requests().pop().unwrap().body,
+        plain.as_bytes(),
+        "what carries nothing passes untouched"
+    );
 }

@@ -7,10 +7,11 @@ mod replicate;
 mod responses;
 mod small;
 
-use crate::client::{Answer, Event};
+use crate::client::{Answer, Event, post};
 use crate::rig::{CHAT, MESSAGES, Rig, cloud, engine, settings};
 use serde_json::{Value, json};
 use std::time::Duration;
+use trunkline_dialect::anthropic_messages::VERSIONS;
 use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
 use trunkline_testkit::engine::{Engine, EngineConfig, Flavour};
 use trunkline_testkit::script::{Reply, Upstream};
@@ -127,6 +128,35 @@ async fn a_chat_client_talks_to_anthropic() {
     assert_eq!(usage["completion_tokens"], reply["usage"]["completion_tokens"], "{usage}");
     rig.at_rest().await;
     assert!(rig.metric("trunkline_tokens_total", &["direction=\"output\""]).await > 0.0);
+}
+
+/// Whoever answers for Anthropic must speak the version that was asked for.
+#[tokio::test]
+async fn c51_x_api_key_wins_and_an_unknown_version_is_refused() {
+    let (simulated, rig) = generic().await;
+    let ask = || post(MESSAGES.path, MESSAGES.body("m", false));
+    for version in VERSIONS {
+        ok(rig.ask(&ask().header("anthropic-version", version)).await);
+    }
+    ok(rig.ask(&ask()).await);
+    let heard = simulated.requests().len();
+    for version in ["2019-01-01", "", "latest"] {
+        let answer = rig.ask(&ask().header("anthropic-version", version)).await;
+        assert_eq!(answer.status, 400, "{version:?}");
+        let body = answer.json();
+        assert_eq!(body["error"]["type"], "invalid_request_error", "{body}");
+        assert!(MESSAGES.error(&body).contains("anthropic-version is not one of 2023-01-01"), "{body}");
+    }
+    assert_eq!(simulated.requests().len(), heard, "nothing is sent");
+
+    let upstream = Upstream::replying([Reply::json(200, MESSAGES.reply)]).await.unwrap();
+    let rig = Rig::start(settings([cloud(upstream.url(), "anthropic", "m", None)])).await;
+    let both = ask().header("authorization", "Bearer sk-ant-other").header("x-api-key", "sk-ant-mine");
+    // Untouched bytes are the upstream's to judge.
+    ok(rig.ask(&both.header("anthropic-version", "2031-01-01")).await);
+    let heard = upstream.requests().pop().unwrap();
+    assert_eq!((heard.header("x-api-key"), heard.header("authorization")), (Some("sk-ant-mine"), None));
+    assert_eq!(heard.header("anthropic-version"), Some("2031-01-01"));
 }
 
 #[tokio::test]

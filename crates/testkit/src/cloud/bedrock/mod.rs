@@ -2,6 +2,7 @@
 //! token or a signature, the class of an error in a header, and binary frames for streams.
 
 mod family;
+mod invoke;
 mod refuse;
 mod refuse_blocks;
 mod sigv4;
@@ -70,7 +71,7 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     if (&request.method, request.path()) == (&Method::GET, "/foundation-models") {
         return Ok(serve::json(StatusCode::OK, &inventory(account)));
     }
-    let (model, streams) = target(request).ok_or_else(unknown)?;
+    let (model, verb) = target(request).ok_or_else(unknown)?;
     if !account.serves(&model) {
         return Err(no_model(&model));
     }
@@ -79,6 +80,11 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
         class: "SerializationException",
         message: "Unexpected token in request body".to_owned(),
     })?;
+    let streams = match verb {
+        Verb::Invoke => return invoke::answer(&model, &body, account.config.seed),
+        Verb::Converse => false,
+        Verb::Stream => true,
+    };
     let family = Family::of(&model);
     refuse::check(&body, family)?;
     let paths = list(&body, "additionalModelResponseFieldPaths").into_iter().flatten();
@@ -107,20 +113,29 @@ fn authorise(account: &Account, request: &Received) -> Result<(), Refusal> {
     }
 }
 
-/// The model's id of the request's path, and whether a stream is wanted; `None` when there is nothing there.
-fn target(request: &Received) -> Option<(String, bool)> {
+/// What is asked of a model.
+enum Verb {
+    Converse,
+    Stream,
+    Invoke,
+}
+
+/// The model's id of the request's path, and what is asked of it; `None` when there is nothing there.
+fn target(request: &Received) -> Option<(String, Verb)> {
     let (model, verb) = request.path().strip_prefix("/model/")?.split_once('/')?;
-    let streams = match verb {
-        "converse" => false,
-        "converse-stream" => true,
+    let verb = match verb {
+        "converse" => Verb::Converse,
+        "converse-stream" => Verb::Stream,
+        "invoke" => Verb::Invoke,
         _ => return None,
     };
     let model = percent_decode_str(model).decode_utf8().ok()?.into_owned();
-    (request.method == Method::POST).then_some((model, streams))
+    (request.method == Method::POST).then_some((model, verb))
 }
 
 fn failure(status: StatusCode, message: &str) -> Refusal {
     let class = match status.as_u16() {
+        400 => "ValidationException",
         429 => "ThrottlingException",
         503 => "ServiceUnavailableException",
         _ => "InternalServerException",

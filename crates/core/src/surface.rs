@@ -1,0 +1,175 @@
+//! What is asked for besides conversations, each in one wire form: vectors, rankings, pictures, speech.
+//!
+//! These calls are small and need none of a conversation's parts. A [`Dialect`] that is a surface shares its
+//! owner's errors, headers and credentials.
+
+use crate::{Dialect, Kind};
+
+/// A call that is no conversation, in one wire form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Surface {
+    /// Anthropic, `POST /v1/messages/count_tokens`.
+    AnthropicCount,
+    /// Gemini, `POST /v1beta/models/{model}:countTokens`.
+    GeminiCount,
+    /// OpenAI, `POST /v1/embeddings`.
+    OpenaiEmbeddings,
+    /// Gemini, one text: `POST /v1beta/models/{model}:embedContent`.
+    GeminiEmbed,
+    /// Gemini, many texts: `POST /v1beta/models/{model}:batchEmbedContents`.
+    GeminiBatchEmbed,
+    /// Ollama, `POST /api/embed`.
+    OllamaEmbed,
+    /// Ollama's older form for one text, `POST /api/embeddings`.
+    OllamaEmbeddings,
+    /// Cohere, `POST /v2/embed`.
+    CohereEmbed,
+    /// Hugging Face's text-embeddings-inference, `POST /embed`.
+    TeiEmbed,
+    /// Embedding models on Amazon Bedrock, `POST /model/{model}/invoke`; the model decides the form.
+    BedrockEmbed,
+    /// Cohere, `POST /v2/rerank`.
+    CohereRerank,
+    /// Jina's form, which vLLM and SGLang speak: `POST /v1/rerank`.
+    JinaRerank,
+    /// Hugging Face's text-embeddings-inference, `POST /rerank`.
+    TeiRerank,
+    /// OpenAI, `POST /v1/images/generations`.
+    OpenaiImages,
+    /// OpenAI, `POST /v1/images/edits`.
+    OpenaiImageEdits,
+    /// OpenAI, `POST /v1/images/variations`.
+    OpenaiImageVariations,
+    /// OpenAI, `POST /v1/audio/speech`.
+    OpenaiSpeech,
+    /// OpenAI, `POST /v1/audio/transcriptions`.
+    OpenaiTranscriptions,
+    /// OpenAI, `POST /v1/audio/translations`.
+    OpenaiTranslations,
+    /// OpenAI, `POST /v1/moderations`.
+    OpenaiModerations,
+}
+
+impl Surface {
+    /// Every surface, in the order of their places.
+    pub const ALL: [Self; 20] = [
+        Self::AnthropicCount,
+        Self::GeminiCount,
+        Self::OpenaiEmbeddings,
+        Self::GeminiEmbed,
+        Self::GeminiBatchEmbed,
+        Self::OllamaEmbed,
+        Self::OllamaEmbeddings,
+        Self::CohereEmbed,
+        Self::TeiEmbed,
+        Self::BedrockEmbed,
+        Self::CohereRerank,
+        Self::JinaRerank,
+        Self::TeiRerank,
+        Self::OpenaiImages,
+        Self::OpenaiImageEdits,
+        Self::OpenaiImageVariations,
+        Self::OpenaiSpeech,
+        Self::OpenaiTranscriptions,
+        Self::OpenaiTranslations,
+        Self::OpenaiModerations,
+    ];
+
+    /// The name used in configuration, logs, metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AnthropicCount => "anthropic-count",
+            Self::GeminiCount => "gemini-count",
+            Self::OpenaiEmbeddings => "openai-embeddings",
+            Self::GeminiEmbed => "gemini-embed",
+            Self::GeminiBatchEmbed => "gemini-batch-embed",
+            Self::OllamaEmbed => "ollama-embed",
+            Self::OllamaEmbeddings => "ollama-embeddings",
+            Self::CohereEmbed => "cohere-embed",
+            Self::TeiEmbed => "tei-embed",
+            Self::BedrockEmbed => "bedrock-embed",
+            Self::CohereRerank => "cohere-rerank",
+            Self::JinaRerank => "jina-rerank",
+            Self::TeiRerank => "tei-rerank",
+            Self::OpenaiImages => "openai-images",
+            Self::OpenaiImageEdits => "openai-image-edits",
+            Self::OpenaiImageVariations => "openai-image-variations",
+            Self::OpenaiSpeech => "openai-speech",
+            Self::OpenaiTranscriptions => "openai-transcriptions",
+            Self::OpenaiTranslations => "openai-translations",
+            Self::OpenaiModerations => "openai-moderations",
+        }
+    }
+
+    /// What it asks for.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::AnthropicCount | Self::GeminiCount => Kind::Count,
+            Self::OpenaiEmbeddings
+            | Self::GeminiEmbed
+            | Self::GeminiBatchEmbed
+            | Self::OllamaEmbed
+            | Self::OllamaEmbeddings
+            | Self::CohereEmbed
+            | Self::TeiEmbed
+            | Self::BedrockEmbed => Kind::Embed,
+            Self::CohereRerank | Self::JinaRerank | Self::TeiRerank => Kind::Rerank,
+            Self::OpenaiImages | Self::OpenaiImageEdits | Self::OpenaiImageVariations => Kind::Image,
+            Self::OpenaiSpeech => Kind::Speak,
+            Self::OpenaiTranscriptions | Self::OpenaiTranslations => Kind::Transcribe,
+            Self::OpenaiModerations => Kind::Moderate,
+        }
+    }
+
+    /// The dialect of the conversations held with the same API.
+    #[must_use]
+    pub const fn owner(self) -> Dialect {
+        match self {
+            Self::AnthropicCount => Dialect::AnthropicMessages,
+            Self::GeminiCount | Self::GeminiEmbed | Self::GeminiBatchEmbed => Dialect::GeminiGenerate,
+            Self::OllamaEmbed | Self::OllamaEmbeddings => Dialect::OllamaChat,
+            Self::CohereEmbed | Self::CohereRerank => Dialect::CohereChat,
+            Self::BedrockEmbed => Dialect::BedrockConverse,
+            Self::OpenaiEmbeddings
+            | Self::TeiEmbed
+            | Self::JinaRerank
+            | Self::TeiRerank
+            | Self::OpenaiImages
+            | Self::OpenaiImageEdits
+            | Self::OpenaiImageVariations
+            | Self::OpenaiSpeech
+            | Self::OpenaiTranscriptions
+            | Self::OpenaiTranslations
+            | Self::OpenaiModerations => Dialect::OpenaiChat,
+        }
+    }
+
+    /// Whether its requests are forms of several parts rather than JSON.
+    #[must_use]
+    pub const fn is_form(self) -> bool {
+        match self {
+            Self::OpenaiImageEdits
+            | Self::OpenaiImageVariations
+            | Self::OpenaiTranscriptions
+            | Self::OpenaiTranslations => true,
+            Self::AnthropicCount
+            | Self::GeminiCount
+            | Self::OpenaiEmbeddings
+            | Self::GeminiEmbed
+            | Self::GeminiBatchEmbed
+            | Self::OllamaEmbed
+            | Self::OllamaEmbeddings
+            | Self::CohereEmbed
+            | Self::TeiEmbed
+            | Self::BedrockEmbed
+            | Self::CohereRerank
+            | Self::JinaRerank
+            | Self::TeiRerank
+            | Self::OpenaiImages
+            | Self::OpenaiSpeech
+            | Self::OpenaiModerations => false,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `/embed` of Hugging Face's text-embeddings-inference: texts in, a bare list of vectors out. It serves one
+//! model and is not told which.
+
+use crate::json::{Writer, array};
+use serde_json::value::RawValue;
+use trunkline_core::{EmbedCall, EmbedReply, Json, Losses, Truncate, Vector};
+
+/// Most texts of one request, as it is started unless told otherwise.
+const MOST: usize = 32;
+
+pub(super) fn write_call(call: &EmbedCall, texts: &[String], losses: &mut Losses) -> Vec<Vec<u8>> {
+    if call.purpose.is_some() {
+        losses.dropped("input_type", "the target embeds every text alike");
+    }
+    if call.title.is_some() {
+        losses.dropped("title", "the target takes no titles");
+    }
+    if call.user.is_some() {
+        losses.hint("user", "the target takes no user's name");
+    }
+    let body = |texts: &&[String]| {
+        let mut body = Vec::with_capacity(512);
+        Writer::new(&mut body).object(|w| {
+            w.key("inputs").array(|w| texts.iter().for_each(|text| w.string(text)));
+            w.opt_u64("dimensions", call.dimensions);
+            if let Some(truncate) = call.truncate {
+                w.key("truncate").bool(truncate != Truncate::Never);
+                if truncate == Truncate::Start {
+                    w.key("truncation_direction").string("Left");
+                }
+            }
+        });
+        body
+    };
+    super::groups(texts, MOST).iter().map(body).collect()
+}
+
+pub(super) fn read_reply(body: &[u8]) -> Option<EmbedReply> {
+    let list: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+    let vectors = list.into_iter().map(|raw| array(raw).map(|_| Vector::Float(Json::from_raw(raw))));
+    Some(EmbedReply { vectors: vectors.collect::<Option<_>>()?, model: None, usage: None })
+}

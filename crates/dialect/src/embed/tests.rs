@@ -1,0 +1,234 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const CLIENTS: [Surface; 6] = [
+    Surface::OpenaiEmbeddings,
+    Surface::GeminiEmbed,
+    Surface::GeminiBatchEmbed,
+    Surface::OllamaEmbed,
+    Surface::OllamaEmbeddings,
+    Surface::CohereEmbed,
+];
+
+const UPSTREAMS: [Surface; 6] = [
+    Surface::OpenaiEmbeddings,
+    Surface::GeminiBatchEmbed,
+    Surface::OllamaEmbed,
+    Surface::CohereEmbed,
+    Surface::TeiEmbed,
+    Surface::BedrockEmbed,
+];
+
+/// A request for the vector of `hi` in each form.
+fn asked(surface: Surface) -> Value {
+    let content = json!({"parts": [{"text": "hi"}]});
+    match surface {
+        Surface::GeminiEmbed => json!({"content": content, "taskType": "RETRIEVAL_QUERY"}),
+        Surface::GeminiBatchEmbed => json!({"requests": [{"model": "models/m", "content": content}]}),
+        Surface::OllamaEmbeddings => json!({"model": "m", "prompt": "hi"}),
+        Surface::CohereEmbed => {
+            json!({"model": "m", "texts": ["hi"], "input_type": "search_query", "embedding_types": ["float", "base64"]})
+        }
+        _ => json!({"model": "m", "input": "hi"}),
+    }
+}
+
+/// The answer of each, with a vector of length one whose numbers are no round `f32`s.
+fn answered(surface: Surface) -> String {
+    match surface {
+        Surface::OpenaiEmbeddings => r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.6,-0.8]}],"model":"um","usage":{"prompt_tokens":3,"total_tokens":3}}"#,
+        Surface::GeminiBatchEmbed => r#"{"embeddings":[{"values":[0.6,-0.8]}]}"#,
+        Surface::OllamaEmbed => r#"{"model":"um","embeddings":[[0.6,-0.8]],"prompt_eval_count":3}"#,
+        Surface::CohereEmbed => r#"{"id":"x","embeddings":{"float":[[0.6,-0.8]]},"meta":{"billed_units":{"input_tokens":3}}}"#,
+        Surface::TeiEmbed => "[[0.6,-0.8]]",
+        _ => r#"{"embedding":[0.6,-0.8],"inputTextTokenCount":3}"#,
+    }
+    .to_owned()
+}
+
+/// Where each client's answer holds its first vector.
+fn vector_in(surface: Surface) -> &'static str {
+    match surface {
+        Surface::OpenaiEmbeddings => "/data/0/embedding",
+        Surface::GeminiEmbed => "/embedding/values",
+        Surface::GeminiBatchEmbed => "/embeddings/0/values",
+        Surface::OllamaEmbed => "/embeddings/0",
+        Surface::OllamaEmbeddings => "/embedding",
+        _ => "/embeddings/float/0",
+    }
+}
+
+fn read(surface: Surface, body: &Value) -> Result<EmbedCall, Fault> {
+    read_call(surface, body.to_string().as_bytes())
+}
+
+#[test]
+fn every_client_reaches_every_upstream() {
+    for from in CLIENTS {
+        for to in UPSTREAMS {
+            let call = read(from, &asked(from)).unwrap();
+            let mut losses = Losses::default();
+            let bodies = write_call(to, &call, "upstream-m", &mut losses).unwrap();
+            assert_eq!(bodies.len(), 1, "{from:?} {to:?}");
+            assert!(String::from_utf8_lossy(&bodies[0]).contains("\"hi\""), "{from:?} {to:?}");
+            let reply = read_reply(to, answered(to).as_bytes()).unwrap();
+            let reply = merge(&call, vec![reply]).unwrap();
+            let out: Value = serde_json::from_slice(&write_reply(&call, &reply, "id").unwrap()).unwrap();
+            assert_eq!(out.pointer(vector_in(from)), Some(&json!([0.6, -0.8])), "{from:?} {to:?}: {out}");
+        }
+    }
+}
+
+#[test]
+fn forms_of_input() {
+    for (input, want) in [
+        (json!("a"), EmbedInput::Text("a".into())),
+        (json!(["a"]), EmbedInput::Texts(vec!["a".into()])),
+        (json!([1, 2]), EmbedInput::Tokens(vec![trunkline_core::Json::parse("[1,2]").unwrap()])),
+        (
+            json!([[1], [2]]),
+            EmbedInput::Tokens(["[1]", "[2]"].map(|t| trunkline_core::Json::parse(t).unwrap()).into()),
+        ),
+    ] {
+        let call = read(Surface::OpenaiEmbeddings, &json!({"model": "m", "input": input})).unwrap();
+        assert_eq!(call.input, want);
+        let written = write_call(Surface::CohereEmbed, &call, "m", &mut Losses::default());
+        match call.input.texts() {
+            Some(_) => assert!(written.is_ok()),
+            None => {
+                let fault = written.unwrap_err();
+                assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::Unsupported, Some("input")));
+                assert!(fault.message.contains("token ids"), "{}", fault.message);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_request_is_refused_by_name() {
+    let content = json!({"parts": [{"text": "x"}]});
+    for (surface, body, param) in [
+        (Surface::OpenaiEmbeddings, json!({"input": []}), "input"),
+        (Surface::OpenaiEmbeddings, json!({"input": [1, "a"]}), "input[0]"),
+        (Surface::OpenaiEmbeddings, json!({"input": "a", "encoding_format": "hex"}), "encoding_format"),
+        (Surface::OpenaiEmbeddings, json!({"model": "m"}), "input"),
+        (Surface::GeminiEmbed, json!({}), "content"),
+        (Surface::GeminiEmbed, json!({"content": {"parts": []}}), "content.parts"),
+        (Surface::GeminiEmbed, json!({"content": {"parts": [{"inlineData": {}}]}}), "content.parts[0]"),
+        (Surface::GeminiBatchEmbed, json!({"requests": []}), "requests"),
+        (
+            Surface::GeminiBatchEmbed,
+            json!({"requests": [{"content": content}, {"content": content, "outputDimensionality": 8}]}),
+            "requests[1]",
+        ),
+        (Surface::OllamaEmbed, json!({"input": 7}), "input"),
+        (Surface::OllamaEmbeddings, json!({}), "prompt"),
+        (Surface::CohereEmbed, json!({"texts": []}), "texts"),
+        (Surface::CohereEmbed, json!({"images": ["data:"], "texts": ["a"]}), "images"),
+        (Surface::CohereEmbed, json!({"texts": ["a"], "truncate": "MIDDLE"}), "truncate"),
+        (
+            Surface::CohereEmbed,
+            json!({"inputs": [{"content": [{"type": "image_url"}]}]}),
+            "inputs[0].content[0]",
+        ),
+    ] {
+        let fault = read(surface, &body).unwrap_err();
+        assert_eq!(fault.param.as_deref(), Some(param), "{body}");
+    }
+    let int8 = json!({"model": "m", "texts": ["a"], "embedding_types": ["int8"]});
+    let call = read(Surface::CohereEmbed, &int8).unwrap();
+    let fault = write_call(Surface::OpenaiEmbeddings, &call, "m", &mut Losses::default()).unwrap_err();
+    assert_eq!(fault.param.as_deref(), Some("embedding_types"));
+}
+
+#[test]
+fn losses_name_what_the_client_wrote() {
+    for (from, to, body, want) in [
+        (
+            Surface::GeminiEmbed,
+            Surface::OpenaiEmbeddings,
+            json!({"content": {"parts": [{"text": "x"}]}, "taskType": "CLUSTERING", "title": "t"}),
+            "taskType dropped",
+        ),
+        (
+            Surface::CohereEmbed,
+            Surface::BedrockEmbed,
+            json!({"texts": ["a", "b"], "output_dimension": 8}),
+            "texts emulated",
+        ),
+        (Surface::OpenaiEmbeddings, Surface::CohereEmbed, json!({"input": "a"}), "input_type invented"),
+        (
+            Surface::OpenaiEmbeddings,
+            Surface::GeminiBatchEmbed,
+            json!({"input": "a", "dimensions": 8}),
+            "dimensions emulated",
+        ),
+        (
+            Surface::OllamaEmbed,
+            Surface::OpenaiEmbeddings,
+            json!({"input": "a", "keep_alive": "5m", "truncate": false}),
+            "keep_alive dropped",
+        ),
+    ] {
+        let call = read(from, &body).unwrap();
+        let mut losses = Losses::default();
+        write_call(to, &call, "m", &mut losses).unwrap();
+        assert!(losses.header(1000).contains(want), "{body}: {}", losses.header(1000));
+    }
+}
+
+#[test]
+fn what_one_request_cannot_hold_is_asked_for_in_several() {
+    let texts: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+    let call = read(Surface::OpenaiEmbeddings, &json!({"model": "m", "input": texts})).unwrap();
+    for (to, model, want) in [
+        (Surface::OpenaiEmbeddings, "m", 1),
+        (Surface::CohereEmbed, "m", 3),
+        (Surface::GeminiBatchEmbed, "m", 2),
+        (Surface::OllamaEmbed, "m", 1),
+        (Surface::TeiEmbed, "m", 7),
+        (Surface::BedrockEmbed, "amazon.titan-embed-text-v2:0", 200),
+        (Surface::BedrockEmbed, "cohere.embed-english-v3", 3),
+    ] {
+        let bodies = write_call(to, &call, model, &mut Losses::default()).unwrap();
+        assert_eq!(bodies.len(), want, "{to:?}");
+    }
+    let short = merge(&call, vec![EmbedReply::default()]).unwrap_err();
+    assert!(short.message.contains("0 vectors of 200 texts"), "{}", short.message);
+}
+
+#[test]
+fn models_on_bedrock_are_spoken_to_as_their_makers_want() {
+    let body = json!({"model": "m", "input": ["a"], "dimensions": 256, "input_type": "query"});
+    let call = read(Surface::OpenaiEmbeddings, &body).unwrap();
+    for (model, want) in [
+        ("amazon.titan-embed-text-v2:0", json!({"inputText": "a", "dimensions": 256})),
+        ("amazon.titan-embed-text-v1", json!({"inputText": "a"})),
+        (
+            "cohere.embed-english-v3",
+            json!({"texts": ["a"], "input_type": "search_query", "embedding_types": ["float"]}),
+        ),
+    ] {
+        let bodies = write_call(Surface::BedrockEmbed, &call, model, &mut Losses::default()).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want);
+    }
+}
+
+#[test]
+fn vectors_of_fewer_dimensions_have_the_length_of_one_again() {
+    let reply = read_reply(Surface::GeminiBatchEmbed, br#"{"embeddings":[{"values":[0.3,0.4]}]}"#).unwrap();
+    let call = read(Surface::OllamaEmbed, &asked(Surface::OllamaEmbed)).unwrap();
+    let out: Value = serde_json::from_slice(&write_reply(&call, &reply, "id").unwrap()).unwrap();
+    assert_eq!(out["embeddings"][0], json!([0.6, 0.8]));
+}
+
+proptest! {
+    #[test]
+    fn garbage_never_panics(body in any::<Vec<u8>>()) {
+        for surface in CLIENTS.into_iter().chain(UPSTREAMS) {
+            let _ = read_call(surface, &body);
+            let _ = read_reply(surface, &body);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Rankings: one file per wire form, none knowing another; this one is their door.
+//!
+//! Scores keep their spelling. What a form repeats of the documents comes from the client's own request, so
+//! no target is asked to send them back.
+
+mod cohere;
+mod jina;
+mod tei;
+
+use crate::codec::{untranslated, upstream};
+use crate::json::{Fields, invalid, string};
+use serde_json::value::RawValue;
+use trunkline_core::{
+    Fault, Json, Losses, Model, Number, Rank, RankedDocument, RerankCall, RerankReply, Surface,
+};
+
+/// Client to neutral: reads a request body.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
+pub fn read_call(surface: Surface, body: &[u8]) -> Result<RerankCall, Fault> {
+    let fields = Fields::body(body)?;
+    let (call, list) = match surface {
+        Surface::CohereRerank => (cohere::read_call(fields)?, "documents"),
+        Surface::JinaRerank => (jina::read_call(fields)?, "documents"),
+        Surface::TeiRerank => (tei::read_call(fields)?, "texts"),
+        other => return Err(untranslated(other.into())),
+    };
+    if call.query.trim().is_empty() {
+        return Err(invalid("query", "must not be blank"));
+    }
+    if call.documents.is_empty() {
+        return Err(invalid(list, "must hold at least one document"));
+    }
+    Ok(call)
+}
+
+/// Whether a body sent to the path that Jina's form and text-embeddings-inference share is of the latter.
+#[must_use]
+pub fn is_tei(body: &[u8]) -> bool {
+    Fields::body(body).is_ok_and(|fields| fields.has("texts"))
+}
+
+/// Neutral to upstream: the request bodies that together ask for the ranking. What the target cannot take
+/// goes into `losses`.
+///
+/// # Errors
+/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec.
+pub fn write_call(
+    surface: Surface,
+    call: &RerankCall,
+    model: &str,
+    losses: &mut Losses,
+) -> Result<Vec<Vec<u8>>, Fault> {
+    let bodies = match surface {
+        Surface::CohereRerank => cohere::write_call(call, model, losses),
+        Surface::JinaRerank => jina::write_call(call, model, losses),
+        Surface::TeiRerank => tei::write_call(call, losses),
+        other => return Err(untranslated(other.into())),
+    };
+    for field in &call.extra {
+        losses.dropped(field.key.to_string(), "the target has no field for it");
+    }
+    Ok(bodies)
+}
+
+/// Upstream to neutral: reads an answer.
+///
+/// # Errors
+/// [`FaultKind::Upstream`](trunkline_core::FaultKind::Upstream) when it is none.
+pub fn read_reply(surface: Surface, body: &[u8]) -> Result<RerankReply, Fault> {
+    let read = match surface {
+        Surface::CohereRerank => cohere::read_reply(body),
+        Surface::JinaRerank => jina::read_reply(body),
+        Surface::TeiRerank => tei::read_reply(body),
+        other => return Err(untranslated(other.into())),
+    };
+    read.ok_or_else(|| upstream("the upstream's answer is no ranking").code("upstream_unreadable"))
+}
+
+/// Puts the answers to the requests of [`write_call`] to `surface` together, best first.
+///
+/// # Errors
+/// [`FaultKind::Upstream`](trunkline_core::FaultKind::Upstream) when they rank what was not sent.
+pub fn merge(surface: Surface, call: &RerankCall, replies: Vec<RerankReply>) -> Result<RerankReply, Fault> {
+    let step = if surface == Surface::TeiRerank { tei::MOST as u64 } else { 0 };
+    let mut whole = RerankReply::default();
+    let mut offset = 0;
+    for reply in replies {
+        let shifted = |rank: Rank| Rank { index: rank.index.saturating_add(offset), ..rank };
+        whole.ranks.extend(reply.ranks.into_iter().map(shifted));
+        whole.id = whole.id.or(reply.id);
+        whole.model = whole.model.or(reply.model);
+        if let Some(usage) = reply.usage {
+            whole.usage.get_or_insert_default().add(&usage);
+        }
+        offset += step;
+    }
+    if whole.ranks.iter().any(|rank| rank.index >= call.documents.len() as u64) {
+        let message = "the upstream ranked a document that it was not sent";
+        return Err(upstream(message).code("upstream_unreadable"));
+    }
+    // Stable, so that equals keep the upstream's order.
+    whole.ranks.sort_by(|a, b| b.score.as_f64().total_cmp(&a.score.as_f64()));
+    if let Some(most) = call.top_n {
+        whole.ranks.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    }
+    Ok(whole)
+}
+
+/// Neutral to client: writes the answer to `call`; `id` where the upstream gave none.
+///
+/// # Errors
+/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec.
+pub fn write_reply(call: &RerankCall, reply: &RerankReply, id: &str) -> Result<Vec<u8>, Fault> {
+    match call.surface {
+        Surface::CohereRerank => Ok(cohere::write_reply(call, reply, id)),
+        Surface::JinaRerank => Ok(jina::write_reply(call, reply, id)),
+        Surface::TeiRerank => Ok(tei::write_reply(call, reply)),
+        other => Err(untranslated(other.into())),
+    }
+}
+
+/// A call with nothing but a question and documents.
+fn plain(surface: Surface, model: &str, query: String, documents: Vec<RankedDocument>) -> RerankCall {
+    RerankCall {
+        surface,
+        model: Model::new(model),
+        query,
+        documents,
+        top_n: None,
+        return_documents: None,
+        max_tokens_per_document: None,
+        raw_scores: None,
+        extra: Vec::new(),
+    }
+}
+
+/// Documents: strings, or objects with a text.
+fn documents(fields: &mut Fields<'_>, key: &str) -> Result<Vec<RankedDocument>, Fault> {
+    let list = fields.array(key)?.ok_or_else(|| fields.missing(key))?;
+    let path = fields.path(key);
+    let read = |(at, raw): (usize, &RawValue)| {
+        if let Some(text) = string(raw) {
+            return Ok(RankedDocument { text: text.into_owned(), object: None });
+        }
+        let here = format!("{path}[{at}]");
+        let mut object = Fields::read(raw, here.as_str())
+            .map_err(|_| invalid(&here, "must be a string or an object with a text"))?;
+        let text = object.need_string("text")?.into_owned();
+        Ok(RankedDocument { text, object: Some(Json::from_raw(raw)) })
+    };
+    list.into_iter().enumerate().map(read).collect()
+}
+
+/// One entry of a ranking, whose score stands under `key`.
+fn rank(raw: &RawValue, key: &str) -> Option<Rank> {
+    let mut fields = Fields::read(raw, "").ok()?;
+    let score: Number = fields.number(key).ok()??;
+    Some(Rank { index: fields.u64("index").ok()??, score })
+}
+
+/// The document an entry of a ranking is about.
+fn document<'c>(call: &'c RerankCall, rank: &Rank) -> Option<&'c RankedDocument> {
+    call.documents.get(usize::try_from(rank.index).ok()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Every client dialect against every upstream dialect, feature by feature, and the page that says so.
+//!
+//! A fixture says one story in one dialect: what that client's library sends (`requests`), what that
+//! provider answers (`answers`). A reader per dialect takes the bytes apart as its other side would. So a
+//! new dialect adds one file and one reader for each role it has, and all its cells come by themselves.
+
+mod asked;
+mod clients;
+mod compare;
+mod failures;
+mod next;
+mod node;
+mod page;
+mod run;
+mod story;
+mod told;
+mod upstreams;
+mod wire;
+
+use clients::CLIENTS;
+use run::{Cell, Mode};
+use std::collections::BTreeMap;
+use std::path::Path;
+use story::Feature;
+use trunkline_core::Dialect;
+use trunkline_core::Dialect::ReplicatePredictions;
+use upstreams::UPSTREAMS;
+
+/// The cells by client, upstream, feature and mode; dialects by their place in the rows.
+type Cells = BTreeMap<(usize, usize, Feature, Mode), Cell>;
+
+fn cells() -> Cells {
+    let mut cells = Cells::new();
+    for (c, client) in CLIENTS.iter().enumerate() {
+        for (u, upstream) in UPSTREAMS.iter().enumerate() {
+            for feature in Feature::ALL {
+                for mode in [Mode::Unary, Mode::Stream] {
+                    cells.insert((c, u, feature, mode), run::run(client, upstream, feature, mode));
+                }
+            }
+        }
+    }
+    cells
+}
+
+#[test]
+fn every_dialect_has_its_row() {
+    let clients: Vec<_> = CLIENTS.iter().map(|client| client.dialect).collect();
+    let upstreams: Vec<_> = UPSTREAMS.iter().map(|upstream| upstream.dialect).collect();
+    let of = |is: fn(Dialect) -> bool| {
+        Dialect::CONVERSATIONS.into_iter().filter(|dialect| is(*dialect)).collect::<Vec<_>>()
+    };
+    assert_eq!(clients, of(trunkline_dialect::reads));
+    // A prediction is made of one prompt: it has no tools, thoughts or cache that a cell could be about.
+    let holds_conversations = |dialect| trunkline_dialect::writes(dialect) && dialect != ReplicatePredictions;
+    assert_eq!(upstreams, of(holds_conversations));
+}
+
+/// No cell is empty, no case fails, and `docs/conformance.md` shows what came out.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "asked of the test itself, not of the gateway")]
+fn conformance_page_is_up_to_date() {
+    let cells = cells();
+    let mut failed = Vec::new();
+    for ((c, u, feature, mode), cell) in &cells {
+        let name =
+            format!("{} to {}, {}, {mode:?}", CLIENTS[*c].dialect, UPSTREAMS[*u].dialect, feature.title());
+        failed.extend(cell.failures.iter().map(|why| format!("{name}: {why}")));
+        if cell.passed + cell.failures.len() == 0 {
+            failed.push(format!("{name}: no case"));
+        }
+    }
+    assert!(failed.is_empty(), "{} cases fail\n{}", failed.len(), failed.join("\n"));
+    let page = page::write(&cells);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/conformance.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/conformance.md is stale; run UPDATE_DOCS=1 cargo test -p trunkline-dialect conformance_page"
+    );
+}

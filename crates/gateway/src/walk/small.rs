@@ -1,0 +1,174 @@
+//! Calls that are no conversation, to an upstream that speaks another form of them: read, written, asked in as
+//! many requests as the target wants, put together, and written for the client.
+
+use super::answer::{Answered, Content, collect};
+use super::dispatch::send;
+use super::failure::{Failure, broken, is_retryable, nobody_left, refused};
+use super::forward;
+use super::plan::Plan;
+use super::settle::{Ledger, Outcome, WARNINGS, warnings};
+use super::translate::on_unsupported;
+use crate::fleet::worker::Worker;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, Surface, Usage};
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::{embed, rerank};
+
+/// Most requests under way at once for one call.
+const TOGETHER: usize = 8;
+
+/// Where Amazon says how many tokens a model took that does not say so itself.
+const AMAZON_TOKENS: &str = "x-amzn-bedrock-input-token-count";
+
+/// Gets the answer to a call from `worker`, which speaks `to`.
+pub(super) async fn call(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    to: Dialect,
+) -> Result<Answered, Failure> {
+    match (ledger.endpoint.dialect, to) {
+        (Dialect::Surface(from), Dialect::Surface(to)) if to.kind() == Kind::Embed => {
+            vectors(ledger, plan, worker, from, to).await
+        }
+        (Dialect::Surface(from), Dialect::Surface(to)) if to.kind() == Kind::Rerank => {
+            ranking(ledger, plan, worker, from, to).await
+        }
+        // No others have codecs, and so a passage.
+        (_, _) => Err(refused(nobody_left())),
+    }
+}
+
+async fn vectors(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    from: Surface,
+    to: Surface,
+) -> Result<Answered, Failure> {
+    let mut call = embed::read_call(from, &plan.question.body.joined()).map_err(refused)?;
+    call.model = Model::new(plan.asked.as_str());
+    let mut losses = Losses::default();
+    let name = worker.name_for(plan.model.as_str());
+    let bodies = embed::write_call(to, &call, name, &mut losses).map_err(refused)?;
+    let setting = admit(ledger, plan, worker, &losses, to)?;
+    let mut told = Told::default();
+    let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
+    let replies = answers.iter().map(|body| embed::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
+    let reply = replies.and_then(|replies| embed::merge(&call, replies)).map_err(unreadable)?;
+    let mut reply = reply;
+    if reply.usage.is_none() {
+        reply.usage =
+            told.tokens.map(|tokens| Box::new(Usage { input_total: Some(tokens), ..Usage::default() }));
+    }
+    ledger.usage.clone_from(&reply.usage);
+    shown(plan, &mut reply.model);
+    let out = embed::write_reply(&call, &reply, ledger.id.as_str()).map_err(unreadable)?;
+    Ok(answered(told.headers, &losses, setting, out))
+}
+
+async fn ranking(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    from: Surface,
+    to: Surface,
+) -> Result<Answered, Failure> {
+    let mut call = rerank::read_call(from, &plan.question.body.joined()).map_err(refused)?;
+    call.model = Model::new(plan.asked.as_str());
+    let mut losses = Losses::default();
+    let name = worker.name_for(plan.model.as_str());
+    let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(refused)?;
+    let setting = admit(ledger, plan, worker, &losses, to)?;
+    let mut told = Told::default();
+    let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
+    let replies = answers.iter().map(|body| rerank::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
+    let mut reply = replies.and_then(|replies| rerank::merge(to, &call, replies)).map_err(unreadable)?;
+    ledger.usage.clone_from(&reply.usage);
+    shown(plan, &mut reply.model);
+    let out = rerank::write_reply(&call, &reply, ledger.id.as_str()).map_err(refused)?;
+    Ok(answered(told.headers, &losses, setting, out))
+}
+
+/// Books `losses`, unless the operator refuses one of them.
+fn admit(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Worker,
+    losses: &Losses,
+    to: Surface,
+) -> Result<OnUnsupported, Failure> {
+    let setting = on_unsupported(&plan.question).map_err(refused)?;
+    embed::check(losses, setting).map_err(refused)?;
+    ledger.lost(losses, to.name(), worker.owner());
+    Ok(setting)
+}
+
+/// Shows the client the name it asked for, where that is wanted.
+fn shown(plan: &Plan, model: &mut Option<String>) {
+    if plan.question.snapshot.config.echo_alias {
+        *model = Some(plan.asked.as_str().to_owned());
+    }
+}
+
+/// What the heads of answers said.
+#[derive(Default)]
+struct Told {
+    headers: HeaderMap,
+    tokens: Option<u64>,
+}
+
+/// Sends all `bodies`, a few at once, and collects their answers in order. One that fails fails them all:
+/// nobody wants half of the vectors.
+async fn exchange(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    to: Surface,
+    bodies: Vec<Vec<u8>>,
+    told: &mut Told,
+) -> Result<Vec<Bytes>, Failure> {
+    let at_once = bodies.len().min(TOGETHER);
+    ledger.guards.extend((1..at_once).map(|_| LoadGuard::new(&worker.load)));
+    let config = &plan.question.snapshot.config;
+    let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
+    let shared = &*ledger;
+    let ask = |(leg, body): (usize, Vec<u8>)| async move {
+        let body = Rope::from(body);
+        let answer = send(shared, plan, worker, to.into(), &body, &[], leg).await?;
+        let whole = collect(answer.body, idle, most).await.map_err(|error| broken(&error))?;
+        Ok::<_, Failure>((answer.head.headers, whole))
+    };
+    let mut answers = Vec::with_capacity(bodies.len());
+    let mut rest = bodies.into_iter().enumerate();
+    loop {
+        let some: Vec<_> = rest.by_ref().take(TOGETHER).map(ask).collect();
+        if some.is_empty() {
+            return Ok(answers);
+        }
+        for (headers, body) in futures_util::future::try_join_all(some).await? {
+            let tokens =
+                headers.get(AMAZON_TOKENS).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+            told.tokens = tokens.map(|more| told.tokens.unwrap_or(0).saturating_add(more)).or(told.tokens);
+            if answers.is_empty() {
+                told.headers = forward::translated_headers(&headers);
+            }
+            answers.push(body);
+        }
+    }
+}
+
+fn unreadable(fault: Fault) -> Failure {
+    let retry = is_retryable(&fault);
+    Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
+}
+
+fn answered(mut headers: HeaderMap, losses: &Losses, setting: OnUnsupported, body: Vec<u8>) -> Answered {
+    if let Some(warnings) = warnings(losses, setting) {
+        headers.insert(WARNINGS, warnings);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Answered { status: StatusCode::OK, headers, content: Content::Whole(body.into()) }
+}

@@ -1,0 +1,41 @@
+//! What is asked for besides conversations, in front of upstreams that have it and of those that do not.
+
+mod count;
+mod embed;
+mod rerank;
+
+use crate::client::Answer;
+use crate::rig::{Rig, cloud, engine, settings};
+use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
+use trunkline_testkit::engine::{Engine, EngineConfig, Flavour};
+
+/// A gateway in front of a simulated account with `provider` that serves `model`.
+async fn account(provider: Provider, model: &str) -> (Cloud, Rig) {
+    let config = CloudConfig { models: vec![model.to_owned()], ..CloudConfig::new(provider) };
+    let account = Cloud::start(provider, config).await.unwrap();
+    let rig = Rig::start(settings([cloud(account.url(), provider.name(), model, Some("sk-test"))])).await;
+    (account, rig)
+}
+
+/// A gateway in front of a simulated engine that serves `m`.
+async fn self_hosted(flavour: Flavour) -> (Engine, Rig) {
+    let config = EngineConfig {
+        flavour,
+        models: vec!["m".to_owned()],
+        time_scale: 0.0,
+        record: 100,
+        ..EngineConfig::default()
+    };
+    let simulated = Engine::start(config).await.unwrap();
+    let mut worker = engine(simulated.url(), "m");
+    if flavour == Flavour::Ollama {
+        worker.runtime = Some(trunkline_gateway::config::RuntimeName::Ollama);
+    }
+    let rig = Rig::start(settings([worker])).await;
+    (simulated, rig)
+}
+
+fn ok(answer: Answer) -> Answer {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer
+}

@@ -1,0 +1,92 @@
+//! Rankings, in the three forms there are.
+
+use super::{account, ok, self_hosted};
+use crate::rig::{Rig, engine, settings};
+use serde_json::{Value, json};
+use trunkline_gateway::config::RuntimeName;
+use trunkline_testkit::cloud::Provider;
+use trunkline_testkit::engine::Flavour;
+use trunkline_testkit::script::{Reply, Upstream};
+
+const DOCUMENTS: [&str; 3] = ["a green hill", "the open sea", "the sea"];
+
+fn asked(model: &str) -> [(&'static str, Value); 4] {
+    let named = json!({"model": model, "query": "the open sea", "documents": DOCUMENTS, "top_n": 2});
+    let texts = json!({"model": model, "query": "the open sea", "texts": DOCUMENTS});
+    [("/v1/rerank", named.clone()), ("/rerank", named.clone()), ("/v2/rerank", named), ("/rerank", texts)]
+}
+
+/// The places of the best two.
+fn best(answer: &Value) -> Vec<u64> {
+    let list = answer.as_array().or_else(|| answer["results"].as_array());
+    list.unwrap_or_else(|| panic!("{answer}"))
+        .iter()
+        .take(2)
+        .map(|one| one["index"].as_u64().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_client_reaches_every_upstream() {
+    let (_vllm, engines) = self_hosted(Flavour::Vllm).await;
+    let (_cohere, clouds) = account(Provider::Cohere, "rerank-v3.5").await;
+    for (rig, model) in [(engines, "m"), (clouds, "rerank-v3.5")] {
+        for (path, body) in asked(model) {
+            let answer = ok(rig.post(path, &body.to_string()).await).json();
+            assert_eq!(best(&answer), [1, 2], "{model} {path}: {answer}");
+            let first = if answer.is_array() {
+                &answer[0]["score"]
+            } else {
+                &answer["results"][0]["relevance_score"]
+            };
+            assert!(first.as_f64().unwrap() > 0.8, "{model} {path}: {answer}");
+        }
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn text_embeddings_inference_ranks_for_all() {
+    let ranks =
+        r#"[{"index":1,"score":0.9},{"index":2,"score":0.30000000000000004},{"index":0,"score":0.1}]"#;
+    let upstream = Upstream::directed(move |_, _| Reply::json(200, ranks)).await.unwrap();
+    let mut worker = engine(upstream.url(), "bge-reranker");
+    worker.runtime = Some(RuntimeName::Tei);
+    let rig = Rig::start(settings([worker])).await;
+    for (path, body) in asked("bge-reranker") {
+        let answer = ok(rig.post(path, &body.to_string()).await);
+        assert_eq!(best(&answer.json()), [1, 2], "{path}: {}", answer.text());
+        let heard = upstream.requests().pop().unwrap();
+        assert_eq!(heard.path(), "/rerank");
+        assert_eq!(heard.json()["texts"], json!(DOCUMENTS));
+        let spliced = body.get("texts").is_some();
+        assert_eq!(answer.text() == ranks, spliced, "its own form passes untouched: {}", answer.text());
+        assert!(answer.text().contains("0.30000000000000004"), "{}", answer.text());
+        let warned = answer.header("x-trunkline-warnings");
+        assert_eq!(warned.contains("top_n emulated"), !spliced, "{warned}");
+        if !spliced {
+            assert_eq!(answer.json()["results"].as_array().unwrap().len(), 2, "{}", answer.text());
+        }
+    }
+    let jina = json!({"model": "bge-reranker", "query": "q", "documents": [{"text": "a", "n": 1}, "b", "c"]});
+    let answer = ok(rig.post("/v1/rerank", &jina.to_string()).await).json();
+    assert_eq!(answer["results"][2]["document"], json!({"text": "a", "n": 1}), "{answer}");
+    assert_eq!(answer["results"][0]["document"], json!({"text": "b"}), "{answer}");
+}
+
+#[tokio::test]
+async fn errors_are_in_the_callers_form() {
+    let (_cohere, rig) = account(Provider::Cohere, "rerank-v3.5").await;
+    for (path, body, says) in [
+        ("/v1/rerank", json!({"model": "rerank-v3.5", "query": "q"}), "documents"),
+        ("/v2/rerank", json!({"model": "rerank-v3.5", "query": "q", "documents": []}), "documents"),
+        ("/rerank", json!({"model": "rerank-v3.5", "query": "q", "texts": []}), "texts"),
+        ("/v1/rerank", json!({"query": "q", "documents": ["a"]}), "`model` is missing"),
+    ] {
+        let answer = rig.post(path, &body.to_string()).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        let said = answer.json();
+        let message = if path == "/v2/rerank" { &said["message"] } else { &said["error"]["message"] };
+        assert!(message.as_str().unwrap().contains(says), "{path}: {said}");
+    }
+}
