@@ -70,6 +70,7 @@ impl Dialect {
     pub const COUNT: usize = Self::CONVERSATIONS.len() + Surface::ALL.len();
 
     /// Every dialect, each at its [`place`](Self::place).
+    #[expect(clippy::indexing_slicing, reason = "worked out by the compiler, within `COUNT`")]
     pub const ALL: [Self; Self::COUNT] = {
         let mut all = [Self::OpenaiChat; Self::COUNT];
         let known = Self::CONVERSATIONS.len();
@@ -105,7 +106,16 @@ impl Dialect {
     pub const fn owner(self) -> Self {
         match self {
             Self::Surface(surface) => surface.owner(),
-            own => own,
+            Self::OpenaiChat
+            | Self::OpenaiCompletions
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::GeminiGenerate
+            | Self::OllamaChat
+            | Self::OllamaGenerate
+            | Self::BedrockConverse
+            | Self::CohereChat
+            | Self::ReplicatePredictions => self,
         }
     }
 

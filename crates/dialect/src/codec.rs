@@ -164,25 +164,19 @@ pub(crate) fn keeps(client: Dialect, stamp: Dialect) -> bool {
 /// Whether clients that speak `dialect` can be translated for.
 #[must_use]
 pub const fn reads(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::Surface(surface) => surface::reads(surface),
-        conversation => {
-            speaks(conversation)
-                || matches!(conversation, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
-        }
+    if let Dialect::Surface(surface) = dialect {
+        return surface::reads(surface);
     }
+    speaks(dialect) || matches!(dialect, Dialect::OpenaiCompletions | Dialect::OllamaGenerate)
 }
 
 /// Whether upstreams that speak `dialect` can be translated for.
 #[must_use]
 pub const fn writes(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::Surface(surface) => surface::writes(surface),
-        conversation => {
-            speaks(conversation)
-                || matches!(conversation, Dialect::CohereChat | Dialect::ReplicatePredictions)
-        }
+    if let Dialect::Surface(surface) = dialect {
+        return surface::writes(surface);
     }
+    speaks(dialect) || matches!(dialect, Dialect::CohereChat | Dialect::ReplicatePredictions)
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.

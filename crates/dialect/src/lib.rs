@@ -11,6 +11,7 @@ pub mod cohere;
 pub mod count;
 mod data_url;
 pub mod embed;
+pub mod form;
 pub mod framing;
 mod free_text;
 pub mod gemini;

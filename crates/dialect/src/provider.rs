@@ -172,6 +172,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::OpenaiResponses,
             Dialect::Surface(Surface::OpenaiEmbeddings),
             Dialect::Surface(Surface::OpenaiImages),
+            Dialect::Surface(Surface::OpenaiImageEdits),
         ],
         auth: AuthStyle::Bearer,
         versioned: true,
@@ -267,6 +268,13 @@ pub static PROVIDERS: &[Provider] = &[
             "open-mixtral",
         ],
         key_variable: "MISTRAL_API_KEY",
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+            Dialect::Surface(Surface::OpenaiSpeech),
+            Dialect::Surface(Surface::OpenaiTranscriptions),
+            Dialect::Surface(Surface::OpenaiModerations),
+        ],
         ..LIKE_OPENAI
     },
     Provider {
@@ -275,7 +283,13 @@ pub static PROVIDERS: &[Provider] = &[
         domains: &["groq.com"],
         key_prefixes: &["gsk_"],
         key_variable: "GROQ_API_KEY",
-        dialects: &[Dialect::OpenaiChat, Dialect::OpenaiResponses],
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::OpenaiResponses,
+            Dialect::Surface(Surface::OpenaiSpeech),
+            Dialect::Surface(Surface::OpenaiTranscriptions),
+            Dialect::Surface(Surface::OpenaiTranslations),
+        ],
         ..LIKE_OPENAI
     },
     Provider {
@@ -297,6 +311,11 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::OpenaiChat,
             Dialect::OpenaiCompletions,
             Dialect::Surface(Surface::OpenaiEmbeddings),
+            Dialect::Surface(Surface::JinaRerank),
+            Dialect::Surface(Surface::OpenaiImages),
+            Dialect::Surface(Surface::OpenaiSpeech),
+            Dialect::Surface(Surface::OpenaiTranscriptions),
+            Dialect::Surface(Surface::OpenaiTranslations),
         ],
         ..LIKE_OPENAI
     },
@@ -320,7 +339,14 @@ pub static PROVIDERS: &[Provider] = &[
         domains: &["fireworks.ai"],
         model_prefixes: &["accounts/"],
         key_variable: "FIREWORKS_API_KEY",
-        dialects: OPENAI_DIALECTS,
+        // Sound and pictures are on other hosts and paths of its.
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::OpenaiCompletions,
+            Dialect::OpenaiResponses,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+            Dialect::Surface(Surface::JinaRerank),
+        ],
         ..LIKE_OPENAI
     },
     Provider {
@@ -340,7 +366,17 @@ pub static PROVIDERS: &[Provider] = &[
         models_path: None,
         domains: &["openai.azure.com"],
         key_variable: "AZURE_OPENAI_API_KEY",
-        dialects: OPENAI_DIALECTS,
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::OpenaiCompletions,
+            Dialect::OpenaiResponses,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+            Dialect::Surface(Surface::OpenaiImages),
+            Dialect::Surface(Surface::OpenaiImageEdits),
+            Dialect::Surface(Surface::OpenaiSpeech),
+            Dialect::Surface(Surface::OpenaiTranscriptions),
+            Dialect::Surface(Surface::OpenaiTranslations),
+        ],
         auth: AuthStyle::AzureKey,
         ..LIKE_OPENAI
     },
@@ -360,7 +396,12 @@ pub static PROVIDERS: &[Provider] = &[
         domains: &["huggingface.co", "huggingface.cloud"],
         key_prefixes: &["hf_"],
         key_variable: "HF_TOKEN",
-        dialects: CHAT,
+        // Vectors and rankings are of endpoints that run text-embeddings-inference.
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::Surface(Surface::TeiEmbed),
+            Dialect::Surface(Surface::TeiRerank),
+        ],
         ..LIKE_OPENAI
     },
     Provider {
@@ -388,7 +429,6 @@ pub static PROVIDERS: &[Provider] = &[
         domains: &["openrouter.ai"],
         key_prefixes: &["sk-or-"],
         key_variable: "OPENROUTER_API_KEY",
-        dialects: CHAT,
         ..LIKE_OPENAI
     },
 ];
@@ -455,6 +495,7 @@ fn is_plain_sk(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trunkline_core::Kind;
 
     #[test]
     fn detection() {
@@ -487,6 +528,33 @@ mod tests {
             ("127.0.0.1", None),
         ] {
             assert_eq!(of_host(host).map(|p| p.id), id, "{host}");
+        }
+    }
+
+    #[test]
+    fn who_has_what_beside_conversations() {
+        use Kind::{Embed, Image, Moderate, Rerank, Speak, Transcribe};
+        for (id, kinds) in [
+            ("openai", &[Embed, Image, Speak, Transcribe, Moderate][..]),
+            ("anthropic", &[Kind::Count]),
+            ("gemini", &[Kind::Count, Embed]),
+            ("bedrock", &[Embed]),
+            ("cohere", &[Embed, Rerank]),
+            ("mistral", &[Embed, Speak, Transcribe, Moderate]),
+            ("groq", &[Speak, Transcribe]),
+            ("together", &[Embed, Rerank, Image, Speak, Transcribe]),
+            ("fireworks", &[Embed, Rerank]),
+            ("azure-openai", &[Embed, Image, Speak, Transcribe]),
+            ("hugging-face", &[Embed, Rerank]),
+            ("openrouter", &[Embed]),
+            ("deepseek", &[]),
+            ("perplexity", &[]),
+        ] {
+            let Some(provider) = named(id) else { panic!("{id} is not known") };
+            let mut has: Vec<Kind> = provider.dialects.iter().map(|dialect| dialect.kind()).collect();
+            has.retain(|kind| *kind != Kind::Generate);
+            has.dedup();
+            assert_eq!(has, kinds, "{id}");
         }
     }
 

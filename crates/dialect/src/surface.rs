@@ -62,10 +62,8 @@ pub const fn writes(surface: Surface) -> bool {
 /// Whether a good answer may be something else than a JSON object: a list, sound, plain text.
 #[must_use]
 pub const fn answers_freely(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::Surface(Surface::TeiEmbed | Surface::TeiRerank) => true,
-        other => matches!(other.kind(), Kind::Speak | Kind::Transcribe),
-    }
+    matches!(dialect, Dialect::Surface(Surface::TeiEmbed | Surface::TeiRerank))
+        || matches!(dialect.kind(), Kind::Speak | Kind::Transcribe)
 }
 
 /// The counts that answers hold, under the names of all who give some.

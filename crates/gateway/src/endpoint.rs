@@ -18,6 +18,14 @@ pub struct Endpoint {
     pub id_prefix: &'static str,
 }
 
+impl Endpoint {
+    /// Whether its requests are forms of several parts rather than JSON.
+    #[must_use]
+    pub const fn takes_forms(&self) -> bool {
+        matches!(self.dialect, Dialect::Surface(surface) if surface.is_form())
+    }
+}
+
 /// All of them.
 pub static ENDPOINTS: [Endpoint; 26] = [
     Endpoint {

@@ -37,6 +37,9 @@ pub enum UpstreamError {
     /// The answer began and broke off.
     #[error("answer broke off: {0}")]
     Cut(io::Error),
+    /// Who uploads the request's body stopped doing so.
+    #[error("the request's body broke off: {0}")]
+    Upload(io::Error),
     /// What came is not HTTP.
     #[error("not a valid HTTP answer: {0}")]
     Protocol(NotHttp),
@@ -59,6 +62,7 @@ impl UpstreamError {
             Self::Closed { .. } => "closed",
             Self::Reset(_) => "reset",
             Self::Cut(_) => "cut",
+            Self::Upload(_) => "upload",
             Self::Protocol(_) => "protocol",
             Self::TooLarge(_) => "too_large",
         }
@@ -78,6 +82,8 @@ impl UpstreamError {
             | Self::Protocol(_) => true,
             // The upstream may still be working on it, and the next one would take as long.
             Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::TooLarge(_) => false,
+            // Nobody has the rest of it.
+            Self::Upload(_) => false,
         }
     }
 
@@ -96,6 +102,7 @@ impl UpstreamError {
             | Self::IdleTimeout(_)
             | Self::Reset(_)
             | Self::Cut(_)
+            | Self::Upload(_)
             | Self::Protocol(_)
             | Self::TooLarge(_) => false,
         }

@@ -11,6 +11,7 @@ use crate::connect::Socket;
 use crate::framing::{Body, NotHttp};
 use crate::head::{Beginning, Head};
 use crate::pool::{Counted, Pool};
+use crate::streamed::Streamed;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, response};
@@ -88,17 +89,22 @@ impl Http1 {
         mut self,
         head: Vec<u8>,
         body: &Rope,
+        more: Option<Streamed>,
         home: Option<Home>,
     ) -> Result<(response::Parts, Reading), UpstreamError> {
         let reused = std::mem::replace(&mut self.served, true);
-        let mut outgoing = Outgoing::new(head, body);
+        let mut outgoing = Outgoing::new(head, body, more);
         let mut beginning = Beginning::default();
         let (head, first) = poll_fn(|cx| {
             // An upstream may answer before it has read everything, to refuse the rest.
             let sent = outgoing.poll_write(&mut self.socket, cx);
-            if let Poll::Ready(Err(_)) = sent {
+            match sent {
+                Poll::Ready(Err(Unsent::Upload(error))) => {
+                    return Poll::Ready(Err(UpstreamError::Upload(error)));
+                }
                 // It may have said why before it closed.
-                outgoing.give_up();
+                Poll::Ready(Err(Unsent::Socket)) => outgoing.give_up(),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             self.poll_head(&mut beginning, reused, cx)
         })
@@ -184,11 +190,17 @@ impl Reading {
             let Self { line: Some(line), body, keep_alive, rest, .. } = self else {
                 return Poll::Ready(None);
             };
-            if let Some(outgoing) = rest
-                && outgoing.poll_write(&mut line.socket, cx).is_ready()
-            {
-                // Sent or not wanted any more: the answer says which.
-                *rest = None;
+            if let Some(outgoing) = rest {
+                match outgoing.poll_write(&mut line.socket, cx) {
+                    Poll::Pending => {}
+                    // Sent or not wanted any more: the answer says which.
+                    Poll::Ready(Ok(()) | Err(Unsent::Socket)) => *rest = None,
+                    Poll::Ready(Err(Unsent::Upload(error))) => {
+                        self.line = None;
+                        self.body = Body::Over;
+                        return Poll::Ready(Some(Err(UpstreamError::Upload(error))));
+                    }
+                }
             }
             let read = with_scratch(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
@@ -236,10 +248,21 @@ impl Reading {
     }
 }
 
+/// Why a request could not be written.
+#[derive(Debug)]
+enum Unsent {
+    /// The upstream does not take it.
+    Socket,
+    /// Its body does not come.
+    Upload(io::Error),
+}
+
 /// A request being written: its head, then its body's pieces.
 #[derive(Debug)]
 struct Outgoing {
     pieces: SmallVec<[Bytes; 4]>,
+    /// Where further pieces come from, and whether each is to be a chunk.
+    more: Option<(Streamed, bool)>,
     /// Pieces written whole, and bytes written of the next.
     done: (usize, usize),
     flushed: bool,
@@ -247,11 +270,15 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn new(head: Vec<u8>, body: &Rope) -> Self {
+    fn new(head: Vec<u8>, body: &Rope, more: Option<Streamed>) -> Self {
         let mut pieces = SmallVec::with_capacity(1 + body.pieces().len());
         pieces.push(Bytes::from(head));
         pieces.extend(body.pieces().iter().cloned());
-        Self { pieces, done: (0, 0), flushed: false, gave_up: false }
+        let more = more.map(|more| {
+            let chunked = more.length.is_none();
+            (more, chunked)
+        });
+        Self { pieces, more, done: (0, 0), flushed: false, gave_up: false }
     }
 
     fn is_done(&self) -> bool {
@@ -266,10 +293,44 @@ impl Outgoing {
         self.gave_up = true;
     }
 
-    fn poll_write(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Result<(), Unsent>> {
         if self.flushed || self.gave_up {
             return Poll::Ready(Ok(()));
         }
+        loop {
+            ready!(self.poll_pieces(socket, cx)).map_err(|_| Unsent::Socket)?;
+            if !ready!(self.poll_more(cx)).map_err(Unsent::Upload)? {
+                break;
+            }
+        }
+        ready!(Pin::new(socket).poll_flush(cx)).map_err(|_| Unsent::Socket)?;
+        self.flushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gets the next piece of a body that is streamed; whether there is one.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Some((more, chunked)) = &mut self.more else { return Poll::Ready(Ok(false)) };
+        let piece = ready!(more.poll_piece(cx)).transpose()?;
+        let (chunked, ended) = (*chunked, piece.is_none());
+        let piece = piece.unwrap_or_default();
+        self.pieces.clear();
+        self.done = (0, 0);
+        if chunked && (ended || !piece.is_empty()) {
+            self.pieces.push(format!("{:x}\r\n", piece.len()).into());
+            self.pieces.push(piece);
+            self.pieces.push(Bytes::from_static(b"\r\n"));
+        } else if !piece.is_empty() {
+            self.pieces.push(piece);
+        }
+        if ended {
+            self.more = None;
+        }
+        Poll::Ready(Ok(!ended || chunked))
+    }
+
+    /// Writes the pieces that are here.
+    fn poll_pieces(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.done.0 < self.pieces.len() {
             let mut slices = [IoSlice::new(&[]); TOGETHER];
             let mut count = 0;
@@ -285,8 +346,6 @@ impl Outgoing {
             }
             self.advance(written);
         }
-        ready!(Pin::new(socket).poll_flush(cx))?;
-        self.flushed = true;
         Poll::Ready(Ok(()))
     }
 
@@ -309,7 +368,7 @@ pub(crate) fn write_head(
     path: &PathAndQuery,
     authority: &HeaderValue,
     headers: &HeaderMap,
-    length: usize,
+    length: Option<u64>,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     let field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
@@ -326,8 +385,12 @@ pub(crate) fn write_head(
     for (name, value) in headers {
         field(&mut out, name.as_str().as_bytes(), value.as_bytes());
     }
-    if length > 0 || *method == Method::POST {
-        field(&mut out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    match length {
+        None => field(&mut out, b"transfer-encoding", b"chunked"),
+        Some(0) if *method != Method::POST => {}
+        Some(length) => {
+            field(&mut out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+        }
     }
     out.extend_from_slice(b"\r\n");
     out

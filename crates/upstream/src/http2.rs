@@ -10,6 +10,7 @@ use crate::exchange::Answer;
 use crate::framing::NotHttp;
 use crate::gate::Turn;
 use crate::pool::Counted;
+use crate::streamed::Streamed;
 use crate::{Endpoint, UpstreamError};
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
@@ -167,24 +168,32 @@ impl Seat {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(crate) async fn send(mut self, request: Request<()>, body: &Rope) -> Result<Answer, Missed> {
+    pub(crate) async fn send(
+        mut self,
+        request: Request<()>,
+        body: &Rope,
+        more: Option<Streamed>,
+    ) -> Result<Answer, Missed> {
         if let Err(error) = poll_fn(|cx| self.line.send.poll_ready(cx)).await {
             // Nothing was sent.
             return Err(Missed { unprocessed: true, ..self.missed(&error) });
         }
-        let sent = self.line.send.send_request(request, body.is_empty());
+        let sent = self.line.send.send_request(request, body.is_empty() && more.is_none());
         let (mut answer, stream) = sent.map_err(|error| self.missed(&error))?;
         // The peer may allow fewer streams than it did. An error is the answer's to tell: this stream may
         // have begun before the connection stopped taking new ones.
         if timeout(OPENING, poll_fn(|cx| self.line.send.poll_ready(cx))).await.is_err() {
             return Err(Missed { error: UpstreamError::ConnectTimeout(OPENING), unprocessed: true });
         }
-        let mut outgoing = Outgoing::new(stream, body);
+        let mut outgoing = Outgoing::new(stream, body, more);
         let answer = poll_fn(|cx| {
             outgoing.poll_send(cx);
-            Pin::new(&mut answer).poll(cx)
+            if let Some(error) = outgoing.failed.take() {
+                return Poll::Ready(Err(Missed { error: UpstreamError::Upload(error), unprocessed: false }));
+            }
+            Pin::new(&mut answer).poll(cx).map_err(|error| self.missed(&error))
         });
-        let (head, incoming) = answer.await.map_err(|error| self.missed(&error))?.into_parts();
+        let (head, incoming) = answer.await?.into_parts();
         Ok(Answer::two(head, Stream { incoming, outgoing, over: false, seat: self }))
     }
 
@@ -280,15 +289,46 @@ struct Outgoing {
     pieces: <Rope as IntoIterator>::IntoIter,
     piece: Bytes,
     left: usize,
+    /// Where further pieces come from.
+    more: Option<Streamed>,
+    /// Why they do not.
+    failed: Option<io::Error>,
 }
 
 impl Outgoing {
-    fn new(stream: SendStream<Bytes>, body: &Rope) -> Self {
-        Self { stream, left: body.len(), pieces: body.clone().into_iter(), piece: Bytes::new() }
+    fn new(stream: SendStream<Bytes>, body: &Rope, more: Option<Streamed>) -> Self {
+        let pieces = body.clone().into_iter();
+        Self { stream, left: body.len(), pieces, piece: Bytes::new(), more, failed: None }
+    }
+
+    /// Gets the next piece of a body that is streamed, once all that was here is sent.
+    fn poll_more(&mut self, cx: &mut Context<'_>) {
+        while self.left == 0
+            && let Some(more) = &mut self.more
+        {
+            match more.poll_piece(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(piece))) => {
+                    self.left = piece.len();
+                    self.piece = piece;
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.stream.send_reset(Reason::CANCEL);
+                    self.failed = Some(error);
+                    self.more = None;
+                }
+                Poll::Ready(None) => {
+                    self.more = None;
+                    // Where that fails the answer says why.
+                    let _ = self.stream.send_data(Bytes::new(), true);
+                }
+            }
+        }
     }
 
     /// Sends what can be sent. Errors are the answer's to tell.
     fn poll_send(&mut self, cx: &mut Context<'_>) {
+        self.poll_more(cx);
         while self.left > 0 {
             if self.piece.is_empty() {
                 let Some(piece) = self.pieces.next() else { return };
@@ -300,16 +340,24 @@ impl Outgoing {
             if room == 0 {
                 match self.stream.poll_capacity(cx) {
                     Poll::Ready(Some(Ok(_))) => continue,
-                    Poll::Ready(Some(Err(_)) | None) => self.left = 0,
+                    Poll::Ready(Some(Err(_)) | None) => self.stop(),
                     Poll::Pending => {}
                 }
                 return;
             }
             self.left -= room;
-            if self.stream.send_data(self.piece.split_to(room), self.left == 0).is_err() {
-                self.left = 0;
+            let last = self.left == 0 && self.more.is_none();
+            if self.stream.send_data(self.piece.split_to(room), last).is_err() {
+                self.stop();
             }
+            self.poll_more(cx);
         }
+    }
+
+    /// The upstream takes no more.
+    fn stop(&mut self) {
+        self.left = 0;
+        self.more = None;
     }
 }
 
@@ -369,7 +417,7 @@ pub(crate) fn request(
     method: Method,
     path: &PathAndQuery,
     headers: HeaderMap,
-    length: usize,
+    length: Option<u64>,
 ) -> Result<Request<()>, UpstreamError> {
     let mut parts = uri::Parts::default();
     parts.scheme = Some(if to.tls { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
@@ -380,7 +428,7 @@ pub(crate) fn request(
     *request.uri_mut() = Uri::from_parts(parts).map_err(malformed)?;
     *request.version_mut() = Version::HTTP_2;
     *request.headers_mut() = headers;
-    if length > 0 || method == Method::POST {
+    if let Some(length) = length.filter(|length| *length > 0 || method == Method::POST) {
         request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
     *request.method_mut() = method;

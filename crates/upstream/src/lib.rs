@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 pub mod media;
 mod pool;
+mod streamed;
 mod tcp;
 
 pub use connect::{Connector, ConnectorSettings, TlsSetup};
@@ -22,3 +23,4 @@ pub use error::UpstreamError;
 pub use exchange::{Answer, AnswerBody};
 pub use framing::NotHttp;
 pub use pool::{ConnectionCounts, Pool, PoolSettings};
+pub use streamed::Streamed;

@@ -5,6 +5,7 @@ use crate::connect::{Connector, Dialled};
 use crate::gate::{Gate, Turn};
 use crate::http1::{Home, Http1, write_head};
 use crate::http2::{self, Line, Missed, Seat};
+use crate::streamed::Streamed;
 use crate::{Answer, Endpoint, UpstreamError};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
@@ -166,6 +167,34 @@ impl Pool {
         tokio::time::timeout(first_byte, exchange).await.unwrap_or(late)
     }
 
+    /// Sends a request whose body is still being uploaded, once: what an upstream has taken of it is gone.
+    ///
+    /// # Errors
+    /// When no answer began, or the body broke off.
+    pub async fn send_streamed(
+        self: &Arc<Self>,
+        to: &Endpoint,
+        method: Method,
+        path: &PathAndQuery,
+        headers: impl Fn() -> HeaderMap,
+        body: Streamed,
+        first_byte: Duration,
+    ) -> Result<Answer, UpstreamError> {
+        let ask = Ask { to, method, path, headers, body: &Rope::default() };
+        let exchange = async {
+            match self.carrier(to, None).await? {
+                Carrier::One(line) => {
+                    let home = Home { pool: Arc::clone(self), shelf: to.id };
+                    ask.on_line(line, Some(body), Some(home)).await
+                }
+                Carrier::Two(seat) => ask.on_seat(seat, Some(body)).await.map_err(|missed| missed.error),
+            }
+        };
+        tokio::time::timeout(first_byte, exchange)
+            .await
+            .unwrap_or(Err(UpstreamError::FirstByteTimeout(first_byte)))
+    }
+
     /// Sends a request on a connection of its own, which is closed when the answer has been read.
     pub(crate) async fn send_alone(
         self: &Arc<Self>,
@@ -180,9 +209,9 @@ impl Pool {
         let ask = Ask { to, method, path, headers, body };
         if http2 {
             let (_, seat) = Line::open(socket, counted, None).await?;
-            return ask.on_seat(seat).await.map_err(|missed| missed.error);
+            return ask.on_seat(seat, None).await.map_err(|missed| missed.error);
         }
-        ask.on_line(Http1::new(socket, counted), None).await
+        ask.on_line(Http1::new(socket, counted), None, None).await
     }
 
     async fn send_unbounded(
@@ -197,7 +226,7 @@ impl Pool {
             let missed = match carrier {
                 Carrier::One(line) => {
                     let home = Home { pool: Arc::clone(self), shelf: ask.to.id };
-                    match ask.on_line(line, Some(home)).await {
+                    match ask.on_line(line, None, Some(home)).await {
                         Err(error) => {
                             failed = Some(Failed::One);
                             Missed { error, unprocessed: false }
@@ -207,7 +236,7 @@ impl Pool {
                 }
                 Carrier::Two(seat) => {
                     failed = Some(Failed::Two(seat.line().clone()));
-                    match ask.on_seat(seat).await {
+                    match ask.on_seat(seat, None).await {
                         Err(missed) => missed,
                         Ok(answer) => return Ok(answer),
                     }
@@ -368,17 +397,30 @@ impl Failed {
 }
 
 impl<H: Fn() -> HeaderMap> Ask<'_, H> {
-    async fn on_line(&self, line: Http1, home: Option<Home>) -> Result<Answer, UpstreamError> {
-        let length = self.body.len();
+    async fn on_line(
+        &self,
+        line: Http1,
+        more: Option<Streamed>,
+        home: Option<Home>,
+    ) -> Result<Answer, UpstreamError> {
+        let length = self.length(more.as_ref());
         let head = write_head(&self.method, self.path, &self.to.authority, &(self.headers)(), length);
-        let (head, reading) = line.send(head, self.body, home).await?;
+        let (head, reading) = line.send(head, self.body, more, home).await?;
         Ok(Answer::one(head, reading))
     }
 
-    async fn on_seat(&self, seat: Seat) -> Result<Answer, Missed> {
-        let length = self.body.len();
+    async fn on_seat(&self, seat: Seat, more: Option<Streamed>) -> Result<Answer, Missed> {
+        let length = self.length(more.as_ref());
         let request = http2::request(self.to, self.method.clone(), self.path, (self.headers)(), length)
             .map_err(|error| Missed { error, unprocessed: false })?;
-        seat.send(request, self.body).await
+        seat.send(request, self.body, more).await
+    }
+
+    /// How long the whole body is, where that is known.
+    fn length(&self, more: Option<&Streamed>) -> Option<u64> {
+        match more {
+            Some(more) => more.length,
+            None => Some(self.body.len() as u64),
+        }
     }
 }

@@ -35,11 +35,13 @@ const FILM: (u64, u64) = (290, 256 << 10);
 /// # Errors
 /// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
 pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
-    match dialect {
-        Dialect::Surface(Surface::AnthropicCount) => anthropic_messages::read_counted(body, losses),
-        Dialect::Surface(Surface::GeminiCount) => gemini::read_counted(body, losses),
-        other => Err(untranslated(other)),
+    if dialect == Surface::AnthropicCount.into() {
+        return anthropic_messages::read_counted(body, losses);
     }
+    if dialect == Surface::GeminiCount.into() {
+        return gemini::read_counted(body, losses);
+    }
+    Err(untranslated(dialect))
 }
 
 /// Neutral to client: writes the number.
@@ -47,13 +49,11 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
 /// # Errors
 /// For a dialect that counts nothing.
 pub fn write_reply(dialect: Dialect, tokens: u64) -> Result<Vec<u8>, Fault> {
-    match dialect {
-        Dialect::Surface(Surface::AnthropicCount) => {
-            Ok(format!("{{\"input_tokens\":{tokens}}}").into_bytes())
-        }
-        Dialect::Surface(Surface::GeminiCount) => Ok(format!("{{\"totalTokens\":{tokens}}}").into_bytes()),
-        other => Err(untranslated(other)),
-    }
+    const KEYS: [(Surface, &str); 2] =
+        [(Surface::AnthropicCount, "input_tokens"), (Surface::GeminiCount, "totalTokens")];
+    let key = KEYS.iter().find(|(surface, _)| dialect == (*surface).into());
+    let (_, key) = key.ok_or_else(|| untranslated(dialect))?;
+    Ok(format!("{{\"{key}\":{tokens}}}").into_bytes())
 }
 
 /// About how many tokens `call` is, with a word in `losses` that it is an estimate.

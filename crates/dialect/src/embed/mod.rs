@@ -18,21 +18,79 @@ use trunkline_core::{
     VectorForm,
 };
 
+/// A form that clients speak.
+struct ClientForm {
+    surface: Surface,
+    read: fn(Fields<'_>) -> Result<EmbedCall, Fault>,
+    write: fn(&EmbedCall, &EmbedReply, &str, &mut Vec<u8>) -> Result<(), Fault>,
+}
+
+static CLIENTS: [ClientForm; 6] = [
+    ClientForm {
+        surface: Surface::OpenaiEmbeddings,
+        read: openai::read_call,
+        write: |call, reply, _, out| openai::write_reply(call, reply, out),
+    },
+    ClientForm {
+        surface: Surface::GeminiEmbed,
+        read: gemini::read_one,
+        write: |_, reply, _, out| gemini::write_one(reply, out),
+    },
+    ClientForm {
+        surface: Surface::GeminiBatchEmbed,
+        read: gemini::read_batch,
+        write: |_, reply, _, out| gemini::write_batch(reply, out),
+    },
+    ClientForm {
+        surface: Surface::OllamaEmbed,
+        read: ollama::read_call,
+        write: |call, reply, _, out| ollama::write_reply(call, reply, out),
+    },
+    ClientForm {
+        surface: Surface::OllamaEmbeddings,
+        read: ollama::read_older,
+        write: |_, reply, _, out| ollama::write_older(reply, out),
+    },
+    ClientForm { surface: Surface::CohereEmbed, read: cohere::read_call, write: cohere::write_reply },
+];
+
+/// Writes the requests for texts to a model.
+type WriteCall = fn(&EmbedCall, &[String], &str, &mut Losses) -> Vec<Vec<u8>>;
+
+/// A form that upstreams speak.
+struct UpstreamForm {
+    surface: Surface,
+    write: WriteCall,
+    read: fn(&[u8]) -> Option<EmbedReply>,
+}
+
+static UPSTREAMS: [UpstreamForm; 6] = [
+    UpstreamForm { surface: Surface::OpenaiEmbeddings, write: openai::write_call, read: openai::read_reply },
+    UpstreamForm { surface: Surface::GeminiBatchEmbed, write: gemini::write_call, read: gemini::read_reply },
+    UpstreamForm { surface: Surface::OllamaEmbed, write: ollama::write_call, read: ollama::read_reply },
+    UpstreamForm { surface: Surface::CohereEmbed, write: cohere::write_call, read: cohere::read_reply },
+    UpstreamForm {
+        surface: Surface::TeiEmbed,
+        write: |call, texts, _, losses| tei::write_call(call, texts, losses),
+        read: tei::read_reply,
+    },
+    UpstreamForm { surface: Surface::BedrockEmbed, write: bedrock::write_call, read: bedrock::read_reply },
+];
+
+fn client(surface: Surface) -> Result<&'static ClientForm, Fault> {
+    CLIENTS.iter().find(|form| form.surface == surface).ok_or_else(|| untranslated(surface.into()))
+}
+
+fn upstream(surface: Surface) -> Result<&'static UpstreamForm, Fault> {
+    UPSTREAMS.iter().find(|form| form.surface == surface).ok_or_else(|| untranslated(surface.into()))
+}
+
 /// Client to neutral: reads a request body. Where the path names the model, the caller puts it in.
 ///
 /// # Errors
 /// [`FaultKind::InvalidRequest`] naming the field.
 pub fn read_call(surface: Surface, body: &[u8]) -> Result<EmbedCall, Fault> {
-    let fields = Fields::body(body)?;
-    let call = match surface {
-        Surface::OpenaiEmbeddings => openai::read_call(fields),
-        Surface::GeminiEmbed => gemini::read_one(fields),
-        Surface::GeminiBatchEmbed => gemini::read_batch(fields),
-        Surface::OllamaEmbed => ollama::read_call(fields),
-        Surface::OllamaEmbeddings => ollama::read_older(fields),
-        Surface::CohereEmbed => cohere::read_call(fields),
-        other => Err(untranslated(other.into())),
-    }?;
+    let call = (client(surface)?.read)(Fields::body(body)?)?;
     match call.input.texts() {
         Some([]) => Err(invalid(spelled(surface, "input"), "must hold at least one text")),
         Some(_) | None => Ok(call),
@@ -64,15 +122,7 @@ pub fn write_call(
         let what = format!("asks for `{form}`, which the chosen target does not make; ask for float");
         return Err(unsupported(call, "encoding_format", &what));
     }
-    let bodies = match surface {
-        Surface::OpenaiEmbeddings => openai::write_call(call, texts, model, &mut unsent),
-        Surface::GeminiBatchEmbed => gemini::write_call(call, texts, model, &mut unsent),
-        Surface::OllamaEmbed => ollama::write_call(call, texts, model, &mut unsent),
-        Surface::CohereEmbed => cohere::write_call(call, texts, model, &mut unsent),
-        Surface::TeiEmbed => tei::write_call(call, texts, &mut unsent),
-        Surface::BedrockEmbed => bedrock::write_call(call, texts, model, &mut unsent),
-        other => return Err(untranslated(other.into())),
-    };
+    let bodies = (upstream(surface)?.write)(call, texts, model, &mut unsent);
     for field in &call.extra {
         unsent.dropped(field.key.to_string(), "the target has no field for it");
     }
@@ -101,16 +151,7 @@ pub fn check(losses: &Losses, setting: OnUnsupported) -> Result<(), Fault> {
 /// # Errors
 /// [`FaultKind::Upstream`] when it is none.
 pub fn read_reply(surface: Surface, body: &[u8]) -> Result<EmbedReply, Fault> {
-    let read = match surface {
-        Surface::OpenaiEmbeddings => openai::read_reply(body),
-        Surface::GeminiBatchEmbed => gemini::read_reply(body),
-        Surface::OllamaEmbed => ollama::read_reply(body),
-        Surface::CohereEmbed => cohere::read_reply(body),
-        Surface::TeiEmbed => tei::read_reply(body),
-        Surface::BedrockEmbed => bedrock::read_reply(body),
-        other => return Err(untranslated(other.into())),
-    };
-    read.ok_or_else(|| {
+    (upstream(surface)?.read)(body).ok_or_else(|| {
         let message = "the upstream's answer is no list of vectors";
         crate::codec::upstream(message).code("upstream_unreadable")
     })
@@ -143,15 +184,7 @@ pub fn merge(call: &EmbedCall, replies: Vec<EmbedReply>) -> Result<EmbedReply, F
 /// [`FaultKind::Upstream`] for vectors that are none.
 pub fn write_reply(call: &EmbedCall, reply: &EmbedReply, id: &str) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(1 << 14);
-    match call.surface {
-        Surface::OpenaiEmbeddings => openai::write_reply(call, reply, &mut out),
-        Surface::GeminiEmbed => gemini::write_one(reply, &mut out),
-        Surface::GeminiBatchEmbed => gemini::write_batch(reply, &mut out),
-        Surface::OllamaEmbed => ollama::write_reply(call, reply, &mut out),
-        Surface::OllamaEmbeddings => ollama::write_older(reply, &mut out),
-        Surface::CohereEmbed => cohere::write_reply(call, reply, id, &mut out),
-        other => return Err(untranslated(other.into())),
-    }?;
+    (client(call.surface)?.write)(call, reply, id, &mut out)?;
     Ok(out)
 }
 

@@ -2,62 +2,44 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const CLIENTS: [Surface; 6] = [
-    Surface::OpenaiEmbeddings,
-    Surface::GeminiEmbed,
-    Surface::GeminiBatchEmbed,
-    Surface::OllamaEmbed,
-    Surface::OllamaEmbeddings,
-    Surface::CohereEmbed,
-];
-
-const UPSTREAMS: [Surface; 6] = [
-    Surface::OpenaiEmbeddings,
-    Surface::GeminiBatchEmbed,
-    Surface::OllamaEmbed,
-    Surface::CohereEmbed,
-    Surface::TeiEmbed,
-    Surface::BedrockEmbed,
-];
-
-/// A request for the vector of `hi` in each form.
-fn asked(surface: Surface) -> Value {
+/// Each form of clients: a request for the vector of `hi`, and where the answer holds it.
+fn clients() -> [(Surface, Value, &'static str); 6] {
     let content = json!({"parts": [{"text": "hi"}]});
-    match surface {
-        Surface::GeminiEmbed => json!({"content": content, "taskType": "RETRIEVAL_QUERY"}),
-        Surface::GeminiBatchEmbed => json!({"requests": [{"model": "models/m", "content": content}]}),
-        Surface::OllamaEmbeddings => json!({"model": "m", "prompt": "hi"}),
-        Surface::CohereEmbed => {
-            json!({"model": "m", "texts": ["hi"], "input_type": "search_query", "embedding_types": ["float", "base64"]})
-        }
-        _ => json!({"model": "m", "input": "hi"}),
-    }
+    let cohere = json!({"model": "m", "texts": ["hi"], "input_type": "search_query",
+        "embedding_types": ["float", "base64"]});
+    [
+        (Surface::OpenaiEmbeddings, json!({"model": "m", "input": "hi"}), "/data/0/embedding"),
+        (
+            Surface::GeminiEmbed,
+            json!({"content": content, "taskType": "RETRIEVAL_QUERY"}),
+            "/embedding/values",
+        ),
+        (
+            Surface::GeminiBatchEmbed,
+            json!({"requests": [{"model": "models/m", "content": content}]}),
+            "/embeddings/0/values",
+        ),
+        (Surface::OllamaEmbed, json!({"model": "m", "input": "hi"}), "/embeddings/0"),
+        (Surface::OllamaEmbeddings, json!({"model": "m", "prompt": "hi"}), "/embedding"),
+        (Surface::CohereEmbed, cohere, "/embeddings/float/0"),
+    ]
 }
 
-/// The answer of each, with a vector of length one whose numbers are no round `f32`s.
-fn answered(surface: Surface) -> String {
-    match surface {
-        Surface::OpenaiEmbeddings => r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.6,-0.8]}],"model":"um","usage":{"prompt_tokens":3,"total_tokens":3}}"#,
-        Surface::GeminiBatchEmbed => r#"{"embeddings":[{"values":[0.6,-0.8]}]}"#,
-        Surface::OllamaEmbed => r#"{"model":"um","embeddings":[[0.6,-0.8]],"prompt_eval_count":3}"#,
-        Surface::CohereEmbed => r#"{"id":"x","embeddings":{"float":[[0.6,-0.8]]},"meta":{"billed_units":{"input_tokens":3}}}"#,
-        Surface::TeiEmbed => "[[0.6,-0.8]]",
-        _ => r#"{"embedding":[0.6,-0.8],"inputTextTokenCount":3}"#,
-    }
-    .to_owned()
-}
-
-/// Where each client's answer holds its first vector.
-fn vector_in(surface: Surface) -> &'static str {
-    match surface {
-        Surface::OpenaiEmbeddings => "/data/0/embedding",
-        Surface::GeminiEmbed => "/embedding/values",
-        Surface::GeminiBatchEmbed => "/embeddings/0/values",
-        Surface::OllamaEmbed => "/embeddings/0",
-        Surface::OllamaEmbeddings => "/embedding",
-        _ => "/embeddings/float/0",
-    }
-}
+/// Each form of upstreams, and an answer of it with a vector of length one.
+const UPSTREAMS: [(Surface, &str); 6] = [
+    (
+        Surface::OpenaiEmbeddings,
+        r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.6,-0.8]}],"model":"um","usage":{"prompt_tokens":3,"total_tokens":3}}"#,
+    ),
+    (Surface::GeminiBatchEmbed, r#"{"embeddings":[{"values":[0.6,-0.8]}]}"#),
+    (Surface::OllamaEmbed, r#"{"model":"um","embeddings":[[0.6,-0.8]],"prompt_eval_count":3}"#),
+    (
+        Surface::CohereEmbed,
+        r#"{"id":"x","embeddings":{"float":[[0.6,-0.8]]},"meta":{"billed_units":{"input_tokens":3}}}"#,
+    ),
+    (Surface::TeiEmbed, "[[0.6,-0.8]]"),
+    (Surface::BedrockEmbed, r#"{"embedding":[0.6,-0.8],"inputTextTokenCount":3}"#),
+];
 
 fn read(surface: Surface, body: &Value) -> Result<EmbedCall, Fault> {
     read_call(surface, body.to_string().as_bytes())
@@ -65,17 +47,17 @@ fn read(surface: Surface, body: &Value) -> Result<EmbedCall, Fault> {
 
 #[test]
 fn every_client_reaches_every_upstream() {
-    for from in CLIENTS {
-        for to in UPSTREAMS {
-            let call = read(from, &asked(from)).unwrap();
+    for (from, asked, place) in clients() {
+        for (to, answered) in UPSTREAMS {
+            let call = read(from, &asked).unwrap();
             let mut losses = Losses::default();
             let bodies = write_call(to, &call, "upstream-m", &mut losses).unwrap();
             assert_eq!(bodies.len(), 1, "{from:?} {to:?}");
             assert!(String::from_utf8_lossy(&bodies[0]).contains("\"hi\""), "{from:?} {to:?}");
-            let reply = read_reply(to, answered(to).as_bytes()).unwrap();
+            let reply = read_reply(to, answered.as_bytes()).unwrap();
             let reply = merge(&call, vec![reply]).unwrap();
             let out: Value = serde_json::from_slice(&write_reply(&call, &reply, "id").unwrap()).unwrap();
-            assert_eq!(out.pointer(vector_in(from)), Some(&json!([0.6, -0.8])), "{from:?} {to:?}: {out}");
+            assert_eq!(out.pointer(place), Some(&json!([0.6, -0.8])), "{from:?} {to:?}: {out}");
         }
     }
 }
@@ -218,7 +200,7 @@ fn models_on_bedrock_are_spoken_to_as_their_makers_want() {
 #[test]
 fn vectors_of_fewer_dimensions_have_the_length_of_one_again() {
     let reply = read_reply(Surface::GeminiBatchEmbed, br#"{"embeddings":[{"values":[0.3,0.4]}]}"#).unwrap();
-    let call = read(Surface::OllamaEmbed, &asked(Surface::OllamaEmbed)).unwrap();
+    let call = read(Surface::OllamaEmbed, &json!({"model": "m", "input": "hi"})).unwrap();
     let out: Value = serde_json::from_slice(&write_reply(&call, &reply, "id").unwrap()).unwrap();
     assert_eq!(out["embeddings"][0], json!([0.6, 0.8]));
 }
@@ -226,7 +208,7 @@ fn vectors_of_fewer_dimensions_have_the_length_of_one_again() {
 proptest! {
     #[test]
     fn garbage_never_panics(body in any::<Vec<u8>>()) {
-        for surface in CLIENTS.into_iter().chain(UPSTREAMS) {
+        for surface in Surface::ALL {
             let _ = read_call(surface, &body);
             let _ = read_reply(surface, &body);
         }

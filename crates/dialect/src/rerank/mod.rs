@@ -14,23 +14,60 @@ use trunkline_core::{
     Fault, Json, Losses, Model, Number, Rank, RankedDocument, RerankCall, RerankReply, Surface,
 };
 
+/// One form, which clients and upstreams speak alike.
+struct Form {
+    surface: Surface,
+    /// The member that holds the documents.
+    list: &'static str,
+    read_call: fn(Fields<'_>) -> Result<RerankCall, Fault>,
+    write_call: fn(&RerankCall, &str, &mut Losses) -> Vec<Vec<u8>>,
+    read_reply: fn(&[u8]) -> Option<RerankReply>,
+    write_reply: fn(&RerankCall, &RerankReply, &str) -> Vec<u8>,
+}
+
+static FORMS: [Form; 3] = [
+    Form {
+        surface: Surface::CohereRerank,
+        list: "documents",
+        read_call: cohere::read_call,
+        write_call: cohere::write_call,
+        read_reply: cohere::read_reply,
+        write_reply: cohere::write_reply,
+    },
+    Form {
+        surface: Surface::JinaRerank,
+        list: "documents",
+        read_call: jina::read_call,
+        write_call: jina::write_call,
+        read_reply: jina::read_reply,
+        write_reply: jina::write_reply,
+    },
+    Form {
+        surface: Surface::TeiRerank,
+        list: "texts",
+        read_call: tei::read_call,
+        write_call: |call, _, losses| tei::write_call(call, losses),
+        read_reply: tei::read_reply,
+        write_reply: |call, reply, _| tei::write_reply(call, reply),
+    },
+];
+
+fn form(surface: Surface) -> Result<&'static Form, Fault> {
+    FORMS.iter().find(|form| form.surface == surface).ok_or_else(|| untranslated(surface.into()))
+}
+
 /// Client to neutral: reads a request body.
 ///
 /// # Errors
 /// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
 pub fn read_call(surface: Surface, body: &[u8]) -> Result<RerankCall, Fault> {
-    let fields = Fields::body(body)?;
-    let (call, list) = match surface {
-        Surface::CohereRerank => (cohere::read_call(fields)?, "documents"),
-        Surface::JinaRerank => (jina::read_call(fields)?, "documents"),
-        Surface::TeiRerank => (tei::read_call(fields)?, "texts"),
-        other => return Err(untranslated(other.into())),
-    };
+    let form = form(surface)?;
+    let call = (form.read_call)(Fields::body(body)?)?;
     if call.query.trim().is_empty() {
         return Err(invalid("query", "must not be blank"));
     }
     if call.documents.is_empty() {
-        return Err(invalid(list, "must hold at least one document"));
+        return Err(invalid(form.list, "must hold at least one document"));
     }
     Ok(call)
 }
@@ -52,12 +89,7 @@ pub fn write_call(
     model: &str,
     losses: &mut Losses,
 ) -> Result<Vec<Vec<u8>>, Fault> {
-    let bodies = match surface {
-        Surface::CohereRerank => cohere::write_call(call, model, losses),
-        Surface::JinaRerank => jina::write_call(call, model, losses),
-        Surface::TeiRerank => tei::write_call(call, losses),
-        other => return Err(untranslated(other.into())),
-    };
+    let bodies = (form(surface)?.write_call)(call, model, losses);
     for field in &call.extra {
         losses.dropped(field.key.to_string(), "the target has no field for it");
     }
@@ -69,13 +101,8 @@ pub fn write_call(
 /// # Errors
 /// [`FaultKind::Upstream`](trunkline_core::FaultKind::Upstream) when it is none.
 pub fn read_reply(surface: Surface, body: &[u8]) -> Result<RerankReply, Fault> {
-    let read = match surface {
-        Surface::CohereRerank => cohere::read_reply(body),
-        Surface::JinaRerank => jina::read_reply(body),
-        Surface::TeiRerank => tei::read_reply(body),
-        other => return Err(untranslated(other.into())),
-    };
-    read.ok_or_else(|| upstream("the upstream's answer is no ranking").code("upstream_unreadable"))
+    (form(surface)?.read_reply)(body)
+        .ok_or_else(|| upstream("the upstream's answer is no ranking").code("upstream_unreadable"))
 }
 
 /// Puts the answers to the requests of [`write_call`] to `surface` together, best first.
@@ -113,12 +140,7 @@ pub fn merge(surface: Surface, call: &RerankCall, replies: Vec<RerankReply>) -> 
 /// # Errors
 /// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec.
 pub fn write_reply(call: &RerankCall, reply: &RerankReply, id: &str) -> Result<Vec<u8>, Fault> {
-    match call.surface {
-        Surface::CohereRerank => Ok(cohere::write_reply(call, reply, id)),
-        Surface::JinaRerank => Ok(jina::write_reply(call, reply, id)),
-        Surface::TeiRerank => Ok(tei::write_reply(call, reply)),
-        other => Err(untranslated(other.into())),
-    }
+    Ok((form(call.surface)?.write_reply)(call, reply, id))
 }
 
 /// A call with nothing but a question and documents.

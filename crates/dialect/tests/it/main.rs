@@ -13,6 +13,7 @@
 )]
 
 mod bedrock;
+mod bent;
 mod cells;
 mod chain;
 mod corpus;
@@ -23,6 +24,8 @@ mod loops;
 mod mutation;
 mod ollama;
 mod parameters;
+#[path = "../promises/mod.rs"]
+mod promises;
 mod replies;
 mod requests;
 mod responses;

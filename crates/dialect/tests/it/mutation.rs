@@ -92,11 +92,11 @@ const VALUES: &[&str] = &[
 ];
 
 /// A generator of numbers that is the same everywhere (xorshift64*).
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// The throws of round `round`.
-    fn of(round: u64) -> Self {
+    pub(crate) fn of(round: u64) -> Self {
         let mut dice = Self(round.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         dice.throw();
         dice
@@ -110,7 +110,7 @@ impl Dice {
     }
 
     /// Below `end`, or 0 when there is nothing below.
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap().max(1);
         usize::try_from(self.throw() % end).unwrap()
     }
@@ -122,8 +122,8 @@ impl Dice {
     }
 
     /// `seed`, bent in one to four places.
-    fn mutate(&mut self, seed: &str) -> Vec<u8> {
-        let mut bytes = seed.as_bytes().to_vec();
+    pub(crate) fn mutate(&mut self, seed: &[u8]) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
         for _ in 0..=self.below(4) {
             match self.below(6) {
                 0 if !bytes.is_empty() => {
@@ -157,7 +157,7 @@ impl Dice {
     }
 
     /// `json` with one to three of its values replaced, so that it still is JSON.
-    fn graft(&mut self, json: &str) -> String {
+    pub(crate) fn graft(&mut self, json: &str) -> String {
         let mut tree: Value = serde_json::from_str(json).unwrap();
         for _ in 0..=self.below(3) {
             let mut paths = Vec::new();
@@ -170,14 +170,14 @@ impl Dice {
     }
 
     /// A body, bent as bytes or as a tree.
-    fn bend(&mut self, seed: &str) -> Vec<u8> {
-        if self.below(2) == 0 { self.mutate(seed) } else { self.graft(seed).into_bytes() }
+    pub(crate) fn bend(&mut self, seed: &str) -> Vec<u8> {
+        if self.below(2) == 0 { self.mutate(seed.as_bytes()) } else { self.graft(seed).into_bytes() }
     }
 
     /// A stream, bent as bytes or in the values of one event.
     fn bend_stream(&mut self, stream: &str) -> Vec<u8> {
         if self.below(2) == 0 {
-            return self.mutate(stream);
+            return self.mutate(stream.as_bytes());
         }
         let mut lines: Vec<_> = stream.lines().map(str::to_owned).collect();
         let payloads: Vec<_> = (0..lines.len()).filter(|at| lines[*at].starts_with("data: {")).collect();

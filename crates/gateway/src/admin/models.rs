@@ -107,22 +107,18 @@ fn provider(column: Column) -> Value {
     let (dialect, model) = column.sample();
     let all =
         cells(&mut Parameter::ALL.into_iter().map(|parameter| (parameter, table::cell(parameter, column))));
-    let provider = object!({"id": column.provider(), "dialect": dialect.name(), "parameters": all});
+    let (id, dialect_name) = (column.provider(), dialect.name());
+    if dialect != Dialect::OpenaiChat {
+        // Other models of such providers may take more or less.
+        return object!({"id": id, "dialect": dialect_name, "parameters": all, "example_model": model});
+    }
     let profile = profile::named(column.provider());
     let narrower = profile.models.iter().map(
         |models| object!({"which": models.which, "parameters": cells(&mut models.cells.iter().copied())}),
     );
-    let more = if dialect != Dialect::OpenaiChat {
-        // Other models of such providers may take more or less.
-        Some(("example_model", model.into()))
-    } else {
-        (!profile.models.is_empty()).then(|| ("models", narrower.collect()))
-    };
-    match (provider, more) {
-        (Value::Object(mut fields), Some((key, value))) => {
-            fields.insert(key.to_owned(), value);
-            Value::Object(fields)
-        }
-        (provider, _) => provider,
+    if profile.models.is_empty() {
+        return object!({"id": id, "dialect": dialect_name, "parameters": all});
     }
+    let models: Vec<Value> = narrower.collect();
+    object!({"id": id, "dialect": dialect_name, "parameters": all, "models": models})
 }

@@ -36,7 +36,7 @@ fn gemini_entry(id: &str) -> Value {
     object!({
         "name": format!("models/{id}"),
         "displayName": id,
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
     })
 }
 

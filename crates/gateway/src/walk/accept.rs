@@ -1,5 +1,7 @@
 //! Stage 1: is this a request we can look at at all?
 
+use super::form::is_form;
+use crate::endpoint::Endpoint;
 use crate::snapshot::Snapshot;
 use http::{HeaderMap, Request, header, request};
 use hyper::body::Incoming;
@@ -17,7 +19,11 @@ pub(crate) struct Arrival {
 ///
 /// # Errors
 /// 413, 415, 431.
-pub(crate) fn accept(snapshot: Arc<Snapshot>, request: Request<Incoming>) -> Result<Arrival, Fault> {
+pub(crate) fn accept(
+    snapshot: Arc<Snapshot>,
+    endpoint: &Endpoint,
+    request: Request<Incoming>,
+) -> Result<Arrival, Fault> {
     let limits = &snapshot.config.limits;
     let (head, body) = request.into_parts();
     if head.headers.len() > limits.headers {
@@ -40,13 +46,24 @@ pub(crate) fn accept(snapshot: Arc<Snapshot>, request: Request<Incoming>) -> Res
         let message = "content-encoding is not taken; send the body uncompressed";
         return Err(Fault::new(FaultKind::MediaType, message));
     }
-    let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    if let Some(kind) = kind.filter(|kind| !is_json(kind)) {
-        let shown: String = kind.chars().take(80).collect();
-        let message = format!("content-type is `{shown}`; send the body as application/json");
-        return Err(Fault::new(FaultKind::MediaType, message));
-    }
+    check_type(&head.headers, endpoint)?;
     Ok(Arrival { snapshot, head, body })
+}
+
+/// Checks that the body is of the type the endpoint takes.
+fn check_type(headers: &HeaderMap, endpoint: &Endpoint) -> Result<(), Fault> {
+    let kind = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let (fits, wanted) = if endpoint.takes_forms() {
+        (is_form(headers), "multipart/form-data with its boundary")
+    } else {
+        (kind.is_none_or(is_json), "application/json")
+    };
+    if fits {
+        return Ok(());
+    }
+    let shown: String = kind.unwrap_or_default().chars().take(80).collect();
+    let message = format!("content-type is `{shown}`; send the body as {wanted}");
+    Err(Fault::new(FaultKind::MediaType, message))
 }
 
 /// The fault for a body over the limit.

@@ -6,6 +6,7 @@ use super::answer::Answered;
 use super::bridge::{Translation, translate};
 use super::count;
 use super::failure::{Failure, error_answer, nobody_left, refused, unanswered};
+use super::form::Form;
 use super::forward;
 use super::plan::Plan;
 use super::settle::{Ledger, Outcome};
@@ -15,7 +16,7 @@ use super::translate::{Parsed, context};
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
-use http::Method;
+use http::{Method, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Prompt, WorkerId};
@@ -60,7 +61,8 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         tried.push(worker.id.clone());
         let same_worker = !Policy::has_other(&lane.candidates, &tried);
         let delay = backoff.delay(done, failure.wait, same_worker, fastrand::f64());
-        match delay.filter(|_| failure.retry) {
+        let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
+        match delay.filter(|_| failure.retry && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.
             None => return failure.last,
             Some(delay) => {
@@ -129,6 +131,9 @@ pub(super) async fn send(
         let client = &question.head.headers;
         let mut headers = forward::request_headers(client, worker, dialects, credential, &ledger.id, extra);
         forward::tell_apart(&mut headers, leg);
+        if let Some(form) = &question.form {
+            headers.insert(header::CONTENT_TYPE, form.content_type.clone());
+        }
         headers
     };
     let name = worker.name_for(plan.model.as_str());
@@ -136,13 +141,24 @@ pub(super) async fn send(
         return Err(refused(nobody_left()));
     };
     let first_byte = config.timeouts.first_byte;
-    let answer =
-        ledger.local.pool.send(&worker.endpoint, Method::POST, &path, headers, body, first_byte).await;
+    let (pool, endpoint) = (&ledger.local.pool, &worker.endpoint);
+    let answer = match &question.form {
+        None => pool.send(endpoint, Method::POST, &path, headers, body, first_byte).await,
+        Some(form) => {
+            let body = form.send(body);
+            pool.send_streamed(endpoint, Method::POST, &path, headers, body, first_byte).await
+        }
+    };
     match &answer {
         Ok(_) => worker.met(Contact::Answered, config),
         Err(error) if error.is_unreached() => worker.met(Contact::Unreached, config),
         // Somebody is there, but slow or confused.
         Err(_) => {}
+    }
+    // A client that did not send what it began to send is told what was wrong with that.
+    if let Some(fault) = question.form.as_ref().and_then(Form::fault) {
+        let outcome = Some(Outcome::Failed("upload"));
+        return Err(Failure { outcome, retry: false, wait: None, last: Err(fault) });
     }
     let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
     forward::clean(&mut answer.head.headers, credential.is_ours);

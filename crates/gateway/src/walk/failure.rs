@@ -78,6 +78,9 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
         UpstreamError::Closed { .. } | UpstreamError::Cut(_) => {
             (FaultKind::Upstream, "the model's worker closed the connection without an answer".to_owned())
         }
+        UpstreamError::Upload(_) => {
+            (FaultKind::InvalidRequest, "the request's body broke off before its end".to_owned())
+        }
         UpstreamError::Reset(_) => {
             (FaultKind::Upstream, "the model's worker gave the request up without an answer".to_owned())
         }

@@ -20,6 +20,7 @@ mod count;
 pub(crate) mod dispatch;
 mod failure;
 mod fan;
+pub(crate) mod form;
 pub(crate) mod forward;
 pub mod plan;
 mod predict;
@@ -57,7 +58,7 @@ async fn steps(
     said: Option<InPath>,
     request: Request<Incoming>,
 ) -> Result<answer::Answered, Fault> {
-    let arrival = accept::accept(snapshot, request)?;
+    let arrival = accept::accept(snapshot, ledger.endpoint, request)?;
     let admitted = admit::admit(ledger, arrival).await?;
     let question = read::read(ledger, admitted, said).await?;
     let plan = plan::plan(ledger, question)?;

@@ -2,6 +2,7 @@
 
 use super::accept::{content_length, too_large};
 use super::admit::Admitted;
+use super::form::{self, Bounds, Form};
 use super::settle::Ledger;
 use crate::endpoint::{self, InPath};
 use crate::snapshot::Snapshot;
@@ -31,6 +32,8 @@ pub(crate) struct Question {
     pub(crate) stream: bool,
     /// What the path says, where that names the model.
     pub(crate) said: Option<InPath>,
+    /// What of a form is not in `body`.
+    pub(crate) form: Option<Form>,
 }
 
 /// Reads the body to its end.
@@ -44,14 +47,21 @@ pub(crate) async fn read(
 ) -> Result<Question, Fault> {
     let Admitted { arrival_snapshot: snapshot, head, mut body, caller_key } = admitted;
     let limits = &snapshot.config.limits;
+    let patience = snapshot.config.timeouts.client_body;
+    if ledger.endpoint.takes_forms() {
+        let bounds = Bounds { bytes: limits.body_bytes, patience };
+        let (body, scanned, form) = form::read(&head.headers, body, bounds).await?;
+        ledger.bytes_in = content_length(&head.headers).unwrap_or(body.len() as u64);
+        let form = Some(form);
+        return Ok(Question { snapshot, head, caller_key, body, scanned, stream: false, said, form });
+    }
     let promised = content_length(&head.headers);
     let mut scan = Scan::new(limits.json_depth);
     let mut rope = Rope::default();
-    let patience = snapshot.config.timeouts.client_body;
     let began = Instant::now();
     while let Some(piece) = next_piece(&mut body, patience).await? {
         // Most bodies come in one piece and never look at the clock.
-        if !rope.is_empty() && is_too_slow(rope.len(), began.elapsed(), patience) {
+        if !rope.is_empty() && is_too_slow(rope.len() as u64, began.elapsed(), patience) {
             return Err(too_slow());
         }
         if rope.len() + piece.len() > limits.body_bytes {
@@ -76,7 +86,7 @@ pub(crate) async fn read(
     };
     ledger.stream = stream;
     check_prompt(ledger.endpoint.dialect, &scanned)?;
-    Ok(Question { snapshot, head, caller_key, body: rope, scanned, stream, said })
+    Ok(Question { snapshot, head, caller_key, body: rope, scanned, stream, said, form: None })
 }
 
 /// Least bytes a second of a body that takes longer than one piece may: a client must not hold its place
@@ -84,16 +94,17 @@ pub(crate) async fn read(
 const SLOWEST: u64 = 512;
 
 /// Whether a body of which `size` bytes came in `elapsed` is not worth waiting for.
-fn is_too_slow(size: usize, elapsed: Duration, patience: Duration) -> bool {
-    elapsed > patience && (size as u64) < SLOWEST.saturating_mul(elapsed.as_secs())
+pub(super) fn is_too_slow(size: u64, elapsed: Duration, patience: Duration) -> bool {
+    elapsed > patience && size < SLOWEST.saturating_mul(elapsed.as_secs())
 }
 
-fn too_slow() -> Fault {
+pub(super) fn too_slow() -> Fault {
     let message = format!("the body arrives slower than {SLOWEST} bytes per second; send it faster");
     Fault::new(FaultKind::InvalidRequest, message).code("request_timeout")
 }
 
-async fn next_piece(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Fault> {
+/// The next piece of a body.
+pub(super) async fn next_piece(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, Fault> {
     loop {
         let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| {
             let message = format!("no part of the body arrived for {} s; send it faster", patience.as_secs());

@@ -53,7 +53,7 @@ async fn vectors(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = embed::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    let setting = admit(ledger, plan, worker, &losses, to)?;
+    let setting = admit(ledger, plan, worker, &losses, to).map_err(refused)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| embed::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -81,7 +81,7 @@ async fn ranking(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    let setting = admit(ledger, plan, worker, &losses, to)?;
+    let setting = admit(ledger, plan, worker, &losses, to).map_err(refused)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| rerank::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -99,9 +99,9 @@ fn admit(
     worker: &Worker,
     losses: &Losses,
     to: Surface,
-) -> Result<OnUnsupported, Failure> {
-    let setting = on_unsupported(&plan.question).map_err(refused)?;
-    embed::check(losses, setting).map_err(refused)?;
+) -> Result<OnUnsupported, Fault> {
+    let setting = on_unsupported(&plan.question)?;
+    embed::check(losses, setting)?;
     ledger.lost(losses, to.name(), worker.owner());
     Ok(setting)
 }

@@ -1,5 +1,6 @@
 //! Same-dialect traffic: the request with what is ours put right in its bytes, the answer as it comes.
 
+use super::accept::is_json;
 use super::answer::{Answered, Content, is_stream, join, next, prime, stream_headers};
 use super::failure::{Failure, broken, is_retryable};
 use super::forward;
@@ -14,7 +15,7 @@ use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use trunkline_core::{Dialect, Event, Fault, FaultKind, OnUnsupported, unfold};
+use trunkline_core::{Dialect, Event, Fault, FaultKind, Kind, OnUnsupported, unfold};
 use trunkline_dialect::framing::Framing;
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::profile::{Ignored, Unknown, misreads};
@@ -45,7 +46,10 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
         && let Some((_, range)) = scanned.model.as_ref().filter(|(_, range)| !range.is_empty())
     {
         let mut text = Vec::with_capacity(name.len() + 2);
-        trunkline_dialect::json::escape(&mut text, name);
+        match plan.question.form {
+            Some(_) => text.extend_from_slice(name.as_bytes()),
+            None => trunkline_dialect::json::escape(&mut text, name),
+        }
         edits.push((range.clone(), text.into()));
     }
     edits.sort_unstable_by_key(|(range, _)| range.start);
@@ -108,11 +112,32 @@ pub(super) async fn answer(
     answer: Answer,
     rename: Option<Rename>,
 ) -> Result<Answered, Failure> {
-    if is_stream(ledger.endpoint.dialect, &answer.head) && plan.question.stream {
+    let dialect = ledger.endpoint.dialect;
+    // Small calls ask for a stream in ways of their own, which the upstream has understood.
+    let is_small = dialect.kind() != Kind::Generate;
+    if is_stream(dialect, &answer.head) && (plan.question.stream || is_small) {
+        ledger.stream = true;
         splice_stream(ledger, plan, answer, rename).await
+    } else if dialect.kind() == Kind::Speak && !answers_json(&answer.head) {
+        Ok(sound(plan, answer))
     } else {
         splice_whole(ledger, plan, answer, rename).await
     }
+}
+
+/// Whether an answer says that it is JSON.
+fn answers_json(head: &response::Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(is_json)
+}
+
+/// Sound, which is played while it comes.
+fn sound(plan: &Plan, answer: Answer) -> Answered {
+    let Answer { head, body } = answer;
+    let idle = plan.question.snapshot.config.timeouts.idle;
+    let flow = Flow::Copy { body, tail: Vec::new() };
+    let content = Content::Flow { flow, primed: None, idle };
+    Answered { status: head.status, headers: head.headers, content }
 }
 
 /// A stream that passes untouched, committed to once its first bytes are there.

@@ -64,13 +64,14 @@ pub(super) fn vectors(body: &Value, seed: u64) -> Result<Value, String> {
         let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
         STANDARD.encode(bytes)
     };
-    let mut by_type = json!({});
+    let mut by_type = serde_json::Map::new();
     for form in list(body, "embedding_types").into_iter().flatten().filter_map(Value::as_str) {
-        by_type[form] = match form {
+        let spelled = match form {
             "float" => json!(all),
             "base64" => json!(all.iter().map(packed).collect::<Vec<_>>()),
             other => return Err(format!("invalid request: embedding type '{other}' is not made here")),
         };
+        by_type.insert(form.to_owned(), spelled);
     }
     Ok(json!({"response_type": "embeddings_by_type", "embeddings": by_type, "texts": texts}))
 }

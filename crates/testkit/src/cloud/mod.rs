@@ -11,6 +11,7 @@ mod cohere;
 mod cohere_small;
 mod gemini;
 mod openai;
+mod openai_small;
 mod refuse;
 mod replicate;
 mod responses;
@@ -52,7 +53,8 @@ const CACHE_BLOCKS: usize = 8192;
 /// Which provider to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
-    /// `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`, `/v1/models`.
+    /// `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses`, `/v1/models`,
+    /// `/v1/images/*`, `/v1/audio/*`, `/v1/moderations`.
     OpenAi,
     /// `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`.
     Anthropic,
@@ -126,14 +128,26 @@ impl CloudConfig {
     #[must_use]
     pub fn new(provider: Provider) -> Self {
         let models: &[&str] = match provider {
-            Provider::OpenAi => &["gpt-4o-mini", "gpt-5-mini", "text-embedding-3-small"],
+            Provider::OpenAi => &[
+                "gpt-4o-mini",
+                "gpt-5-mini",
+                "text-embedding-3-small",
+                "gpt-image-1",
+                "tts-1",
+                "whisper-1",
+                "omni-moderation-latest",
+            ],
             Provider::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
             Provider::Bedrock => &[
                 "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
                 "amazon.nova-pro-v1:0",
                 "openai.gpt-oss-120b-1:0",
+                "amazon.titan-embed-text-v2:0",
+                "cohere.embed-english-v3",
             ],
-            Provider::Cohere => &["command-a-03-2025", "command-a-reasoning-08-2025"],
+            Provider::Cohere => {
+                &["command-a-03-2025", "command-a-reasoning-08-2025", "embed-v4.0", "rerank-v3.5"]
+            }
             Provider::Replicate => &[
                 "meta/meta-llama-3-70b-instruct",
                 "acme/tuned:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",

@@ -1,6 +1,7 @@
 //! OpenAI's API, as its reference describes it: Bearer keys, `x-ratelimit-*` headers, errors under an
 //! `error` key with `type`, `param` and `code`, and no patience with parameters it does not know.
 
+use super::openai_small::{self, Form};
 use super::{Account, hint_retry, responses, set};
 use crate::brain::ask::text;
 use crate::serve::{self, Body, Received};
@@ -99,13 +100,29 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
             .collect();
         return Ok(serve::json(StatusCode::OK, &json!({"object": "list", "data": data})));
     }
-    let wire = Wire::at(request.path()).filter(|wire| *wire != Wire::Messages);
-    if wire.is_none() && request.path() != "/v1/embeddings" || request.method != Method::POST {
+    let path = request.path();
+    let forms = openai_small::takes_forms(path);
+    let wire = Wire::at(path).filter(|wire| *wire != Wire::Messages);
+    let small = forms
+        || matches!(
+            path,
+            "/v1/embeddings" | "/v1/images/generations" | "/v1/audio/speech" | "/v1/moderations"
+        );
+    if wire.is_none() && !small || request.method != Method::POST {
         let message = format!("Invalid URL ({} {})", request.method, request.path());
         return Err(Refusal { status: StatusCode::NOT_FOUND, message, param: None, code: None });
     }
-    let body: Value = serde_json::from_slice(&request.body)
-        .map_err(|_| bad("We could not parse the JSON body of your request.", None, None))?;
+    let form = if forms {
+        let form = Form::read(request);
+        Some(form.ok_or_else(|| bad("Could not parse multipart form", None, None))?)
+    } else {
+        None
+    };
+    let body: Value = match &form {
+        Some(form) => Ok(json!({"model": form.text("model")})),
+        None => serde_json::from_slice(&request.body),
+    }
+    .map_err(|_| bad("We could not parse the JSON body of your request.", None, None))?;
     let model = text(&body, "model");
     if model.is_empty() {
         return Err(bad("you must provide a model parameter", Some("model"), None));
@@ -118,6 +135,12 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
             param: None,
             code: Some("model_not_found"),
         });
+    }
+    if let Some(form) = &form {
+        return openai_small::answer_form(request, form);
+    }
+    if let Some(answer) = openai_small::answer(path, &body, account.config.seed) {
+        return answer;
     }
     let Some(wire) = wire else {
         let answer = embedding::answer(&body, account.config.seed);

@@ -83,7 +83,8 @@ async fn keys_paths_and_models() {
         (&path, &[("authorization", "AWS4-HMAC-SHA256 x")], 403, "IncompleteSignatureException"),
         ("/model/nothing/converse", KEY, 400, "ValidationException"),
         ("/model/arn%3Aaws%3Abedrock%3Anothing/converse", KEY, 404, "ResourceNotFoundException"),
-        ("/model/nothing/invoke", KEY, 404, "UnknownOperationException"),
+        ("/model/nothing/invoke", KEY, 400, "ValidationException"),
+        ("/model/nothing/forget", KEY, 404, "UnknownOperationException"),
     ] {
         let answer = send(&cloud.url(), path, headers, &request(json!({}))).await.unwrap();
         assert_eq!(answer.status, status, "{path} {headers:?}");

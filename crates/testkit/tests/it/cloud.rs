@@ -237,3 +237,67 @@ async fn unhappy_paths_are_walked_on_demand() {
         assert_eq!((last.name.as_str(), last.json().pointer(pointer)), (terminal, Some(&json!(expected))));
     }
 }
+
+#[tokio::test]
+async fn small_calls_are_answered_and_checked() {
+    for (provider, path, body, status, place) in [
+        (
+            Provider::Cohere,
+            "/v2/embed",
+            json!({"model": "embed-v4.0", "texts": ["a"], "input_type": "search_query", "embedding_types": ["float"]}),
+            200,
+            "/embeddings/float/0/0",
+        ),
+        (Provider::Cohere, "/v2/embed", json!({"model": "embed-v4.0", "texts": ["a"]}), 400, "/message"),
+        (
+            Provider::Cohere,
+            "/v2/rerank",
+            json!({"model": "rerank-v3.5", "query": "sea", "documents": ["hill", "sea"], "return_documents": true}),
+            400,
+            "/message",
+        ),
+        (
+            Provider::Cohere,
+            "/v2/rerank",
+            json!({"model": "rerank-v3.5", "query": "sea", "documents": ["hill", "sea"]}),
+            200,
+            "/results/1/relevance_score",
+        ),
+        (
+            Provider::Bedrock,
+            "/model/amazon.titan-embed-text-v2%3A0/invoke",
+            json!({"inputText": "a", "dimensions": 8}),
+            200,
+            "/embedding/7",
+        ),
+        (
+            Provider::Bedrock,
+            "/model/amazon.titan-embed-text-v2%3A0/invoke",
+            json!({"inputText": ["a"]}),
+            400,
+            "/message",
+        ),
+        (
+            Provider::OpenAi,
+            "/v1/images/generations",
+            json!({"model": "gpt-image-1", "prompt": "the sea"}),
+            200,
+            "/data/0/b64_json",
+        ),
+        (Provider::OpenAi, "/v1/audio/speech", json!({"model": "tts-1", "input": "a"}), 400, "/error/param"),
+        (
+            Provider::OpenAi,
+            "/v1/moderations",
+            json!({"model": "omni-moderation-latest", "input": "harm"}),
+            200,
+            "/results/0/flagged",
+        ),
+        (Provider::OpenAi, "/v1/audio/transcriptions", json!({"model": "whisper-1"}), 400, "/error/message"),
+    ] {
+        let cloud = cloud(provider).await;
+        let answer = send(&cloud.url(), path, BEARER, &body).await.unwrap();
+        assert_eq!(answer.status, status, "{path} {body}");
+        let answer = answer.json().await;
+        assert!(answer.pointer(place).is_some_and(|value| !value.is_null()), "{path}: {answer}");
+    }
+}

@@ -17,6 +17,7 @@ mod told;
 mod upstreams;
 mod wire;
 
+use crate::mutation::Dice;
 use clients::CLIENTS;
 use run::{Cell, Mode};
 use std::collections::BTreeMap;
@@ -81,4 +82,67 @@ fn conformance_page_is_up_to_date() {
         written == page,
         "docs/conformance.md is stale; run UPDATE_DOCS=1 cargo test -p trunkline-dialect conformance_page"
     );
+}
+
+/// Bodies of requests as clients of `dialect` send them.
+pub(crate) fn requests(dialect: Dialect) -> Vec<&'static str> {
+    let client = CLIENTS.iter().find(|client| client.dialect == dialect).unwrap();
+    client.requests.lines().filter(|line| line.starts_with('{')).collect()
+}
+
+/// Bodies of answers and errors as upstreams of `dialect` send them.
+pub(crate) fn answers(dialect: Dialect) -> Vec<&'static str> {
+    let upstream = UPSTREAMS.iter().find(|upstream| upstream.dialect == dialect).unwrap();
+    let whole = sections(upstream.answers).filter(|(title, _)| !title.ends_with("stream"));
+    whole.flat_map(|(_, lines)| lines.lines()).filter_map(|line| line.get(line.find('{')?..)).collect()
+}
+
+/// Streams as upstreams of `dialect` send them.
+pub(crate) fn streams(dialect: Dialect) -> Vec<Vec<u8>> {
+    payloads(dialect).iter().map(|lines| wire::framed(dialect, lines).concat()).collect()
+}
+
+/// One of them with something wrong: in its bytes, or in one of its payloads, so that its frames are right.
+pub(crate) fn stream_of(dialect: Dialect, dice: &mut Dice) -> Vec<u8> {
+    let all = payloads(dialect);
+    let lines = &all[dice.below(all.len())];
+    if dice.below(3) == 0 {
+        return dice.mutate(&wire::framed(dialect, lines).concat());
+    }
+    let at = dice.below(lines.len());
+    let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    // What stands before a payload is its frame's.
+    if let Some(from) = lines[at].find('{') {
+        let payload = dice.graft(&lines[at][from..]);
+        lines[at].replace_range(from.., &payload);
+    }
+    match dice.below(4) {
+        0 => drop(lines.remove(at)),
+        1 => lines.insert(dice.below(lines.len()), lines[at].clone()),
+        _ => {}
+    }
+    let is_framed = |line: &&String| {
+        let payload = line.find('{').map_or("", |from| &line[from..]);
+        serde_json::from_str::<serde_json::Value>(payload).is_ok_and(|value| {
+            matches!(
+                dialect,
+                Dialect::OpenaiChat
+                    | Dialect::GeminiGenerate
+                    | Dialect::OllamaChat
+                    | Dialect::BedrockConverse
+            ) || value["type"].is_string()
+        })
+    };
+    let lines: Vec<&str> = lines.iter().filter(is_framed).map(String::as_str).collect();
+    wire::framed(dialect, &lines).concat()
+}
+
+fn payloads(dialect: Dialect) -> Vec<Vec<&'static str>> {
+    let upstream = UPSTREAMS.iter().find(|upstream| upstream.dialect == dialect).unwrap();
+    let streams = sections(upstream.answers).filter(|(title, _)| title.ends_with("stream"));
+    streams.map(|(_, lines)| lines.lines().collect()).collect()
+}
+
+fn sections(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    file.split("== ").filter_map(|section| section.split_once('\n'))
 }

@@ -2,6 +2,7 @@
 
 mod count;
 mod embed;
+mod openai;
 mod rerank;
 
 use crate::client::Answer;

@@ -1,0 +1,286 @@
+//! Forms of several parts (RFC 7578), as files are uploaded in: finds the `model` among the parts while they
+//! pass, and keeps no more of them than a delimiter's length.
+//!
+//! A part that carries a file may be any number of bytes, and may come first. The scan goes on behind the
+//! model: a second one is refused, because an upstream might read that.
+
+use memchr::memmem;
+use std::ops::Range;
+
+/// Longest head of one part.
+const LONGEST_HEAD: usize = 8 << 10;
+/// Longest model name.
+pub const LONGEST_MODEL: usize = 512;
+/// Longest boundary (RFC 2046).
+const LONGEST_BOUNDARY: usize = 70;
+
+/// Bytes of the line break behind a head.
+const HEAD_END: usize = 2;
+
+/// Why a form was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// The content type names no boundary, or one that cannot be.
+    #[error("content-type is not multipart/form-data with a boundary; send the form's own")]
+    NoBoundary,
+    /// A part's head does not end.
+    #[error("a part's head is over {LONGEST_HEAD} bytes")]
+    LongHead,
+    /// The model's name does not end.
+    #[error("`model` must be a name of at most {LONGEST_MODEL} bytes")]
+    LongModel,
+    /// The model's name is no text.
+    #[error("`model` must be text")]
+    ModelNotText,
+    /// There are two models.
+    #[error("`model` is given twice; send it once")]
+    Duplicate,
+}
+
+/// The model, and where its name stands in the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormModel {
+    /// Its name.
+    pub name: String,
+    /// Byte offsets of it.
+    pub range: Range<usize>,
+}
+
+/// The scan. Feed it with [`FormScan::push`].
+#[derive(Debug)]
+pub struct FormScan {
+    delimiter: Vec<u8>,
+    /// Bytes not yet decided about.
+    held: Vec<u8>,
+    /// Offset in the body of the first held byte, and of the line break that every delimiter but the first
+    /// has before it.
+    base: usize,
+    state: State,
+    /// What was found so far.
+    pub model: Option<FormModel>,
+    /// Whether the form's end has been seen.
+    pub ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Inside a part that does not matter, or before the first.
+    Skip,
+    /// Behind a delimiter.
+    Head,
+    /// Inside the part that is the model.
+    Model,
+    Over,
+}
+
+/// The boundary a content type names.
+fn boundary(content_type: &str) -> Option<&str> {
+    let (essence, parameters) = content_type.split_once(';')?;
+    if !essence.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let named = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim())
+    })?;
+    let bare = named.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(named);
+    (!bare.is_empty() && bare.len() <= LONGEST_BOUNDARY).then_some(bare)
+}
+
+impl FormScan {
+    /// Scans a body of this content type.
+    ///
+    /// # Errors
+    /// When it is not that of a form.
+    pub fn new(content_type: &str) -> Result<Self, FormError> {
+        let boundary = boundary(content_type).ok_or(FormError::NoBoundary)?;
+        Ok(Self {
+            delimiter: format!("\r\n--{boundary}").into_bytes(),
+            // The first delimiter has no line break before it, the others have; this one is ours.
+            held: b"\r\n".to_vec(),
+            base: 0,
+            state: State::Skip,
+            model: None,
+            ended: false,
+        })
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// As soon as they cannot be those of a form with one model.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), FormError> {
+        self.held.extend_from_slice(bytes);
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// Goes one step further; whether there may be another.
+    fn step(&mut self) -> Result<bool, FormError> {
+        let end = memmem::find(&self.held, &self.delimiter);
+        match self.state {
+            State::Over => {
+                self.let_go(self.held.len());
+                Ok(false)
+            }
+            State::Skip => {
+                let Some(end) = end else {
+                    self.let_go(self.held.len().saturating_sub(self.delimiter.len()));
+                    return Ok(false);
+                };
+                self.let_go(end + self.delimiter.len());
+                self.state = State::Head;
+                Ok(true)
+            }
+            State::Head => self.head(),
+            State::Model => {
+                // Behind the line break that ends the head; an empty name has none of its own.
+                let until = end.unwrap_or(self.held.len()).max(HEAD_END);
+                let value = self.held.get(HEAD_END..until).unwrap_or_default();
+                if value.len() > LONGEST_MODEL + self.delimiter.len() {
+                    return Err(FormError::LongModel);
+                }
+                let Some(end) = end else { return Ok(false) };
+                let name = std::str::from_utf8(value).map_err(|_| FormError::ModelNotText)?.to_owned();
+                if name.len() > LONGEST_MODEL {
+                    return Err(FormError::LongModel);
+                }
+                let range = self.base..self.base + name.len();
+                if self.model.replace(FormModel { name, range }).is_some() {
+                    return Err(FormError::Duplicate);
+                }
+                self.let_go(end + self.delimiter.len());
+                self.state = State::Head;
+                Ok(true)
+            }
+        }
+    }
+
+    fn head(&mut self) -> Result<bool, FormError> {
+        if self.held.starts_with(b"--") {
+            self.state = State::Over;
+            self.ended = true;
+            return Ok(true);
+        }
+        let Some(end) = memmem::find(&self.held, b"\r\n\r\n") else {
+            return if self.held.len() > LONGEST_HEAD { Err(FormError::LongHead) } else { Ok(false) };
+        };
+        let head = self.held.get(..end).unwrap_or_default();
+        self.state = if is_model(head) { State::Model } else { State::Skip };
+        // The line break at the end of the head may be the one before an empty part's delimiter.
+        self.let_go(end + HEAD_END);
+        Ok(true)
+    }
+
+    fn let_go(&mut self, count: usize) {
+        self.held.drain(..count.min(self.held.len()));
+        self.base += count;
+    }
+}
+
+/// Whether a part's head says that it is the field `model`, and no file.
+fn is_model(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head);
+    head.split("\r\n").any(|line| {
+        let Some((name, value)) = line.split_once(':') else { return false };
+        name.trim().eq_ignore_ascii_case("content-disposition")
+            && value.split(';').any(|parameter| {
+                parameter.split_once('=').is_some_and(|(key, value)| {
+                    key.trim().eq_ignore_ascii_case("name") && value.trim().trim_matches('"') == "model"
+                })
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KIND: &str = "multipart/form-data; boundary=XyZ";
+
+    fn part(name: &str, value: &str) -> String {
+        format!("--XyZ\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    }
+
+    fn file(bytes: &str) -> String {
+        format!(
+            "--XyZ\r\nContent-Disposition: form-data; name=\"file\"; filename=\"model\"\r\nContent-Type: audio/wav\r\n\r\n{bytes}\r\n"
+        )
+    }
+
+    fn scan(pieces: &[&[u8]]) -> Result<Option<FormModel>, FormError> {
+        let mut scan = FormScan::new(KIND)?;
+        for piece in pieces {
+            scan.push(piece)?;
+            assert!(scan.held.len() <= LONGEST_HEAD + scan.delimiter.len(), "holds {}", scan.held.len());
+        }
+        Ok(scan.model)
+    }
+
+    #[test]
+    fn the_model_is_found_wherever_it_stands() {
+        let (model, sound) = (part("model", "whisper-1"), file("\r\n--Xy almost\0\r\n--"));
+        let empty = part("prompt", "");
+        for body in [
+            format!("{model}{sound}--XyZ--\r\n"),
+            format!("{sound}{model}--XyZ--\r\n"),
+            format!("a preamble\r\n{empty}{sound}{model}{empty}--XyZ--"),
+        ] {
+            for cut in 0..=body.len() {
+                let (a, b) = body.as_bytes().split_at(cut);
+                let found = scan(&[a, b]).unwrap().unwrap();
+                assert_eq!(found.name, "whisper-1");
+                assert_eq!(&body[found.range], "whisper-1", "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let model = part("model", "m");
+        for (body, want) in [
+            (format!("{model}{model}--XyZ--"), Err(FormError::Duplicate)),
+            (part("model", &"m".repeat(600)), Err(FormError::LongModel)),
+            (format!("{}{model}--XyZ--", part("model", "")), Err(FormError::Duplicate)),
+            (format!("--XyZ\r\n{}", "x".repeat(9000)), Err(FormError::LongHead)),
+            (file("--XyZ"), Ok(None)),
+            (format!("{}--XyZ--\r\n{model}", file("")), Ok(None)),
+            ("no form at all".to_owned(), Ok(None)),
+        ] {
+            assert_eq!(scan(&[body.as_bytes()]), want, "{body:.80}");
+        }
+    }
+
+    #[test]
+    fn boundaries_are_read_as_clients_write_them() {
+        for (kind, want) in [
+            ("multipart/form-data; boundary=abc", Some("abc")),
+            ("Multipart/Form-Data; charset=utf-8; Boundary=\"a b\"", Some("a b")),
+            ("multipart/form-data", None),
+            ("multipart/form-data; boundary=", None),
+            ("multipart/mixed; boundary=abc", None),
+            ("application/json", None),
+        ] {
+            assert_eq!(boundary(kind), want, "{kind}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_never_matters(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), late in any::<bool>(), step in 1usize..40,
+        ) {
+            let sound = file(&String::from_utf8_lossy(&bytes));
+            let model = part("model", "m-1");
+            let body = if late { format!("{sound}{model}--XyZ--") } else { format!("{model}{sound}--XyZ--") };
+            let pieces: Vec<&[u8]> = body.as_bytes().chunks(step).collect();
+            prop_assert_eq!(scan(&pieces), scan(&[body.as_bytes()]));
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = scan(&[b"--XyZ\r\n", &bytes]);
+        }
+    }
+}
