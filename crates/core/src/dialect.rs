@@ -24,6 +24,8 @@ pub enum Dialect {
     BedrockConverse,
     /// Cohere, `POST /v2/chat`.
     CohereChat,
+    /// Replicate, `POST /v1/models/{owner}/{name}/predictions`.
+    ReplicatePredictions,
     /// Something other than a conversation.
     Surface(Surface),
 }
@@ -51,7 +53,7 @@ pub enum Kind {
 
 impl Dialect {
     /// Every dialect of conversations, in the order of their places.
-    pub const CONVERSATIONS: [Self; 9] = [
+    pub const CONVERSATIONS: [Self; 10] = [
         Self::OpenaiChat,
         Self::OpenaiCompletions,
         Self::OpenaiResponses,
@@ -61,6 +63,7 @@ impl Dialect {
         Self::OllamaGenerate,
         Self::BedrockConverse,
         Self::CohereChat,
+        Self::ReplicatePredictions,
     ];
 
     /// How many dialects there are.
@@ -93,6 +96,7 @@ impl Dialect {
             Self::OllamaGenerate => 6,
             Self::BedrockConverse => 7,
             Self::CohereChat => 8,
+            Self::ReplicatePredictions => 9,
             Self::Surface(surface) => Self::CONVERSATIONS.len() + surface as usize,
         }
     }
@@ -110,7 +114,8 @@ impl Dialect {
             | Self::OllamaChat
             | Self::OllamaGenerate
             | Self::BedrockConverse
-            | Self::CohereChat => self,
+            | Self::CohereChat
+            | Self::ReplicatePredictions => self,
         }
     }
 
@@ -127,6 +132,7 @@ impl Dialect {
             Self::OllamaGenerate => "ollama-generate",
             Self::BedrockConverse => "bedrock-converse",
             Self::CohereChat => "cohere-chat",
+            Self::ReplicatePredictions => "replicate-predictions",
             Self::Surface(surface) => surface.name(),
         }
     }
@@ -144,7 +150,8 @@ impl Dialect {
             | Self::OllamaChat
             | Self::OllamaGenerate
             | Self::BedrockConverse
-            | Self::CohereChat => Kind::Generate,
+            | Self::CohereChat
+            | Self::ReplicatePredictions => Kind::Generate,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::restore::Restore;
 use crate::stored;
 use crate::{
     anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
-    surface,
+    replicate, surface,
 };
 use std::borrow::Cow;
 use trunkline_core::{Call, Dialect, Event, Extra, Fault, FaultKind, Losses, Origin, Reply};
@@ -112,7 +112,7 @@ pub(crate) const fn spelling(dialect: Dialect) -> &'static Spelling {
         Dialect::OllamaChat => &ollama::SPELLING,
         Dialect::OllamaGenerate => &ollama::GENERATE_SPELLING,
         Dialect::BedrockConverse => &bedrock::SPELLING,
-        Dialect::CohereChat => &openai_chat::SPELLING,
+        Dialect::CohereChat | Dialect::ReplicatePredictions => &openai_chat::SPELLING,
         Dialect::Surface(_) => &openai_chat::SPELLING,
     }
 }
@@ -127,6 +127,7 @@ pub(crate) fn must_inline(dialect: Dialect, url: &str) -> bool {
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiResponses
         | Dialect::CohereChat
+        | Dialect::ReplicatePredictions
         | Dialect::Surface(_) => false,
     }
 }
@@ -175,7 +176,7 @@ pub const fn writes(dialect: Dialect) -> bool {
     if let Dialect::Surface(surface) = dialect {
         return surface::writes(surface);
     }
-    speaks(dialect) || matches!(dialect, Dialect::CohereChat)
+    speaks(dialect) || matches!(dialect, Dialect::CohereChat | Dialect::ReplicatePredictions)
 }
 
 /// Whether requests in `dialect` that do not say `stream` ask for one.
@@ -194,7 +195,7 @@ pub const fn speaks(dialect: Dialect) -> bool {
         Dialect::GeminiGenerate => true,
         Dialect::OllamaGenerate => false,
         Dialect::BedrockConverse => true,
-        Dialect::CohereChat => false,
+        Dialect::CohereChat | Dialect::ReplicatePredictions => false,
         Dialect::Surface(_) => false,
     }
 }
@@ -213,7 +214,7 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
         Dialect::OllamaChat => ollama::read_call(body, losses),
         Dialect::OllamaGenerate => ollama::read_generate(body, losses),
         Dialect::BedrockConverse => bedrock::read_call(body, losses),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
         Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
@@ -232,6 +233,7 @@ pub fn echo(dialect: Dialect, body: &[u8]) -> Extra {
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
         | Dialect::CohereChat
+        | Dialect::ReplicatePredictions
         | Dialect::Surface(_) => Extra::new(),
     }
 }
@@ -270,6 +272,7 @@ const fn keeps_state(dialect: Dialect) -> bool {
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
         | Dialect::CohereChat
+        | Dialect::ReplicatePredictions
         | Dialect::Surface(_) => false,
     }
 }
@@ -293,6 +296,7 @@ fn write(dialect: Dialect, call: &Call, target: &Target<'_>, losses: &mut Losses
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::write_call(call, target, losses),
         Dialect::CohereChat => cohere::write_call(call, target, losses),
+        Dialect::ReplicatePredictions => replicate::write_call(call, target, losses),
         Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
@@ -312,6 +316,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Reply, Fault> {
         Dialect::OllamaGenerate => Err(untranslated(dialect)),
         Dialect::BedrockConverse => bedrock::read_reply(body),
         Dialect::CohereChat => cohere::read_reply(body),
+        Dialect::ReplicatePredictions => replicate::read_reply(body),
         Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
@@ -346,7 +351,7 @@ pub fn write_reply(
         Dialect::OllamaChat => Ok(ollama::write_reply(reply, ollama::Shape::Chat, context, losses)),
         Dialect::OllamaGenerate => Ok(ollama::write_reply(reply, ollama::Shape::Generate, context, losses)),
         Dialect::BedrockConverse => Ok(bedrock::write_reply(reply, context, losses)),
-        Dialect::CohereChat => Err(untranslated(dialect)),
+        Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
         Dialect::Surface(_) => Err(untranslated(dialect)),
     }
 }
@@ -363,6 +368,7 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
         Dialect::OllamaGenerate => ollama::read_error(status, body),
         Dialect::BedrockConverse => bedrock::read_error(status, body),
         Dialect::CohereChat => cohere::read_error(status, body),
+        Dialect::ReplicatePredictions => replicate::read_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::read_error(status, body),
         Dialect::Surface(surface) => read_error(surface.owner(), status, body),
     }
@@ -380,6 +386,7 @@ pub fn write_error(dialect: Dialect, fault: &Fault, request_id: &str) -> Vec<u8>
         Dialect::OllamaGenerate => ollama::write_error(fault),
         Dialect::BedrockConverse => bedrock::write_error(fault),
         Dialect::CohereChat => cohere::write_error(fault, request_id),
+        Dialect::ReplicatePredictions => openai_chat::write_error(fault),
         Dialect::AnthropicMessages => anthropic_messages::write_error(fault, request_id),
         Dialect::Surface(surface) => write_error(surface.owner(), fault, request_id),
     }
@@ -404,7 +411,7 @@ pub fn write_stream_error(dialect: Dialect, fault: &Fault, request_id: &str) -> 
             bedrock::write_stream_error(fault, &mut out);
             out
         }
-        Dialect::CohereChat => data(b""),
+        Dialect::CohereChat | Dialect::ReplicatePredictions => data(b""),
         Dialect::Surface(surface) => write_stream_error(surface.owner(), fault, request_id),
     }
 }
@@ -426,6 +433,8 @@ pub enum StreamReader {
     Ollama(ollama::StreamReader),
     /// Cohere events.
     Cohere(cohere::StreamReader),
+    /// Replicate's output events.
+    Replicate(replicate::StreamReader),
 }
 
 impl StreamReader {
@@ -448,6 +457,7 @@ impl StreamReader {
             Dialect::OllamaGenerate => Err(untranslated(dialect)),
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
             Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
+            Dialect::ReplicatePredictions => Ok(Self::Replicate(replicate::StreamReader::new(event_bytes))),
             Dialect::Surface(_) => Err(untranslated(dialect)),
         }
     }
@@ -474,6 +484,7 @@ impl StreamReader {
             Self::BedrockConverse(reader) => reader.push(bytes, each),
             Self::Ollama(reader) => reader.push(bytes, each),
             Self::Cohere(reader) => reader.push(bytes, each),
+            Self::Replicate(reader) => reader.push(bytes, each),
         }
     }
 
@@ -487,6 +498,7 @@ impl StreamReader {
             Self::BedrockConverse(reader) => reader.close(each),
             Self::Ollama(reader) => reader.close(each),
             Self::Cohere(reader) => reader.close(each),
+            Self::Replicate(reader) => reader.close(each),
         }
     }
 }
@@ -533,7 +545,7 @@ impl StreamWriter {
                 Ok(Self::Ollama(ollama::StreamWriter::new(ollama::Shape::Generate, context)))
             }
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamWriter::new(context))),
-            Dialect::CohereChat => Err(untranslated(dialect)),
+            Dialect::CohereChat | Dialect::ReplicatePredictions => Err(untranslated(dialect)),
             Dialect::Surface(_) => Err(untranslated(dialect)),
         }
     }

@@ -35,6 +35,7 @@ impl Framing {
             | Dialect::AnthropicMessages
             | Dialect::GeminiGenerate
             | Dialect::CohereChat
+            | Dialect::ReplicatePredictions
             | Dialect::Surface(_) => Self::ServerSent,
             Dialect::OllamaChat | Dialect::OllamaGenerate => Self::Lines,
             Dialect::BedrockConverse => Self::EventStream,

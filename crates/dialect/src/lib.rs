@@ -30,6 +30,7 @@ pub mod profile;
 pub mod provider;
 mod redact;
 pub mod rename;
+pub mod replicate;
 pub mod rerank;
 pub mod restore;
 pub mod rope;

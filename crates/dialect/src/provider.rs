@@ -414,6 +414,16 @@ pub static PROVIDERS: &[Provider] = &[
         ..LIKE_OPENAI
     },
     Provider {
+        id: "replicate",
+        base_url: Some("https://api.replicate.com"),
+        models_path: None,
+        domains: &["replicate.com"],
+        key_prefixes: &["r8_"],
+        key_variable: "REPLICATE_API_TOKEN",
+        dialects: &[Dialect::ReplicatePredictions],
+        ..LIKE_OPENAI
+    },
+    Provider {
         id: "openrouter",
         base_url: Some("https://openrouter.ai/api"),
         domains: &["openrouter.ai"],

@@ -60,7 +60,8 @@ impl Rename {
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
-            | Dialect::CohereChat => None,
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => None,
             Dialect::OpenaiResponses => outer.response,
             Dialect::AnthropicMessages => outer.message,
         };

@@ -195,24 +195,15 @@ mod tests {
     /// The reply as a stream whose texts come in pieces of `size` characters.
     fn streamed(stops: &Stops, reply: &Reply, size: usize) -> Reply {
         let (mut stops, mut fold) = (stops.clone(), Fold::default());
-        unfold(reply, |event| match event {
-            Event::Delta { part, delta: Delta::Text(text) } => {
-                let chars: Vec<char> = text.chars().collect();
-                for piece in chars.chunks(size) {
-                    let text = Cow::Owned(piece.iter().collect());
-                    stops.event(Event::Delta { part, delta: Delta::Text(text) }, &mut |e| fold.push(e));
-                }
+        unfold(reply, |event| {
+            let Event::Delta { part, delta: Delta::Text(text) } = event else {
+                return stops.event(event, &mut |event| fold.push(event));
+            };
+            let chars: Vec<char> = text.chars().collect();
+            for piece in chars.chunks(size) {
+                let text = Cow::Owned(piece.iter().collect());
+                stops.event(Event::Delta { part, delta: Delta::Text(text) }, &mut |e| fold.push(e));
             }
-            Event::Start { .. }
-            | Event::Open { .. }
-            | Event::Delta { .. }
-            | Event::Close { .. }
-            | Event::Logprobs { .. }
-            | Event::Usage(_)
-            | Event::Finish { .. }
-            | Event::Ping
-            | Event::Error(_)
-            | Event::End => stops.event(event, &mut |event| fold.push(event)),
         });
         fold.finish().unwrap()
     }

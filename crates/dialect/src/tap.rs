@@ -164,7 +164,8 @@ impl StreamTap {
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
-            | Dialect::CohereChat => all_said,
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => all_said,
         }
     }
 
@@ -191,7 +192,8 @@ impl StreamTap {
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
-            | Dialect::CohereChat => {}
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => {}
         }
     }
 
@@ -277,7 +279,8 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => {
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => {
             let reply = read_reply(dialect, &pieces.concat()).unwrap_or_default();
             let finish = reply.choices.into_iter().find_map(|choice| native(choice.finish?));
             Tapped { usage: reply.usage, finish, ended: true, failed: false }
@@ -312,6 +315,7 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             | Dialect::OllamaGenerate
             | Dialect::BedrockConverse
             | Dialect::CohereChat
+            | Dialect::ReplicatePredictions
             | Dialect::Surface(_) => None,
         };
     }
@@ -324,6 +328,7 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
         | Dialect::CohereChat
+        | Dialect::ReplicatePredictions
         | Dialect::Surface(_) => return tapped,
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
@@ -395,7 +400,8 @@ fn carries_content(dialect: Dialect, data: &[u8]) -> bool {
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::BedrockConverse
-        | Dialect::CohereChat => return false,
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => return false,
     };
     keys.iter().any(|key| {
         let Some(at) = memmem::find(data, key) else { return false };

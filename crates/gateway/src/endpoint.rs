@@ -308,6 +308,9 @@ pub const fn operation(dialect: Dialect) -> Operation {
             Operation { before: "/model/", after: Some(["/converse", "/converse-stream"]) }
         }
         Dialect::CohereChat => at("/v2/chat"),
+        Dialect::ReplicatePredictions => {
+            Operation { before: "/v1/models/", after: Some(["/predictions", "/predictions"]) }
+        }
         Dialect::Surface(surface) => small(surface),
     }
 }

@@ -26,6 +26,8 @@ enum Kind {
     One(Reading),
     /// Multiplexed: dropping this resets the stream.
     Two(Box<Stream>),
+    /// Read already.
+    Whole(Option<Bytes>),
 }
 
 impl Answer {
@@ -39,6 +41,12 @@ impl Answer {
 }
 
 impl AnswerBody {
+    /// A body that was read already.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self(Kind::Whole(Some(bytes)))
+    }
+
     /// The next bytes, as they arrived; `None` at the end.
     ///
     /// # Errors
@@ -47,6 +55,7 @@ impl AnswerBody {
         match &mut self.0 {
             Kind::One(reading) => reading.poll_data(cx),
             Kind::Two(stream) => stream.poll_data(cx),
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
         }
     }
 

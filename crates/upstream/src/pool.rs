@@ -146,6 +146,27 @@ impl Pool {
             .unwrap_or(Err(UpstreamError::FirstByteTimeout(first_byte)))
     }
 
+    /// Sends a request without a body to an address that is asked this once, and waits for the head of the answer,
+    /// at most `first_byte` from now.
+    ///
+    /// # Errors
+    /// When no answer began.
+    pub async fn send_once(
+        self: &Arc<Self>,
+        to: &Endpoint,
+        method: Method,
+        path: &PathAndQuery,
+        headers: impl Fn() -> HeaderMap,
+        first_byte: Duration,
+    ) -> Result<Answer, UpstreamError> {
+        let exchange = async {
+            let dialled = self.connector.dial_some(to, |_| true).await?;
+            self.send_alone(dialled, to, method, path, headers, &Rope::default()).await
+        };
+        let late = Err(UpstreamError::FirstByteTimeout(first_byte));
+        tokio::time::timeout(first_byte, exchange).await.unwrap_or(late)
+    }
+
     /// Sends a request whose body is still being uploaded, once: what an upstream has taken of it is gone.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use trunkline_core::{Call, Effort, Losses, OutputFormat, ReasoningMode};
 const TAKEN: [&str; 5] = ["top_k", "seed", "presence_penalty", "frequency_penalty", "priority"];
 
 /// Most stop texts.
-const MOST_STOPS: usize = 5;
+pub(super) const MOST_STOPS: usize = 5;
 
 /// Writes every setting and records what was left out.
 pub(super) fn write(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
@@ -25,7 +25,7 @@ pub(super) fn write(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
     w.opt_number("priority", call.service.priority.as_ref());
     if !sampling.stop.is_empty() {
         if sampling.stop.len() > MOST_STOPS {
-            losses.degraded("stop", "the target takes five stop texts; the first five are sent");
+            losses.emulated("stop", "the target takes five stop texts; the gateway looks for the others");
         }
         w.key("stop_sequences").array(|w| {
             sampling.stop.iter().take(MOST_STOPS).for_each(|text| w.string(text));

@@ -7,6 +7,7 @@ use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::place::UNSUPPORTED_CONTENT;
 use crate::restore::{self, Restore};
+use crate::stop::Stops;
 use trunkline_core::{Call, Fault, FaultKind, Losses};
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
@@ -35,5 +36,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         w.extra(&call.extra, OURS);
     });
     let free_text = restore::free_text(call, &mut names);
-    Ok(Written { body, headers: Vec::new(), restore: Restore::new(names, false, free_text), fan_out })
+    let mut restore = Restore::new(names, false, free_text);
+    restore.stops = Stops::new(call.sampling.stop.iter().skip(settings::MOST_STOPS).cloned());
+    Ok(Written { body, headers: Vec::new(), restore, fan_out })
 }

@@ -15,6 +15,7 @@ use crate::codec::{Target, Written};
 use crate::json::{Fields, Writer};
 use crate::names::{Alphabet, Names};
 use crate::restore::{self, Restore};
+use crate::stop::Stops;
 use trunkline_core::{Call, Fault, Json, Losses, Number, OutputFormat, ToolKind};
 
 /// Most stop texts in one request.
@@ -47,7 +48,9 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     let free_text = restore::free_text(call, &mut names);
     let json_tool = answer.is_some();
     let body = Parts { call, conversation, format, tools, thinking, seed, stop, voice }.body();
-    Ok(Written { body, headers: Vec::new(), restore: Restore::new(names, json_tool, free_text), fan_out: 1 })
+    let mut restore = Restore::new(names, json_tool, free_text);
+    restore.stops = Stops::new(call.sampling.stop.iter().skip(MOST_STOPS).cloned());
+    Ok(Written { body, headers: Vec::new(), restore, fan_out: 1 })
 }
 
 /// How the form of the answer is asked for.
@@ -118,7 +121,7 @@ fn stop<'c>(prepare: &mut Prepare<'c, '_>) -> &'c [String] {
     let all = prepare.call.sampling.stop.as_slice();
     let kept = all.get(..MOST_STOPS).unwrap_or(all);
     if kept.len() < all.len() {
-        prepare.losses.dropped("stop", "target takes five stop texts; the first are kept");
+        prepare.losses.emulated("stop", "the target takes five stop texts; the gateway looks for the others");
     }
     kept
 }

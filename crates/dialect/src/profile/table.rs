@@ -58,11 +58,12 @@ pub enum Column {
     Cohere,
     Ollama,
     Bedrock,
+    Replicate,
 }
 
 impl Column {
     /// Every column, in order: first those that speak OpenAI's chat dialect.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Openai,
         Self::Engine,
         Self::Mistral,
@@ -83,6 +84,7 @@ impl Column {
         Self::Cohere,
         Self::Ollama,
         Self::Bedrock,
+        Self::Replicate,
     ];
 
     /// The provider's id; `engine` for the operator's own.
@@ -109,6 +111,7 @@ impl Column {
             Self::Cohere => "cohere",
             Self::Ollama => "ollama",
             Self::Bedrock => "bedrock",
+            Self::Replicate => "replicate",
         }
     }
 
@@ -123,6 +126,7 @@ impl Column {
             Self::Cohere => (Dialect::CohereChat, "command-a-03-2025"),
             Self::Ollama => (Dialect::OllamaChat, "qwen3"),
             Self::Bedrock => (Dialect::BedrockConverse, "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            Self::Replicate => (Dialect::ReplicatePredictions, "meta/meta-llama-3-70b-instruct"),
             Self::Engine
             | Self::Mistral
             | Self::Groq
@@ -152,51 +156,51 @@ const R: Disposition = Disposition::Refused;
 /// A row for each of [`Parameter::ALL`], in its order.
 #[rustfmt::skip]
 static TABLE: [(P, [Disposition; COLUMNS]); Parameter::ALL.len()] = [
-    //                         oai eng mis grq dsk tog ppx fwk a21 xai azr fdy hf  lla orr ant gem coh oll brk
-    (P::MaxTokens,            [F,  F,  F,  M,  F,  F,  F,  F,  F,  F,  F,  F,  F,  M,  F,  F,  M,  F,  M,  M]),
-    (P::MaxCompletionTokens,  [F,  F,  M,  F,  M,  M,  M,  M,  M,  M,  F,  F,  M,  F,  F,  M,  M,  M,  M,  M]),
-    (P::MinTokens,            [R,  F,  F,  R,  D,  D,  D,  D,  R,  D,  R,  R,  D,  R,  D,  R,  R,  R,  D,  R]),
-    (P::Temperature,          [F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  M,  F,  M,  M]),
-    (P::TopP,                 [F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  M]),
-    (P::TopK,                 [R,  F,  F,  R,  D,  F,  F,  F,  R,  D,  R,  R,  F,  F,  F,  F,  M,  M,  M,  M]),
-    (P::MinP,                 [R,  F,  R,  R,  D,  F,  D,  F,  R,  D,  R,  R,  D,  R,  F,  R,  R,  R,  M,  R]),
-    (P::TypicalP,             [R,  F,  R,  R,  D,  D,  D,  F,  R,  D,  R,  R,  D,  R,  D,  R,  R,  R,  M,  R]),
-    (P::PresencePenalty,      [F,  F,  F,  D,  D,  F,  F,  F,  R,  F,  F,  F,  F,  F,  F,  R,  M,  F,  M,  R]),
-    (P::FrequencyPenalty,     [F,  F,  F,  D,  D,  F,  F,  F,  R,  F,  F,  F,  F,  F,  F,  R,  M,  F,  M,  R]),
-    (P::RepetitionPenalty,    [R,  F,  F,  R,  D,  F,  D,  F,  R,  D,  R,  R,  D,  R,  F,  R,  R,  R,  M,  R]),
-    (P::Seed,                 [F,  F,  M,  F,  D,  F,  D,  F,  R,  F,  F,  F,  F,  F,  F,  R,  M,  F,  M,  R]),
-    (P::LogitBias,            [F,  F,  R,  R,  D,  F,  D,  F,  R,  F,  F,  F,  F,  R,  F,  R,  R,  R,  D,  R]),
-    (P::Logprobs,             [F,  F,  F,  R,  F,  M,  D,  F,  R,  F,  F,  F,  F,  R,  F,  R,  M,  R,  D,  R]),
-    (P::TopLogprobs,          [F,  F,  F,  R,  F,  M,  D,  F,  R,  F,  F,  F,  F,  R,  F,  R,  M,  R,  D,  R]),
-    (P::N,                    [F,  F,  F,  E,  E,  F,  E,  F,  F,  F,  F,  F,  F,  E,  E,  E,  M,  E,  E,  E]),
-    (P::Stop,                 [F,  F,  F,  F,  F,  F,  E,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  M,  M]),
-    (P::Tools,                [F,  F,  F,  F,  F,  F,  D,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  F,  F,  M]),
-    (P::CustomTools,          [F,  E,  E,  E,  E,  E,  D,  E,  E,  E,  F,  E,  E,  E,  E,  E,  E,  E,  E,  E]),
-    (P::ToolChoice,           [F,  F,  F,  F,  F,  F,  D,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  E,  M]),
-    (P::ToolChoiceRequired,   [F,  F,  M,  F,  F,  F,  D,  M,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  D,  M]),
-    (P::ToolChoiceNamed,      [F,  F,  F,  F,  F,  F,  D,  F,  E,  F,  F,  F,  F,  F,  F,  M,  M,  E,  D,  M]),
-    (P::ToolChoiceAllowed,    [F,  E,  E,  E,  E,  E,  D,  E,  E,  E,  F,  E,  E,  E,  E,  E,  M,  E,  E,  E]),
-    (P::ParallelToolCalls,    [F,  F,  F,  F,  D,  F,  D,  F,  R,  F,  F,  F,  F,  R,  F,  M,  R,  R,  D,  M]),
-    (P::JsonObject,           [F,  F,  F,  F,  F,  F,  M,  F,  F,  F,  F,  F,  F,  F,  F,  E,  M,  F,  M,  E]),
-    (P::JsonSchema,           [F,  F,  F,  E,  E,  F,  F,  F,  E,  F,  F,  F,  F,  F,  F,  M,  M,  M,  M,  M]),
-    (P::ReasoningEffort,      [R,  F,  F,  F,  M,  F,  F,  F,  R,  F,  F,  F,  F,  R,  M,  M,  M,  M,  M,  M]),
-    (P::Verbosity,            [R,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  F,  R,  R,  R,  D,  R]),
-    (P::StreamOptions,        [F,  F,  E,  F,  F,  F,  E,  F,  E,  F,  F,  F,  F,  F,  F,  E,  E,  E,  E,  E]),
-    (P::User,                 [F,  F,  M,  F,  D,  D,  D,  F,  R,  F,  F,  F,  D,  R,  F,  M,  R,  R,  D,  M]),
-    (P::SafetyIdentifier,     [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  M,  R,  R,  D,  M]),
-    (P::Metadata,             [F,  F,  F,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  M]),
-    (P::Store,                [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R]),
-    (P::ServiceTier,          [F,  F,  R,  F,  D,  D,  D,  F,  R,  D,  F,  R,  D,  R,  D,  R,  M,  R,  D,  M]),
-    (P::Priority,             [R,  F,  R,  R,  D,  D,  D,  D,  R,  D,  R,  R,  D,  R,  D,  R,  R,  F,  D,  R]),
-    (P::Prediction,           [F,  F,  F,  R,  D,  D,  D,  F,  R,  D,  F,  R,  D,  R,  F,  R,  R,  R,  D,  R]),
-    (P::Modalities,           [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  F,  R,  M,  R,  D,  R]),
-    (P::Audio,                [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  F,  R,  R,  R,  D,  R]),
-    (P::WebSearchOptions,     [F,  F,  R,  R,  D,  D,  F,  D,  R,  R,  F,  R,  D,  R,  F,  E,  M,  R,  D,  R]),
-    (P::PromptCacheKey,       [F,  F,  F,  F,  D,  D,  D,  F,  R,  M,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R]),
-    (P::PromptCacheRetention, [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R]),
-    (P::PromptCacheOptions,   [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R]),
-    (P::ChatTemplateKwargs,   [R,  F,  R,  R,  D,  D,  D,  D,  R,  D,  R,  R,  D,  R,  D,  R,  R,  R,  D,  R]),
-    (P::MessageName,          [F,  F,  R,  R,  F,  F,  D,  F,  R,  D,  F,  F,  F,  R,  F,  R,  R,  R,  D,  R]),
+    //                         oai eng mis grq dsk tog ppx fwk a21 xai azr fdy hf  lla orr ant gem coh oll brk rep
+    (P::MaxTokens,            [F,  F,  F,  M,  F,  F,  F,  F,  F,  F,  F,  F,  F,  M,  F,  F,  M,  F,  M,  M,  M]),
+    (P::MaxCompletionTokens,  [F,  F,  M,  F,  M,  M,  M,  M,  M,  M,  F,  F,  M,  F,  F,  M,  M,  M,  M,  M,  M]),
+    (P::MinTokens,            [R,  F,  F,  R,  D,  D,  D,  D,  R,  D,  R,  R,  D,  R,  D,  R,  R,  R,  D,  R,  D]),
+    (P::Temperature,          [F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  M,  F,  M,  M,  M]),
+    (P::TopP,                 [F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  M,  M]),
+    (P::TopK,                 [R,  F,  F,  R,  D,  F,  F,  F,  R,  D,  R,  R,  F,  F,  F,  F,  M,  M,  M,  M,  M]),
+    (P::MinP,                 [R,  F,  R,  R,  D,  F,  D,  F,  R,  D,  R,  R,  D,  R,  F,  R,  R,  R,  M,  R,  D]),
+    (P::TypicalP,             [R,  F,  R,  R,  D,  D,  D,  F,  R,  D,  R,  R,  D,  R,  D,  R,  R,  R,  M,  R,  D]),
+    (P::PresencePenalty,      [F,  F,  F,  D,  D,  F,  F,  F,  R,  F,  F,  F,  F,  F,  F,  R,  M,  F,  M,  R,  D]),
+    (P::FrequencyPenalty,     [F,  F,  F,  D,  D,  F,  F,  F,  R,  F,  F,  F,  F,  F,  F,  R,  M,  F,  M,  R,  D]),
+    (P::RepetitionPenalty,    [R,  F,  F,  R,  D,  F,  D,  F,  R,  D,  R,  R,  D,  R,  F,  R,  R,  R,  M,  R,  D]),
+    (P::Seed,                 [F,  F,  M,  F,  D,  F,  D,  F,  R,  F,  F,  F,  F,  F,  F,  R,  M,  F,  M,  R,  M]),
+    (P::LogitBias,            [F,  F,  R,  R,  D,  F,  D,  F,  R,  F,  F,  F,  F,  R,  F,  R,  R,  R,  D,  R,  D]),
+    (P::Logprobs,             [F,  F,  F,  R,  F,  M,  D,  F,  R,  F,  F,  F,  F,  R,  F,  R,  M,  R,  D,  R,  D]),
+    (P::TopLogprobs,          [F,  F,  F,  R,  F,  M,  D,  F,  R,  F,  F,  F,  F,  R,  F,  R,  M,  R,  D,  R,  D]),
+    (P::N,                    [F,  F,  F,  E,  E,  F,  E,  F,  F,  F,  F,  F,  F,  E,  E,  E,  M,  E,  E,  E,  E]),
+    (P::Stop,                 [F,  F,  F,  F,  F,  F,  E,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  M,  M,  M]),
+    (P::Tools,                [F,  F,  F,  F,  F,  F,  D,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  F,  F,  M,  D]),
+    (P::CustomTools,          [F,  E,  E,  E,  E,  E,  D,  E,  E,  E,  F,  E,  E,  E,  E,  E,  E,  E,  E,  E,  D]),
+    (P::ToolChoice,           [F,  F,  F,  F,  F,  F,  D,  F,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  E,  M,  D]),
+    (P::ToolChoiceRequired,   [F,  F,  M,  F,  F,  F,  D,  M,  F,  F,  F,  F,  F,  F,  F,  M,  M,  M,  D,  M,  D]),
+    (P::ToolChoiceNamed,      [F,  F,  F,  F,  F,  F,  D,  F,  E,  F,  F,  F,  F,  F,  F,  M,  M,  E,  D,  M,  D]),
+    (P::ToolChoiceAllowed,    [F,  E,  E,  E,  E,  E,  D,  E,  E,  E,  F,  E,  E,  E,  E,  E,  M,  E,  E,  E,  D]),
+    (P::ParallelToolCalls,    [F,  F,  F,  F,  D,  F,  D,  F,  R,  F,  F,  F,  F,  R,  F,  M,  R,  R,  D,  M,  D]),
+    (P::JsonObject,           [F,  F,  F,  F,  F,  F,  M,  F,  F,  F,  F,  F,  F,  F,  F,  E,  M,  F,  M,  E,  E]),
+    (P::JsonSchema,           [F,  F,  F,  E,  E,  F,  F,  F,  E,  F,  F,  F,  F,  F,  F,  M,  M,  M,  M,  M,  E]),
+    (P::ReasoningEffort,      [R,  F,  F,  F,  M,  F,  F,  F,  R,  F,  F,  F,  F,  R,  M,  M,  M,  M,  M,  M,  D]),
+    (P::Verbosity,            [R,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  F,  R,  R,  R,  D,  R,  D]),
+    (P::StreamOptions,        [F,  F,  E,  F,  F,  F,  E,  F,  E,  F,  F,  F,  F,  F,  F,  E,  E,  E,  E,  E,  E]),
+    (P::User,                 [F,  F,  M,  F,  D,  D,  D,  F,  R,  F,  F,  F,  D,  R,  F,  M,  R,  R,  D,  M,  D]),
+    (P::SafetyIdentifier,     [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  M,  R,  R,  D,  M,  D]),
+    (P::Metadata,             [F,  F,  F,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  M,  D]),
+    (P::Store,                [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R,  D]),
+    (P::ServiceTier,          [F,  F,  R,  F,  D,  D,  D,  F,  R,  D,  F,  R,  D,  R,  D,  R,  M,  R,  D,  M,  D]),
+    (P::Priority,             [R,  F,  R,  R,  D,  D,  D,  D,  R,  D,  R,  R,  D,  R,  D,  R,  R,  F,  D,  R,  D]),
+    (P::Prediction,           [F,  F,  F,  R,  D,  D,  D,  F,  R,  D,  F,  R,  D,  R,  F,  R,  R,  R,  D,  R,  D]),
+    (P::Modalities,           [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  F,  R,  M,  R,  D,  R,  D]),
+    (P::Audio,                [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  F,  R,  R,  R,  D,  R,  D]),
+    (P::WebSearchOptions,     [F,  F,  R,  R,  D,  D,  F,  D,  R,  R,  F,  R,  D,  R,  F,  E,  M,  R,  D,  R,  D]),
+    (P::PromptCacheKey,       [F,  F,  F,  F,  D,  D,  D,  F,  R,  M,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R,  D]),
+    (P::PromptCacheRetention, [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R,  D]),
+    (P::PromptCacheOptions,   [F,  F,  R,  R,  D,  D,  D,  D,  R,  D,  F,  R,  D,  R,  D,  R,  R,  R,  D,  R,  D]),
+    (P::ChatTemplateKwargs,   [R,  F,  R,  R,  D,  D,  D,  D,  R,  D,  R,  R,  D,  R,  D,  R,  R,  R,  D,  R,  D]),
+    (P::MessageName,          [F,  F,  R,  R,  F,  F,  D,  F,  R,  D,  F,  F,  F,  R,  F,  R,  R,  R,  D,  R,  D]),
 ];
 
 /// What `column` makes of `parameter`.

@@ -25,7 +25,7 @@ fn target(column: Column) -> (Dialect, Target<'static>) {
         Column::Openai | Column::Anthropic | Column::Gemini | Column::Bedrock | Column::Cohere => {
             Vendor::Owner
         }
-        Column::Engine | Column::Ollama => Vendor::Compatible,
+        Column::Engine | Column::Ollama | Column::Replicate => Vendor::Compatible,
         Column::Mistral
         | Column::Groq
         | Column::Deepseek
@@ -171,15 +171,17 @@ fn seen(parameter: Parameter, column: Column) -> Seen {
 
 fn is_true(said: Disposition, seen: Seen, parameter: Parameter, column: Column) -> bool {
     // Whoever is shown no tools misses nothing of how to choose among them.
-    let has_tools = table::cell(Parameter::Tools, column) != Disposition::Dropped;
+    let is_choice = matches!(parameter.field(), "tool_choice" | "parallel_tool_calls");
+    let is_moot = is_choice && table::cell(Parameter::Tools, column) == Disposition::Dropped;
     match said {
         Disposition::Native => seen == Seen::AsSaid,
         Disposition::Renamed => seen == Seen::Otherwise,
         // Counts come in any case; the gateway shows them when asked.
         Disposition::Emulated if parameter == Parameter::StreamOptions => seen == Seen::Nothing,
         Disposition::Emulated => seen == Seen::Emulated,
-        Disposition::Dropped | Disposition::Refused if has_tools => seen == Seen::LeftOut,
-        Disposition::Dropped | Disposition::Refused => matches!(seen, Seen::LeftOut | Seen::Nothing),
+        Disposition::Dropped | Disposition::Refused => {
+            seen == Seen::LeftOut || (is_moot && seen == Seen::Nothing)
+        }
     }
 }
 

@@ -245,7 +245,7 @@ fn everything_out_of_range_is_found() {
             "provider_keys: {opnai: k}",
             "provider_keys.opnai: no such provider; known are openai, anthropic, xai, gemini, bedrock, cohere, \
              mistral, groq, deepseek, together, perplexity, fireworks, ai21, azure-openai, azure-foundry, \
-             hugging-face, meta-llama, openrouter",
+             hugging-face, meta-llama, replicate, openrouter",
         ),
         ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it or leave it out"),
         ("auth: {api_key: ''}", "auth.api_key: is empty; set it, or leave it out to let anyone call"),

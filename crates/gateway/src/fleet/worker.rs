@@ -13,6 +13,7 @@ use trunkline_core::{Dialect, Load, Secret, WorkerId};
 use trunkline_dialect::Vendor;
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
+use trunkline_dialect::replicate;
 use trunkline_route::Thresholds;
 use trunkline_upstream::Endpoint;
 use trunkline_upstream::engine::{Engine, NoList};
@@ -174,8 +175,24 @@ impl Worker {
         if model.bytes().all(|byte| byte == b'.') {
             return None;
         }
+        if dialect == Dialect::ReplicatePredictions {
+            return self.prediction_path(model, after).map(Cow::Owned);
+        }
         let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
         PathAndQuery::try_from(format!("{fixed}{name}{after}")).ok().map(Cow::Owned)
+    }
+
+    /// Where predictions of `model` are made: under its owner and name, or where its version says enough.
+    fn prediction_path(&self, model: &str, after: &str) -> Option<PathAndQuery> {
+        if replicate::version(model).is_some() {
+            return PathAndQuery::try_from(self.endpoint.path("/v1/predictions")).ok();
+        }
+        let (owner, name) = model.split_once('/')?;
+        let is_plain = |segment: &&str| !segment.is_empty() && segment.bytes().any(|byte| byte != b'.');
+        let encoded = |segment| percent_encoding::utf8_percent_encode(segment, IN_PATH);
+        let (owner, name) = Some((owner, name)).filter(|(owner, name)| is_plain(owner) && is_plain(name))?;
+        let path = format!("/v1/models/{}/{}{after}", encoded(owner), encoded(name));
+        PathAndQuery::try_from(self.endpoint.path(&path)).ok()
     }
 
     /// Where it lists its models, if it does.

@@ -6,6 +6,7 @@ use super::failure::{Failure, broken, is_retryable, refused};
 use super::fan;
 use super::forward;
 use super::plan::Plan;
+use super::predict::{self, Job};
 use super::relay::{Flow, Leg, Translate, too_many_calls};
 use super::settle::{Ledger, Outcome, WARNINGS, warnings};
 use crate::fleet::worker::Worker;
@@ -41,14 +42,14 @@ pub(super) async fn translate(
     let Written { body, headers: extra, restore, fan_out } = written;
     let body = Rope::from(body);
     let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
-    let mut answers: SmallVec<[Answer; 1]> = SmallVec::new();
+    let mut answers: SmallVec<[(Answer, Option<Job>); 1]> = SmallVec::new();
     if legs == 1 {
-        answers.push(send(ledger, plan, worker, to, &body, &extra, 0).await?);
+        answers.push(ask(ledger, plan, worker, to, &body, &extra, 0).await?);
     } else {
         let load = Arc::clone(&worker.load);
         ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
         let shared = &*ledger;
-        let sends = (0..legs).map(|leg| send(shared, plan, worker, to, &body, &extra, leg));
+        let sends = (0..legs).map(|leg| ask(shared, plan, worker, to, &body, &extra, leg));
         for answer in futures_util::future::join_all(sends).await {
             answers.push(answer?);
         }
@@ -56,7 +57,7 @@ pub(super) async fn translate(
     let idle = plan.question.snapshot.config.timeouts.idle;
     let limits = &plan.question.snapshot.config.limits;
     let dialect = ledger.endpoint.dialect;
-    let first_head = answers.first().map(|answer| answer.head.headers.clone()).unwrap_or_default();
+    let first_head = answers.first().map(|(answer, _)| answer.head.headers.clone()).unwrap_or_default();
     let mut headers = forward::translated_headers(&first_head);
     if let Some(warnings) = warnings(&losses, on_unsupported) {
         headers.insert(WARNINGS, warnings);
@@ -65,11 +66,11 @@ pub(super) async fn translate(
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     let streams = plan.question.stream;
-    if streams && answers.iter().all(|answer| is_stream(to, &answer.head)) {
+    if streams && answers.iter().all(|(answer, _)| is_stream(to, &answer.head)) {
         let mut legs = SmallVec::new();
-        for answer in answers {
+        for (answer, job) in answers {
             let reader = StreamReader::of(worker.profile(), to, limits.event_bytes).map_err(refused)?;
-            legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone() });
+            legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone(), job });
         }
         let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
         writer.echo(echo);
@@ -80,10 +81,24 @@ pub(super) async fn translate(
         let content = Content::Flow { flow, primed, idle };
         return Ok(Answered { status: StatusCode::OK, headers: stream_headers(dialect, headers), content });
     }
+    let mut losses = losses;
+    if streams != answers.iter().any(|(answer, _)| is_stream(to, &answer.head)) {
+        let how = if streams { "the answer came whole" } else { "the answer came as a stream" };
+        let mut more = Losses::default();
+        more.emulated("stream", how);
+        ledger.lost_more(&more, to.name());
+        more.into_iter().for_each(|loss| losses.push(loss));
+        if let Some(warnings) = warnings(&losses, on_unsupported) {
+            headers.insert(WARNINGS, warnings);
+        }
+    }
     let mut replies = Vec::with_capacity(answers.len());
-    for answer in answers {
+    for (answer, mut job) in answers {
         let was_stream = is_stream(to, &answer.head);
         let bytes = collect(answer.body, idle, limits.reply_bytes).await.map_err(|error| broken(&error))?;
+        if let Some(job) = &mut job {
+            job.over();
+        }
         let reply = if was_stream {
             let reader = StreamReader::of(worker.profile(), to, limits.event_bytes);
             reader.and_then(|reader| fold(ledger, reader, &bytes))
@@ -117,13 +132,30 @@ pub(super) async fn translate(
     let mut more = Losses::default();
     let out = write_reply(dialect, &reply, &context, &mut more).map_err(refused)?;
     ledger.lost_more(&more, dialect.name());
-    let mut losses = losses;
     more.into_iter().for_each(|loss| losses.push(loss));
     if let Some(warnings) = warnings(&losses, on_unsupported) {
         headers.insert(WARNINGS, warnings);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(Answered { status: StatusCode::OK, headers, content: Content::Whole(out.into()) })
+}
+
+/// Sends a call and gets to its answer, which may not be what comes back first.
+async fn ask(
+    ledger: &Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    to: Dialect,
+    body: &Rope,
+    extra: &[(&'static str, String)],
+    leg: usize,
+) -> Result<(Answer, Option<Job>), Failure> {
+    let answer = send(ledger, plan, worker, to, body, extra, leg).await?;
+    if to == Dialect::ReplicatePredictions {
+        // Boxed, so that calls of other dialects do not carry the room for it.
+        return Box::pin(predict::follow(ledger, plan, worker, answer)).await;
+    }
+    Ok((answer, None))
 }
 
 /// Folds a stream that came although none was asked for.

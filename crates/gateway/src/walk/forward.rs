@@ -30,7 +30,10 @@ fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
         Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
         Dialect::GeminiGenerate => &["x-goog-user-project", "x-goog-api-client"],
         Dialect::BedrockConverse => &["x-amzn-bedrock-accept"],
-        Dialect::OllamaChat | Dialect::OllamaGenerate | Dialect::CohereChat => &[],
+        Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => &[],
         Dialect::Surface(surface) => of_dialect(surface.owner()),
     }
 }

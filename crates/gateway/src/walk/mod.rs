@@ -23,6 +23,7 @@ mod fan;
 pub(crate) mod form;
 pub(crate) mod forward;
 pub mod plan;
+mod predict;
 pub(crate) mod read;
 mod redact;
 pub mod relay;

@@ -136,9 +136,11 @@ fn malformed(error: &ScanError) -> Fault {
 /// Refuses a request without a prompt: no upstream could do anything with it.
 fn check_prompt(dialect: Dialect, scanned: &Scanned) -> Result<(), Fault> {
     let wanted = match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::CohereChat => {
-            "messages"
-        }
+        Dialect::OpenaiChat
+        | Dialect::AnthropicMessages
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions => "messages",
         Dialect::GeminiGenerate => "contents",
         Dialect::Surface(Surface::OpenaiEmbeddings | Surface::OpenaiSpeech | Surface::OpenaiModerations) => "input",
         Dialect::Surface(Surface::OpenaiImages) => "prompt",

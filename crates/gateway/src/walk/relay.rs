@@ -3,6 +3,7 @@
 
 use super::answer::{Answered, Content};
 use super::fan::Merge;
+use super::predict::Job;
 use super::settle::{Ledger, stamp};
 use crate::body::{Body, BrokenOff};
 use crate::config::Limits;
@@ -395,6 +396,8 @@ pub(crate) struct Leg {
     pub(crate) body: Option<AnswerBody>,
     pub(crate) reader: StreamReader,
     pub(crate) restore: Restore,
+    /// What is called off when the client leaves.
+    pub(crate) job: Option<Job>,
 }
 
 impl Translate {
@@ -453,7 +456,7 @@ impl Translate {
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
         let Self { legs, merge, writer, out, has_content, failed, left, calls, .. } = self;
-        let Some(Leg { body: slot, reader, restore }) = legs.get_mut(at) else { return false };
+        let Some(Leg { body: slot, reader, restore, job }) = legs.get_mut(at) else { return false };
         let Some(body) = slot else { return false };
         let Poll::Ready(next) = body.poll_data(cx) else { return false };
         ledger.heard = Some(Instant::now());
@@ -501,6 +504,9 @@ impl Translate {
         if content {
             *has_content = true;
             ledger.content(Instant::now());
+        }
+        if ended && let Some(job) = job {
+            job.over();
         }
         // After the last event the rest of the body only matters for using its connection again.
         if ended && let Poll::Ready(None) = body.poll_data(cx) {

@@ -13,6 +13,7 @@ mod gemini;
 mod openai;
 mod openai_small;
 mod refuse;
+mod replicate;
 mod responses;
 
 pub use refuse::Turns;
@@ -28,6 +29,7 @@ use crate::wire::{Habits, Meta, Wire};
 use futures_util::stream;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,11 +65,13 @@ pub enum Provider {
     Bedrock,
     /// `/v2/chat`, `/v2/embed`, `/v2/rerank`, `/v1/models`.
     Cohere,
+    /// `/v1/models/{owner}/{name}/predictions`, `/v1/predictions` and what is under it, `/v1/models`.
+    Replicate,
 }
 
 /// An unknown provider name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown provider `{0}`; known: openai, anthropic, gemini, bedrock, cohere")]
+#[error("unknown provider `{0}`; known: openai, anthropic, gemini, bedrock, cohere, replicate")]
 pub struct UnknownProvider(String);
 
 impl FromStr for Provider {
@@ -81,7 +85,8 @@ impl FromStr for Provider {
 
 impl Provider {
     /// Every provider.
-    pub const ALL: [Self; 5] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Bedrock, Self::Cohere];
+    pub const ALL: [Self; 6] =
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Bedrock, Self::Cohere, Self::Replicate];
 
     /// The name used in flags.
     #[must_use]
@@ -92,6 +97,7 @@ impl Provider {
             Self::Gemini => "gemini",
             Self::Bedrock => "bedrock",
             Self::Cohere => "cohere",
+            Self::Replicate => "replicate",
         }
     }
 }
@@ -142,6 +148,10 @@ impl CloudConfig {
             Provider::Cohere => {
                 &["command-a-03-2025", "command-a-reasoning-08-2025", "embed-v4.0", "rerank-v3.5"]
             }
+            Provider::Replicate => &[
+                "meta/meta-llama-3-70b-instruct",
+                "acme/tuned:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ],
             Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview", "gemini-embedding-001"],
         };
         Self {
@@ -181,6 +191,7 @@ impl Cloud {
             recorder: recorder.clone(),
             serial: AtomicU64::new(0),
             cache: Mutex::new(PrefixCache::new(CACHE_BLOCKS)),
+            jobs: Mutex::default(),
         });
         let server = Server::start(address, move |request| {
             let account = Arc::clone(&account);
@@ -190,6 +201,7 @@ impl Cloud {
                     Provider::OpenAi => openai::answer(&account, &request).await,
                     Provider::Anthropic => anthropic::answer(&account, &request).await,
                     Provider::Cohere => cohere::answer(&account, &request).await,
+                    Provider::Replicate => replicate::answer(&account, &request).await,
                     Provider::Bedrock => bedrock::answer(&account, &request).await,
                     Provider::Gemini => gemini::answer(&account, &request).await,
                 }
@@ -228,6 +240,8 @@ struct Account {
     recorder: Recorder,
     serial: AtomicU64,
     cache: Mutex<PrefixCache>,
+    /// Replicate's predictions, by id.
+    jobs: Mutex<HashMap<String, replicate::Job>>,
 }
 
 impl Account {

@@ -34,7 +34,7 @@ async fn every_provider_and_flavour_starts() {
         let (_running, ready) = start(&["cloud", "--provider", name, "--api-key", "k"]);
         assert_eq!(ready["provider"], name);
         let models = match provider {
-            Provider::OpenAi | Provider::Anthropic | Provider::Cohere => "/v1/models",
+            Provider::OpenAi | Provider::Anthropic | Provider::Cohere | Provider::Replicate => "/v1/models",
             Provider::Gemini => "/v1beta/models",
             Provider::Bedrock => "/foundation-models",
         };

@@ -10,5 +10,6 @@ mod command;
 mod engine;
 mod gemini;
 mod load;
+mod replicate;
 mod responses;
 mod script;

@@ -249,7 +249,7 @@ fn c28_sampling_has_its_fields() {
         })
     );
     assert!(String::from_utf8(written.body).unwrap().contains("\"presencePenalty\":0.50"));
-    assert_eq!((written.fan_out, super::list(&losses)), (1, vec!["stop dropped".to_owned()]));
+    assert_eq!((written.fan_out, super::list(&losses)), (1, vec!["stop emulated".to_owned()]));
     call.sampling.stop.clear();
     call.sampling.seed = Number::parse("12345678901");
     assert_eq!(sent(&call, SECOND).1, ["seed dropped"]);
@@ -448,7 +448,7 @@ fn losses_are_spelled_as_the_client_spells() {
         [
             "generationConfig.thinkingConfig dropped",
             "generationConfig.seed dropped",
-            "generationConfig.stopSequences dropped",
+            "generationConfig.stopSequences emulated",
         ]
     );
 }

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use story::Feature;
 use trunkline_core::Dialect;
+use trunkline_core::Dialect::ReplicatePredictions;
 use upstreams::UPSTREAMS;
 
 /// The cells by client, upstream, feature and mode; dialects by their place in the rows.
@@ -51,7 +52,9 @@ fn every_dialect_has_its_row() {
         Dialect::CONVERSATIONS.into_iter().filter(|dialect| is(*dialect)).collect::<Vec<_>>()
     };
     assert_eq!(clients, of(trunkline_dialect::reads));
-    assert_eq!(upstreams, of(trunkline_dialect::writes));
+    // A prediction is made of one prompt: it has no tools, thoughts or cache that a cell could be about.
+    let holds_conversations = |dialect| trunkline_dialect::writes(dialect) && dialect != ReplicatePredictions;
+    assert_eq!(upstreams, of(holds_conversations));
 }
 
 /// No cell is empty, no case fails, and `docs/conformance.md` shows what came out.

@@ -320,7 +320,7 @@ async fn an_answer_may_not_call_more_tools_than_the_operator_allows() {
                 let parts: Vec<_> = stream.iter().map(String::as_str).collect();
                 Reply::events(pieces(&parts), Duration::ZERO)
             } else {
-                Reply::json(200, whole.as_str())
+                Reply::json(200, whole.clone())
             }
         });
         let upstream = upstream.await.unwrap();

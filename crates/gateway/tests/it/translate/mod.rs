@@ -3,6 +3,7 @@
 mod failures;
 mod gemini;
 mod providers;
+mod replicate;
 mod responses;
 mod small;
 

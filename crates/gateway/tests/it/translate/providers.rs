@@ -2,7 +2,7 @@
 
 use super::ok;
 use crate::client::post;
-use crate::rig::{CHAT, Rig, cloud, settings};
+use crate::rig::{CHAT, COMPLETIONS, MESSAGES, Rig, cloud, settings};
 use serde_json::{Value, json};
 use trunkline_core::OnUnsupported;
 use trunkline_testkit::script::Upstream;
@@ -149,4 +149,44 @@ async fn capabilities_tell_what_each_provider_makes_of_each_parameter() {
     let narrower = &page["providers"][0]["models"][1];
     assert_eq!(narrower["which"], "reasoning models");
     assert_eq!(narrower["parameters"]["temperature"], "refused");
+}
+
+#[tokio::test]
+async fn several_answers_are_as_many_calls_for_every_client_that_asks_for_them() {
+    let contents = r#""contents":[{"role":"user","parts":[{"text":"hi"}]}]"#;
+    for (path, body, answers) in [
+        (CHAT.path, format!(r#"{{"model":"m",{},"n":3}}"#, CHAT.prompt), "choices"),
+        (COMPLETIONS.path, format!(r#"{{"model":"m",{},"n":3}}"#, COMPLETIONS.prompt), "choices"),
+        (
+            "/v1beta/models/m:generateContent",
+            format!(r#"{{{contents},"generationConfig":{{"candidateCount":3}}}}"#),
+            "candidates",
+        ),
+    ] {
+        for streams in [false, true] {
+            let upstream = Upstream::directed(move |_, _| MESSAGES.answer(streams)).await.unwrap();
+            let rig = Rig::start(settings([MESSAGES.worker(upstream.url())])).await;
+            let (mut path, mut body) = (path.to_owned(), body.clone());
+            if streams && path.ends_with(":generateContent") {
+                path = path.replace(":generateContent", ":streamGenerateContent?alt=sse");
+            } else if streams {
+                body.insert_str(1, r#""stream":true,"#);
+            }
+            let answer = ok(rig.post(&path, &body).await);
+            assert_eq!(upstream.requests().len(), 3, "{path} {streams}");
+            assert!(answer.header("x-trunkline-warnings").contains("emulated"), "{path} {streams}");
+            let payloads: Vec<Value> = if streams {
+                let lines = answer.text().lines().filter_map(|line| line.strip_prefix("data: "));
+                lines.filter_map(|data| serde_json::from_str(data).ok()).collect()
+            } else {
+                vec![answer.json()]
+            };
+            let given = payloads.iter().filter_map(|payload| payload[answers].as_array()).flatten();
+            let said: Vec<_> = given.filter(|answer| answer.to_string().contains("hello")).collect();
+            let mut nth: Vec<_> = said.iter().map(|answer| answer["index"].as_u64().unwrap_or(0)).collect();
+            nth.sort_unstable();
+            assert_eq!(nth, [0, 1, 2], "{path} {streams}: {}", answer.text());
+            rig.at_rest().await;
+        }
+    }
 }
