@@ -5,7 +5,7 @@
 //! them is no text (a tool message holds nothing else), then the rest as it stood.
 
 use super::write_parts::{Content, WireKind, WirePart, own, plan};
-use crate::codec::Target;
+use crate::codec::{Target, keeps};
 use crate::names::Names;
 use crate::openai::{Mark, mark};
 use crate::place::{Place, Position};
@@ -247,8 +247,14 @@ impl<'c> Planner<'c, '_> {
         }
         let extension = self.profile.unknown == Unknown::Passed;
         let has_state = item.signature.is_some() || item.redacted.is_some();
-        // Blocks that came in this dialect's own extension field can leave in it.
-        if has_state && extension && (item.stamp == Some(super::OURS) || self.call.dialect == super::OURS) {
+        // Blocks that came in this dialect's own extension field can leave in it, but for those opened here that
+        // are some other provider's.
+        let came_here = |stamp| self.call.dialect == super::OURS && keeps(super::OURS, stamp);
+        let may_leave = match item.stamp {
+            Some(stamp) => stamp == super::OURS || came_here(stamp),
+            None => self.call.dialect == super::OURS,
+        };
+        if has_state && extension && may_leave {
             turn.blocks.push(item);
         } else if item.redacted.is_some() || item.encrypted.is_some() {
             self.losses.dropped(place.to_string(), "the target cannot read withheld reasoning");

@@ -4,6 +4,7 @@
 //! The codec asks here and knows no provider. What a row cannot say does not exist: a new deviation is a
 //! new flag, and the compiler lists the rows that must answer it.
 
+mod history;
 mod parameter;
 mod rows;
 mod strict;

@@ -1,5 +1,6 @@
 //! Whether a provider can be sent a client's own bytes although both speak the dialect.
 
+use super::history;
 use super::{Disposition, Parameter, Profile, Rest, Unknown};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -32,6 +33,9 @@ pub fn misreads(profile: &Profile, model: &str, body: &[u8], ignored: Ignored) -
     }
     let sheet = profile.sheet(model, Rest::Unasked);
     let is_trouble = |field: &str, value: &str| {
+        if field == "messages" {
+            return history::misreads(profile, value);
+        }
         if let Some(parameter) = meant(field, value) {
             let cell = sheet.of(parameter);
             let told = ignored == Ignored::Trouble && cell == Disposition::Dropped;
@@ -46,7 +50,6 @@ pub fn misreads(profile: &Profile, model: &str, body: &[u8], ignored: Ignored) -
 /// The parameter that a field with this value is; `None` for one that the table has no row for.
 fn meant(field: &str, value: &str) -> Option<Parameter> {
     match field {
-        "messages" => None,
         "tools" if value.contains("\"custom\"") => Some(Parameter::CustomTools),
         "tool_choice" if value == "\"required\"" => Some(Parameter::ToolChoiceRequired),
         "tool_choice" if value.contains("\"allowed_tools\"") => Some(Parameter::ToolChoiceAllowed),
@@ -130,7 +133,8 @@ mod tests {
             ("xai", "grok-3", r#""stop":"x""#, None),
             ("xai", "grok-4", r#""stop":"x""#, Some("stop")),
         ] {
-            let body = format!(r#"{{"model":"{model}","messages":[{{"n":2,"seed":1}}],{more}}}"#);
+            let body =
+                format!(r#"{{"model":"{model}","messages":[{{"role":"user","n":2,"seed":1}}],{more}}}"#);
             let found = misreads(named(provider), model, body.as_bytes(), Ignored::Fine);
             assert_eq!(found.as_deref(), field, "{provider} {more}");
         }

@@ -30,6 +30,9 @@ use trunkline_core::{Call, Delta, Dialect, Event, Item, ItemKind, Losses, Open, 
 const PREFIX: &str = "tl2.";
 /// Stands between a tool call's id and its sealed state, for clients whose dialect has no field for it.
 const IN_ID: &str = "__sealed__";
+/// What stands in a body that carries something sealed: as it is; a signature that Anthropic's clients got for
+/// thoughts without any; behind an id; and both ways in which it is put into fields that hold bytes.
+const MARKS: [&[u8]; 5] = [b"\"tl2.", b"\"tl1.", IN_ID.as_bytes(), b"\"dGwyL", b"\"dGV4dDp0bDIu"];
 /// Bytes of a nonce.
 const NONCE: usize = 24;
 /// Longest sealed text that is looked at; real ones have some kilobytes.
@@ -146,8 +149,7 @@ pub struct Sealer {
 /// get it as it is: it would take the seal for a proof of its own, or the id for one that is too long.
 #[must_use]
 pub fn may_carry(body: &Rope) -> bool {
-    // The second begins the signatures that Anthropic's clients get for thoughts without any.
-    [b"\"tl2.".as_slice(), b"\"tl1.", IN_ID.as_bytes()].iter().any(|mark| body.holds(mark))
+    MARKS.iter().any(|mark| body.holds(mark))
 }
 
 impl Sealer {
@@ -331,6 +333,8 @@ fn sealed_in(thoughts: &ReasoningItem) -> Option<String> {
 
 fn restore(thoughts: &mut ReasoningItem, state: Option<&State>) {
     thoughts.stamp = state.and_then(State::stamp);
+    // An id that came with the seal is one we made, unless the provider keeps its thoughts by id.
+    thoughts.id = thoughts.id.take().filter(|_| thoughts.stamp == Some(Dialect::OpenaiResponses));
     thoughts.signature = state.and_then(|state| state.signature.clone());
     thoughts.encrypted = state.and_then(|state| state.encrypted.clone());
     thoughts.redacted = state.and_then(|state| state.redacted.clone());
