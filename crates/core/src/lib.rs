@@ -4,6 +4,7 @@
 //!
 //! Nothing here does I/O, reads a clock or the environment, or knows a vendor.
 
+mod calendar;
 mod call;
 mod candidate;
 mod dialect;
@@ -22,6 +23,7 @@ mod surface;
 mod tool;
 mod usage;
 
+pub use calendar::Utc;
 pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
     Reasoning, ReasoningMode, Sampling, Service, State, StreamOptions,

@@ -29,6 +29,7 @@ mod place;
 pub mod profile;
 pub mod provider;
 mod redact;
+pub mod region;
 pub mod rename;
 pub mod replicate;
 pub mod rerank;

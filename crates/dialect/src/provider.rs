@@ -1,7 +1,11 @@
 //! Cloud providers as data: what each is called, where it lives, which dialects it speaks, how it wants
 //! to be paid in credentials, and whose keys look like whose.
 
+use crate::region;
 use trunkline_core::{Dialect, Surface};
+
+/// Amazon's, which takes signatures beside keys.
+pub const BEDROCK: &str = "bedrock";
 
 /// One provider.
 #[derive(Debug, PartialEq, Eq)]
@@ -203,12 +207,12 @@ pub static PROVIDERS: &[Provider] = &[
         versioned: true,
     },
     Provider {
-        id: "bedrock",
+        id: BEDROCK,
         aliases: &["aws", "aws-bedrock"],
         // The region is part of the address.
         base_url: None,
         models_path: None,
-        domains: &["amazonaws.com"],
+        domains: &["amazonaws.com", "amazonaws.com.cn", "api.aws"],
         model_prefixes: &[
             "amazon.",
             "us.amazon.",
@@ -447,7 +451,9 @@ pub fn of_host(host: &str) -> Option<&'static Provider> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let under =
         |domain: &str| host == domain || host.strip_suffix(domain).is_some_and(|left| left.ends_with('.'));
-    PROVIDERS.iter().find(|p| p.domains.iter().any(|domain| under(domain)))
+    let provider = PROVIDERS.iter().find(|p| p.domains.iter().any(|domain| under(domain)))?;
+    // Keys for Bedrock must not go to whatever else lives under Amazon's domains.
+    (provider.id != BEDROCK || region::of_host(&host).is_some()).then_some(provider)
 }
 
 /// The provider a model's name points to. `gpt-oss-*` is open-weight and points nowhere.
@@ -525,6 +531,10 @@ mod tests {
             ("api.groq.com", Some("groq")),
             ("acme.openai.azure.com", Some("azure-openai")),
             ("openai.com.evil.example", None),
+            ("bedrock-runtime.us-east-1.amazonaws.com", Some("bedrock")),
+            ("Bedrock-Runtime.us-east-1.amazonaws.com.", Some("bedrock")),
+            ("vpce-1a.bedrock-runtime.eu-west-1.vpce.amazonaws.com", Some("bedrock")),
+            ("ec2-3-4-5-6.compute-1.amazonaws.com", None),
             ("127.0.0.1", None),
         ] {
             assert_eq!(of_host(host).map(|p| p.id), id, "{host}");

@@ -17,7 +17,8 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::AbortHandle;
 use tower_service::Service as _;
-use trunkline_dialect::provider::PROVIDERS;
+use trunkline_dialect::provider::{BEDROCK, PROVIDERS, Provider};
+use trunkline_dialect::region;
 use trunkline_upstream::{ConnectionCounts, Connector, ConnectorSettings, Pool, PoolSettings};
 
 /// A gateway that serves.
@@ -190,11 +191,16 @@ fn add_providers_with_keys(config: &mut Config) {
     if config.igw || !config.workers.is_empty() {
         return;
     }
-    for provider in PROVIDERS {
-        if let Some(url) = provider.base_url.filter(|_| config.provider_keys.contains_key(provider.id)) {
-            config.workers.push(WorkerSpec::new(url));
-        }
-    }
+    let has_key = |provider: &Provider| {
+        let signs = provider.id == BEDROCK && config.aws.has_keys();
+        signs || config.provider_keys.contains_key(provider.id)
+    };
+    let url = |provider: &Provider| match provider.base_url {
+        None if provider.id == BEDROCK => config.aws.region.as_deref().map(region::url),
+        public => public.map(str::to_owned),
+    };
+    let urls = PROVIDERS.iter().filter(|provider| has_key(provider)).filter_map(url);
+    config.workers = urls.map(WorkerSpec::new).collect();
 }
 
 #[expect(
@@ -221,4 +227,52 @@ async fn metrics_listener(address: SocketAddr, shared: &Arc<Shared>) -> anyhow::
         }
     });
     Ok(task.abort_handle())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Aws;
+    use trunkline_core::Secret;
+
+    #[test]
+    fn keys_alone_make_workers_of_their_providers() {
+        let secret = || Some(Secret::new("k"));
+        let keys = Aws { access_key_id: secret(), secret_access_key: secret(), ..Aws::default() };
+        let region = |region: &str| Some(region.to_owned());
+        let everywhere = ["https://api.openai.com", "https://bedrock-runtime.us-east-1.amazonaws.com"];
+        for (what, keyed, aws, workers) in [
+            (
+                "AWS keys and a region",
+                &[][..],
+                Aws { region: region("us-east-1"), ..keys.clone() },
+                &everywhere[1..],
+            ),
+            ("beside another", &["openai"], Aws { region: region("us-east-1"), ..keys.clone() }, &everywhere),
+            (
+                "a bearer key and a region",
+                &["bedrock"],
+                Aws { region: region("us-east-1"), ..Aws::default() },
+                &everywhere[1..],
+            ),
+            (
+                "a region alone",
+                &["openai"],
+                Aws { region: region("us-east-1"), ..Aws::default() },
+                &everywhere[..1],
+            ),
+            ("AWS keys alone", &["openai"], keys, &everywhere[..1]),
+        ] {
+            let provider_keys = keyed.iter().map(|id| ((*id).to_owned(), Secret::new("k"))).collect();
+            let config = Config { aws, provider_keys, ..Config::default() };
+            let urls =
+                |config: &Config| config.workers.iter().map(|worker| worker.url.clone()).collect::<Vec<_>>();
+            let mut added = config.clone();
+            add_providers_with_keys(&mut added);
+            assert_eq!(urls(&added), workers, "{what}");
+            let mut open = Config { igw: true, ..config };
+            add_providers_with_keys(&mut open);
+            assert_eq!(urls(&open), [""; 0], "{what}: asked to start with none");
+        }
+    }
 }

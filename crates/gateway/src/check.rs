@@ -49,7 +49,8 @@ fn listen(config: &Config) -> String {
 }
 
 fn workers(config: &Config) -> String {
-    let keys: Vec<_> = config.provider_keys.keys().map(String::as_str).collect();
+    let aws = config.aws.has_keys().then_some("AWS");
+    let keys: Vec<_> = config.provider_keys.keys().map(String::as_str).chain(aws).collect();
     let keys = if keys.is_empty() { String::new() } else { format!("; keys for {}", keys.join(", ")) };
     match (config.workers.len(), config.igw) {
         (0, true) => format!("none yet; they are added over /workers{keys}"),

@@ -24,7 +24,7 @@ testkit engine  a simulated inference engine
 testkit cloud   a simulated provider
     --provider openai|anthropic|gemini|bedrock|cohere|replicate  --port 0  --address 127.0.0.1:0  --models ID[,..]  --seed 0
     --api-key sk-test  --first-delay-ms 0  --token-delay-ms 0  --record FILE
-    --record: method, target and body of every request, a line of JSON each
+    --record: method, target, headers and body of every request, a line of JSON each
     --turns merged|alternating (anthropic, gemini: turns of one role in a row are merged or refused)
     openai     /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, /v1/models
     anthropic  /v1/messages, /v1/messages/count_tokens, /v1/models

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs::File;
@@ -91,7 +92,11 @@ impl Recorder {
     pub(crate) fn note(&self, request: &Received) {
         if let Some(file) = &self.file {
             let (method, target) = (request.method.as_str(), request.uri.to_string());
-            let line = json!({"method": method, "target": target, "body": request.json()});
+            let headers = request.headers.iter();
+            let headers: Vec<_> =
+                headers.map(|(name, value)| (name.as_str(), text_of(value.as_bytes()))).collect();
+            let line = json!({"method": method, "target": target, "headers": headers, "body": request.json(),
+                "text": text_of(&request.body)});
             // A full disk is the reader's to notice: it misses the line.
             let _ = writeln!(hold(file), "{line}");
         }
@@ -109,6 +114,10 @@ impl Recorder {
     pub(crate) fn requests(&self) -> Vec<Received> {
         hold(&self.requests).iter().cloned().collect()
     }
+}
+
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 /// A listening server; stops when dropped.

@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 pub mod media;
 mod pool;
+mod sigv4;
 mod streamed;
 mod tcp;
 
@@ -23,4 +24,5 @@ pub use error::UpstreamError;
 pub use exchange::{Answer, AnswerBody};
 pub use framing::NotHttp;
 pub use pool::{ConnectionCounts, Pool, PoolSettings};
+pub use sigv4::{BodyHash, Signer, Unsigned};
 pub use streamed::Streamed;

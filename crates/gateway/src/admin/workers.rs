@@ -1,7 +1,7 @@
 //! `/workers`: register, list, change and remove workers while the gateway runs.
 
 use super::json;
-use crate::config::WorkerSpec;
+use crate::config::{Aws, WorkerSpec};
 use crate::fleet::FleetError;
 use crate::fleet::worker::Worker;
 use crate::shared::Shared;
@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
 use std::sync::Arc;
-use trunkline_core::Health;
+use trunkline_core::{Health, Secret};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -89,14 +89,30 @@ pub(super) async fn patch(
         let worker = snapshot.workers.iter().find(|worker| worker.id.as_str() == id);
         let worker = worker.ok_or_else(|| FleetError::NotFound(id.chars().take(64).collect()))?;
         let mut description = description(&worker.spec);
-        // Keys are not part of what can be shown, so they are carried over by hand.
-        if let Some(key) = &worker.spec.api_key {
-            description.insert("api_key".to_owned(), key.reveal().into());
-        }
+        carry_secrets(&worker.spec, &mut description);
         merge(&mut description, patch);
         shared.fleet.change(&id, read_spec(description)?)
     });
     changed.map_or_else(|error| refuse(&error), |worker| accepted(&worker, "update"))
+}
+
+/// Secrets are not part of what can be shown, so a change carries them over by hand.
+fn carry_secrets(spec: &WorkerSpec, description: &mut Map<String, Value>) {
+    let text = |secret: &Secret| Value::from(secret.reveal());
+    description.extend(spec.api_key.as_ref().map(|key| ("api_key".to_owned(), text(key))));
+    let Aws { access_key_id, secret_access_key, session_token, region: _ } = &spec.aws;
+    let parts = [
+        ("access_key_id", access_key_id),
+        ("secret_access_key", secret_access_key),
+        ("session_token", session_token),
+    ];
+    let keys = parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), text(part.as_ref()?))));
+    let keys: Map<_, _> = keys.collect();
+    if !keys.is_empty()
+        && let Value::Object(aws) = description.entry("aws").or_insert_with(|| Map::new().into())
+    {
+        aws.extend(keys);
+    }
 }
 
 /// `DELETE /workers/{id}`: drains it, then it is gone.
@@ -200,10 +216,12 @@ fn merge(into: &mut Map<String, Value>, patch: Map<String, Value>) {
 fn description(spec: &WorkerSpec) -> Map<String, Value> {
     let Ok(Value::Object(mut object)) = serde_json::to_value(spec) else { return Map::new() };
     object.retain(|_, value| !value.is_null());
-    if let Some(Value::Object(health)) = object.get_mut("health") {
-        health.retain(|_, value| !value.is_null());
-        if health.is_empty() {
-            object.remove("health");
+    for part in ["aws", "health"] {
+        if let Some(Value::Object(fields)) = object.get_mut(part) {
+            fields.retain(|_, value| !value.is_null());
+            if fields.is_empty() {
+                object.remove(part);
+            }
         }
     }
     object

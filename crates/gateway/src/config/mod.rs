@@ -14,7 +14,7 @@ mod worker_url;
 
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
-pub use worker::{ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
+pub use worker::{Aws, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
@@ -79,14 +79,21 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
 
 /// Variables that are set but empty count as not set, as is usual in container manifests.
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
-    let secret = |name: &str| {
-        let value = env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-        value.map(Secret::new)
-    };
+    let set = |name: &str| env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let secret = |name: &str| set(name).map(Secret::new);
     for provider in PROVIDERS {
         if let Some(key) = secret(provider.key_variable) {
             config.provider_keys.insert(provider.id.to_owned(), key);
         }
+    }
+    // One key's parts: those of the file do not fit it.
+    if let (Some(id), Some(key)) = (secret("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {
+        config.aws.access_key_id = Some(id);
+        config.aws.secret_access_key = Some(key);
+        config.aws.session_token = secret("AWS_SESSION_TOKEN");
+    }
+    if let Some(region) = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")) {
+        config.aws.region = Some(region.to_owned());
     }
     if let Some(key) = secret("TRUNKLINE_API_KEY") {
         config.auth.api_key = Some(key);

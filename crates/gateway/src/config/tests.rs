@@ -120,6 +120,39 @@ fn keys_of_providers_are_enough_to_start() {
 }
 
 #[test]
+fn keys_of_aws_come_from_the_environment() {
+    let yaml =
+        "igw: true\naws: {access_key_id: f, secret_access_key: f, session_token: f, region: eu-west-1}\n";
+    let file = Temporary::new(yaml);
+    let keys = [("AWS_ACCESS_KEY_ID", "e"), ("AWS_SECRET_ACCESS_KEY", " e\n")];
+    let with = |more: &[(&'static str, &'static str)]| [&keys[..], more].concat();
+    for (pairs, key, token, region) in [
+        (vec![], "f", Some("f"), "eu-west-1"),
+        // The token of the file belongs to the file's key.
+        (with(&[]), "e", None, "eu-west-1"),
+        (with(&[("AWS_SESSION_TOKEN", "e")]), "e", Some("e"), "eu-west-1"),
+        (with(&[("AWS_DEFAULT_REGION", "us-west-2")]), "e", None, "us-west-2"),
+        (vec![("AWS_DEFAULT_REGION", "us-west-2"), ("AWS_REGION", "us-east-1")], "f", Some("f"), "us-east-1"),
+        // Half a key is none.
+        (vec![keys[0]], "f", Some("f"), "eu-west-1"),
+    ] {
+        let sources = Sources { file: Some(file.0.clone()), env: env(&pairs), flags: flags("") };
+        let aws = load(&sources).unwrap_or_else(|why| panic!("{pairs:?}: {why}")).aws;
+        let reveal = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
+        assert_eq!(reveal(&aws.access_key_id).as_deref(), Some(key), "{pairs:?}");
+        assert_eq!(reveal(&aws.secret_access_key).as_deref(), Some(key), "{pairs:?}");
+        assert_eq!(reveal(&aws.session_token).as_deref(), token, "{pairs:?}");
+        assert_eq!(aws.region.as_deref(), Some(region), "{pairs:?}");
+    }
+    // Enough to start with, once it is known where.
+    let start = |pairs: &[(&str, &str)]| load(&Sources { env: env(pairs), ..Sources::default() });
+    assert!(start(&with(&[("AWS_REGION", "us-east-1")])).is_ok());
+    let said = start(&keys).expect_err("there is nothing to serve").to_string();
+    assert!(said.contains("there are none"), "{said}");
+    assert!(said.contains("AWS_REGION"), "{said}");
+}
+
+#[test]
 fn a_misspelt_key_of_workers_is_one_error() {
     let path = std::env::temp_dir().join(format!("trunkline-{}-misspelt.yaml", std::process::id()));
     for (text, says) in [
@@ -248,6 +281,28 @@ fn everything_out_of_range_is_found() {
              hugging-face, meta-llama, replicate, openrouter",
         ),
         ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it or leave it out"),
+        ("aws: {access_key_id: a}", "aws.secret_access_key: is missing; a key has an id and a secret"),
+        ("aws: {secret_access_key: a}", "aws.access_key_id: is missing; a key has an id and a secret"),
+        (
+            "aws: {access_key_id: a, secret_access_key: 'b c'}",
+            "aws.secret_access_key: holds blanks or other characters that no AWS key has",
+        ),
+        (
+            "aws: {session_token: t}",
+            "aws.session_token: belongs to a key; set `access_key_id` and `secret_access_key` too",
+        ),
+        (
+            "aws: {region: us-east}",
+            "aws.region: is not a region; write it as in us-east-1, also in AWS_REGION",
+        ),
+        (
+            "workers: [{url: http://a, aws: {region: us-east-1}}]",
+            "workers[0].aws: is for Bedrock workers alone; set `provider: bedrock`, or leave it out",
+        ),
+        (
+            "workers: [{url: http://a, provider: aws, aws: {access_key_id: a, secret_access_key: b}}]",
+            "workers[0].aws.region: is missing, and the address names none; set it, or AWS_REGION",
+        ),
         ("auth: {api_key: ''}", "auth.api_key: is empty; set it, or leave it out to let anyone call"),
         ("limits: {body_bytes: 0}", "limits.body_bytes: is 0; use 1 or more"),
         ("limits: {head_bytes: 0}", "limits.head_bytes: is 0; use 1 or more"),
@@ -359,7 +414,10 @@ fn problems_never_show_what_a_variable_holds() {
 #[test]
 fn the_tree_never_shows_a_secret() {
     let file = Temporary::new(
-        "workers: [{url: http://a, api_key: hush}]\nauth: {api_key: hush}\nprovider_keys: {xai: hush}\n",
+        "workers: [{url: http://a, api_key: hush}, {url: https://bedrock-runtime.us-east-1.amazonaws.com,\n\
+         aws: {access_key_id: hush, secret_access_key: hush, session_token: hush}}]\n\
+         aws: {access_key_id: hush, secret_access_key: hush, session_token: hush}\n\
+         auth: {api_key: hush}\nprovider_keys: {xai: hush}\n",
     );
     let pairs = [("OPENAI_API_KEY", "hush")];
     let sources = Sources { file: Some(file.0.clone()), env: env(&pairs), flags: flags("") };
@@ -374,7 +432,7 @@ fn a_worker_is_read_from_json() {
     let body = r#"{"url":"http://worker:8000","api_key":"optional-key","runtime":"sglang","worker_type":"regular",
         "priority":50,"cost":1.0,"labels":{"region":"us-east"}}"#;
     let worker: WorkerSpec = serde_json::from_str(body).expect("it is read");
-    assert_eq!(worker.validate(), []);
+    assert_eq!(worker.validate(&Aws::default()), []);
     assert_eq!((worker.runtime, worker.priority), (Some(RuntimeName::Sglang), 50));
     let timeouts: Timeouts = serde_json::from_str(r#"{"idle":"5s","connect":2}"#).expect("they are read");
     assert_eq!((timeouts.idle, timeouts.connect), (Duration::from_secs(5), Duration::from_secs(2)));

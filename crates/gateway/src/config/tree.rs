@@ -1,7 +1,7 @@
 //! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
-use super::worker::WorkerSpec;
+use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub struct Config {
     /// alone, by workers that have none of their own; never shown.
     #[serde(skip_serializing)]
     pub provider_keys: BTreeMap<String, Secret>,
+    /// AWS keys and region of Bedrock workers that have none of their own.
+    pub aws: Aws,
     /// Who may call.
     pub auth: Auth,
     /// What one request may ask of us.

@@ -2,14 +2,15 @@
 
 use super::problem::Problem;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
-use super::worker::{ModelCard, WorkerSpec, WorkerType};
+use super::worker::{Aws, ModelCard, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::PROVIDERS;
+use trunkline_dialect::provider::{BEDROCK, PROVIDERS};
+use trunkline_dialect::region::is_region;
 
 /// Shortest secret that seals reasoning state: what a client could guess, it could forge.
 const SHORTEST_SEAL: usize = 16;
@@ -24,6 +25,7 @@ impl Config {
         let mut check = Check::default();
         check.listen(&self.listen);
         check.workers(self);
+        check.aws(&self.aws);
         check.aliases(&self.aliases);
         check.keys(self);
         check.limits(&self.limits);
@@ -44,12 +46,14 @@ impl Config {
 }
 
 impl WorkerSpec {
-    /// All problems of one worker, their paths relative to it.
+    /// All problems of one worker, their paths relative to it; `aws` is what holds for all workers.
     #[must_use]
-    pub fn validate(&self) -> Vec<Problem> {
+    pub fn validate(&self, aws: &Aws) -> Vec<Problem> {
         let mut check = Check::default();
-        if let Err(why) = WorkerUrl::parse(&self.url) {
-            check.fail("url", why.to_string());
+        match WorkerUrl::parse(&self.url) {
+            Err(why) => check.fail("url", why.to_string()),
+            Ok(url) if self.aws != Aws::default() => check.bedrock(self, &url, aws),
+            Ok(_) => {}
         }
         if self.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
             check.fail("api_key", "is empty; set it or leave it out");
@@ -157,14 +161,18 @@ impl Check {
     }
 
     fn workers(&mut self, config: &Config) {
-        if config.workers.is_empty() && !config.igw && config.provider_keys.is_empty() {
+        let is_told = !config.workers.is_empty() || config.igw || !config.provider_keys.is_empty();
+        if !is_told && config.aws.has_keys() && config.aws.region.is_none() {
+            let message = "there are none; the AWS keys make one when AWS_REGION says where";
+            self.fail("workers", message);
+        } else if !is_told && !config.aws.has_keys() {
             let message = "there are none; pass --worker-urls, list them in the file, set a provider's key such as \
                            OPENAI_API_KEY, or start empty with --enable-igw";
             self.fail("workers", message);
         }
         let mut seen = BTreeMap::new();
         for (index, worker) in config.workers.iter().enumerate() {
-            for problem in worker.validate() {
+            for problem in worker.validate(&config.aws) {
                 self.fail(format!("workers[{index}].{}", problem.path), problem.message);
             }
             let Ok(url) = WorkerUrl::parse(&worker.url) else { continue };
@@ -177,6 +185,46 @@ impl Check {
                     seen.insert(url.base().to_owned(), index);
                 }
             }
+        }
+    }
+
+    /// What a worker says of AWS.
+    fn bedrock(&mut self, worker: &WorkerSpec, url: &WorkerUrl, all: &Aws) {
+        if worker.known_provider(url).is_none_or(|known| known.id != BEDROCK) {
+            self.fail("aws", "is for Bedrock workers alone; set `provider: bedrock`, or leave it out");
+        }
+        if worker.aws.has_keys() && worker.region(url, all).is_none() {
+            self.fail("aws.region", "is missing, and the address names none; set it, or AWS_REGION");
+        }
+        self.aws(&worker.aws);
+    }
+
+    fn aws(&mut self, aws: &Aws) {
+        let keys = [
+            ("aws.access_key_id", &aws.access_key_id, aws.secret_access_key.is_some()),
+            ("aws.secret_access_key", &aws.secret_access_key, aws.access_key_id.is_some()),
+            ("aws.session_token", &aws.session_token, false),
+        ];
+        for (path, secret, wanted) in keys {
+            let text = secret.as_ref().map(|secret| secret.reveal());
+            match text {
+                None if wanted => self.fail(path, "is missing; a key has an id and a secret"),
+                None => {}
+                Some(text) if text.trim().is_empty() => self.fail(path, "is empty; set it or leave it out"),
+                Some(text) if text.bytes().any(|byte| !byte.is_ascii_graphic()) => {
+                    self.fail(path, "holds blanks or other characters that no AWS key has");
+                }
+                Some(_) => {}
+            }
+        }
+        if aws.session_token.is_some() && !aws.has_keys() {
+            self.fail(
+                "aws.session_token",
+                "belongs to a key; set `access_key_id` and `secret_access_key` too",
+            );
+        }
+        if aws.region.as_deref().is_some_and(|region| !is_region(region)) {
+            self.fail("aws.region", "is not a region; write it as in us-east-1, also in AWS_REGION");
         }
     }
 

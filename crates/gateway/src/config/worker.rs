@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use trunkline_core::Secret;
 use trunkline_dialect::provider::{self, Provider};
+use trunkline_dialect::region;
+use trunkline_upstream::Signer;
 
 /// One worker, as `workers:`, `--worker-urls` and `POST /workers` describe it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -17,6 +19,9 @@ pub struct WorkerSpec {
     /// Sent to this worker and nowhere else; never shown.
     #[serde(default, skip_serializing)]
     pub api_key: Option<Secret>,
+    /// AWS keys and region of a Bedrock worker.
+    #[serde(default)]
+    pub aws: Aws,
     /// What software it is; found out when not said.
     #[serde(default, alias = "runtime_type")]
     pub runtime: Option<RuntimeName>,
@@ -50,6 +55,7 @@ impl WorkerSpec {
         Self {
             url: url.into(),
             api_key: None,
+            aws: Aws::default(),
             runtime: None,
             provider: None,
             worker_type: WorkerType::Regular,
@@ -71,6 +77,50 @@ impl WorkerSpec {
             (None, None | Some(RuntimeName::External)) => provider::of_host(url.host()),
             (None, Some(_)) => None,
         }
+    }
+
+    /// The AWS region it serves: that of its address, else its own or that of `all` workers.
+    #[must_use]
+    pub fn region<'a>(&'a self, url: &'a WorkerUrl, all: &'a Aws) -> Option<&'a str> {
+        region::of_host(url.host()).or(self.aws.region.as_deref()).or(all.region.as_deref())
+    }
+}
+
+/// Keys of AWS that requests to Bedrock are signed with. A bearer key of the same level goes before them, and a
+/// worker's own credentials before those of all workers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Aws {
+    /// Names the key; never shown.
+    #[serde(skip_serializing)]
+    pub access_key_id: Option<Secret>,
+    /// The key itself; never sent, never shown.
+    #[serde(skip_serializing)]
+    pub secret_access_key: Option<Secret>,
+    /// Belongs to keys that are lent for a while; never shown.
+    #[serde(skip_serializing)]
+    pub session_token: Option<Secret>,
+    /// Region, such as `us-east-1`, where a worker's address names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+impl Aws {
+    /// Signs for `region`, when there are keys.
+    #[must_use]
+    pub fn signer(&self, region: &str) -> Option<Signer> {
+        Some(Signer {
+            access_key_id: self.access_key_id.clone()?,
+            secret_access_key: self.secret_access_key.clone()?,
+            session_token: self.session_token.clone(),
+            region: region.into(),
+        })
+    }
+
+    /// Whether there are keys.
+    #[must_use]
+    pub const fn has_keys(&self) -> bool {
+        self.access_key_id.is_some() && self.secret_access_key.is_some()
     }
 }
 

@@ -93,10 +93,10 @@ impl Fleet {
     /// # Errors
     /// When the description is wrong or its URL is taken.
     pub fn add(self: &Arc<Self>, spec: WorkerSpec) -> Result<Arc<Worker>, FleetError> {
-        check(&spec)?;
         let mut state = self.lock();
         // Under the lock: a reload on another thread must not be undone by what is published here.
         let config = Arc::clone(&self.snapshot.load().config);
+        check(&spec, &config)?;
         if let Some(same) = state.workers.iter().find(|w| stays_at(w, &spec.url)) {
             return Err(FleetError::Exists(same.id.clone()));
         }
@@ -121,10 +121,10 @@ impl Fleet {
     /// # Errors
     /// When there is no such worker, the description is wrong, or it names another URL.
     pub fn change(self: &Arc<Self>, id: &str, spec: WorkerSpec) -> Result<Arc<Worker>, FleetError> {
-        check(&spec)?;
         let mut state = self.lock();
         // Under the lock: a reload on another thread must not be undone by what is published here.
         let config = Arc::clone(&self.snapshot.load().config);
+        check(&spec, &config)?;
         let before = state.find(id)?;
         if !same_place(&before.spec.url, &spec.url) {
             return Err(FleetError::Invalid(
@@ -339,11 +339,12 @@ fn same_place(a: &str, b: &str) -> bool {
 
 fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
     let text = |spec: &WorkerSpec| serde_json::to_string(spec).unwrap_or_default();
-    a.api_key == b.api_key && text(a) == text(b)
+    a.api_key == b.api_key && a.aws == b.aws && text(a) == text(b)
 }
 
-fn check(spec: &WorkerSpec) -> Result<(), FleetError> {
-    let problems: Vec<String> = spec.validate().iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+fn check(spec: &WorkerSpec, config: &Config) -> Result<(), FleetError> {
+    let problems: Vec<String> =
+        spec.validate(&config.aws).iter().map(|p| format!("{} {}", p.path, p.message)).collect();
     if problems.is_empty() { Ok(()) } else { Err(FleetError::Invalid(problems.join("; "))) }
 }
 

@@ -15,8 +15,8 @@ use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
 use trunkline_route::Thresholds;
-use trunkline_upstream::Endpoint;
 use trunkline_upstream::engine::{Engine, NoList};
+use trunkline_upstream::{Endpoint, Signer};
 
 /// One worker. A change makes a new one that shares id, address and live figures.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Worker {
     pub auth: AuthStyle,
     /// The key sent when the caller has none for it.
     pub key: Option<Secret>,
+    /// Signs calls instead, where there is no such key.
+    pub signer: Option<Signer>,
     /// Dialects it speaks itself.
     pub dialects: &'static [Dialect],
     /// What engine it is, once known.
@@ -86,7 +88,14 @@ impl Worker {
         let trusted = provider::of_host(url.host()).map(|p| p.id) == provider.as_deref()
             || config.workers.iter().any(|written| written.url == spec.url);
         let stored = || config.provider_keys.get(provider.as_deref()?).filter(|_| trusted).cloned();
-        let key = spec.api_key.clone().or_else(stored);
+        let key = match &spec.api_key {
+            None if spec.aws.has_keys() => None,
+            None => stored(),
+            own @ Some(_) => own.clone(),
+        };
+        let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
+        let aws = aws.filter(|_| key.is_none() && provider.as_deref() == Some(provider::BEDROCK));
+        let signer = aws.zip(spec.region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
         let versioned = known.is_none_or(|provider| provider.versioned);
         let path = |dialect: &Dialect| {
             let before = operation(*dialect).before;
@@ -106,6 +115,7 @@ impl Worker {
             paths: Dialect::ALL.each_ref().map(path),
             endpoint: Arc::new(endpoint),
             key,
+            signer,
             provider,
             load,
             reach: Arc::default(),

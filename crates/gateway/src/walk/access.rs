@@ -2,8 +2,8 @@
 
 use super::settle::Outcome;
 use serde::Serialize;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use trunkline_core::WorkerId;
+use std::time::{Duration, SystemTime};
+use trunkline_core::{Utc, WorkerId};
 
 /// What the log calls these lines.
 pub(super) const TARGET: &str = "trunkline::access";
@@ -64,7 +64,7 @@ impl<'a> Line<'a> {
     /// The line of a request outside the walk that was refused, which took `took`.
     pub(crate) fn refused(id: &'a str, request: &'a str, status: u16, took: Duration) -> Self {
         Self {
-            timestamp: timestamp(SystemTime::now()),
+            timestamp: Utc::from(SystemTime::now()).rfc3339(),
             level: level(status),
             target: TARGET,
             request_id: id,
@@ -174,39 +174,4 @@ impl Serialize for Attempts<'_> {
 
 pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// RFC 3339 in UTC with milliseconds. Days to dates by Howard Hinnant's `civil_from_days`.
-pub(super) fn timestamp(now: SystemTime) -> String {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_399, "2000-02-28T23:59:59.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (1_790_000_000, "2026-09-21T14:13:20.000Z"),
-            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), text);
-        }
-    }
 }

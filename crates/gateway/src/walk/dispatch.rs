@@ -20,10 +20,11 @@ use crate::snapshot::{Passage, passage};
 use http::{Method, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::SystemTime;
 use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Prompt, WorkerId};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::{Backoff, Policy};
-use trunkline_upstream::Answer;
+use trunkline_upstream::{Answer, BodyHash, Unsigned};
 
 /// When attempts are repeated.
 pub(super) fn backoff(retry: &Retry) -> Backoff {
@@ -132,6 +133,13 @@ pub(super) async fn send(
     let config = &question.snapshot.config;
     let credential = forward::credential(worker, question.caller_key.as_ref());
     let dialects = (ledger.endpoint.dialect, to);
+    let name = worker.name_for(plan.model.as_str());
+    let Some(path) = worker.path(to, name, question.stream) else {
+        return Err(refused(nobody_left()));
+    };
+    let signed = credential.signer.map(|signer| (signer, BodyHash::from(body)));
+    let (pool, endpoint) = (&ledger.local.pool, &worker.endpoint);
+    // Made anew for every try: a signature is of one moment.
     let headers = || {
         let client = &question.head.headers;
         let mut headers = forward::request_headers(client, worker, dialects, credential, &ledger.id, extra);
@@ -139,14 +147,13 @@ pub(super) async fn send(
         if let Some(form) = &question.form {
             headers.insert(header::CONTENT_TYPE, form.content_type.clone());
         }
+        if let Some((signer, body)) = signed {
+            let unsigned = Unsigned { method: &Method::POST, to: endpoint, path: &path, body };
+            signer.sign(unsigned, &mut headers, SystemTime::now());
+        }
         headers
     };
-    let name = worker.name_for(plan.model.as_str());
-    let Some(path) = worker.path(to, name, question.stream) else {
-        return Err(refused(nobody_left()));
-    };
     let first_byte = config.timeouts.first_byte;
-    let (pool, endpoint) = (&ledger.local.pool, &worker.endpoint);
     let answer = match &question.form {
         None => pool.send(endpoint, Method::POST, &path, headers, body, first_byte).await,
         Some(form) => {

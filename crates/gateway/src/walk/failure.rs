@@ -108,8 +108,7 @@ pub(super) async fn error_answer(
     let Answer { head, body } = answer;
     let status = head.status;
     let bytes = collect(body, idle, LONGEST_ERROR).await.unwrap_or_default();
-    let ours = credential.key.filter(|_| credential.is_ours);
-    let bytes = ours.map_or_else(|| bytes.clone(), |key| redact(&bytes, key));
+    let bytes = credential.secrets().fold(bytes, |bytes, secret| redact(&bytes, secret));
     let mut fault = read_error(to, status.as_u16(), &bytes);
     fault.retry_after = fault.retry_after.or_else(|| retry_after(&head.headers));
     let wait = fault.retry_after;
@@ -123,6 +122,16 @@ pub(super) async fn error_answer(
         let message = "the API key sent along looks like another provider's, so this model's provider did not get \
                        it; send a key of the provider that serves the model";
         let fault = Fault::new(FaultKind::Authentication, message).code("key_withheld");
+        return Failure { outcome, retry: false, wait: None, last: Err(fault) };
+    }
+    if credential.signer.is_some()
+        && let Some(reason) = signature_refused(&head.headers)
+    {
+        tracing::error!(worker = %worker.id, reason, "a worker refuses the signature of its calls; check its AWS \
+                        keys, whether they have expired, its region and this machine's clock");
+        let message = "the model's provider refuses this gateway's signature: its AWS keys are wrong or expired, or its \
+                       clock is; tell the gateway's operator";
+        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth");
         return Failure { outcome, retry: false, wait: None, last: Err(fault) };
     }
     if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -150,6 +159,27 @@ pub(super) async fn error_answer(
         return Failure { outcome, retry, wait, last };
     }
     Failure { outcome, retry, wait, last: Err(fault) }
+}
+
+/// What AWS calls errors in who signed, when, or how.
+const OF_SIGNATURES: [&str; 10] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+/// What AWS has against a signature, if that is what it refuses.
+fn signature_refused(headers: &HeaderMap) -> Option<&'static str> {
+    let named = headers.get("x-amzn-errortype")?.to_str().ok()?;
+    let class = named.split(':').next()?;
+    OF_SIGNATURES.into_iter().find(|known| *known == class)
 }
 
 /// Where errors say what they are: under `error` in both owners' dialects, beside it in SGLang's.

@@ -6,6 +6,7 @@ use crate::ids;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use trunkline_core::{Dialect, RequestId, Secret};
 use trunkline_dialect::provider::may_receive;
+use trunkline_upstream::Signer;
 use trunkline_upstream::engine::present;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -42,6 +43,8 @@ fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Credential<'a> {
     pub(crate) key: Option<&'a Secret>,
+    /// Signs the call, where there is no key.
+    pub(crate) signer: Option<&'a Signer>,
     /// Whether it is the operator's rather than the caller's.
     pub(crate) is_ours: bool,
     /// Whether the caller's was kept back, because it looks like one for somebody else.
@@ -56,12 +59,21 @@ pub(crate) fn credential<'a>(worker: &'a Worker, caller: Option<&'a Secret>) -> 
     let caller = caller.filter(fits);
     let stored = worker.key.as_ref();
     let key = if worker.is_external() { caller.or(stored) } else { stored.or(caller) };
+    let signer = worker.signer.as_ref().filter(|_| key.is_none());
     let is_ours = match (key, caller) {
         (Some(key), Some(caller)) => !std::ptr::eq(key, caller),
         (Some(_), None) => true,
-        (None, _) => false,
+        (None, _) => signer.is_some(),
     };
-    Credential { key, is_ours, withheld }
+    Credential { key, signer, is_ours, withheld }
+}
+
+impl<'a> Credential<'a> {
+    /// What of it is the operator's secret.
+    pub(crate) fn secrets(self) -> impl Iterator<Item = &'a Secret> {
+        let key = self.key.filter(|_| self.is_ours);
+        key.into_iter().chain(self.signer.into_iter().flat_map(Signer::secrets))
+    }
 }
 
 /// Headers of a request to `worker`.
@@ -255,7 +267,7 @@ mod tests {
             .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))),
         );
         let worker = worker("http://w1:8000", None, None);
-        let none = Credential { key: None, is_ours: false, withheld: false };
+        let none = Credential { key: None, signer: None, is_ours: false, withheld: false };
         let chat = (Dialect::OpenaiChat, Dialect::OpenaiChat);
         let headers = request_headers(&client, &worker, chat, none, &RequestId::new("r1"), &[]);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();

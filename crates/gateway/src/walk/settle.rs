@@ -1,7 +1,7 @@
 //! Stage 7: the books of one request, closed exactly once: when its answer is over, or when it is
 //! dropped on the way because the client hung up.
 
-use super::access::{Attempts, Line, TARGET, level, micros, timestamp};
+use super::access::{Attempts, Line, TARGET, level, micros};
 use crate::body::Body;
 use crate::config::Config;
 use crate::endpoint::Endpoint;
@@ -16,7 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use trunkline_core::{Fault, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, WorkerId};
+use trunkline_core::{
+    Fault, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, Utc, WorkerId,
+};
 use trunkline_dialect::profile::Parameter;
 
 /// Status in the log when the client went away before there was one.
@@ -269,7 +271,7 @@ impl Ledger {
 
     fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, json: bool) {
         let line = Line {
-            timestamp: timestamp(SystemTime::now()),
+            timestamp: Utc::from(SystemTime::now()).rfc3339(),
             level: level(status),
             target: TARGET,
             request_id: self.id.as_str(),

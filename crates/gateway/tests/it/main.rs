@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod relay;
 mod retry;
+mod signing;
 mod slow;
 mod splice;
 mod surfaces;

@@ -59,9 +59,12 @@ async fn requests_are_written_down() {
         let (_running, ready) = start(&[server, &["--record", path]].concat());
         let body = serde_json::json!({"model": "m", "messages": []});
         send(ready["urls"][0].as_str().unwrap(), "/v1/chat/completions?x=1", &[], &body).await.unwrap();
-        let line: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        let expected =
-            serde_json::json!({"method": "POST", "target": "/v1/chat/completions?x=1", "body": body});
+        let mut line: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let headers = line.as_object_mut().unwrap().remove("headers").unwrap();
+        let types = headers.as_array().unwrap().iter().filter(|header| header[0] == "content-type");
+        assert_eq!(types.map(|header| header[1].as_str().unwrap()).collect::<Vec<_>>(), ["application/json"]);
+        let expected = serde_json::json!({"method": "POST", "target": "/v1/chat/completions?x=1", "body": body,
+            "text": body.to_string()});
         assert_eq!(line, expected);
         std::fs::remove_file(&file).unwrap();
     }
