@@ -5,12 +5,14 @@
 //! model: a second one is refused, because an upstream might read that.
 
 use memchr::memmem;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// Longest head of one part.
 const LONGEST_HEAD: usize = 8 << 10;
 /// Longest model name.
 pub const LONGEST_MODEL: usize = 512;
+/// Most parts before the model: no endpoint has as many fields.
+const MOST_BEFORE: usize = 1000;
 /// Longest boundary (RFC 2046).
 const LONGEST_BOUNDARY: usize = 70;
 
@@ -32,6 +34,9 @@ pub enum FormError {
     /// The model's name is no text.
     #[error("`model` must be text")]
     ModelNotText,
+    /// The model does not come.
+    #[error("the form has over {MOST_BEFORE} parts before its `model`; send `model` first")]
+    ManyParts,
     /// There are two models.
     #[error("`model` is given twice; send it once")]
     Duplicate,
@@ -56,6 +61,8 @@ pub struct FormScan {
     /// has before it.
     base: usize,
     state: State,
+    /// Parts seen before the model.
+    before: usize,
     /// What was found so far.
     pub model: Option<FormModel>,
     /// Whether the form's end has been seen.
@@ -72,6 +79,9 @@ enum State {
     Model,
     Over,
 }
+
+/// How much of what is held a step is done with; `Break` when more must come before another.
+type Step = ControlFlow<usize, usize>;
 
 /// The boundary a content type names.
 fn boundary(content_type: &str) -> Option<&str> {
@@ -100,6 +110,7 @@ impl FormScan {
             held: b"\r\n".to_vec(),
             base: 0,
             state: State::Skip,
+            before: 0,
             model: None,
             ended: false,
         })
@@ -110,72 +121,82 @@ impl FormScan {
     /// # Errors
     /// As soon as they cannot be those of a form with one model.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), FormError> {
-        self.held.extend_from_slice(bytes);
-        while self.step()? {}
+        let mut held = std::mem::take(&mut self.held);
+        held.extend_from_slice(bytes);
+        // A piece may hold thousands of parts: what was looked at is let go once, behind the last of them.
+        let mut done = 0;
+        loop {
+            match self.step(held.get(done..).unwrap_or_default(), self.base + done)? {
+                Step::Continue(seen) => done += seen,
+                Step::Break(seen) => {
+                    done += seen;
+                    break;
+                }
+            }
+        }
+        held.drain(..done);
+        self.base += done;
+        self.held = held;
         Ok(())
     }
 
-    /// Goes one step further; whether there may be another.
-    fn step(&mut self) -> Result<bool, FormError> {
-        let end = memmem::find(&self.held, &self.delimiter);
+    /// Goes one step further into `left`, which begins at `base` of the body; how much of it is done with.
+    fn step(&mut self, left: &[u8], base: usize) -> Result<Step, FormError> {
         match self.state {
-            State::Over => {
-                self.let_go(self.held.len());
-                Ok(false)
-            }
+            State::Over => Ok(Step::Break(left.len())),
             State::Skip => {
-                let Some(end) = end else {
-                    self.let_go(self.held.len().saturating_sub(self.delimiter.len()));
-                    return Ok(false);
+                let Some(end) = memmem::find(left, &self.delimiter) else {
+                    return Ok(Step::Break(left.len().saturating_sub(self.delimiter.len())));
                 };
-                self.let_go(end + self.delimiter.len());
                 self.state = State::Head;
-                Ok(true)
+                Ok(Step::Continue(end + self.delimiter.len()))
             }
-            State::Head => self.head(),
-            State::Model => {
-                // Behind the line break that ends the head; an empty name has none of its own.
-                let until = end.unwrap_or(self.held.len()).max(HEAD_END);
-                let value = self.held.get(HEAD_END..until).unwrap_or_default();
-                if value.len() > LONGEST_MODEL + self.delimiter.len() {
-                    return Err(FormError::LongModel);
-                }
-                let Some(end) = end else { return Ok(false) };
-                let name = std::str::from_utf8(value).map_err(|_| FormError::ModelNotText)?.to_owned();
-                if name.len() > LONGEST_MODEL {
-                    return Err(FormError::LongModel);
-                }
-                let range = self.base..self.base + name.len();
-                if self.model.replace(FormModel { name, range }).is_some() {
-                    return Err(FormError::Duplicate);
-                }
-                self.let_go(end + self.delimiter.len());
-                self.state = State::Head;
-                Ok(true)
-            }
+            State::Head => self.head(left),
+            State::Model => self.named(left, base),
         }
     }
 
-    fn head(&mut self) -> Result<bool, FormError> {
-        if self.held.starts_with(b"--") {
+    fn head(&mut self, left: &[u8]) -> Result<Step, FormError> {
+        if left.starts_with(b"--") {
             self.state = State::Over;
             self.ended = true;
-            return Ok(true);
+            return Ok(Step::Continue(0));
         }
-        let Some(end) = memmem::find(&self.held, b"\r\n\r\n") else {
-            return if self.held.len() > LONGEST_HEAD { Err(FormError::LongHead) } else { Ok(false) };
+        let Some(end) = memmem::find(beginning(left, LONGEST_HEAD), b"\r\n\r\n") else {
+            return if left.len() > LONGEST_HEAD { Err(FormError::LongHead) } else { Ok(Step::Break(0)) };
         };
-        let head = self.held.get(..end).unwrap_or_default();
-        self.state = if is_model(head) { State::Model } else { State::Skip };
+        let is_model = is_model(beginning(left, end));
+        if !is_model && self.model.is_none() {
+            self.before += 1;
+            if self.before > MOST_BEFORE {
+                return Err(FormError::ManyParts);
+            }
+        }
+        self.state = if is_model { State::Model } else { State::Skip };
         // The line break at the end of the head may be the one before an empty part's delimiter.
-        self.let_go(end + HEAD_END);
-        Ok(true)
+        Ok(Step::Continue(end + HEAD_END))
     }
 
-    fn let_go(&mut self, count: usize) {
-        self.held.drain(..count.min(self.held.len()));
-        self.base += count;
+    fn named(&mut self, left: &[u8], base: usize) -> Result<Step, FormError> {
+        let longest = HEAD_END + LONGEST_MODEL + self.delimiter.len();
+        let Some(end) = memmem::find(beginning(left, longest), &self.delimiter) else {
+            return if left.len() >= longest { Err(FormError::LongModel) } else { Ok(Step::Break(0)) };
+        };
+        // Behind the line break that ends the head; an empty name has none of its own.
+        let value = left.get(HEAD_END..end).unwrap_or_default();
+        let name = std::str::from_utf8(value).map_err(|_| FormError::ModelNotText)?.to_owned();
+        let range = base..base + name.len();
+        if self.model.replace(FormModel { name, range }).is_some() {
+            return Err(FormError::Duplicate);
+        }
+        self.state = State::Head;
+        Ok(Step::Continue(end + self.delimiter.len()))
     }
+}
+
+/// At most `most` bytes of the beginning.
+fn beginning(bytes: &[u8], most: usize) -> &[u8] {
+    bytes.get(..most).unwrap_or(bytes)
 }
 
 /// Whether a part's head says that it is the field `model`, and no file.
@@ -244,12 +265,31 @@ mod tests {
             (part("model", &"m".repeat(600)), Err(FormError::LongModel)),
             (format!("{}{model}--XyZ--", part("model", "")), Err(FormError::Duplicate)),
             (format!("--XyZ\r\n{}", "x".repeat(9000)), Err(FormError::LongHead)),
+            (format!("--XyZ\r\n{}\r\n\r\n", "x".repeat(9000)), Err(FormError::LongHead)),
+            (format!("{}{model}", part("x", "").repeat(1001)), Err(FormError::ManyParts)),
             (file("--XyZ"), Ok(None)),
             (format!("{}--XyZ--\r\n{model}", file("")), Ok(None)),
             ("no form at all".to_owned(), Ok(None)),
         ] {
             assert_eq!(scan(&[body.as_bytes()]), want, "{body:.80}");
         }
+    }
+
+    #[test]
+    fn a_part_more_than_there_may_be_is_one_before_the_model() {
+        let (model, other) = (part("model", "m"), part("x", ""));
+        let most = other.repeat(MOST_BEFORE);
+        for body in [format!("{most}{model}{other}"), format!("{model}{most}{most}")] {
+            let found = scan(&[body.as_bytes()]).unwrap().unwrap();
+            assert_eq!(&body[found.range], "m");
+        }
+    }
+
+    /// If every part moved what comes behind it, this would not end in any time worth waiting for.
+    #[test]
+    fn a_piece_of_many_parts_is_gone_through_once() {
+        let body = format!("{}{}--XyZ--", part("model", "m"), part("x", "").repeat(200_000));
+        assert_eq!(scan(&[body.as_bytes()]).unwrap().unwrap().name, "m");
     }
 
     #[test]

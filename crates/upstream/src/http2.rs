@@ -250,6 +250,10 @@ impl Stream {
     /// The next bytes; `None` at the end.
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         self.outgoing.poll_send(cx);
+        if let Some(error) = self.outgoing.failed.take() {
+            self.over = true;
+            return Poll::Ready(Some(Err(UpstreamError::Upload(error))));
+        }
         while !self.over {
             match ready!(self.incoming.poll_data(cx)) {
                 Some(Ok(data)) => {

@@ -167,7 +167,9 @@ impl Pool {
         tokio::time::timeout(first_byte, exchange).await.unwrap_or(late)
     }
 
-    /// Sends a request whose body is still being uploaded, once: what an upstream has taken of it is gone.
+    /// Sends a request whose body is still being uploaded, once: what an upstream has taken of it is gone. The
+    /// upstream may take `first_byte` for its next step, which is to take more of the body or, once it has all, to
+    /// begin its answer; how long whoever uploads takes is not its doing.
     ///
     /// # Errors
     /// When no answer began, or the body broke off.
@@ -181,8 +183,10 @@ impl Pool {
         first_byte: Duration,
     ) -> Result<Answer, UpstreamError> {
         let ask = Ask { to, method, path, headers, body: &Rope::default() };
+        let (body, pace) = body.paced();
         let exchange = async {
-            match self.carrier(to, None).await? {
+            // An idle connection may have been closed meanwhile, which would cost a body that cannot be sent again.
+            match self.carrier(to, Some(&Avoid::Idle)).await? {
                 Carrier::One(line) => {
                     let home = Home { pool: Arc::clone(self), shelf: to.id };
                     ask.on_line(line, Some(body), Some(home)).await
@@ -190,9 +194,7 @@ impl Pool {
                 Carrier::Two(seat) => ask.on_seat(seat, Some(body)).await.map_err(|missed| missed.error),
             }
         };
-        tokio::time::timeout(first_byte, exchange)
-            .await
-            .unwrap_or(Err(UpstreamError::FirstByteTimeout(first_byte)))
+        pace.bound(first_byte, exchange).await.unwrap_or(Err(UpstreamError::FirstByteTimeout(first_byte)))
     }
 
     /// Sends a request on a connection of its own, which is closed when the answer has been read.
@@ -218,24 +220,24 @@ impl Pool {
         self: &Arc<Self>,
         ask: &Ask<'_, impl Fn() -> HeaderMap>,
     ) -> Result<Answer, UpstreamError> {
-        let mut failed = None;
+        let mut avoid = None;
         let mut tries = 1;
         loop {
-            let carrier = self.carrier(ask.to, failed.as_ref()).await?;
+            let carrier = self.carrier(ask.to, avoid.as_ref()).await?;
             let sent = Instant::now();
             let missed = match carrier {
                 Carrier::One(line) => {
                     let home = Home { pool: Arc::clone(self), shelf: ask.to.id };
                     match ask.on_line(line, None, Some(home)).await {
                         Err(error) => {
-                            failed = Some(Failed::One);
+                            avoid = Some(Avoid::Idle);
                             Missed { error, unprocessed: false }
                         }
                         Ok(answer) => return Ok(answer),
                     }
                 }
                 Carrier::Two(seat) => {
-                    failed = Some(Failed::Two(seat.line().clone()));
+                    avoid = Some(Avoid::Line(seat.line().clone()));
                     match ask.on_seat(seat, None).await {
                         Err(missed) => missed,
                         Ok(answer) => return Ok(answer),
@@ -251,16 +253,16 @@ impl Pool {
         }
     }
 
-    /// A standing connection, other than those that `failed`, or a fresh one.
-    async fn carrier(&self, to: &Endpoint, failed: Option<&Failed>) -> Result<Carrier, UpstreamError> {
-        if let Some(standing) = self.standing(to.id, failed) {
+    /// A standing connection, other than those to `avoid`, or a fresh one.
+    async fn carrier(&self, to: &Endpoint, avoid: Option<&Avoid>) -> Result<Carrier, UpstreamError> {
+        if let Some(standing) = self.standing(to.id, avoid) {
             return Ok(standing);
         }
         let Some(gate) = self.gate(to) else { return self.open(to, None).await };
         let Some(turn) = gate.turn().await else { return self.open(to, None).await };
         // Whoever had the turn before may have opened what serves this call too, or found out that there
         // is nothing to share.
-        if let Some(standing) = self.standing(to.id, failed) {
+        if let Some(standing) = self.standing(to.id, avoid) {
             return Ok(standing);
         }
         if self.gate(to).is_none() {
@@ -270,12 +272,12 @@ impl Pool {
         self.open(to, Some((turn, &gate))).await
     }
 
-    fn standing(&self, id: u64, failed: Option<&Failed>) -> Option<Carrier> {
-        let carrier = match failed {
-            Some(Failed::One) => None,
-            None | Some(Failed::Two(_)) => self.take_idle(id).map(Carrier::One),
+    fn standing(&self, id: u64, avoid: Option<&Avoid>) -> Option<Carrier> {
+        let carrier = match avoid {
+            Some(Avoid::Idle) => None,
+            None | Some(Avoid::Line(_)) => self.take_idle(id).map(Carrier::One),
         };
-        let carrier = carrier.or_else(|| self.take_seat(id, failed).map(Carrier::Two))?;
+        let carrier = carrier.or_else(|| self.take_seat(id, avoid).map(Carrier::Two))?;
         self.counts.reused.fetch_add(1, Relaxed);
         Some(carrier)
     }
@@ -359,12 +361,13 @@ impl Pool {
     }
 
     /// A place on the first connection that has one, so that the last ones become idle when calls get fewer.
-    fn take_seat(&self, id: u64, failed: Option<&Failed>) -> Option<Seat> {
+    fn take_seat(&self, id: u64, avoid: Option<&Avoid>) -> Option<Seat> {
         let limit = self.settings.idle_timeout;
         let (stale, seat) = self.shelf(|shelves| {
             let lines = &mut shelves.get_mut(&id)?.lines;
             let stale: Vec<_> = lines.extract_if(.., |line| !line.is_usable(limit)).collect();
-            let seat = lines.iter().filter(|line| !failed.is_some_and(|f| f.is(line))).find_map(Line::seat);
+            let seat =
+                lines.iter().filter(|line| !avoid.is_some_and(|avoid| avoid.is(line))).find_map(Line::seat);
             Some((stale, seat))
         })?;
         drop(stale);
@@ -384,15 +387,17 @@ struct Stale {
     twos: Vec<Line>,
 }
 
-/// What a request was just lost on.
-enum Failed {
-    One,
-    Two(Line),
+/// What a request must not go on.
+enum Avoid {
+    /// Idle connections of HTTP/1.1, each of which may have been closed by now.
+    Idle,
+    /// The connection of HTTP/2 it was just lost on.
+    Line(Line),
 }
 
-impl Failed {
+impl Avoid {
     fn is(&self, line: &Line) -> bool {
-        matches!(self, Self::Two(failed) if failed.is(line))
+        matches!(self, Self::Line(avoided) if avoided.is(line))
     }
 }
 

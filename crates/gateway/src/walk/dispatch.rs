@@ -167,11 +167,6 @@ pub(super) async fn send(
         // Somebody is there, but slow or confused.
         Err(_) => {}
     }
-    // A client that did not send what it began to send is told what was wrong with that.
-    if let Some(fault) = question.form.as_ref().and_then(Form::fault) {
-        let outcome = Some(Outcome::Failed("upload"));
-        return Err(Failure { outcome, retry: false, wait: None, last: Err(fault) });
-    }
     let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
     forward::clean(&mut answer.head.headers, credential.is_ours);
     if answer.head.status.is_success() {

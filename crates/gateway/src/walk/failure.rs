@@ -1,6 +1,7 @@
 //! What became of an attempt that gave the client nothing, and what the client gets when no other follows.
 
 use super::answer::{Answered, Content, collect};
+use super::form;
 use super::forward::Credential;
 use super::redact::redact;
 use super::relay::broke_off;
@@ -62,7 +63,7 @@ pub(super) fn nobody_left() -> Fault {
 
 /// No answer began.
 pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError) -> Failure {
-    tracing::warn!(request_id = %ledger.id, worker = %worker.id, %error, "no answer from a worker");
+    let outcome = Some(Outcome::Failed(error.class()));
     // The client is told what happened, not where: addresses are the operator's business.
     let (kind, what) = match error {
         UpstreamError::FirstByteTimeout(limit) => (
@@ -78,8 +79,8 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
         UpstreamError::Closed { .. } | UpstreamError::Cut(_) => {
             (FaultKind::Upstream, "the model's worker closed the connection without an answer".to_owned())
         }
-        UpstreamError::Upload(_) => {
-            (FaultKind::InvalidRequest, "the request's body broke off before its end".to_owned())
+        UpstreamError::Upload(error) => {
+            return Failure { outcome, retry: false, wait: None, last: Err(form::fault(error)) };
         }
         UpstreamError::Reset(_) => {
             (FaultKind::Upstream, "the model's worker gave the request up without an answer".to_owned())
@@ -91,8 +92,8 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
             (FaultKind::Upstream, "the model's worker cannot be reached".to_owned())
         }
     };
+    tracing::warn!(request_id = %ledger.id, worker = %worker.id, %error, "no answer from a worker");
     let fault = Fault::new(kind, what).code(format!("upstream_{}", error.class()));
-    let outcome = Some(Outcome::Failed(error.class()));
     Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
 }
 

@@ -12,10 +12,10 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
 use hyper::body::Incoming;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 use trunkline_core::{Fault, FaultKind};
 use trunkline_dialect::form::{FormError, FormModel, FormScan, LONGEST_MODEL};
@@ -51,8 +51,6 @@ enum Rest {
     Over,
     /// An upstream took it, or some of it.
     Taken,
-    /// It will not come.
-    Failed(Fault),
 }
 
 /// The limits of a body.
@@ -68,7 +66,8 @@ struct Arriving {
     body: Incoming,
     scan: FormScan,
     seen: u64,
-    began: Instant,
+    /// How long the client let us wait. What an upstream, a dial or a pause between attempts took is not its doing.
+    waited: Duration,
     bounds: Bounds,
 }
 
@@ -76,10 +75,13 @@ impl Arriving {
     /// The next piece, looked at.
     async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         let Bounds { bytes, patience } = self.bounds;
-        if is_too_slow(self.seen, self.began.elapsed(), patience) {
+        if is_too_slow(self.seen, self.waited, patience) {
             return Err(too_slow());
         }
-        let Some(piece) = next_piece(&mut self.body, patience).await? else { return Ok(None) };
+        let asked = Instant::now();
+        let piece = next_piece(&mut self.body, patience).await?;
+        self.waited += asked.elapsed();
+        let Some(piece) = piece else { return Ok(None) };
         self.seen += piece.len() as u64;
         if self.seen > bytes as u64 {
             return Err(too_large(bytes));
@@ -105,7 +107,7 @@ pub(super) async fn read(
 ) -> Result<(Rope, Scanned, Form), Fault> {
     let content_type = headers.get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static(""));
     let scan = FormScan::new(content_type.to_str().unwrap_or_default()).map_err(malformed)?;
-    let mut arriving = Arriving { body, scan, seen: 0, began: Instant::now(), bounds };
+    let mut arriving = Arriving { body, scan, seen: 0, waited: Duration::ZERO, bounds };
     let mut rope = Rope::default();
     let mut spool: Option<Spool> = None;
     let model = loop {
@@ -115,7 +117,8 @@ pub(super) async fn read(
         let piece = if arriving.scan.ended { None } else { arriving.next().await? };
         let Some(piece) = piece else { return Err(no_model()) };
         rope.push(piece);
-        if rope.len() > IN_MEMORY {
+        // The piece that brought the model stays whole: its name is put right in memory.
+        if rope.len() > IN_MEMORY && arriving.scan.model.is_none() {
             let full = rope.len() - KEPT;
             let spool = match &mut spool {
                 Some(spool) => spool,
@@ -165,20 +168,14 @@ impl Spool {
 impl Form {
     /// Whether it cannot be sent again, because somebody has taken some of it.
     pub(crate) fn is_spent(&self) -> bool {
-        matches!(*self.rest(), Rest::Taken | Rest::Failed(_))
-    }
-
-    /// Why it did not come to its end.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        if let Rest::Failed(fault) = &*self.rest() { Some(fault.clone()) } else { None }
+        matches!(*self.rest.lock().unwrap_or_else(PoisonError::into_inner), Rest::Taken)
     }
 
     /// All of it, with `held` in place of what is in memory.
     pub(crate) fn send(&self, held: &Rope) -> Streamed {
         let length = self.length.map(|length| length.saturating_sub(self.held as u64) + held.len() as u64);
-        let spool = self.spool.as_ref().map(Arc::clone);
-        let phase = match spool {
-            Some(file) => Phase::Open(file, held.clone()),
+        let phase = match &self.spool {
+            Some(file) => Phase::Spooled { file: Arc::clone(file), at: 0, held: held.clone() },
             None => Phase::Held(held.clone().into_iter()),
         };
         let pieces = stream::unfold((phase, Arc::clone(&self.rest)), |(phase, rest)| async move {
@@ -187,18 +184,16 @@ impl Form {
         });
         Streamed { length, pieces: Box::pin(pieces) }
     }
-
-    fn rest(&self) -> MutexGuard<'_, Rest> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// How far the sending is.
 enum Phase {
-    /// The file is to be read from its start.
-    Open(Arc<File>, Rope),
-    /// The file is being read.
-    Spooled(tokio::fs::File, Rope),
+    /// The file is being read, next at this offset.
+    Spooled {
+        file: Arc<File>,
+        at: u64,
+        held: Rope,
+    },
     /// What is in memory.
     Held(<Rope as IntoIterator>::IntoIter),
     /// What arrives.
@@ -211,21 +206,14 @@ impl Phase {
     async fn next(mut self, rest: &Mutex<Rest>) -> Option<(io::Result<Bytes>, Self)> {
         loop {
             self = match self {
-                Self::Open(file, held) => match reopened(&file) {
-                    Ok(file) => Self::Spooled(file, held),
-                    Err(error) => return Some((Err(error), Self::Over)),
-                },
-                Self::Spooled(mut file, held) => {
-                    let mut piece = vec![0; AT_ONCE];
-                    match file.read(&mut piece).await {
-                        Ok(0) => Self::Held(held.into_iter()),
-                        Ok(read) => {
-                            piece.truncate(read);
-                            return Some((Ok(piece.into()), Self::Spooled(file, held)));
-                        }
-                        Err(error) => return Some((Err(error), Self::Over)),
+                Self::Spooled { file, at, held } => match read_at(Arc::clone(&file), at).await {
+                    Ok(piece) if piece.is_empty() => Self::Held(held.into_iter()),
+                    Ok(piece) => {
+                        let at = at + piece.len() as u64;
+                        return Some((Ok(piece), Self::Spooled { file, at, held }));
                     }
-                }
+                    Err(error) => return Some((Err(unsent(unread(&error))), Self::Over)),
+                },
                 Self::Held(mut pieces) => match pieces.next() {
                     Some(piece) => return Some((Ok(piece), Self::Held(pieces))),
                     None => taken(rest),
@@ -233,11 +221,7 @@ impl Phase {
                 Self::Arriving(mut arriving) => match arriving.next().await {
                     Ok(Some(piece)) => return Some((Ok(piece), Self::Arriving(arriving))),
                     Ok(None) => return None,
-                    Err(fault) => {
-                        let error = io::Error::other(fault.message.clone());
-                        *rest.lock().unwrap_or_else(PoisonError::into_inner) = Rest::Failed(fault);
-                        return Some((Err(error), Self::Over));
-                    }
+                    Err(fault) => return Some((Err(unsent(fault)), Self::Over)),
                 },
                 Self::Over => return None,
             };
@@ -255,24 +239,43 @@ fn taken(rest: &Mutex<Rest>) -> Phase {
             Phase::Over
         }
         Rest::Taken => Phase::Over,
-        Rest::Failed(fault) => {
-            *rest = Rest::Failed(fault);
-            Phase::Over
-        }
     }
 }
 
-fn reopened(file: &File) -> io::Result<tokio::fs::File> {
-    let mut file = file.try_clone()?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok(tokio::fs::File::from_std(file))
+/// The next bytes of the file behind `at`; none at its end. All attempts share the file, and one that was given up
+/// may still be reading: none of them may depend on the file's own position.
+async fn read_at(file: Arc<File>, at: u64) -> io::Result<Bytes> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut piece = vec![0; AT_ONCE];
+        let read = file.read_at(&mut piece, at)?;
+        piece.truncate(read);
+        Ok(piece.into())
+    });
+    read.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Why a form does not come to its end, on its way through the connection it was sent on.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+struct Unsent(Fault);
+
+fn unsent(fault: Fault) -> io::Error {
+    io::Error::other(Unsent(fault))
+}
+
+/// What the client is told when its form did not come to its end.
+pub(super) fn fault(error: &io::Error) -> Fault {
+    match error.get_ref().and_then(|error| error.downcast_ref::<Unsent>()) {
+        Some(Unsent(fault)) => fault.clone(),
+        None => Fault::new(FaultKind::InvalidRequest, "the request's body broke off before its end"),
+    }
 }
 
 fn malformed(error: FormError) -> Fault {
     let fault = Fault::new(FaultKind::InvalidRequest, error.to_string());
     match error {
         FormError::NoBoundary => Fault { kind: FaultKind::MediaType, ..fault },
-        FormError::LongHead => fault,
+        FormError::LongHead | FormError::ManyParts => fault,
         FormError::LongModel | FormError::ModelNotText | FormError::Duplicate => fault.at("model"),
     }
 }
@@ -286,4 +289,58 @@ fn unheld(error: &io::Error) -> Fault {
     tracing::error!(%error, "a form cannot be held in a temporary file");
     let message = "the form's file could not be held until its `model` came; send `model` before the file";
     Fault::new(FaultKind::Internal, message).at("model")
+}
+
+fn unread(error: &io::Error) -> Fault {
+    tracing::error!(%error, "a form's temporary file cannot be read");
+    Fault::new(FaultKind::Internal, "what was held of the form could not be read again; send it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt;
+
+    /// Of which `spool` is in a file, and nothing is to come.
+    fn form(spool: File) -> Form {
+        Form {
+            content_type: HeaderValue::from_static("multipart/form-data; boundary=x"),
+            spool: Some(Arc::new(spool)),
+            held: 4,
+            length: None,
+            rest: Arc::new(Mutex::new(Rest::Over)),
+        }
+    }
+
+    fn held() -> Rope {
+        Rope::from(Bytes::from_static(b"held"))
+    }
+
+    async fn joined(pieces: impl StreamExt<Item = io::Result<Bytes>>) -> Vec<u8> {
+        pieces.map(Result::unwrap).collect::<Vec<_>>().await.concat()
+    }
+
+    #[tokio::test]
+    async fn attempts_do_not_move_each_others_place_in_the_file() {
+        let mut dice = fastrand::Rng::with_seed(7);
+        let spooled: Vec<u8> = std::iter::repeat_with(|| dice.u8(..)).take(3 * AT_ONCE).collect();
+        let mut spool = Spool::new().unwrap();
+        spool.write(&spooled).unwrap();
+        let form = form(spool.file);
+        let whole = [spooled.as_slice(), b"held"].concat();
+        let mut first = form.send(&held()).pieces;
+        let begun = first.next().await.unwrap().unwrap();
+        assert!(joined(form.send(&held()).pieces).await == whole);
+        assert!([begun.to_vec(), joined(first).await].concat() == whole);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_our_fault() {
+        let named = tempfile::NamedTempFile::new().unwrap();
+        let form = form(File::options().write(true).open(named.path()).unwrap());
+        let pieces: Vec<_> = form.send(&held()).pieces.collect().await;
+        assert_eq!(pieces.len(), 1);
+        let fault = fault(pieces[0].as_ref().unwrap_err());
+        assert_eq!(fault.kind, FaultKind::Internal, "{}", fault.message);
+    }
 }

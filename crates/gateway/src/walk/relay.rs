@@ -3,6 +3,7 @@
 
 use super::answer::{Answered, Content};
 use super::fan::Merge;
+use super::form;
 use super::predict::Job;
 use super::settle::{Ledger, stamp};
 use crate::body::{Body, BrokenOff};
@@ -167,6 +168,8 @@ fn silent(idle: Duration) -> Fault {
 /// The fault when an answer breaks off.
 pub(crate) fn broke_off(error: Option<&UpstreamError>) -> Fault {
     let message = match error {
+        // An upstream may begin to answer before it has the whole request, which then does not come.
+        Some(UpstreamError::Upload(error)) => return form::fault(error),
         Some(UpstreamError::TooLarge(_)) => {
             "the upstream's answer is larger than `limits.reply_bytes` of this gateway"
         }

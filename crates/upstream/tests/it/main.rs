@@ -5,3 +5,4 @@
 mod http1;
 mod http2;
 mod peer;
+mod streamed;

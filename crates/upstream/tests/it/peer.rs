@@ -1,25 +1,32 @@
 //! Peers of a pool, and what tests ask of it.
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use trunkline_dialect::rope::Rope;
 use trunkline_upstream::{
-    Answer, ConnectionCounts, Connector, ConnectorSettings, Endpoint, Pool, PoolSettings, UpstreamError,
+    Answer, ConnectionCounts, Connector, ConnectorSettings, Endpoint, Pool, PoolSettings, Streamed,
+    UpstreamError,
 };
 
 /// Longest a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the pool under test keeps idle connections.
 pub(crate) const IDLE: Duration = Duration::from_secs(50);
+
+/// Pieces of an upload as they come.
+pub(crate) type Pieces = mpsc::UnboundedReceiver<io::Result<Bytes>>;
 
 /// A pool towards one peer.
 pub(crate) struct Client {
@@ -49,6 +56,14 @@ impl Client {
         let path = PathAndQuery::from_static("/v1/x");
         let body = Rope::from(Bytes::copy_from_slice(body));
         self.pool.send(&self.to, Method::POST, &path, HeaderMap::new, &body, limit).await
+    }
+
+    /// Asks with a body that comes through a channel.
+    pub(crate) async fn upload(&self, pieces: Pieces, limit: Duration) -> Result<Answer, UpstreamError> {
+        let path = PathAndQuery::from_static("/v1/x");
+        let pieces = stream::unfold(pieces, |mut pieces| async { Some((pieces.recv().await?, pieces)) });
+        let body = Streamed { length: None, pieces: pieces.boxed() };
+        self.pool.send_streamed(&self.to, Method::POST, &path, HeaderMap::new, body, limit).await
     }
 
     /// The status and the body.

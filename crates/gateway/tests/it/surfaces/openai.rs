@@ -1,7 +1,7 @@
 //! What only OpenAI's form exists of: pictures, speech, transcripts, moderation.
 
 use super::{account, ok};
-use crate::client::{Ask, post};
+use crate::client::{Ask, Line, post};
 use crate::rig::{Rig, cloud, engine, settings};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -151,6 +151,28 @@ async fn an_alias_is_put_right_in_a_form() {
     }
 }
 
+/// The model's piece may be the one that no longer fits into memory, with more than a name's length behind it.
+#[tokio::test]
+async fn an_alias_is_put_right_where_memory_ends() {
+    let config = CloudConfig { models: vec!["whisper-1".to_owned()], ..CloudConfig::new(Provider::OpenAi) };
+    let openai = Cloud::start(Provider::OpenAi, config).await.unwrap();
+    let mut config = settings([cloud(openai.url(), "openai", "whisper-1", Some("sk-test"))]);
+    config.aliases.insert("ears".to_owned(), "whisper-1".to_owned());
+    let rig = Rig::start(config).await;
+    let sound = file("file", &sound((1 << 20) - 500));
+    let prompt = field("prompt", &"x".repeat(2048));
+    let ask = upload(TRANSCRIBE, form(&[sound.clone(), field("model", "ears"), prompt.clone()])).bytes();
+    // All of the last parts, and so that they come in one piece.
+    let (begun, last) = ask.split_at(ask.len() - 2500);
+    let mut line = Line::open(rig.address()).await;
+    line.write(begun).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    line.write(last).await.unwrap();
+    assert_eq!(line.head().await.unwrap().status, 200);
+    let heard = openai.requests().pop().unwrap().body;
+    assert!(heard == form(&[sound, field("model", "whisper-1"), prompt]), "byte for byte but for the name");
+}
+
 #[tokio::test]
 async fn forms_go_over_http2_as_well() {
     let config = CloudConfig { models: vec!["whisper-1".to_owned()], ..CloudConfig::new(Provider::OpenAi) };
@@ -228,6 +250,25 @@ async fn a_form_is_tried_elsewhere_while_nobody_has_taken_what_is_to_come() {
 }
 
 #[tokio::test]
+async fn a_pause_between_attempts_is_not_the_clients() {
+    let closed: SocketAddr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let good = Upstream::directed(|_, _| Reply::json(200, r#"{"text":"hello"}"#)).await.unwrap();
+    let mut first = engine(format!("http://{closed}"), "m");
+    first.priority = 90;
+    let mut config = settings([first, engine(good.url(), "m")]);
+    config.retry.initial_backoff = Duration::from_millis(2500);
+    config.retry.max_backoff = config.retry.initial_backoff;
+    config.retry.jitter = 0.0;
+    config.timeouts.client_body = Duration::from_secs(1);
+    let rig = Rig::start(config).await;
+    // So short that, over the pause, it would count as trickling in.
+    let body = form(&[field("model", "m"), file("file", b"abc")]);
+    let answer = ok(rig.ask(&upload(TRANSCRIBE, body.clone()).chunked(vec![100])).await);
+    assert_eq!(answer.json()["text"], "hello");
+    assert!(good.requests().pop().unwrap().body == body);
+}
+
+#[tokio::test]
 async fn what_is_no_form_is_refused() {
     let (openai, rig) = account(Provider::OpenAi, "whisper-1").await;
     let model = field("model", "whisper-1");
@@ -268,5 +309,30 @@ async fn a_form_over_the_limit_is_cut_off() {
         assert_eq!(answer.status, 413, "{}", answer.text());
         assert!(answer.text().contains("limits.body_bytes"), "{}", answer.text());
     }
+    rig.at_rest().await;
+}
+
+/// An upstream may begin to answer before it has the whole form: what is wrong behind that is the client's all the
+/// same.
+#[tokio::test]
+async fn what_is_wrong_behind_the_answers_beginning_is_the_clients_fault() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = Rig::start(settings([engine(format!("http://{}", upstream.local_addr().unwrap()), "m")])).await;
+    let (model, sound) = (field("model", "m"), file("file", b"abc"));
+    let ask = upload(TRANSCRIBE, form(&[model.clone(), sound, model.clone()])).bytes();
+    let (begun, last) = ask.split_at(ask.len() - model.len());
+    let mut line = Line::open(rig.address()).await;
+    line.write(begun).await.unwrap();
+    let (mut serving, _) = upstream.accept().await.unwrap();
+    heard(&mut serving, b"abc").await;
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{\"text\":";
+    serving.write_all(head).await.unwrap();
+    // Nobody tells that the head has been read; too early, and this is a form refused before its answer.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    line.write(last).await.unwrap();
+    let mut head = line.head().await.unwrap();
+    let told = String::from_utf8(line.rest(&mut head).await.unwrap()).unwrap();
+    assert_eq!(head.status, 400, "{told}");
+    assert!(told.contains("given twice"), "{told}");
     rig.at_rest().await;
 }
