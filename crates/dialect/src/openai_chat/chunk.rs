@@ -58,8 +58,9 @@ pub(super) struct Choice<'a> {
     /// Perplexity sends both; the delta is the step.
     #[serde(borrow)]
     pub(super) delta: Option<Words<'a>>,
+    /// Boxed: a stream has none, and everything read is moved several times.
     #[serde(borrow)]
-    pub(super) message: Option<Words<'a>>,
+    pub(super) message: Option<Box<Words<'a>>>,
     #[serde(borrow)]
     pub(super) finish_reason: Str<'a>,
     /// The stop text that was hit: vLLM and SGLang; a number there is a token id.

@@ -215,7 +215,7 @@ impl Answer {
     fn choice(&mut self, choice: Choice<'_>, think: ThinkTags, id: &str, out: &mut Out<'_>) {
         // Perplexity repeats the whole message so far beside each delta.
         let message = choice.message.filter(|_| !self.begun);
-        if let Some(words) = choice.delta.or(message) {
+        if let Some(words) = choice.delta.or(message.map(|words| *words)) {
             self.begun = true;
             self.words(words, think, id, out);
         }
