@@ -54,10 +54,10 @@ pub(super) struct Groq<'a> {
 pub(super) struct Choice<'a> {
     #[serde(default)]
     pub(super) index: Count,
-    /// Perplexity sends both; the delta is the step.
+    /// Perplexity sends both; the delta is the step. Boxed, as moving what was read from field to field costs
+    /// more than a place on the heap.
     #[serde(borrow)]
-    pub(super) delta: Option<Words<'a>>,
-    /// Boxed: a stream has none, and everything read is moved several times.
+    pub(super) delta: Option<Box<Words<'a>>>,
     #[serde(borrow)]
     pub(super) message: Option<Box<Words<'a>>>,
     #[serde(borrow, default)]

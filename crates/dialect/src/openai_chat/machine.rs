@@ -215,9 +215,9 @@ impl Answer {
     fn choice(&mut self, choice: Choice<'_>, think: ThinkTags, id: &str, out: &mut Out<'_>) {
         // Perplexity repeats the whole message so far beside each delta.
         let message = choice.message.filter(|_| !self.begun);
-        if let Some(words) = choice.delta.or(message.map(|words| *words)) {
+        if let Some(words) = choice.delta.or(message) {
             self.begun = true;
-            self.words(words, think, id, out);
+            self.words(*words, think, id, out);
         }
         if let Some(raw) = choice.logprobs {
             let raw = Json::from_raw(raw);
