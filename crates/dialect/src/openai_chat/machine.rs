@@ -282,7 +282,8 @@ impl Answer {
                 }
             }
         }
-        let legacy = words.function_call.map(|function| Call { function: Some(*function), ..Call::default() });
+        let legacy =
+            words.function_call.map(|function| Call { function: Some(*function), ..Call::default() });
         for call in words.tool_calls.unwrap_or_default().into_iter().chain(legacy) {
             self.hush(out);
             self.tools.fragment(call, self.index, id, out);

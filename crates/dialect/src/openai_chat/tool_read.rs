@@ -213,3 +213,21 @@ impl Balance {
         self.begun && self.depth == 0 && !self.in_string
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_complete_at_their_last_byte_however_they_are_cut() {
+        let text = r#"{"a":"}\\\"]{","b":[{"c":"\\"}],"d":"plain words, more than eight bytes"}"#;
+        for cut in 0..text.len() {
+            let mut balance = Balance::default();
+            let (head, tail) = text.split_at(cut);
+            balance.push(head);
+            assert!(!balance.is_complete(), "{head}");
+            balance.push(tail);
+            assert!(balance.is_complete(), "{head} {tail}");
+        }
+    }
+}
