@@ -15,6 +15,7 @@ pub(crate) const fn kind(status: u16) -> FaultKind {
         413 => FaultKind::TooLarge,
         415 => FaultKind::MediaType,
         429 => FaultKind::RateLimit,
+        431 => FaultKind::HeadTooLarge,
         499 => FaultKind::Cancelled,
         503 => FaultKind::Unavailable,
         529 => FaultKind::Overloaded,

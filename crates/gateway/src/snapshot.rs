@@ -214,6 +214,10 @@ impl Snapshot {
 
     /// A question that names the models spelled like `model`; `None` when there is none.
     fn alike(&self, model: &str) -> Option<String> {
+        // Comparing costs time for each pair of letters.
+        if model.len() > LONGEST_MODEL {
+            return None;
+        }
         let names =
             self.models.keys().map(String::as_str).chain(self.config.aliases.keys().map(String::as_str));
         let mut close: Vec<(f64, &str)> = names
@@ -226,6 +230,9 @@ impl Snapshot {
         (!names.is_empty()).then(|| format!("did you mean {}?", names.join(", ")))
     }
 }
+
+/// Bytes of the longest name a model may have.
+pub(crate) const LONGEST_MODEL: usize = 512;
 
 /// As much of a model's name as a message holds.
 fn shown(model: &str) -> String {

@@ -3,6 +3,7 @@
 
 use crate::json::Writer;
 use crate::redact::redact;
+use crate::status;
 use serde::Deserialize;
 use std::borrow::Cow;
 use trunkline_core::{Fault, FaultKind, Origin};
@@ -82,21 +83,7 @@ fn kind_of(name: &str, message: &str, status: u16) -> FaultKind {
         "timeout_error" => FaultKind::Timeout,
         "overloaded_error" => FaultKind::Overloaded,
         "api_error" => FaultKind::Upstream,
-        _ => match status {
-            400 | 422 => FaultKind::InvalidRequest,
-            401 => FaultKind::Authentication,
-            402 => FaultKind::Billing,
-            403 => FaultKind::Permission,
-            404 => FaultKind::NotFound,
-            405 => FaultKind::MethodNotAllowed,
-            408 | 504 => FaultKind::Timeout,
-            409 => FaultKind::Conflict,
-            413 => FaultKind::TooLarge,
-            429 => FaultKind::RateLimit,
-            503 => FaultKind::Unavailable,
-            529 => FaultKind::Overloaded,
-            _ => FaultKind::Upstream,
-        },
+        _ => status::kind(status),
     }
 }
 

@@ -4,6 +4,7 @@
 use super::frame::write_exception;
 use crate::json::Writer;
 use crate::redact::redact;
+use crate::status;
 use serde::Deserialize;
 use std::borrow::Cow;
 use trunkline_core::{Fault, FaultKind, Origin};
@@ -109,21 +110,7 @@ fn kind_of(class: &str, message: &str, status: u16) -> FaultKind {
     if is(&["ModelErrorException", "ModelStreamErrorException", "InternalServerException"]) {
         return FaultKind::Upstream;
     }
-    match status {
-        400 | 422 => FaultKind::InvalidRequest,
-        401 => FaultKind::Authentication,
-        402 => FaultKind::Billing,
-        403 => FaultKind::Permission,
-        404 => FaultKind::NotFound,
-        405 => FaultKind::MethodNotAllowed,
-        408 | 504 => FaultKind::Timeout,
-        409 => FaultKind::Conflict,
-        413 => FaultKind::TooLarge,
-        429 => FaultKind::RateLimit,
-        503 => FaultKind::Unavailable,
-        529 => FaultKind::Overloaded,
-        _ => FaultKind::Upstream,
-    }
+    status::kind(status)
 }
 
 /// The class of an error answer, which belongs into its header `x-amzn-errortype`.

@@ -3,6 +3,7 @@
 
 use crate::json::{Fields, Writer, array, string};
 use crate::redact::redact;
+use crate::status;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -114,26 +115,9 @@ fn by_word(word: &str) -> Option<FaultKind> {
     })
 }
 
-const fn by_status(status: u16) -> Option<FaultKind> {
-    Some(match status {
-        400 | 422 => FaultKind::InvalidRequest,
-        401 => FaultKind::Authentication,
-        402 => FaultKind::Billing,
-        403 => FaultKind::Permission,
-        404 => FaultKind::NotFound,
-        405 => FaultKind::MethodNotAllowed,
-        408 | 504 => FaultKind::Timeout,
-        409 => FaultKind::Conflict,
-        413 => FaultKind::TooLarge,
-        415 => FaultKind::MediaType,
-        429 => FaultKind::RateLimit,
-        431 => FaultKind::HeadTooLarge,
-        499 => FaultKind::Cancelled,
-        503 => FaultKind::Unavailable,
-        529 => FaultKind::Overloaded,
-        500..=599 => FaultKind::Upstream,
-        _ => return None,
-    })
+fn by_status(status: u16) -> Option<FaultKind> {
+    // Fragments without a word may hold a number that is no HTTP status.
+    (400..600).contains(&status).then(|| status::kind(status))
 }
 
 /// Writes the body of an error answer.

@@ -162,7 +162,8 @@ impl Dice {
         for _ in 0..=self.below(3) {
             let mut paths = Vec::new();
             list_paths(&tree, "", &mut paths);
-            let path = &paths[self.below(paths.len())];
+            // An empty object has nothing to replace.
+            let Some(path) = paths.get(self.below(paths.len())) else { break };
             let value = VALUES[self.below(VALUES.len())];
             *tree.pointer_mut(path).unwrap() = serde_json::from_str(value).unwrap();
         }

@@ -13,6 +13,7 @@ use super::settle::{Ledger, Outcome};
 use super::small;
 use super::splice::{self, echo};
 use super::translate::{Parsed, context};
+use crate::config::Retry;
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
@@ -24,19 +25,23 @@ use trunkline_dialect::rope::Rope;
 use trunkline_route::{Backoff, Policy};
 use trunkline_upstream::Answer;
 
-/// Gets an answer.
-///
-/// # Errors
-/// What the last attempt came to, or that there was nobody to attempt it on.
-pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let retry = &plan.question.snapshot.config.retry;
-    let backoff = Backoff {
+/// When attempts are repeated.
+pub(super) fn backoff(retry: &Retry) -> Backoff {
+    Backoff {
         attempts: retry.attempts,
         initial: retry.initial_backoff,
         max: retry.max_backoff,
         multiplier: retry.multiplier,
         jitter: retry.jitter,
-    };
+    }
+}
+
+/// Gets an answer.
+///
+/// # Errors
+/// What the last attempt came to, or that there was nobody to attempt it on.
+pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
+    let backoff = backoff(&plan.question.snapshot.config.retry);
     let lane = &plan.lane;
     let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
     let mut parsed = None;

@@ -21,14 +21,14 @@ const ALWAYS: [HeaderName; 5] = [
 ];
 
 /// Client headers that name the account to charge: they mean something with the caller's own key only.
-const OF_ACCOUNT: [&str; 2] = ["openai-organization", "openai-project"];
+const OF_ACCOUNT: [&str; 3] = ["openai-organization", "openai-project", "x-goog-user-project"];
 
 /// Client headers the owner of a dialect understands.
 fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => &["openai-beta"],
         Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
-        Dialect::GeminiGenerate => &["x-goog-user-project", "x-goog-api-client"],
+        Dialect::GeminiGenerate => &["x-goog-api-client"],
         Dialect::BedrockConverse => &["x-amzn-bedrock-accept"],
         Dialect::OllamaChat
         | Dialect::OllamaGenerate

@@ -3,7 +3,7 @@
 use super::read::Question;
 use super::settle::Ledger;
 use crate::fleet::Fleet;
-use crate::snapshot::{Lane, Passage, passage};
+use crate::snapshot::{LONGEST_MODEL, Lane, Passage, passage};
 use serde::Serialize;
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, FaultKind, Model};
@@ -31,6 +31,10 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
             .at("model")
             .code("missing_required_parameter"));
     };
+    if asked.len() > LONGEST_MODEL {
+        let message = format!("`model` must be a name of at most {LONGEST_MODEL} bytes");
+        return Err(Fault::new(FaultKind::InvalidRequest, message).at("model"));
+    }
     let asked = Model::new(asked.as_str());
     ledger.asks_for(&asked);
     let resolved = question.snapshot.resolve(asked.as_str());

@@ -55,24 +55,38 @@ pub(super) async fn follow(
     let mut bytes = read(body, config).await?;
     let mut latest = Prediction::read(&bytes).ok_or_else(not_one)?;
     let mut job = Job::new(ledger, plan, worker, credential, &latest.id);
-    let desk = Desk { ledger, credential, config };
+    let end = Instant::now() + config.timeouts.first_byte;
+    let desk = Desk { ledger, credential, config, end };
     if plan.question.stream
         && !latest.is_over
         && let Some(url) = &latest.stream
-        && let Some(answer) = job.stream(&desk, url).await?
     {
-        return Ok((answer, Some(job)));
+        match job.stream(&desk, url).await {
+            Ok(Some(answer)) => return Ok((answer, Some(job))),
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::warn!(request_id = %ledger.id, outcome = ?failure.outcome, "no stream of a prediction; it is read whole");
+            }
+        }
     }
-    let end = Instant::now() + config.timeouts.first_byte;
     let [mut pause, longest] = PAUSES;
     while !latest.is_over {
-        if Instant::now() + pause > end {
+        let wait = pause;
+        pause = (pause * 2).min(longest);
+        if Instant::now() + wait > end {
             return Err(too_slow(config.timeouts.first_byte));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
-        bytes = job.look(&desk).await?;
-        latest = Prediction::read(&bytes).ok_or_else(not_one)?;
+        tokio::time::sleep(wait).await;
+        match job.look(&desk).await {
+            Ok(seen) => bytes = seen,
+            // It goes on, whether it could be looked at this time or not.
+            Err(failure) if failure.retry => {
+                pause = failure.wait.unwrap_or(pause).max(pause);
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        }
+        latest = Prediction::read(&bytes).ok_or_else(|| Failure { retry: false, ..not_one() })?;
     }
     job.is_over = true;
     Ok((Answer { head, body: AnswerBody::whole(bytes) }, None))
@@ -83,6 +97,14 @@ struct Desk<'a> {
     ledger: &'a Ledger,
     credential: Credential<'a>,
     config: &'a Config,
+    /// When it is given up.
+    end: Instant,
+}
+
+impl Desk<'_> {
+    fn patience(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
 }
 
 impl Job {
@@ -111,7 +133,7 @@ impl Job {
     async fn look(&self, desk: &Desk<'_>) -> Result<Bytes, Failure> {
         let path = PathAndQuery::try_from(self.path.as_str()).map_err(|_| not_one())?;
         let (headers, none) = (|| self.headers.clone(), Rope::default());
-        let patience = desk.config.timeouts.first_byte;
+        let patience = desk.patience();
         let sent = self.pool.send(&self.worker.endpoint, Method::GET, &path, headers, &none, patience).await;
         read(self.checked(desk, sent).await?.body, desk.config).await
     }
@@ -125,7 +147,7 @@ impl Job {
             headers.remove(header::CONTENT_TYPE);
             headers
         };
-        let (none, patience) = (Rope::default(), desk.config.timeouts.first_byte);
+        let (none, patience) = (Rope::default(), desk.patience());
         let sent = match place {
             Place::Worker(path) => {
                 let to = &self.worker.endpoint;

@@ -2,7 +2,7 @@
 //! many requests as the target wants, put together, and written for the client.
 
 use super::answer::{Answered, Content, collect};
-use super::dispatch::send;
+use super::dispatch::{backoff, send};
 use super::failure::{Failure, broken, is_retryable, nobody_left, refused};
 use super::forward;
 use super::plan::Plan;
@@ -12,12 +12,17 @@ use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, Surface, Usage};
+use trunkline_core::{
+    Dialect, Fault, FaultKind, Kind, LoadGuard, Losses, Model, OnUnsupported, Surface, Usage,
+};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{embed, rerank};
+use trunkline_upstream::UpstreamError;
 
 /// Most requests under way at once for one call.
 const TOGETHER: usize = 8;
+/// Most requests one call is split into.
+const MOST: usize = 2048;
 
 /// Where Amazon says how many tokens a model took that does not say so itself.
 const AMAZON_TOKENS: &str = "x-amzn-bedrock-input-token-count";
@@ -120,7 +125,8 @@ struct Told {
     tokens: Option<u64>,
 }
 
-/// Sends all `bodies`, a few at once, and collects their answers in order. One that fails fails them all:
+/// Sends all `bodies`, a few at once, and collects their answers in order. Of several, each that fails is tried
+/// again by itself, so that what the others have cost is not paid twice; one that fails for good fails them all:
 /// nobody wants half of the vectors.
 async fn exchange(
     ledger: &mut Ledger,
@@ -130,18 +136,43 @@ async fn exchange(
     bodies: Vec<Vec<u8>>,
     told: &mut Told,
 ) -> Result<Vec<Bytes>, Failure> {
+    if bodies.len() > MOST {
+        let message = format!(
+            "this model's provider takes so few texts at once that the call would be {} requests; send at most {MOST} \
+             texts",
+            bodies.len()
+        );
+        return Err(refused(Fault::new(FaultKind::InvalidRequest, message).code("too_many_texts")));
+    }
+    let is_split = bodies.len() > 1;
     let at_once = bodies.len().min(TOGETHER);
     ledger.guards.extend((1..at_once).map(|_| LoadGuard::new(&worker.load)));
     let config = &plan.question.snapshot.config;
     let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
     let shared = &*ledger;
-    let ask = |(leg, body): (usize, Vec<u8>)| async move {
-        let body = Rope::from(body);
+    let backoff = backoff(&config.retry);
+    let once = |leg: usize, body: Rope| async move {
         let answer = send(shared, plan, worker, to.into(), &body, &[], leg).await?;
         let whole = collect(answer.body, idle, most).await.map_err(|error| broken(&error))?;
         Ok::<_, Failure>((answer.head.headers, whole))
     };
+    let (once, backoff) = (&once, &backoff);
+    let ask = |(leg, body): (usize, Vec<u8>)| async move {
+        let body = Rope::from(body);
+        let mut done = 0;
+        loop {
+            let failure = match once(leg, body.clone()).await {
+                Err(failure) if is_split => failure,
+                other => return other,
+            };
+            done += 1;
+            let delay = backoff.delay(done, failure.wait, true, fastrand::f64()).filter(|_| failure.retry);
+            let Some(delay) = delay else { return Err(Failure { retry: false, ..failure }) };
+            tokio::time::sleep(delay).await;
+        }
+    };
     let mut answers = Vec::with_capacity(bodies.len());
+    let mut left = most;
     let mut rest = bodies.into_iter().enumerate();
     loop {
         let some: Vec<_> = rest.by_ref().take(TOGETHER).map(ask).collect();
@@ -155,6 +186,7 @@ async fn exchange(
             if answers.is_empty() {
                 told.headers = forward::translated_headers(&headers);
             }
+            left = left.checked_sub(body.len()).ok_or_else(|| broken(&UpstreamError::TooLarge(most)))?;
             answers.push(body);
         }
     }

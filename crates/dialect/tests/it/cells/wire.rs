@@ -21,6 +21,10 @@ fn frame(dialect: Dialect, line: &str) -> Vec<u8> {
         Dialect::OllamaChat => format!("{line}\n").into_bytes(),
         Dialect::GeminiGenerate => format!("data: {line}\r\n\r\n").into_bytes(),
         Dialect::OpenaiChat => format!("data: {line}\n\n").into_bytes(),
+        Dialect::ReplicatePredictions => {
+            let (name, data) = line.split_once(' ').unwrap();
+            format!("event: {name}\ndata: {data}\n\n").into_bytes()
+        }
         Dialect::BedrockConverse => {
             let (name, payload) = line.split_once(' ').unwrap();
             match name.strip_prefix('!') {
