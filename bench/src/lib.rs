@@ -1,6 +1,8 @@
 //! What the benches feed in: requests, answers and streams as they look on the wire. Everything is the
 //! same on every machine and at every run.
 
+pub mod pairs;
+
 use serde_json::{Value, json};
 use trunkline_testkit::load::{ChatBody, Text};
 
@@ -121,7 +123,7 @@ fn stream(opening: &[String], text_event: impl Fn(&str) -> String, closing: &[St
     opening.iter().chain(texts).chain(closing).map(|event| event.as_bytes().to_vec()).collect()
 }
 
-fn sentence(bytes: usize) -> String {
+pub(crate) fn sentence(bytes: usize) -> String {
     "The line is clear from end to end, and the next exchange is listening. "
         .chars()
         .cycle()

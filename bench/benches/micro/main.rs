@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "what cannot be set up must not be measured")]
 
+mod pairs;
 mod pick;
 mod scan;
 mod splice;
@@ -23,6 +24,7 @@ criterion_group!(
     tap::benches,
     sse::benches,
     translate::benches,
+    pairs::benches,
     pick::benches
 );
 criterion_main!(benches);

@@ -5,6 +5,9 @@ use super::machine::{Machine, Said};
 use crate::codec::{closed_early, upstream};
 use crate::json::{Fields, array};
 use crate::sse::Events;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use trunkline_core::Event;
 
 /// Reads the server-sent events of one streamed answer. Nothing is handed out after `End` or `Error`.
@@ -59,31 +62,54 @@ fn payload(machine: &mut Machine, data: &[u8], each: &mut dyn FnMut(Event<'_>)) 
         return machine.fail(error::read_error(200, data), each);
     };
     let index = event.u64("index").ok().flatten();
-    let delta = event.object("delta").ok().flatten();
+    let delta = event.raw("delta").filter(|delta| delta.get().starts_with('{'));
     if kind == "message-start" {
         return machine.start(event.string("id").ok().flatten(), each);
     }
     if kind == "tool-call-end" {
         return machine.end_call(index, each);
     }
-    let Some(mut delta) = delta else { return };
+    let Some(delta) = delta else { return };
+    let fields = || Fields::read(delta, "").ok();
     if kind == "message-end" {
-        return machine.end(delta, each);
+        return fields().into_iter().for_each(|delta| machine.end(delta, each));
     }
     machine.start(None, each);
-    let Some(mut message) = delta.object("message").ok().flatten() else { return };
     match &*kind {
         "content-start" | "content-delta" => {
-            let Some(mut content) = message.object("content").ok().flatten() else { return };
+            let Some(Words { content }) = message_of(delta) else { return };
             machine.content(index.and_then(|index| usize::try_from(index).ok()).unwrap_or(0), each);
-            for (voice, key) in [(Said::Reasoning, "thinking"), (Said::Text, "text")] {
-                if let Some(text) = content.string(key).ok().flatten()
+            for (voice, text) in [(Said::Reasoning, content.thinking), (Said::Text, content.text)] {
+                if let Some(Text(text)) = text
                     && !machine.is_over()
                 {
                     machine.say(voice, text, each);
                 }
             }
         }
+        "tool-call-delta" => {
+            let Some(Called { tool_calls }) = message_of(delta) else { return };
+            if let Some(Text(more)) = tool_calls.function.arguments {
+                machine.arguments(index, more, each);
+            }
+        }
+        _ => {
+            if let Some(message) = fields().and_then(|mut delta| delta.object("message").ok().flatten()) {
+                rarely(&kind, index, message, machine, each);
+            }
+        }
+    }
+}
+
+/// What comes once in a while, so that reading it member by member costs nothing that counts.
+fn rarely(
+    kind: &str,
+    index: Option<u64>,
+    mut message: Fields<'_>,
+    machine: &mut Machine,
+    each: &mut dyn FnMut(Event<'_>),
+) {
+    match kind {
         "tool-plan-delta" => {
             if let Some(plan) = message.string("tool_plan").ok().flatten() {
                 machine.say(Said::Reasoning, plan, each);
@@ -92,14 +118,6 @@ fn payload(machine: &mut Machine, data: &[u8], each: &mut dyn FnMut(Event<'_>)) 
         "tool-call-start" => {
             if let Some(call) = message.object("tool_calls").ok().flatten() {
                 machine.call(index.unwrap_or(0), call, each);
-            }
-        }
-        "tool-call-delta" => {
-            let mut call = message.object("tool_calls").ok().flatten();
-            let function = call.as_mut().and_then(|call| call.object("function").ok().flatten());
-            if let Some(more) = function.and_then(|mut function| function.string("arguments").ok().flatten())
-            {
-                machine.arguments(index, more, each);
             }
         }
         "citation-start" => {
@@ -111,3 +129,49 @@ fn payload(machine: &mut Machine, data: &[u8], each: &mut dyn FnMut(Event<'_>)) 
         _ => {}
     }
 }
+
+/// What the message of a delta says, read in one pass: nearly all events are of two kinds, and their words
+/// stand four objects deep.
+fn message_of<'a, M: Deserialize<'a>>(delta: &'a RawValue) -> Option<M> {
+    #[derive(Deserialize)]
+    struct Frame<M> {
+        message: M,
+    }
+    serde_json::from_str::<Frame<M>>(delta.get()).ok().map(|frame| frame.message)
+}
+
+#[derive(Deserialize)]
+struct Words<'a> {
+    #[serde(borrow)]
+    content: Content<'a>,
+}
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    thinking: Option<Text<'a>>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Called<'a> {
+    #[serde(borrow)]
+    tool_calls: Call<'a>,
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    function: Function<'a>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    arguments: Option<Text<'a>>,
+}
+
+/// A string, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

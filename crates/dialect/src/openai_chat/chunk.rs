@@ -13,13 +13,13 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A `chat.completion.chunk`, or a whole `chat.completion` (whose choices say `message`).
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) id: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) model: Str<'a>,
+    #[serde(default)]
     pub(super) created: Count,
     #[serde(borrow)]
     pub(super) choices: Option<Few<Choice<'a>>>,
@@ -30,7 +30,7 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
     /// `error` on older engines, which send the fault itself as the payload.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) object: Str<'a>,
 }
 
@@ -44,28 +44,28 @@ impl<'a> Chunk<'a> {
 }
 
 /// Groq's own part of a chunk.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub(super) struct Groq<'a> {
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub(super) struct Choice<'a> {
+    #[serde(default)]
     pub(super) index: Count,
-    /// Perplexity sends both; the delta is the step.
+    /// Perplexity sends both; the delta is the step. Boxed, as moving what was read from field to field costs
+    /// more than a place on the heap.
     #[serde(borrow)]
-    pub(super) delta: Option<Words<'a>>,
+    pub(super) delta: Option<Box<Words<'a>>>,
     #[serde(borrow)]
-    pub(super) message: Option<Words<'a>>,
-    #[serde(borrow)]
+    pub(super) message: Option<Box<Words<'a>>>,
+    #[serde(borrow, default)]
     pub(super) finish_reason: Str<'a>,
     /// The stop text that was hit: vLLM and SGLang; a number there is a token id.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) stop_reason: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) matched_stop: Str<'a>,
     #[serde(borrow)]
     pub(super) logprobs: Option<&'a RawValue>,
@@ -75,56 +75,53 @@ pub(super) struct Choice<'a> {
 }
 
 /// What a delta or message says.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub(super) struct Words<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) content: Content<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) reasoning_content: Content<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) reasoning: Content<'a>,
     #[serde(borrow)]
     pub(super) thinking_blocks: Option<Vec<Block<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) refusal: Str<'a>,
     #[serde(borrow)]
     pub(super) annotations: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
     pub(super) tool_calls: Option<Few<Call<'a>>>,
     #[serde(borrow)]
-    pub(super) function_call: Option<Function<'a>>,
+    pub(super) function_call: Option<Box<Function<'a>>>,
     #[serde(borrow)]
     pub(super) audio: Option<&'a RawValue>,
 }
 
 /// One entry of `thinking_blocks`, and one part of a content list.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub(super) struct Block<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(borrow, default, rename = "type")]
     pub(super) kind: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) text: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) refusal: Str<'a>,
     /// A string, or a list of text parts (Mistral). Left unread: reading it here would make the type
     /// recursive, and the depth of an answer is the upstream's choice.
     #[serde(borrow)]
     thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) signature: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) data: Str<'a>,
 }
 
 impl<'a> Block<'a> {
     /// The text of a thinking block.
     pub(super) fn thought(&self) -> Option<Cow<'a, str>> {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
+        #[derive(Deserialize)]
         struct Plain<'p> {
-            #[serde(borrow)]
+            #[serde(borrow, default)]
             text: Str<'p>,
         }
         let raw = self.thinking?;
@@ -142,33 +139,31 @@ impl<'a> Block<'a> {
 
 /// A tool call or a fragment of one.
 #[derive(Deserialize, Default)]
-#[serde(default)]
 pub(super) struct Call<'a> {
+    #[serde(default)]
     pub(super) index: Count,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) id: Str<'a>,
     #[serde(borrow)]
     pub(super) function: Option<Function<'a>>,
     #[serde(borrow)]
-    pub(super) custom: Option<Custom<'a>>,
+    pub(super) custom: Option<Box<Custom<'a>>>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub(super) struct Function<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) name: Str<'a>,
     /// A string; some upstreams send the object itself.
     #[serde(borrow)]
     pub(super) arguments: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub(super) struct Custom<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) name: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) input: Str<'a>,
 }
 

@@ -217,7 +217,7 @@ impl Answer {
         let message = choice.message.filter(|_| !self.begun);
         if let Some(words) = choice.delta.or(message) {
             self.begun = true;
-            self.words(words, think, id, out);
+            self.words(*words, think, id, out);
         }
         if let Some(raw) = choice.logprobs {
             let raw = Json::from_raw(raw);
@@ -282,7 +282,8 @@ impl Answer {
                 }
             }
         }
-        let legacy = words.function_call.map(|function| Call { function: Some(function), ..Call::default() });
+        let legacy =
+            words.function_call.map(|function| Call { function: Some(*function), ..Call::default() });
         for call in words.tool_calls.unwrap_or_default().into_iter().chain(legacy) {
             self.hush(out);
             self.tools.fragment(call, self.index, id, out);

@@ -180,29 +180,54 @@ struct Balance {
 
 impl Balance {
     fn push(&mut self, text: &str) {
-        for byte in text.bytes() {
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
-                continue;
+        let mut rest = text.as_bytes();
+        loop {
+            // Most of the arguments is the inside of strings, where only these two mean anything.
+            let plain = if self.in_string && !self.escaped {
+                memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
+            } else {
+                0
+            };
+            let Some((byte, after)) = rest.get(plain..).and_then(<[u8]>::split_first) else { return };
+            self.take(*byte);
+            rest = after;
+        }
+    }
+
+    fn take(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_string => self.escaped = true,
+            b'"' => self.in_string = !self.in_string,
+            _ if self.in_string => {}
+            b'{' | b'[' => {
+                self.depth = self.depth.saturating_add(1);
+                self.begun = true;
             }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    self.depth = self.depth.saturating_add(1);
-                    self.begun = true;
-                }
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
         }
     }
 
     fn is_complete(&self) -> bool {
         self.begun && self.depth == 0 && !self.in_string
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_complete_at_their_last_byte_however_they_are_cut() {
+        let text = r#"{"a":"}\\\"]{","b":[{"c":"\\"}],"d":"plain words, more than eight bytes"}"#;
+        for cut in 0..text.len() {
+            let mut balance = Balance::default();
+            let (head, tail) = text.split_at(cut);
+            balance.push(head);
+            assert!(!balance.is_complete(), "{head}");
+            balance.push(tail);
+            assert!(balance.is_complete(), "{head} {tail}");
+        }
     }
 }
