@@ -22,3 +22,4 @@ mod slow;
 mod splice;
 mod surfaces;
 mod translate;
+mod traps;
