@@ -124,3 +124,23 @@ async fn trap45_a_signature_comes_back_on_the_part_it_was_on() {
         );
     }
 }
+
+/// Words, and what proves them in a part of its own behind them.
+const TRAILING: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hello"},{"text":"","thoughtSignature":"c2lnbmVk"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1,"totalTokenCount":2}}"#;
+
+#[tokio::test]
+async fn trap45_a_signature_behind_the_words_leaves_them_last_and_goes_back_to_them() {
+    let upstream = Upstream::directed(|_, _| Reply::json(200, TRAILING)).await.unwrap();
+    let rig = Rig::start(settings([google(upstream.url())])).await;
+    let whole = rig.ask(&MESSAGES.ask(false)).await.json();
+    let blocks = whole["content"].as_array().unwrap();
+    assert_eq!((blocks.len(), &blocks[1]["text"]), (2, &json!("hello")), "{whole}");
+    assert_eq!((&blocks[0]["type"], &blocks[0]["thinking"]), (&json!("thinking"), &json!("")), "{whole}");
+    let messages = json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": blocks},
+        {"role": "user", "content": "go on"}]);
+    let again = rig.ask(&asking(MESSAGES, &json!({"messages": messages}))).await;
+    assert_eq!(again.status, 200, "{}", again.text());
+    let told = upstream.requests().pop().unwrap().json();
+    let want = json!([{"text": "hello", "thoughtSignature": "c2lnbmVk"}]);
+    assert_eq!(told["contents"][1]["parts"], want, "{told}");
+}
