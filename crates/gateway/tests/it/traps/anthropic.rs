@@ -1,12 +1,11 @@
 //! What Anthropic's client libraries trip over.
 
-use super::{answered, asking, busy, chat_alone, chunk, framed, google, heard, look, streamed};
+use super::{Server, answered, asking, busy, chat_alone, chunk, framed, google, heard, look, streamed};
 use crate::client::{Event, post};
 use crate::rig::{CHAT, MESSAGES, Rig, cloud, settings};
 use serde_json::{Value, json};
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_gateway::config::WorkerSpec;
 use trunkline_testkit::script::{Reply, Upstream};
 
 /// A whole chat answer with this message and usage.
@@ -22,7 +21,7 @@ fn plain(text: &str) -> Value {
 
 #[tokio::test]
 async fn trap24_every_event_has_its_name_and_its_data() {
-    let servers: [(fn(String) -> WorkerSpec, String); 3] = [
+    let servers: [(Server, String); 3] = [
         (|url| CHAT.worker(url), CHAT.stream.concat()),
         (|url| MESSAGES.worker(url), MESSAGES.stream.concat()),
         (google, "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"hello\"}]},\"finishReason\":\"STOP\",\"index\":0}]}\n\n".to_owned()),
@@ -65,7 +64,7 @@ async fn trap25_the_start_is_first_and_blocks_stand_one_behind_the_other() {
 
 #[tokio::test]
 async fn trap26_errors_have_anthropics_shape_and_a_status_of_their_own() {
-    let servers: [fn(String) -> WorkerSpec; 3] = [chat_alone, |url| cloud(url, "openai", "m", None), google];
+    let servers: [Server; 3] = [chat_alone, |url| cloud(url, "openai", "m", None), google];
     for streams in [false, true] {
         for (status, want) in
             [(400, 400), (401, 401), (404, 404), (429, 429), (500, 500), (503, 503), (200, 502)]

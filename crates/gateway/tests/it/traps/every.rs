@@ -1,10 +1,9 @@
 //! What every client trips over.
 
-use super::{answered, asking, chat_alone, google, heard, look, streamed};
+use super::{Server, answered, asking, chat_alone, google, heard, look, streamed};
 use crate::rig::{CHAT, MESSAGES, RESPONSES, Rig, cloud, settings};
 use serde_json::{Value, json};
 use std::time::Duration;
-use trunkline_gateway::config::WorkerSpec;
 use trunkline_testkit::script::{Reply, Upstream};
 
 /// Every spelling of server-sent events at once: a mark, a comment, all line ends, data in two lines and without a
@@ -47,12 +46,12 @@ async fn trap47_numbers_keep_their_spelling() {
     );
     let reply = r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"look","args":{"n":1.0,"k":1,"b":12345678901234567890}}}]},"finishReason":"STOP","index":0}]}"#;
     let called = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"tool_use","id":"toolu_1","name":"look","input":{"n":1.0,"k":1,"b":12345678901234567890}}],"stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":9}}"#;
-    let mistral: fn(String) -> WorkerSpec = |url| cloud(url, "mistral", "m", None);
+    let mistral: Server = |url| cloud(url, "mistral", "m", None);
     let told_back = CHAT.reply.replace(
         r#""content":"hello""#,
         r#""content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"look","arguments":"{\"n\":1.0,\"k\":1,\"b\":12345678901234567890}"}}]"#,
     );
-    let servers: [(fn(String) -> WorkerSpec, String); 3] =
+    let servers: [(Server, String); 3] =
         [(google, reply.to_owned()), (|url| MESSAGES.worker(url), called.to_owned()), (mistral, told_back)];
     for (worker, reply) in servers {
         let upstream = Upstream::replying([Reply::json(200, reply)]).await.unwrap();

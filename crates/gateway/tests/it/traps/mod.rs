@@ -13,6 +13,9 @@ use std::time::Duration;
 use trunkline_gateway::config::WorkerSpec;
 use trunkline_testkit::script::{Reply, Upstream};
 
+/// How a worker is made of its address.
+type Server = fn(String) -> WorkerSpec;
+
 /// A worker at `url` that speaks Gemini's dialect.
 fn google(url: impl Into<String>) -> WorkerSpec {
     cloud(url, "gemini", "m", None)

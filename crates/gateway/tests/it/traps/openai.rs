@@ -1,6 +1,6 @@
 //! What OpenAI's client libraries trip over.
 
-use super::{answered, asking, busy, chat_alone, framed, google, heard, look, streamed};
+use super::{Server, answered, asking, busy, chat_alone, framed, google, heard, look, streamed};
 use crate::client::{Event, post};
 use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, cloud, pieces, settings};
 use serde_json::{Value, json};
@@ -113,8 +113,8 @@ async fn trap13_fields_the_typed_events_need_are_there() {
         assert!(of(kind).iter().all(|event| event["logprobs"] == json!([])), "{kind}");
     }
     for kind in ["response.content_part.added", "response.content_part.done"] {
-        let parts = of(kind).into_iter().filter(|event| event["part"]["type"] == "output_text");
-        assert!(parts.map(|event| event["part"]["annotations"] == json!([])).all(|has| has), "{kind}");
+        let mut parts = of(kind).into_iter().filter(|event| event["part"]["type"] == "output_text");
+        assert!(parts.all(|event| event["part"]["annotations"] == json!([])), "{kind}");
     }
     assert!(of("response.function_call_arguments.done").iter().all(|event| event["name"] == "look"));
 }
@@ -158,8 +158,7 @@ async fn trap16_errors_have_four_keys_whatever_the_upstream_said() {
         (429, "application/json", "{}"),
         (500, "application/json", ""),
     ];
-    let servers: [fn(String) -> WorkerSpec; 4] =
-        [|url| CHAT.worker(url), |url| MESSAGES.worker(url), chat_alone, google];
+    let servers: [Server; 4] = [|url| CHAT.worker(url), |url| MESSAGES.worker(url), chat_alone, google];
     for (status, kind, body) in bodies {
         for client in [CHAT, COMPLETIONS, RESPONSES] {
             for (server, worker) in servers.iter().enumerate() {
@@ -184,7 +183,7 @@ fn assert_four_keys(body: &Value, what: &str) {
 
 #[tokio::test]
 async fn trap19_usage_comes_last_and_only_when_asked_for() {
-    let servers: [(fn(String) -> WorkerSpec, String); 2] = [
+    let servers: [(Server, String); 2] = [
         (|url| MESSAGES.worker(url), MESSAGES.stream.concat()),
         (
             google,
