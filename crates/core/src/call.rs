@@ -219,6 +219,16 @@ pub struct Reasoning {
     pub include_encrypted: bool,
 }
 
+impl Reasoning {
+    /// Whether the client asked for thoughts, in whatever way.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        let Self { effort, budget_tokens, mode, .. } = self;
+        let is_off = *mode == Some(ReasoningMode::Off) || *effort == Some(Effort::None);
+        !is_off && (mode.is_some() || effort.is_some() || budget_tokens.is_some())
+    }
+}
+
 /// Reasoning effort, lowest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effort {

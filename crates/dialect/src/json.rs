@@ -10,6 +10,9 @@ use std::borrow::Cow;
 use std::fmt;
 use trunkline_core::{Dialect, Extra, ExtraField, Fault, FaultKind, Json, Number};
 
+/// Longest number that is quoted when it is refused.
+const LONGEST_NUMBER: usize = 24;
+
 /// The members of one JSON object, in order, each taken at most once.
 #[derive(Debug)]
 pub struct Fields<'a> {
@@ -144,6 +147,19 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.wrong(key, "a whole number, 0 or more", raw))
     }
 
+    /// Takes a whole number from 1.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn positive(&mut self, key: &str) -> Result<Option<u64>, Fault> {
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        Number::parse(raw.get())
+            .and_then(|n| n.as_u64())
+            .filter(|whole| *whole > 0)
+            .map(Some)
+            .ok_or_else(|| self.wrong(key, "a whole number of at least 1", raw))
+    }
+
     /// Takes an array's elements.
     ///
     /// # Errors
@@ -189,7 +205,18 @@ impl<'a> Fields<'a> {
     /// The fault for a member of the wrong type.
     #[must_use]
     pub fn wrong(&self, key: &str, wanted: &str, got: &RawValue) -> Fault {
-        invalid(&self.path(key), format!("must be {wanted}, not {}", kind_of(got.get())))
+        // A number of the wrong kind says itself what is wrong with it.
+        let got = match got.get() {
+            number
+                if wanted.contains("number")
+                    && number.len() <= LONGEST_NUMBER
+                    && Number::parse(number).is_some() =>
+            {
+                number
+            }
+            other => kind_of(other),
+        };
+        invalid(&self.path(key), format!("must be {wanted}, not {got}"))
     }
 
     /// The fault for an absent member.
@@ -499,11 +526,20 @@ mod tests {
             (r#"{"o":{}}"#, Some("o.s"), "o.s is required"),
             (r#"{"o":[]}"#, Some("o"), "o must be an object, not an array"),
             ("[]", None, "request body must be an object, not an array"),
+            (r#"{"o":{"s":"","n":-5}}"#, Some("o.n"), "o.n must be a whole number of at least 1, not -5"),
+            (r#"{"o":{"s":"","n":0}}"#, Some("o.n"), "o.n must be a whole number of at least 1, not 0"),
+            (r#"{"o":{"s":"","n":1.5}}"#, Some("o.n"), "o.n must be a whole number of at least 1, not 1.5"),
+            (
+                r#"{"o":{"s":"","n":"5"}}"#,
+                Some("o.n"),
+                "o.n must be a whole number of at least 1, not a string",
+            ),
         ] {
             let read = || -> Result<_, Fault> {
                 let mut fields = Fields::body(body.as_bytes())?;
                 let mut object = fields.object("o")?.ok_or_else(|| fields.missing("o"))?;
-                object.need_string("s").map(Cow::into_owned)
+                object.need_string("s")?;
+                object.positive("n")
             };
             let fault = read().unwrap_err();
             assert_eq!((fault.param.as_deref(), fault.message.as_str()), (path, message), "{body}");

@@ -26,6 +26,12 @@ pub(crate) struct Spelling {
     pub all_parts: bool,
     /// Whether an item was read from the same message as the one before it.
     pub joins: fn(&ItemKind, &ItemKind) -> bool,
+    /// The member of an image's part that holds its level of detail.
+    pub detail: &'static str,
+    /// What follows the path of a thing to name its cache mark; empty where marks stand beside what they mark.
+    pub mark: &'static str,
+    /// Members of messages and calls that answers have and that say nothing to a model.
+    pub bookkeeping: &'static [&'static str],
     /// Settings that are not spelled as in OpenAI Chat, which the neutral model follows: its name for each,
     /// and the dialect's.
     pub settings: &'static [(&'static str, &'static str)],
@@ -40,6 +46,11 @@ pub(crate) enum Above {
     Field(&'static str, &'static str),
     /// In a field of their own, which is one text, or as the first messages of the list.
     Split(&'static str),
+}
+
+/// Where an image of a client of `dialect` says its level of detail; `path` is that of its part.
+pub(crate) fn detail(dialect: Dialect, path: impl fmt::Display) -> String {
+    format!("{path}.{}", spelling(dialect).detail)
 }
 
 impl Spelling {

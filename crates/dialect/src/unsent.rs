@@ -1,6 +1,7 @@
 //! Settings a target has no field for: each that a client set is a loss. Written once for targets that
 //! take little; such a codec names what it takes and everything else a client said is told.
 
+use crate::codec::spelling;
 use crate::json::Fields;
 use trunkline_core::{Action, Call, Class, Dialect, Extra, ExtraField, Loss, Losses};
 
@@ -45,7 +46,8 @@ pub(crate) fn options(call: &Call, losses: &mut Losses) {
 
 /// Records unknown fields of an object, which `path` names, unless `own` made them.
 pub(crate) fn record_inner(extra: &Extra, own: &[Dialect], path: &dyn Fn() -> String, losses: &mut Losses) {
-    for field in foreign(extra, own) {
+    let says = |field: &&ExtraField| !spelling(field.dialect).bookkeeping.contains(&&*field.key);
+    for field in foreign(extra, own).filter(says) {
         losses.hint(format!("{}.{}", path(), field.key), "the target does not know this field");
     }
 }

@@ -8,7 +8,7 @@ use crate::codec::Target;
 use crate::inline::is_plain_http;
 use crate::media::{decoded, is_text, standard};
 use crate::names::Names;
-use crate::place::Place;
+use crate::place::{Place, detail};
 use trunkline_core::{
     Audio, CacheMark, Call, Citation, Dialect, Document, DocumentSource, Fault, FaultKind, Image, Losses,
     MediaSource, Part, PartKind, SearchResult,
@@ -143,7 +143,7 @@ impl<'c> Prepare<'c, '_> {
 
     fn image(&mut self, image: &'c Image, path: &dyn Fn() -> String) -> Result<Source<'c>, Fault> {
         if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
-            self.losses.dropped(format!("{}.image_url.detail", path()), "target has no image detail");
+            self.losses.dropped(detail(self.call.dialect, path()), "target has no image detail");
         }
         let source = self.media(&image.source, path)?;
         let Source::Base64 { mime, data } = source else { return Ok(source) };

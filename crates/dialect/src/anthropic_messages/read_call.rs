@@ -31,7 +31,7 @@ pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
 pub fn read_counted(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
     let mut fields = Fields::body(body)?;
     let mut call = Call::new(DIALECT, Model::new(fields.need_string("model")?));
-    call.limits.max_output_tokens = fields.u64("max_tokens")?;
+    call.limits.max_output_tokens = fields.positive("max_tokens")?;
     call.limits.spelled = Some("max_tokens");
     if let Some(system) = fields.raw("system") {
         call.instructions.push(instruction(system, losses)?);
@@ -89,7 +89,7 @@ fn read_reasoning(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault>
         "between_tools" => ReasoningMode::BetweenTools,
         other => ReasoningMode::Other(other.into()),
     });
-    call.reasoning.budget_tokens = thinking.u64("budget_tokens")?;
+    call.reasoning.budget_tokens = thinking.positive("budget_tokens")?;
     call.reasoning.display = thinking.string("display")?.map(Into::into);
     keep(call, "thinking", thinking.rest(DIALECT));
     Ok(())

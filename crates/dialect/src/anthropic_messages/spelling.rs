@@ -8,6 +8,9 @@ pub(crate) static SPELLING: Spelling = Spelling {
     above: Above::Field("system", "system"),
     all_parts: true,
     joins: joins_turn,
+    detail: "detail",
+    mark: ".cache_control",
+    bookkeeping: &[],
     settings: &[
         ("stop", "stop_sequences"),
         ("reasoning", "thinking"),

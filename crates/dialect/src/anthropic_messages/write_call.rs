@@ -10,7 +10,7 @@ use super::unsent::tier;
 use super::write_tool::{self, Needs, Tools};
 use crate::claude::think::{self, Plan, Thinking};
 use crate::claude::{Sampling, Thinks, Traits, sampling, schema};
-use crate::codec::{Target, Written, fan_out};
+use crate::codec::{Target, Written, fan_out, spelling};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
 use crate::restore::{self, Restore};
@@ -174,14 +174,12 @@ impl Parts<'_, '_> {
             marks = Marks::skipping(marks.seen - room);
             self.write(&mut Writer::new(&mut out), &mut marks);
         }
+        let mark = spelling(self.call.dialect).mark;
         for path in marks.skipped {
-            losses.hint(format!("{path}.cache_control"), "target takes four cache marks; the last are kept");
+            losses.hint(format!("{path}{mark}"), "target takes four cache marks; the last are kept");
         }
         for path in marks.shortened {
-            losses.hint(
-                format!("{path}.cache_control"),
-                "cached for 5m: no longer mark may follow a short one",
-            );
+            losses.hint(format!("{path}{mark}"), "cached for 5m: no longer mark may follow a short one");
         }
         out
     }

@@ -6,7 +6,7 @@ use super::formats::{DOCUMENTS, IMAGES, SOUNDS, VIDEOS, of_mime, of_name};
 use crate::codec::Target;
 use crate::media::{is_text, standard};
 use crate::names::Names;
-use crate::place::Place;
+use crate::place::{Place, detail};
 use crate::unsent;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -82,9 +82,9 @@ impl<'c> Prepare<'c, '_> {
                 BlockKind::Text(text.into())
             }
             PartKind::Refusal(text) => BlockKind::Text(text.into()),
-            PartKind::Image(Image { source, detail }) => {
-                if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    self.losses.hint(format!("{place}.detail"), "target has no levels of detail");
+            PartKind::Image(Image { source, detail: level }) => {
+                if level.as_deref().is_some_and(|level| level != "auto") {
+                    self.losses.hint(detail(self.call.dialect, place), "target has no levels of detail");
                 }
                 let (format, source) = media(source, part, IMAGES, "an image", place)?;
                 BlockKind::Media { key: "image", format, source }

@@ -67,7 +67,7 @@ fn instruct(block: &Block<'_>, instruction: &mut Instruction, losses: &mut Losse
 
 fn inference(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
     let Some(mut config) = fields.object("inferenceConfig")? else { return Ok(()) };
-    call.limits.max_output_tokens = config.u64("maxTokens")?;
+    call.limits.max_output_tokens = config.positive("maxTokens")?;
     call.sampling.temperature = config.number("temperature")?;
     call.sampling.top_p = config.number("topP")?;
     for (at, stop) in config.array("stopSequences")?.unwrap_or_default().into_iter().enumerate() {
@@ -113,7 +113,7 @@ fn additional(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses) -> 
             "between_tools" => ReasoningMode::BetweenTools,
             other => ReasoningMode::Other(other.into()),
         });
-        call.reasoning.budget_tokens = thinking.u64("budget_tokens")?;
+        call.reasoning.budget_tokens = thinking.positive("budget_tokens")?;
         call.reasoning.display = thinking.string("display")?.map(Into::into);
     }
     let effort = if let Some(mut nova) = own.object("reasoningConfig")? {

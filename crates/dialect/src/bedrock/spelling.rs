@@ -8,6 +8,9 @@ pub(crate) static SPELLING: Spelling = Spelling {
     above: Above::Field("system", "system"),
     all_parts: true,
     joins: joins_turn,
+    detail: "detail",
+    mark: "",
+    bookkeeping: &[],
     settings: &[
         ("max_tokens", "inferenceConfig.maxTokens"),
         ("temperature", "inferenceConfig.temperature"),

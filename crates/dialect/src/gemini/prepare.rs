@@ -9,7 +9,7 @@ use super::wire::{Body, Wire};
 use crate::codec::Target;
 use crate::json::string;
 use crate::names::Names;
-use crate::place::Place;
+use crate::place::{Place, detail};
 use std::borrow::Cow;
 use trunkline_core::{
     Audio, Call, Document, DocumentSource, Fault, Image, Json, Losses, MediaSource, Part, PartKind,
@@ -86,7 +86,7 @@ impl<'c> Prepare<'c, '_> {
 
     fn image(&mut self, image: &'c Image, part: &'c Part, place: Place<'c>) -> Result<Body<'c>, Fault> {
         if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
-            self.losses.dropped(format!("{place}.image_url.detail"), "target has no image detail");
+            self.losses.dropped(detail(self.call.dialect, place), "target has no image detail");
         }
         self.media(&image.source, part, place, None)
     }

@@ -93,14 +93,14 @@ fn generation(mut config: Fields<'_>, call: &mut Call) -> Result<(), Fault> {
     sampling.temperature = config.number("temperature")?;
     sampling.top_p = config.number("topP")?;
     sampling.top_k = config.number("topK")?;
-    sampling.n = config.u64("candidateCount")?;
+    sampling.n = config.positive("candidateCount")?;
     sampling.presence_penalty = config.number("presencePenalty")?;
     sampling.frequency_penalty = config.number("frequencyPenalty")?;
     sampling.seed = config.number("seed")?;
     sampling.logprobs = config.bool("responseLogprobs")?;
     sampling.top_logprobs = config.u64("logprobs")?;
     sampling.stop = texts(&mut config, "stopSequences")?;
-    call.limits.max_output_tokens = config.u64("maxOutputTokens")?;
+    call.limits.max_output_tokens = config.positive("maxOutputTokens")?;
     let modalities = texts(&mut config, "responseModalities")?;
     call.output.modalities = modalities.iter().map(|name| name.to_ascii_lowercase()).collect();
     call.output.image = config.json("imageConfig");

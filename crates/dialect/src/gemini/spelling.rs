@@ -9,6 +9,9 @@ pub(crate) static SPELLING: Spelling = Spelling {
     above: Above::Field("systemInstruction", "systemInstruction.parts"),
     all_parts: true,
     joins,
+    detail: "detail",
+    mark: ".cache_control",
+    bookkeeping: &[],
     settings: &[
         ("temperature", "generationConfig.temperature"),
         ("top_p", "generationConfig.topP"),

@@ -22,6 +22,16 @@ pub enum Shape {
     Generate,
 }
 
+impl Shape {
+    /// Where clients of this endpoint find what the other's find at `path`.
+    fn place(self, path: &'static str) -> &'static str {
+        match self {
+            Self::Chat => path,
+            Self::Generate => path.strip_prefix("message.").unwrap_or("response"),
+        }
+    }
+}
+
 /// What every line begins with.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -123,7 +133,7 @@ pub fn write_reply(reply: &Reply, shape: Shape, context: &Context, losses: &mut 
     for other in reply.choices.iter().filter(|choice| choice.index != 0) {
         losses.push_once(one_answer(other.index));
     }
-    let said = first.map(|choice| sort(choice, losses)).unwrap_or_default();
+    let said = first.map(|choice| sort(choice, shape, losses)).unwrap_or_default();
     let finish = first.and_then(|choice| choice.finish.as_ref());
     let ending = Ending { finish, usage: reply.usage.as_deref() };
     head.write(shape, &said, Some(ending), &mut out);
@@ -132,7 +142,7 @@ pub fn write_reply(reply: &Reply, shape: Shape, context: &Context, losses: &mut 
     out
 }
 
-fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
+fn sort<'r>(choice: &'r Choice, shape: Shape, losses: &mut Losses) -> Said<'r> {
     let mut said = Said::default();
     let mut refused = false;
     for item in &choice.items {
@@ -143,7 +153,7 @@ fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
                         PartKind::Text { text, citations } => {
                             said.text.to_mut().push_str(text);
                             if !citations.is_empty() {
-                                losses.push_once(no_form("citations"));
+                                losses.push_once(no_form(shape, "citations"));
                             }
                         }
                         PartKind::Refusal(text) => {
@@ -159,37 +169,39 @@ fn sort<'r>(choice: &'r Choice, losses: &mut Losses) -> Said<'r> {
                         | PartKind::ExecutableCode { .. }
                         | PartKind::CodeResult { .. }
                         | PartKind::Json(_)
-                        | PartKind::Unknown { .. } => losses.push_once(no_form("this part")),
+                        | PartKind::Unknown { .. } => losses.push_once(no_form(shape, "this part")),
                     }
                 }
             }
             ItemKind::Reasoning(item) => {
                 item.text.iter().chain(&item.summary).for_each(|text| said.thinking.to_mut().push_str(text));
                 if item.redacted.is_some() || item.encrypted.is_some() {
-                    losses.push_once(no_form("withheld thoughts"));
+                    losses.push_once(no_form(shape, "withheld thoughts"));
                 }
                 if item.signature.is_some() {
-                    losses.push_once(no_signature());
+                    losses.push_once(no_signature(shape));
                 }
             }
             ItemKind::ToolCall(call) => {
-                said.calls.push(say_call(call, losses));
+                said.calls.push(say_call(call, shape, losses));
             }
             ItemKind::ServerTool(_)
             | ItemKind::ToolResult(_)
             | ItemKind::Reference(_)
-            | ItemKind::Unknown { .. } => losses.push_once(no_form("this block")),
+            | ItemKind::Unknown { .. } => losses.push_once(no_form(shape, "this block")),
         }
     }
     if let Some(why) = choice.finish.as_ref().and_then(explained_refusal).filter(|_| !refused) {
         said.text.to_mut().push_str(why);
     }
-    said.logprobs = own_logprobs(choice.logprobs.as_ref().map(|(dialect, raw)| (*dialect, raw)), losses);
+    said.logprobs =
+        own_logprobs(shape, choice.logprobs.as_ref().map(|(dialect, raw)| (*dialect, raw)), losses);
     said
 }
 
 /// Log probabilities this dialect's clients can read.
 pub(super) fn own_logprobs<'a>(
+    shape: Shape,
     found: Option<(trunkline_core::Dialect, &'a Json)>,
     losses: &mut Losses,
 ) -> Option<&'a Json> {
@@ -197,27 +209,35 @@ pub(super) fn own_logprobs<'a>(
     if dialect == OURS {
         return Some(raw);
     }
-    let loss = Loss { class: Class::Performance, ..no_form("log probabilities of another dialect") };
+    let loss = Loss { class: Class::Performance, ..no_form(shape, "log probabilities of another dialect") };
     losses.push_once(loss);
     None
 }
 
-fn say_call<'r>(call: &'r ToolCall, losses: &mut Losses) -> SaidCall<'r> {
+fn say_call<'r>(call: &'r ToolCall, shape: Shape, losses: &mut Losses) -> SaidCall<'r> {
     if call.signature.is_some() {
-        losses.push_once(no_signature());
+        losses.push_once(no_signature(shape));
     }
-    let arguments = object(call.kind, &call.arguments, losses);
+    let arguments = object(shape, call.kind, &call.arguments, losses);
     SaidCall { id: &call.call_id, name: &call.name, arguments }
 }
 
 /// A call's input as the object this dialect shows.
-pub(super) fn object<'a>(kind: ToolCallKind, text: &'a str, losses: &mut Losses) -> Cow<'a, str> {
+pub(super) fn object<'a>(
+    shape: Shape,
+    kind: ToolCallKind,
+    text: &'a str,
+    losses: &mut Losses,
+) -> Cow<'a, str> {
     match (kind, object_of(text)) {
         (ToolCallKind::Custom, _) => Cow::Owned(wrapped(arguments::INPUT, text)),
         (ToolCallKind::Function, Some(object)) => Cow::Borrowed(object),
         (ToolCallKind::Function, None) => {
             let reason = "the model's arguments are not a JSON object; shown as _raw";
-            losses.push_once(Loss { action: Action::Degraded, ..lost("message.tool_calls", reason) });
+            losses.push_once(Loss {
+                action: Action::Degraded,
+                ..lost(shape.place("message.tool_calls"), reason)
+            });
             Cow::Owned(wrapped(arguments::RAW, text))
         }
     }
@@ -235,13 +255,13 @@ pub(super) fn one_answer(index: u32) -> Loss {
 }
 
 /// The loss of something that this dialect cannot say.
-pub(super) fn no_form(what: &str) -> Loss {
-    Loss { reason: format!("no form for {what}").into(), ..lost("message", "") }
+pub(super) fn no_form(shape: Shape, what: &str) -> Loss {
+    Loss { reason: format!("no form for {what}").into(), ..lost(shape.place("message"), "") }
 }
 
 /// The loss of a proof, which only costs the next turn its thoughts.
-pub(super) fn no_signature() -> Loss {
-    Loss { class: Class::Performance, ..lost("message.thinking", "no form for its signature") }
+pub(super) fn no_signature(shape: Shape) -> Loss {
+    Loss { class: Class::Performance, ..lost(shape.place("message.thinking"), "no form for its signature") }
 }
 
 fn lost(path: &'static str, reason: &'static str) -> Loss {

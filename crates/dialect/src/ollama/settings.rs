@@ -3,7 +3,7 @@
 use super::STREAMS_BY_DEFAULT;
 use crate::json::{Fields, Writer, array, invalid, string};
 use std::borrow::Cow;
-use trunkline_core::{Call, Effort, Extra, Fault, Json, OutputFormat, ReasoningMode};
+use trunkline_core::{Call, Effort, Extra, Fault, Json, Number, OutputFormat, ReasoningMode};
 
 /// Reads every setting.
 pub(super) fn read(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
@@ -47,9 +47,20 @@ fn read_think(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
     Ok(())
 }
 
+/// -1 and -2 mean no limit, and as much as the context holds: what saying nothing means elsewhere.
+fn read_limit(options: &mut Fields<'_>) -> Result<Option<u64>, Fault> {
+    const LIMIT: &str = "num_predict";
+    let Some(raw) = options.raw(LIMIT) else { return Ok(None) };
+    let number = Number::parse(raw.get());
+    let is_open = number.as_ref().map(Number::as_f64).is_some_and(|n| n < 0.0 && n.fract() == 0.0);
+    match number.and_then(|n| n.as_u64()) {
+        None if !is_open => Err(options.wrong(LIMIT, "a whole number", raw)),
+        limit => Ok(limit),
+    }
+}
+
 fn read_options(mut options: Fields<'_>, call: &mut Call) -> Result<(), Fault> {
-    // -1 and -2 mean no limit, and as much as the context holds: what saying nothing means elsewhere.
-    call.limits.max_output_tokens = options.number("num_predict")?.and_then(|n| n.as_u64());
+    call.limits.max_output_tokens = read_limit(&mut options)?;
     let sampling = &mut call.sampling;
     sampling.temperature = options.number("temperature")?;
     sampling.top_p = options.number("top_p")?;

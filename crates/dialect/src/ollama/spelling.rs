@@ -10,6 +10,9 @@ pub(crate) static SPELLING: Spelling = Spelling {
     above: Above::Messages,
     all_parts: false,
     joins: assistant_joins,
+    detail: "detail",
+    mark: ".cache_control",
+    bookkeeping: &[],
     settings: SETTINGS,
 };
 
@@ -20,6 +23,9 @@ pub(crate) static GENERATE_SPELLING: Spelling = Spelling {
     above: Above::Field("system", "system"),
     all_parts: false,
     joins: assistant_joins,
+    detail: "detail",
+    mark: ".cache_control",
+    bookkeeping: &[],
     settings: SETTINGS,
 };
 

@@ -81,7 +81,7 @@ impl StreamWriter {
             Event::Delta { part, delta } => self.delta(part, delta, out),
             Event::Close { part } => self.close(part, out),
             Event::Logprobs { dialect, raw, .. } => {
-                let logprobs = own_logprobs(Some((dialect, &raw)), &mut self.losses);
+                let logprobs = own_logprobs(self.shape, Some((dialect, &raw)), &mut self.losses);
                 if logprobs.is_some() {
                     self.line(&Said { logprobs, ..Said::default() }, None, out);
                 }
@@ -126,11 +126,11 @@ impl StreamWriter {
                 Part::Tool { id, name, kind, arguments: String::new() }
             }
             Open::Redacted { .. } => {
-                self.losses.push_once(no_form("withheld thoughts"));
+                self.losses.push_once(no_form(self.shape, "withheld thoughts"));
                 Part::Foreign
             }
             Open::Native { .. } => {
-                self.losses.push_once(no_form("this block"));
+                self.losses.push_once(no_form(self.shape, "this block"));
                 Part::Foreign
             }
         }
@@ -152,9 +152,9 @@ impl StreamWriter {
                     self.fail(&upstream(message).code("arguments_too_long"), out);
                 }
             }
-            (Part::Text, Delta::Citation(_)) => self.losses.push_once(no_form("citations")),
+            (Part::Text, Delta::Citation(_)) => self.losses.push_once(no_form(self.shape, "citations")),
             (Part::Reasoning | Part::Tool { .. }, Delta::Signature { .. }) => {
-                self.losses.push_once(no_signature());
+                self.losses.push_once(no_signature(self.shape));
             }
             // What is left says nothing, or belongs to what has no form.
             (Part::Text | Part::Reasoning | Part::Tool { .. } | Part::Foreign, _) => {}
@@ -164,7 +164,7 @@ impl StreamWriter {
     fn close(&mut self, number: u32, out: &mut Vec<u8>) {
         let Some(at) = self.parts.iter().position(|(other, _)| *other == number) else { return };
         let Part::Tool { id, name, kind, arguments } = self.parts.remove(at).1 else { return };
-        let arguments = object(kind, &arguments, &mut self.losses);
+        let arguments = object(self.shape, kind, &arguments, &mut self.losses);
         let calls = vec![SaidCall { id: &id, name: &name, arguments }];
         self.line(&Said { calls, ..Said::default() }, None, out);
     }

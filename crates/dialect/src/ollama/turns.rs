@@ -8,7 +8,7 @@ use super::message::{WireCall, WireMessage, own};
 use crate::arguments::{self, object_of, wrapped};
 use crate::codec::Target;
 use crate::names::Names;
-use crate::place::{Place, Position};
+use crate::place::{Place, Position, detail};
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -251,7 +251,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             PartKind::Image(image) => match &image.source {
                 MediaSource::Base64 { data, .. } => {
                     if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
-                        self.losses.hint(format!("{place}.detail"), "the target has no such setting");
+                        self.losses.hint(detail(self.call.dialect, place), "the target has no such setting");
                     }
                     message.images.push(data);
                 }

@@ -87,7 +87,7 @@ fn read_sampling(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> 
     sampling.repetition_penalty = fields.number("repetition_penalty")?;
     sampling.seed = fields.number("seed")?;
     sampling.logit_bias = fields.object_json("logit_bias")?;
-    sampling.n = fields.u64("n")?;
+    sampling.n = fields.positive("n")?;
     sampling.logprobs = fields.bool("logprobs")?;
     sampling.top_logprobs = fields.u64("top_logprobs")?;
     sampling.stop = match fields.raw("stop") {
@@ -103,7 +103,7 @@ fn read_sampling(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> 
 
 fn read_limits(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses) -> Result<(), Fault> {
     let limits = &mut call.limits;
-    let (newer, older) = (fields.u64("max_completion_tokens")?, fields.u64("max_tokens")?);
+    let (newer, older) = (fields.positive("max_completion_tokens")?, fields.positive("max_tokens")?);
     (limits.max_output_tokens, limits.spelled) = match (newer, older) {
         (Some(newer), _) => (Some(newer), Some("max_completion_tokens")),
         (None, Some(older)) => (Some(older), Some("max_tokens")),

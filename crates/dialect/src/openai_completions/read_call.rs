@@ -96,7 +96,7 @@ fn read_sampling(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> 
     sampling.frequency_penalty = fields.number("frequency_penalty")?;
     sampling.repetition_penalty = fields.number("repetition_penalty")?;
     sampling.seed = fields.number("seed")?;
-    sampling.n = fields.u64("n")?;
+    sampling.n = fields.positive("n")?;
     sampling.logit_bias = match fields.raw("logit_bias") {
         Some(raw) if !raw.get().starts_with('{') => {
             return Err(fields.wrong("logit_bias", "an object", raw));

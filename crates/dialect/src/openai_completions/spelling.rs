@@ -8,5 +8,8 @@ pub(crate) static SPELLING: Spelling = Spelling {
     above: Above::Messages,
     all_parts: false,
     joins: assistant_joins,
+    detail: "image_url.detail",
+    mark: ".cache_control",
+    bookkeeping: &[],
     settings: &[],
 };

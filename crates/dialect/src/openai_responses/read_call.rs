@@ -102,7 +102,7 @@ fn read_text(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses) -> R
 }
 
 fn read_limits(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), Fault> {
-    call.limits.max_output_tokens = fields.u64("max_output_tokens")?;
+    call.limits.max_output_tokens = fields.positive("max_output_tokens")?;
     call.limits.spelled = call.limits.max_output_tokens.map(|_| "max_output_tokens");
     call.limits.max_tool_calls = fields.u64("max_tool_calls")?;
     call.limits.truncation = owned(fields.string("truncation")?);

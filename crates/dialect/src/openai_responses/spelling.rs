@@ -8,6 +8,9 @@ pub(crate) static SPELLING: Spelling = Spelling {
     above: Above::Split("instructions"),
     all_parts: false,
     joins: |_, _| false,
+    detail: "detail",
+    mark: ".cache_control",
+    bookkeeping: &["status"],
     settings: &[
         ("max_tokens", "max_output_tokens"),
         ("max_completion_tokens", "max_output_tokens"),

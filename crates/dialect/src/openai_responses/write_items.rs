@@ -69,6 +69,9 @@ pub(super) struct Planner<'c, 'x> {
     ahead: HashMap<&'c str, usize>,
     /// Calls that wait for their results, by id.
     open: HashMap<&'c str, VecDeque<ToolCallKind>>,
+    /// Whether thoughts of this turn stay behind: OpenAI knows items by id, and refuses one without the
+    /// thoughts it stood beside.
+    parted: bool,
 }
 
 impl<'c, 'x> Planner<'c, 'x> {
@@ -86,7 +89,8 @@ impl<'c, 'x> Planner<'c, 'x> {
             }
         }
         let positions = crate::place::positions(call);
-        Self { call, positions, target, names, ids, losses, items: Vec::new(), ahead, open: HashMap::new() }
+        let (items, open) = (Vec::new(), HashMap::new());
+        Self { call, positions, target, names, ids, losses, items, ahead, open, parted: false }
     }
 
     /// Plans everything but the instructions that have a field of their own.
@@ -163,7 +167,10 @@ impl<'c, 'x> Planner<'c, 'x> {
             self.losses.dropped(place.field("name"), "the target has no names on messages");
         }
         let (role, voice) = match message.role {
-            Role::User => ("user", Voice::Input),
+            Role::User => {
+                self.parted = false;
+                ("user", Voice::Input)
+            }
             Role::Assistant => ("assistant", Voice::Output),
             Role::System => ("system", Voice::Input),
             Role::Developer => (self.developer(), Voice::Input),
@@ -185,7 +192,7 @@ impl<'c, 'x> Planner<'c, 'x> {
         if parts.is_empty() && voice == Voice::Output {
             return Ok(());
         }
-        let id = message.id.as_deref().filter(|_| place.is_of(OURS));
+        let id = message.id.as_deref().filter(|_| place.is_of(OURS) && !self.parted);
         self.items.push(WireItem::Message { role, id, parts, extra });
         Ok(())
     }
@@ -204,7 +211,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             ToolCallKind::Custom | ToolCallKind::Function => Cow::Borrowed(call.arguments.as_str()),
         };
         let (call_id, name) = (self.ids.target(&call.call_id), self.names.target(&call.name));
-        let id = call.item_id.as_deref().filter(|_| place.is_of(OURS));
+        let id = call.item_id.as_deref().filter(|_| place.is_of(OURS) && !self.parted);
         self.items.push(WireItem::Call { custom, call_id, name, input, id, extra });
         match self.ahead.get(call.call_id.as_str()) {
             Some(left) if *left > self.open.get(call.call_id.as_str()).map_or(0, VecDeque::len) => {
@@ -286,8 +293,13 @@ impl<'c, 'x> Planner<'c, 'x> {
     fn reasoning(&mut self, item: &'c ReasoningItem, extra: Option<&'c Extra>, place: Place<'c>) {
         let sealed = item.encrypted.as_deref().or(item.signature.as_deref()).or(item.redacted.as_deref());
         let state = sealed.filter(|_| item.stamp == Some(OURS));
-        if sealed.is_some() && state.is_none() {
+        let foreign = sealed.is_some() && state.is_none();
+        if foreign {
             self.losses.hint(place.to_string(), "thoughts that another provider sealed are not sent");
+        }
+        self.parted = foreign && self.target.vendor == Vendor::Owner;
+        if self.parted {
+            return;
         }
         let id = item.id.as_deref().filter(|_| place.is_of(OURS));
         // OpenAI takes thoughts only as summaries, and these only beside state or an item it keeps; thoughts

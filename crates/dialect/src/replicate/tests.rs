@@ -106,7 +106,7 @@ fn predictions_are_followed_until_they_are_over() {
 }
 
 #[test]
-fn output_comes_whole_or_in_pieces() {
+fn c78_output_comes_whole_or_in_pieces() {
     let reply = |output: Value| {
         let metrics = json!({"input_token_count": 3, "output_token_count": 2});
         let body = json!({"id": "p", "status": "succeeded", "output": output, "metrics": metrics});

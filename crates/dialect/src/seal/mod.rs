@@ -56,6 +56,9 @@ pub struct State {
     /// Bytes of the thoughts it belongs to, where it rides on a tool call.
     #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
     len: usize,
+    /// Whether it stood behind the words that the client is shown behind it.
+    #[serde(rename = "b", default, skip_serializing_if = "std::ops::Not::not")]
+    behind: bool,
     /// State of thoughts before the call that carries this.
     #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
     thoughts: Vec<State>,
@@ -143,6 +146,8 @@ pub struct Sealer {
     pub client: Dialect,
     /// What the upstream speaks.
     pub upstream: Dialect,
+    /// Whether the client asked for thoughts, and so does not take the first of an answer for its text.
+    pub wanted: bool,
 }
 
 /// Whether `body` may hold something sealed, so that a target which speaks the client's own dialect must not
@@ -208,6 +213,9 @@ impl Sealer {
     pub fn reply(&self, reply: &mut Reply) {
         let mut riders = Riders::default();
         for choice in &mut reply.choices {
+            if self.wanted {
+                self.lead(&mut choice.items);
+            }
             choice.items.retain_mut(|item| self.item(choice.index, item, &mut riders));
         }
     }
@@ -216,7 +224,7 @@ impl Sealer {
     fn item(&self, choice: u32, item: &mut Item, riders: &mut Riders) -> bool {
         match &mut item.kind {
             ItemKind::Reasoning(thoughts) if self.rides() => return riders.take_item(choice, thoughts),
-            ItemKind::Reasoning(thoughts) => self.thoughts(thoughts),
+            ItemKind::Reasoning(thoughts) => self.thoughts(thoughts, false),
             ItemKind::ToolCall(call) => {
                 let signature = if self.keeps_heads() { call.signature.take() } else { None };
                 if let Some(id) = self.id(&call.call_id, signature.as_deref(), riders.board(choice)) {
@@ -232,7 +240,22 @@ impl Sealer {
         true
     }
 
-    fn thoughts(&self, thoughts: &mut ReasoningItem) {
+    /// Shows a proof without words ahead of the words that it ends: many a client that asked for thoughts takes
+    /// the last of an answer for its text.
+    fn lead(&self, items: &mut [Item]) {
+        let [.., words, proof] = items else { return };
+        let (ItemKind::Message(_), ItemKind::Reasoning(thoughts)) = (&words.kind, &mut proof.kind) else {
+            return;
+        };
+        let is_silent = thoughts.text.iter().chain(&thoughts.summary).all(String::is_empty);
+        let is_kept = thoughts.stamp.is_none_or(|stamp| keeps(self.client, stamp));
+        if is_silent && !is_kept && !self.rides() {
+            self.thoughts(thoughts, true);
+            std::mem::swap(words, proof);
+        }
+    }
+
+    fn thoughts(&self, thoughts: &mut ReasoningItem, behind: bool) {
         let Some(stamp) = thoughts.stamp.filter(|stamp| !keeps(self.client, *stamp)) else { return };
         let withheld = thoughts.redacted.is_some();
         let state = State {
@@ -244,7 +267,7 @@ impl Sealer {
         if state == State::of(stamp) {
             return;
         }
-        let sealed = Some(self.key.seal(&state));
+        let sealed = Some(self.key.seal(&State { behind, ..state }));
         if withheld {
             thoughts.redacted = sealed;
         } else {
@@ -283,12 +306,13 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
         return;
     }
     let positions = positions(call);
-    let (mut forged, mut riders) = (Vec::new(), Vec::new());
+    let (mut forged, mut riders, mut behind) = (Vec::new(), Vec::new(), Vec::new());
     for (at, item) in call.items.iter_mut().enumerate() {
         let opened = match &mut item.kind {
             ItemKind::Reasoning(thoughts) => sealed_in(thoughts).map(|sealed| {
                 let state = key.open(&sealed);
                 restore(thoughts, state.as_ref());
+                behind.extend(state.as_ref().filter(|state| state.behind).map(|_| at));
                 state.is_some()
             }),
             ItemKind::ToolCall(tool) => {
@@ -321,6 +345,13 @@ pub fn unseal(call: &mut Call, key: &Key, losses: &mut Losses) {
     for at in forged {
         let path = Place::item(call, &positions, at).to_string();
         losses.dropped(path, "its reasoning state was not sealed by this gateway, or was changed");
+    }
+    for at in behind {
+        if let Some([proof, words]) = call.items.get_mut(at..=at + 1)
+            && matches!(words.kind, ItemKind::Message(_))
+        {
+            std::mem::swap(proof, words);
+        }
     }
     rider::alight(call, riders, losses);
 }

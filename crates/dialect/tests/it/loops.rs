@@ -169,7 +169,7 @@ fn sent(pair: Pair, request: &Value) -> (String, Restore, Losses) {
     unseal(&mut call, &key(), &mut losses);
     let written = write_call(pair.upstream, &call, &owner(model(pair.upstream)), &mut losses).unwrap();
     let mut restore = written.restore;
-    restore.sealer = Some(Sealer { key: key(), client: pair.client, upstream: pair.upstream });
+    restore.sealer = Some(Sealer { key: key(), client: pair.client, upstream: pair.upstream, wanted: true });
     (String::from_utf8(written.body).unwrap(), restore, losses)
 }
 

@@ -30,6 +30,7 @@ mod providers;
 mod replies;
 mod requests;
 mod responses;
+mod spellings;
 mod streams;
 mod thinking;
 mod tools;

@@ -357,7 +357,7 @@ fn c79_errors_in_its_own_shape() {
 
 /// Trap 6: what Codex sends in every call is taken, whatever the target can do with it.
 #[test]
-fn t6_what_an_agent_sends_is_taken() {
+fn trap06_what_an_agent_sends_is_taken() {
     let body = json!({"model": "m", "instructions": "i", "store": false, "stream": true,
         "include": ["reasoning.encrypted_content"], "prompt_cache_key": "k", "parallel_tool_calls": true,
         "client_metadata": {"x": "y"}, "reasoning": {"effort": "medium", "summary": "auto"}, "text": {"verbosity": "low"},

@@ -63,7 +63,7 @@ fn targets() -> [Target<'static>; 2] {
 
 fn restore(client: Dialect, upstream: Dialect) -> Restore {
     let mut restore = Restore::new(Names::new(Alphabet::OPENAI_NAME), false, Vec::new());
-    restore.sealer = Some(Sealer { key: key(), client, upstream });
+    restore.sealer = Some(Sealer { key: key(), client, upstream, wanted: true });
     restore
 }
 

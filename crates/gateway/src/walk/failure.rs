@@ -10,6 +10,7 @@ use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use std::time::Duration;
 use trunkline_core::{Dialect, Fault, FaultKind, Origin};
 use trunkline_dialect::read_error;
@@ -150,9 +151,8 @@ pub(super) async fn error_answer(
         return Failure { outcome, retry, wait, last: Err(fault) };
     }
     // In its own dialect an error passes as it came, when it says anything a client looks for.
-    let said = serde_json::from_slice::<Said>(&bytes);
-    let is_error = said.is_ok_and(|said| said.error.is_some() || said.message.is_some());
-    if to == ledger.endpoint.dialect && is_error && bytes.trim_ascii_start().starts_with(b"{") {
+    let is_error = || serde_json::from_slice::<Said<'_>>(&bytes).is_ok_and(|said| said.is_of(to));
+    if to == ledger.endpoint.dialect && bytes.trim_ascii_start().starts_with(b"{") && is_error() {
         let mut headers = head.headers;
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -185,11 +185,31 @@ fn signature_refused(headers: &HeaderMap) -> Option<&'static str> {
 
 /// Where errors say what they are: under `error` in both owners' dialects, beside it in SGLang's.
 #[derive(Deserialize)]
-struct Said {
-    #[serde(default)]
-    error: Option<IgnoredAny>,
+struct Said<'b> {
+    #[serde(borrow, default)]
+    error: Option<&'b RawValue>,
     #[serde(default)]
     message: Option<IgnoredAny>,
+}
+
+impl Said<'_> {
+    /// Whether clients of `dialect` find in it what they look for: most look into `error`, and trip over a text.
+    fn is_of(&self, dialect: Dialect) -> bool {
+        let Some(error) = self.error else { return self.message.is_some() };
+        match dialect {
+            Dialect::OpenaiChat
+            | Dialect::OpenaiCompletions
+            | Dialect::OpenaiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::GeminiGenerate => error.get().starts_with('{'),
+            Dialect::OllamaChat
+            | Dialect::OllamaGenerate
+            | Dialect::BedrockConverse
+            | Dialect::CohereChat
+            | Dialect::ReplicatePredictions => true,
+            Dialect::Surface(surface) => self.is_of(surface.owner()),
+        }
+    }
 }
 
 /// How long an upstream asks us to wait: `retry-after-ms`, or `retry-after` in seconds.

@@ -80,7 +80,8 @@ impl Parsed {
         let mut losses = self.losses.clone();
         let mut written = write_call(to, &self.call, &target, &mut losses)?;
         let (key, client) = (ledger.local.shared.key, ledger.endpoint.dialect);
-        written.restore.sealer = Some(Sealer { key, client, upstream: to });
+        written.restore.sealer =
+            Some(Sealer { key, client, upstream: to, wanted: self.call.reasoning.is_wanted() });
         if let Some(loss) = losses.refused(self.on_unsupported) {
             let message = format!("{} cannot be sent to this model's provider: {}", loss.path, loss.reason);
             return Err(Fault::new(FaultKind::InvalidRequest, message)

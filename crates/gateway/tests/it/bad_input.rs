@@ -286,7 +286,7 @@ async fn header_bombs_are_refused() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_wrong_methods_are_answered_in_the_paths_dialect() {
+async fn trap51_unknown_paths_and_wrong_methods_are_answered_in_the_paths_dialect() {
     let (_upstream, rig) = serving(CHAT).await;
     for (method, path, speech, status, says) in [
         ("GET", "/", CHAT, 404, "does not exist"),

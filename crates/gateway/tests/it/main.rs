@@ -23,3 +23,4 @@ mod slow;
 mod splice;
 mod surfaces;
 mod translate;
+mod traps;

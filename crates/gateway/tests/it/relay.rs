@@ -22,7 +22,7 @@ fn stalled_half(speech: &Speech) -> Reply {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_work_upstream() {
+async fn trap48_a_client_that_leaves_ends_the_work_upstream() {
     let streams = STREAMING.map(|speech| ("mid-stream", speech, true, stalled(&speech)));
     let unary = ALL.map(|speech| ("before the head", speech, false, Reply::hang()));
     let halves = ALL.map(|speech| ("mid-body", speech, false, stalled_half(&speech)));

@@ -227,7 +227,7 @@ async fn a_stream_that_fails_before_it_began_is_asked_for_elsewhere() {
 }
 
 #[tokio::test]
-async fn nothing_is_tried_again_once_the_client_has_a_byte() {
+async fn trap49_nothing_is_tried_again_once_the_client_has_a_byte() {
     for speech in STREAMING {
         let bad = Upstream::replying([Reply::cut_after(pieces(&speech.stream[..1]))]).await.unwrap();
         let good = good(speech, true).await;

@@ -109,7 +109,7 @@ fn faults_name_the_path_and_say_what_to_do() {
         (
             r#"{"model":"m","messages":[{"role":"user","content":"a"}],"max_tokens":-1}"#,
             Some("max_tokens"),
-            "max_tokens must be a whole number, 0 or more, not a number",
+            "max_tokens must be a whole number of at least 1, not -1",
         ),
     ] {
         let fault = read(body).unwrap_err();

@@ -122,7 +122,8 @@ impl Pair {
         let target = (self.upstream.target)();
         let mut written = write_call(self.upstream.dialect, &call, &target, &mut losses)?;
         let (client, upstream) = (self.client.dialect, self.upstream.dialect);
-        written.restore.sealer = Some(Sealer { key: Self::key(), client, upstream });
+        let wanted = call.reasoning.is_wanted();
+        written.restore.sealer = Some(Sealer { key: Self::key(), client, upstream, wanted });
         Ok((written, losses))
     }
 

@@ -39,7 +39,7 @@ async fn an_upstream_that_counts_is_asked_as_the_client_asked() {
 }
 
 #[tokio::test]
-async fn others_are_estimated_and_said_to_be() {
+async fn c52_others_are_estimated_and_said_to_be() {
     let (simulated, rig) = self_hosted(Flavour::Generic).await;
     let counted = ok(rig.post(MESSAGES, &messages("m")).await);
     let tokens = counted.json()["input_tokens"].as_u64().unwrap();

@@ -75,7 +75,7 @@ async fn every_client_reaches_every_provider() {
 }
 
 #[tokio::test]
-async fn base64_and_float_are_the_same_bits() {
+async fn trap17_base64_and_float_are_the_same_bits() {
     let (cohere, rig) = account(Provider::Cohere, "embed-v4.0").await;
     let ask = |format: &str| {
         json!({"model": "embed-v4.0", "input": ["a", "b"], "encoding_format": format}).to_string()

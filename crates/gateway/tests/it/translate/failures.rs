@@ -108,7 +108,7 @@ async fn a_translated_stream_that_breaks_off_says_so() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_translated_stream_ends_the_work() {
+async fn trap48_a_client_that_leaves_a_translated_stream_ends_the_work() {
     for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT)] {
         let reply = Reply::events(pieces(&server.stream[..2]), Duration::ZERO).then(Then::Hang);
         let upstream = Upstream::replying([reply]).await.unwrap();

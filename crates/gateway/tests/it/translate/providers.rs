@@ -190,3 +190,20 @@ async fn several_answers_are_as_many_calls_for_every_client_that_asks_for_them()
         }
     }
 }
+
+/// Azure's newer endpoint takes the deployment in the body. The older one, with the deployment in the path and a
+/// version in the query, is not spoken.
+#[tokio::test]
+async fn c45_azure_gets_its_key_in_its_header_and_the_deployment_as_the_model() {
+    let upstream = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
+    let base = format!("{}/openai", upstream.url());
+    for deployment in ["my gpt 5", "../x"] {
+        let rig = Rig::start(settings([cloud(&base, "azure-openai", deployment, Some("az-key"))])).await;
+        let body = json!({"model": deployment, "messages": [{"role": "user", "content": "hi"}]});
+        assert_eq!(rig.post(CHAT.path, &body.to_string()).await.status, 200);
+        let heard = upstream.requests().pop().unwrap();
+        assert_eq!(heard.uri.to_string(), "/openai/v1/chat/completions", "a name cannot leave its place");
+        assert_eq!((heard.header("api-key"), heard.header("authorization")), (Some("az-key"), None));
+        assert_eq!(heard.json()["model"], deployment);
+    }
+}

@@ -87,7 +87,7 @@ async fn predictions_are_looked_at_until_they_are_over() {
 }
 
 #[tokio::test]
-async fn predictions_that_come_to_nothing_are_errors() {
+async fn c78_predictions_that_come_to_nothing_are_errors() {
     let (_upstream, rig) = scripted(&["starting", "failed"], Duration::from_secs(60)).await;
     let answer = rig.post("/v1/chat/completions", &ask(false)).await;
     assert_eq!(answer.status, 502, "{}", answer.text());
