@@ -48,7 +48,8 @@ impl Pair {
         let mut losses = Losses::default();
         let call = read_call(self.client, body, &mut losses)?;
         let mut written = write_call(self.upstream, &call, &target(self.upstream), &mut losses)?;
-        written.restore.sealer = Some(Sealer { key, client: self.client, upstream: self.upstream });
+        written.restore.sealer =
+            Some(Sealer { key, client: self.client, upstream: self.upstream, wanted: true });
         Ok(written)
     }
 

@@ -58,7 +58,8 @@ async fn requests_are_written_down() {
     for server in [&["engine"][..], &["cloud", "--provider", "openai"]] {
         let (_running, ready) = start(&[server, &["--record", path]].concat());
         let body = serde_json::json!({"model": "m", "messages": []});
-        send(ready["urls"][0].as_str().unwrap(), "/v1/chat/completions?x=1", &[], &body).await.unwrap();
+        let headers = [("content-type", "application/json")];
+        send(ready["urls"][0].as_str().unwrap(), "/v1/chat/completions?x=1", &headers, &body).await.unwrap();
         let mut line: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
         let headers = line.as_object_mut().unwrap().remove("headers").unwrap();
         let types = headers.as_array().unwrap().iter().filter(|header| header[0] == "content-type");
