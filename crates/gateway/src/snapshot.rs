@@ -58,6 +58,15 @@ pub struct Lane {
     pub metrics: Arc<ModelMetrics>,
 }
 
+impl Lane {
+    /// Whether a client that speaks `client` is answered here, for want of a worker that could: a lane has either
+    /// workers that count or workers that are estimated for.
+    #[must_use]
+    pub fn is_estimated(&self, client: Dialect) -> bool {
+        self.workers.first().is_some_and(|worker| passage(client, worker) == Passage::Estimate)
+    }
+}
+
 /// What lives longer than a snapshot: positions of policies and metric handles, by model.
 #[derive(Debug, Default)]
 pub struct Heirlooms {
