@@ -207,14 +207,14 @@ impl Flow {
     }
 
     /// When the client should hear of us, if it got nothing since `last`.
-    fn next_beat(&self, last: Instant) -> Option<Instant> {
+    pub(super) fn next_beat(&self, last: Instant) -> Option<Instant> {
         let Self::Translate(translate) = self else { return None };
         let heartbeat = translate.heartbeat?;
         Some(translate.beaten.map_or(last, |beaten| beaten.max(last)) + heartbeat)
     }
 
     /// A sign of life, in dialects that have one.
-    fn beat(&mut self, now: Instant) -> Option<Bytes> {
+    pub(super) fn beat(&mut self, now: Instant) -> Option<Bytes> {
         let Self::Translate(translate) = self else { return None };
         let mut out = Vec::new();
         translate.writer.write(Event::Ping, &mut out);
