@@ -161,6 +161,24 @@ fn losses_name_what_the_client_wrote() {
 }
 
 #[test]
+fn a_bare_answer_is_a_vector_or_a_list_of_them() {
+    for (body, vectors) in [
+        ("[[0.6,-0.8],[1e0, 2]]", Some(2)),
+        (" [0.6, -0.8] ", Some(1)),
+        // One for each token.
+        ("[[[0.6,-0.8],[1,2]]]", None),
+        ("[[0.6],[[1]]]", None),
+        ("[]", Some(0)),
+        ("[[]]", None),
+        (r#"["x"]"#, None),
+        (r#"{"error":"loading"}"#, None),
+    ] {
+        let reply = read_reply(Surface::TeiEmbed, body.as_bytes());
+        assert_eq!(reply.map(|reply| reply.vectors.len()).ok(), vectors, "{body}");
+    }
+}
+
+#[test]
 fn what_one_request_cannot_hold_is_asked_for_in_several() {
     let texts: Vec<String> = (0..200).map(|n| n.to_string()).collect();
     let call = read(Surface::OpenaiEmbeddings, &json!({"model": "m", "input": texts})).unwrap();

@@ -5,7 +5,7 @@
 use super::answer::Answered;
 use super::bridge::{Translation, translate};
 use super::count;
-use super::failure::{Failure, error_answer, nobody_left, refused, unanswered};
+use super::failure::{Failure, error_answer, nobody_left, refused, unanswered, unnameable};
 use super::form::Form;
 use super::forward;
 use super::plan::Plan;
@@ -138,7 +138,7 @@ pub(super) async fn send(
     let dialects = (ledger.endpoint.dialect, to);
     let name = worker.name_for(plan.model.as_str());
     let Some(path) = worker.path(to, name, question.stream) else {
-        return Err(refused(nobody_left()));
+        return Err(refused(unnameable()));
     };
     let signed = credential.signer.map(|signer| (signer, BodyHash::from(body)));
     let (pool, endpoint) = (&ledger.local.pool, &worker.endpoint);
