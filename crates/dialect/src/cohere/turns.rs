@@ -9,8 +9,8 @@ use crate::arguments::{self, wrapped};
 use crate::names::Names;
 use crate::place::{Place, Position};
 use crate::unsent;
+use crate::waiting::Waiting;
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use trunkline_core::{
     Call, Document, DocumentSource, Fault, Image, Item, ItemKind, Losses, MediaSource, Message, Part,
     PartKind, ReasoningItem, Role, ToolCall, ToolCallKind, ToolResult,
@@ -32,15 +32,15 @@ pub(super) struct Planner<'c, 'x> {
     names: &'x mut Names,
     losses: &'x mut Losses,
     plan: Plan<'c>,
-    /// Calls of the last turn without a result, and where they stand.
-    waiting: VecDeque<(usize, &'c str)>,
+    /// Calls of the last turn without a result, by their items.
+    waiting: Waiting<&'c str>,
 }
 
 impl<'c, 'x> Planner<'c, 'x> {
     pub(super) fn new(call: &'c Call, thinks: bool, names: &'x mut Names, losses: &'x mut Losses) -> Self {
         let positions = crate::place::positions(call);
         let plan = Plan { messages: Vec::new(), documents: Vec::new() };
-        Self { call, positions, thinks, names, losses, plan, waiting: VecDeque::new() }
+        Self { call, positions, thinks, names, losses, plan, waiting: Waiting::default() }
     }
 
     /// Plans everything.
@@ -93,7 +93,7 @@ impl<'c, 'x> Planner<'c, 'x> {
 
     /// Calls still without a result get one, which the target demands.
     fn settle(&mut self) {
-        for (at, id) in std::mem::take(&mut self.waiting) {
+        for (at, id) in self.waiting.drain() {
             let place = Place::item(self.call, &self.positions, at);
             self.losses.invented(place.to_string(), format!("no result for call {id}"));
             let content = vec![Block::Text(Cow::Borrowed("Error: no result provided"))];
@@ -120,7 +120,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             }
             ItemKind::Reasoning(thought) => self.reasoning(thought, place, message),
             ItemKind::ToolCall(call) => {
-                self.waiting.push_back((at, &call.call_id));
+                self.waiting.push(at, &call.call_id);
                 let call = self.tool_call(call, place);
                 message.calls.push(call);
             }
@@ -195,14 +195,12 @@ impl<'c, 'x> Planner<'c, 'x> {
         if result.is_error == Some(true) {
             content.insert(0, Block::Text(Cow::Borrowed("Error:")));
         }
-        let at = self.waiting.iter().position(|(_, id)| *id == result.call_id);
-        let Some(at) = at else {
+        if !self.waiting.answer(&result.call_id.as_str()) {
             self.losses.degraded(place.to_string(), "a tool result without its call is sent as text");
             let head = format!("[tool result for {}]", result.call_id);
             content.insert(0, Block::Text(Cow::Owned(head)));
             return Ok(WireMessage { content, ..WireMessage::new("user") });
-        };
-        self.waiting.remove(at);
+        }
         Ok(WireMessage { content, tool_call_id: Some(&result.call_id), ..WireMessage::new("tool") })
     }
 
