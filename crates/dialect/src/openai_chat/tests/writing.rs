@@ -410,7 +410,7 @@ fn parameters_by_target() {
         Some("guard")
     );
     let (body, _) = write(&base, &target("gpt-5", Vendor::Owner)).unwrap();
-    assert!(body.get("chat_template_kwargs").is_none() && body.get("reasoning_effort").is_none(), "{body}");
+    assert!(body.get("chat_template_kwargs").is_none(), "{body}");
 }
 
 #[test]
