@@ -60,28 +60,28 @@ fn write_think(w: &mut Writer<'_>, call: &Call, model: &str, losses: &mut Losses
     // Who speaks these servers' own dialect is taken at his word: newer models may know more.
     let is_own = FAMILY.contains(&call.dialect);
     let has_levels = model.to_ascii_lowercase().contains("gpt-oss");
+    let said = if reasoning.effort.is_some() { "reasoning_effort" } else { "reasoning" };
     let level = match (&reasoning.mode, &reasoning.effort, reasoning.budget_tokens) {
         (None, None, None) => return,
         _ if reasoning.is_off() && has_levels && !is_own => {
-            losses
-                .degraded("reasoning", "the model always reasons; it is asked to do so as little as it can");
+            losses.degraded(said, "the model always reasons; it is asked to do so as little as it can");
             "low"
         }
         _ if reasoning.is_off() => return w.key("think").bool(false),
         (Some(_), None, None) => return w.key("think").bool(true),
         _ if !has_levels && !is_own => {
-            losses.degraded("reasoning", "the model thinks or does not; it has no levels");
+            losses.degraded(said, "the model thinks or does not; it has no levels");
             return w.key("think").bool(true);
         }
         (_, Some(effort), _) => {
             let level = nearest(effort);
             if level != effort.as_str() {
-                losses.degraded("reasoning_effort", "the target knows low, medium and high");
+                losses.degraded(said, "the target knows low, medium and high");
             }
             level
         }
         (_, None, Some(budget)) => {
-            losses.degraded("reasoning", "the target takes a level, not a budget");
+            losses.degraded(said, "the target takes a level, not a budget");
             match budget {
                 4096.. => "high",
                 2048.. => "medium",

@@ -124,7 +124,7 @@ impl Column {
             Self::Anthropic => (Dialect::AnthropicMessages, "claude-sonnet-4-5"),
             Self::Gemini => (Dialect::GeminiGenerate, "gemini-2.5-flash"),
             Self::Cohere => (Dialect::CohereChat, "command-a-03-2025"),
-            Self::Ollama => (Dialect::OllamaChat, "qwen3"),
+            Self::Ollama => (Dialect::OllamaChat, "gpt-oss:20b"),
             Self::Bedrock => (Dialect::BedrockConverse, "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
             Self::Replicate => (Dialect::ReplicatePredictions, "meta/meta-llama-3-70b-instruct"),
             Self::Engine
