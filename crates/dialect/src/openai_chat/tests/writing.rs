@@ -428,6 +428,20 @@ fn free_text_tools_are_functions_to_engines() {
 }
 
 #[test]
+fn the_grammar_of_a_free_text_tool_is_told_in_words() {
+    let format = json!({"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: WORD"}});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [
+        {"type": "custom", "custom": {"name": "g", "description": "Says a word.", "format": format}}]});
+    let call = read(&body.to_string()).unwrap();
+    for target in [engine(), target("mistral-small", Vendor::Provider(crate::profile::named("mistral")))] {
+        let (body, losses) = write(&call, &target).unwrap();
+        let told = "Says a word.\n\nThe input must follow this lark grammar:\nstart: WORD";
+        assert_eq!(body["tools"][0]["function"]["description"], told);
+        assert_eq!(losses, ["tools[0] degraded"]);
+    }
+}
+
+#[test]
 fn a_kept_prompt_is_refused() {
     let base = Call { prompt_template: Some(Json::object()), ..call() };
     assert_eq!(write(&base, &owner()).unwrap_err().param.as_deref(), Some("prompt"));
