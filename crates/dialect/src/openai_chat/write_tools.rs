@@ -49,10 +49,14 @@ pub(super) fn plan<'c>(
     if let Some(schema) = format.tool {
         tools.push(WireTool::Answer(schema));
     }
-    if matches!(sheet.of(Parameter::Tools), Disposition::Dropped | Disposition::Refused) {
-        if !call.tools.is_empty() {
-            losses.dropped("tools", "the target calls no tools");
+    if sheet.of(Parameter::Tools) == Disposition::Refused && !call.tools.is_empty() {
+        // Whoever offers tools waits for calls that would never come, unless it forbids them itself.
+        if call.tool_choice != Some(ToolChoice::None) {
+            let message =
+                "tools cannot be called by the chosen target; leave them out or choose another target";
+            return Err(Fault::new(FaultKind::Unsupported, message).at("tools").code("unsupported_tool"));
         }
+        losses.dropped("tools", "the target calls no tools");
         return Ok(tools);
     }
     let allowed = allowed(call, sheet);
