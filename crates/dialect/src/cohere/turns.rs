@@ -34,13 +34,24 @@ pub(super) struct Planner<'c, 'x> {
     plan: Plan<'c>,
     /// Calls of the last turn without a result, by their items.
     waiting: Waiting<&'c str>,
+    /// Thoughts of the open turn.
+    thought: Vec<Place<'c>>,
 }
 
 impl<'c, 'x> Planner<'c, 'x> {
     pub(super) fn new(call: &'c Call, thinks: bool, names: &'x mut Names, losses: &'x mut Losses) -> Self {
         let positions = crate::place::positions(call);
         let plan = Plan { messages: Vec::new(), documents: Vec::new() };
-        Self { call, positions, thinks, names, losses, plan, waiting: Waiting::default() }
+        Self {
+            call,
+            positions,
+            thinks,
+            names,
+            losses,
+            plan,
+            waiting: Waiting::default(),
+            thought: Vec::new(),
+        }
     }
 
     /// Plans everything.
@@ -75,10 +86,16 @@ impl<'c, 'x> Planner<'c, 'x> {
     /// is to think and takes them as such.
     fn end_turn(&mut self, message: Option<WireMessage<'c>>) {
         let Some(mut message) = message else { return };
+        let thought = std::mem::take(&mut self.thought);
         if !self.thinks {
             let (thoughts, rest) = message.content.into_iter().partition(|b| matches!(b, Block::Thinking(_)));
             message.content = rest;
-            if !message.calls.is_empty() {
+            if message.calls.is_empty() {
+                for place in thought {
+                    self.losses
+                        .hint(place.to_string(), "a target that is not to think takes no thoughts back");
+                }
+            } else {
                 let texts = Vec::into_iter(thoughts).filter_map(|block| match block {
                     Block::Thinking(text) => Some(text),
                     Block::Text(_) | Block::Image { .. } => None,
@@ -140,6 +157,7 @@ impl<'c, 'x> Planner<'c, 'x> {
         let text = texts.concat();
         if !text.is_empty() {
             message.content.push(Block::Thinking(text));
+            self.thought.push(place);
         }
         if item.redacted.is_some() || item.encrypted.is_some() {
             self.losses.dropped(place.to_string(), "the target cannot read withheld reasoning");
@@ -193,6 +211,7 @@ impl<'c, 'x> Planner<'c, 'x> {
         }
         let mut content = self.words(&result.parts, place)?;
         if result.is_error == Some(true) {
+            self.losses.emulated(place.to_string(), "the failure is told in words");
             content.insert(0, Block::Text(Cow::Borrowed("Error:")));
         }
         if !self.waiting.answer(&result.call_id.as_str()) {
