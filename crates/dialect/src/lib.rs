@@ -47,6 +47,7 @@ pub mod tap;
 mod turns;
 mod unsent;
 mod user;
+mod waiting;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,

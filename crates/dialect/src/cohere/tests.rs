@@ -119,6 +119,45 @@ fn thinking_levels_are_budgets() {
     }
 }
 
+/// Whatever of thoughts and failures the target is not told as such is told as lost.
+#[test]
+fn thoughts_and_failures_that_cannot_be_said_are_told_as_lost() {
+    let shown = json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"});
+    let withheld = json!({"type": "redacted_thinking", "data": "cmVk"});
+    let (on, off) = (json!({"type": "enabled", "budget_tokens": 2000}), json!({"type": "disabled"}));
+    for (thought, thinking, is_said) in
+        [(&shown, &on, true), (&shown, &off, false), (&withheld, &on, false), (&withheld, &off, false)]
+    {
+        let body = json!({"model": "m", "max_tokens": 9000, "thinking": thinking, "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": [thought, {"type": "text", "text": "b"}]},
+            {"role": "user", "content": "c"}]});
+        let (written, lost) = write_as(Dialect::AnthropicMessages, &body).unwrap();
+        assert_eq!(written["messages"][1].to_string().contains("\"hm\""), is_said, "{written}");
+        let is_told = lost.iter().all(|loss| loss == "messages[1].content[0] dropped");
+        assert!(is_told && !lost.is_empty(), "{thinking} {thought}: {lost:?}");
+    }
+    let plain = json!({"model": "m", "reasoning_effort": "none", "messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm"},
+        {"role": "user", "content": "c"}]});
+    let (written, lost) = write(&plain).unwrap();
+    assert_eq!(
+        (&written["messages"][1]["content"], lost),
+        (&json!("b"), vec!["messages[1] dropped".to_owned()])
+    );
+
+    let call = json!({"type": "tool_use", "id": "t1", "name": "f", "input": {}});
+    let failed = json!({"type": "tool_result", "tool_use_id": "t1", "is_error": true, "content": "broken"});
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "go"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "I look"}, call]},
+        {"role": "user", "content": [failed]}]});
+    let (written, lost) = write_as(Dialect::AnthropicMessages, &body).unwrap();
+    assert_eq!(written["messages"][1]["tool_plan"], "I look", "a plan of calls is said as one");
+    assert!(written["messages"][2].to_string().contains("Error:"), "{written}");
+    assert_eq!(lost, ["messages[2].content[0] emulated"]);
+}
+
 #[test]
 fn documents_to_cite_stand_beside_the_conversation() {
     let (written, lost) = write_as(

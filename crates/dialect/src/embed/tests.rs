@@ -216,6 +216,25 @@ fn models_on_bedrock_are_spoken_to_as_their_makers_want() {
 }
 
 #[test]
+fn the_end_that_is_cut_off_is_named_as_the_target_names_it() {
+    let (order, side) = (["START", "END", "NONE"], ["LEFT", "RIGHT", "NONE"]);
+    for (to, model, names) in [
+        (Surface::BedrockEmbed, "cohere.embed-v4:0", side),
+        (Surface::BedrockEmbed, "us.cohere.embed-v4:0", side),
+        (Surface::BedrockEmbed, "cohere.embed-multilingual-v3", order),
+        (Surface::CohereEmbed, "embed-v4.0", order),
+    ] {
+        for (said, name) in order.into_iter().zip(names) {
+            let body = json!({"model": "m", "texts": ["a"], "input_type": "search_query", "truncate": said});
+            let call = read(Surface::CohereEmbed, &body).unwrap();
+            let bodies = write_call(to, &call, model, &mut Losses::default()).unwrap();
+            let written: Value = serde_json::from_slice(&bodies[0]).unwrap();
+            assert_eq!(written["truncate"], name, "{model}");
+        }
+    }
+}
+
+#[test]
 fn vectors_of_fewer_dimensions_have_the_length_of_one_again() {
     let reply = read_reply(Surface::GeminiBatchEmbed, br#"{"embeddings":[{"values":[0.3,0.4]}]}"#).unwrap();
     let call = read(Surface::OllamaEmbed, &json!({"model": "m", "input": "hi"})).unwrap();

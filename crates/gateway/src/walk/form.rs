@@ -281,7 +281,7 @@ fn malformed(error: FormError) -> Fault {
     let fault = Fault::new(FaultKind::InvalidRequest, error.to_string());
     match error {
         FormError::NoBoundary => Fault { kind: FaultKind::MediaType, ..fault },
-        FormError::LongHead | FormError::ManyParts => fault,
+        FormError::LongHead | FormError::FoldedHead | FormError::BareBreak | FormError::ManyParts => fault,
         FormError::LongModel | FormError::ModelNotText | FormError::Duplicate => fault.at("model"),
     }
 }

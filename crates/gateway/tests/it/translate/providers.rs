@@ -52,6 +52,21 @@ async fn a_call_written_anew_says_what_became_of_it() {
 }
 
 #[tokio::test]
+async fn c43_tools_that_nobody_can_call_are_refused_before_anything_is_sent() {
+    let (upstream, rig) = account("perplexity", false).await;
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    let body = format!(r#"{{"model":"m",{},"tools":{tools}}}"#, CHAT.prompt);
+    let answer = rig.post(CHAT.path, &body).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["param"]),
+        (400, &json!("tools")),
+        "{}",
+        answer.text()
+    );
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
 async fn stop_strings_end_the_answer_where_the_provider_takes_none() {
     for streams in [false, true] {
         let (upstream, rig) = account("perplexity", streams).await;
