@@ -170,7 +170,7 @@ async fn what_a_prediction_has_used_is_told_and_booked() {
         let answer = ok(rig.post("/v1/chat/completions", &body.to_string()).await);
         let chunks = answer.text().lines().filter_map(|line| line.strip_prefix("data: "));
         let told = match stream {
-            true => chunks.filter_map(|data| serde_json::from_str::<Value>(data).ok()).last().unwrap(),
+            true => chunks.filter_map(|data| serde_json::from_str::<Value>(data).ok()).next_back().unwrap(),
             false => answer.json(),
         };
         let [input, output] = ["prompt_tokens", "completion_tokens"].map(|key| told["usage"][key].as_u64());
