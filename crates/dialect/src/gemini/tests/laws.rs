@@ -3,12 +3,12 @@
 use super::{THIRD, attempt, context, events_of, fold, foreign, function, result, say, sse, use_tool};
 use crate::codec::Context;
 use crate::gemini::{StreamWriter, read_call, read_error, read_reply, write_reply};
+use crate::testing::Contract;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use trunkline_core::{
-    Choice, Citation, Dialect, Event, Finish, FinishReason, Item, ItemKind, Json, Losses, Message,
-    OffsetUnit, Part, PartKind, ReasoningItem, Reply, Role, ServerTool, ToolCall, ToolCallKind, Usage,
-    unfold,
+    Choice, Citation, Dialect, Finish, FinishReason, Item, ItemKind, Json, Losses, Message, OffsetUnit, Part,
+    PartKind, ReasoningItem, Reply, Role, ServerTool, ToolCall, ToolCallKind, Usage, unfold,
 };
 
 const OURS: Dialect = Dialect::GeminiGenerate;
@@ -60,46 +60,10 @@ fn c99_a_cut_anywhere_is_told() {
     }
 }
 
-/// Whether events follow the contract of `trunkline_core::Event`, told by their debug forms.
 fn check(stream: &str) -> Result<(), String> {
-    let (mut open, mut used, mut finished, mut over, mut started) =
-        (Vec::new(), Vec::new(), Vec::new(), false, false);
-    let mut wrong = Vec::new();
-    events_of(&[stream.as_bytes()], &mut |event| {
-        let mut must = |holds: bool| {
-            if !holds {
-                wrong.push(format!("{event:?}"));
-            }
-        };
-        must(!over);
-        match &event {
-            Event::Start { .. } => must(!std::mem::replace(&mut started, true)),
-            Event::Open { part, .. } => {
-                must(!used.contains(part));
-                open.push(*part);
-                used.push(*part);
-            }
-            Event::Delta { part, .. } => must(open.contains(part)),
-            Event::Close { part } => {
-                must(open.contains(part));
-                open.retain(|number| number != part);
-            }
-            Event::Finish { choice, .. } => {
-                must(!finished.contains(choice));
-                finished.push(*choice);
-            }
-            Event::End => {
-                must(open.is_empty());
-                over = true;
-            }
-            Event::Error(_) => over = true,
-            Event::Logprobs { .. } | Event::Usage(_) | Event::Ping => {}
-        }
-    });
-    if !over {
-        wrong.push("no end".into());
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+    let mut contract = Contract::default();
+    events_of(&[stream.as_bytes()], &mut |event| contract.see(&event));
+    contract.verdict()
 }
 
 fn any_fragment() -> impl Strategy<Value = String> {

@@ -4,6 +4,7 @@ use super::{context, events_of, fold, target};
 use crate::ollama::{
     Shape, StreamWriter, read_call, read_error, read_generate, read_reply, write_call, write_reply,
 };
+use crate::testing::Contract;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::{
@@ -56,40 +57,19 @@ fn c99_a_cut_anywhere_is_told() {
     }
 }
 
-/// Whether events follow the contract of `trunkline_core::Event`.
+/// The contract, and one part at a time.
 fn check(line: &[u8]) -> Result<(), String> {
-    let (mut open, mut parts, mut finishes, mut starts, mut over) = (None, 0, 0, 0, false);
-    let mut broken = None;
+    let (mut contract, mut open, mut nested) = (Contract::default(), 0, false);
     events_of(&[line], &mut |event| {
-        let fine = !over
-            && match &event {
-                Event::Start { .. } => {
-                    starts += 1;
-                    starts == 1
-                }
-                Event::Open { part, .. } => {
-                    let fresh = open.is_none() && *part == parts;
-                    open = Some(*part);
-                    parts += 1;
-                    fresh
-                }
-                Event::Delta { part, .. } => open == Some(*part),
-                Event::Close { part } => open.take() == Some(*part),
-                Event::Finish { .. } => {
-                    finishes += 1;
-                    finishes == 1 && open.is_none()
-                }
-                Event::End | Event::Error(_) => {
-                    over = true;
-                    true
-                }
-                Event::Logprobs { .. } | Event::Usage(_) | Event::Ping => true,
-            };
-        if !fine {
-            broken.get_or_insert(format!("{event:?}"));
+        contract.see(&event);
+        match event {
+            Event::Open { .. } => open += 1,
+            Event::Close { .. } => open -= 1,
+            _ => {}
         }
+        nested |= open > 1;
     });
-    if over { broken.map_or(Ok(()), Err) } else { Err("no end".into()) }
+    if nested { Err("a part within another".into()) } else { contract.verdict() }
 }
 
 fn any_line() -> impl Strategy<Value = Value> {
