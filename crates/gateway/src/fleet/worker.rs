@@ -245,6 +245,20 @@ impl Worker {
         self.models.iter().find(serves).map_or(asked, |served| &served.id)
     }
 
+    /// Whose it is: its provider's id, or what engine it is, once known.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.provider.as_deref().or_else(|| Some(self.engine?.name()))
+    }
+
+    /// Every name of every model it serves.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.models
+            .iter()
+            .flat_map(|served| std::iter::once(&served.id).chain(&served.aliases))
+            .map(String::as_str)
+    }
+
     /// Whose its models are, in listings.
     #[must_use]
     pub fn owner(&self) -> &str {
