@@ -72,6 +72,36 @@ pub(crate) fn result(id: &str, text: &str) -> Item {
     }))
 }
 
+/// Hands the events of a stream in these pieces, closed behind the last, to somebody.
+pub(crate) type Feed<'f> = &'f dyn Fn(&[&[u8]], &mut dyn FnMut(Event<'_>));
+
+/// Every event, as it is printed.
+pub(crate) fn transcript(feed: Feed<'_>, pieces: &[&[u8]]) -> Vec<String> {
+    let mut out = Vec::new();
+    feed(pieces, &mut |event| out.push(format!("{event:?}")));
+    out
+}
+
+/// The same is said however a stream is cut.
+pub(crate) fn chunking_never_matters(feed: Feed<'_>, stream: &[u8]) {
+    let whole = transcript(feed, &[stream]);
+    for at in 0..=stream.len() {
+        let (a, b) = stream.split_at(at);
+        assert_eq!(transcript(feed, &[a, b]), whole, "cut at {at}");
+    }
+    assert_eq!(transcript(feed, &stream.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+}
+
+/// Wherever the connection breaks, the client is told of it, unless all was said.
+pub(crate) fn a_cut_is_told(feed: Feed<'_>, stream: &[u8]) {
+    let whole = transcript(feed, &[stream]);
+    for at in 0..stream.len() {
+        let cut = transcript(feed, &[&stream[..at]]);
+        let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
+        assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
+    }
+}
+
 /// Whether events follow the contract of [`Event`].
 #[derive(Debug, Default)]
 pub(crate) struct Contract {

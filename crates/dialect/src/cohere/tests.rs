@@ -2,7 +2,7 @@
 
 use super::{StreamReader, read_error, read_reply};
 use crate::codec::Vendor;
-use crate::testing::{Contract, list, target};
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters, list, target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::{
@@ -321,24 +321,11 @@ fn c79_c80_errors() {
     }
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c99_c104_cuts() {
-    let bytes = sse(&STREAM);
-    let whole = debug(&[&bytes]);
-    for at in 0..bytes.len() {
-        let (a, b) = bytes.split_at(at);
-        assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        let cut = debug(&[a]);
-        let early = cut.last().is_some_and(|last| last.contains("closed the stream early"));
-        assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-    }
-    assert_eq!(debug(&bytes.chunks(1).collect::<Vec<_>>()), whole);
+    let stream = sse(&STREAM);
+    chunking_never_matters(&events_of, &stream);
+    a_cut_is_told(&events_of, &stream);
 }
 
 fn check(bytes: &[u8]) -> Result<(), String> {

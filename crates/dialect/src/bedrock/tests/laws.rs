@@ -37,11 +37,8 @@ fn told(reply: &Reply) -> (Vec<u8>, Losses) {
     (out, losses)
 }
 
-/// Every event, one a line.
 fn transcript(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    read(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
+    testing::transcript(&read, pieces)
 }
 
 fn check(bytes: &[u8]) -> Result<(), String> {

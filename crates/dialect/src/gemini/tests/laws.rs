@@ -3,7 +3,7 @@
 use super::{THIRD, attempt, context, events_of, fold, foreign, function, result, say, sse, use_tool};
 use crate::codec::Context;
 use crate::gemini::{StreamWriter, read_call, read_error, read_reply, write_reply};
-use crate::testing::Contract;
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use trunkline_core::{
@@ -29,35 +29,14 @@ fn corpus() -> Vec<Vec<u8>> {
     [events, bare, broken, cut, array, unended].map(String::into_bytes).to_vec()
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        }
-        assert_eq!(debug(&bytes.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
-    }
+    corpus().iter().for_each(|stream| chunking_never_matters(&events_of, stream));
 }
 
-/// Wherever the connection breaks, the client is told of it, unless all was said.
 #[test]
 fn c99_a_cut_anywhere_is_told() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes]);
-        for at in 0..bytes.len() {
-            let cut = debug(&[&bytes[..at]]);
-            let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
-            assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-        }
-    }
+    corpus().iter().for_each(|stream| a_cut_is_told(&events_of, stream));
 }
 
 fn check(stream: &str) -> Result<(), String> {

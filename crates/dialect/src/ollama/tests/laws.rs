@@ -4,7 +4,7 @@ use super::{context, events_of, fold, target};
 use crate::ollama::{
     Shape, StreamWriter, read_call, read_error, read_generate, read_reply, write_call, write_reply,
 };
-use crate::testing::Contract;
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::{
@@ -25,36 +25,14 @@ fn corpus() -> Vec<String> {
     vec![lf.clone() + "\n", lf.replace('\n', "\r\n"), broken, lines[..2].join("\n")]
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for text in corpus() {
-        let bytes = text.as_bytes();
-        let whole = debug(&[bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        }
-        assert_eq!(debug(&bytes.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
-    }
+    corpus().iter().for_each(|stream| chunking_never_matters(&events_of, stream.as_bytes()));
 }
 
 #[test]
 fn c99_a_cut_anywhere_is_told() {
-    for text in corpus() {
-        let bytes = text.as_bytes();
-        let whole = debug(&[bytes]);
-        for at in 0..bytes.len() {
-            let cut = debug(&[&bytes[..at]]);
-            let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
-            assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-        }
-    }
+    corpus().iter().for_each(|stream| a_cut_is_told(&events_of, stream.as_bytes()));
 }
 
 /// The contract, and one part at a time.

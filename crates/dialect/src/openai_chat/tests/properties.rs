@@ -3,7 +3,7 @@
 use super::{context, events_of, fold, sse};
 use crate::codec::Context;
 use crate::openai_chat::{ThinkTags, read_call, read_error, read_reply, write_reply};
-use crate::testing::Contract;
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters};
 use proptest::prelude::*;
 use trunkline_core::{
     Choice, Dialect, Finish, FinishReason, Fold, Item, ItemKind, Json, Losses, Message, Part, PartKind,
@@ -28,38 +28,19 @@ fn corpus() -> Vec<Vec<u8>> {
     vec![lf, crlf.into_bytes(), broken, cut, commented]
 }
 
-fn debug(pieces: &[&[u8]], think: ThinkTags) -> Vec<String> {
-    // Where one text delta ends is the upstream's business only while it comes whole.
-    let mut out = Vec::new();
-    events_of(pieces, think, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for bytes in corpus() {
+    for stream in corpus() {
         for think in [ThinkTags::Literal, ThinkTags::Split] {
-            let whole = debug(&[&bytes], think);
-            for at in 0..=bytes.len() {
-                let (a, b) = bytes.split_at(at);
-                assert_eq!(debug(&[a, b], think), whole, "cut at {at}");
-            }
-            let single: Vec<_> = bytes.chunks(1).collect();
-            assert_eq!(debug(&single, think), whole, "byte by byte");
+            chunking_never_matters(&|pieces, each| events_of(pieces, think, each), &stream);
         }
     }
 }
 
-/// Wherever the connection breaks, the client is told of it, and of nothing else.
 #[test]
 fn c99_a_cut_anywhere_is_told() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes], ThinkTags::Literal);
-        for at in 0..bytes.len() {
-            let cut = debug(&[&bytes[..at]], ThinkTags::Literal);
-            let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
-            assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-        }
+    for stream in corpus() {
+        a_cut_is_told(&|pieces, each| events_of(pieces, ThinkTags::Literal, each), &stream);
     }
 }
 

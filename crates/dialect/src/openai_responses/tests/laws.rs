@@ -4,7 +4,7 @@ use super::answers::{read, written};
 use super::streams::{check, upstream};
 use super::{events_of, fold, sse, told};
 use crate::openai_responses::{read_call, read_reply};
-use crate::testing::Contract;
+use crate::testing::{Contract, chunking_never_matters};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::Losses;
@@ -19,23 +19,9 @@ fn corpus() -> Vec<Vec<u8>> {
     vec![lf, crlf.into_bytes(), broken, sse(&events[..8]), commented]
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        }
-        let single: Vec<_> = bytes.chunks(1).collect();
-        assert_eq!(debug(&single), whole, "byte by byte");
-    }
+    corpus().iter().for_each(|stream| chunking_never_matters(&events_of, stream));
 }
 
 /// Anything an item can be, whole or as the end of one that was streamed.
