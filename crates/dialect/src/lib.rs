@@ -44,6 +44,8 @@ pub mod stop;
 mod stored;
 pub mod surface;
 pub mod tap;
+#[cfg(test)]
+mod testing;
 mod turns;
 mod unsent;
 mod user;

@@ -126,6 +126,28 @@ pub(crate) fn resting_effort(
     }
 }
 
+/// `asked`, or the next effort above it that `model` takes, where its name tells.
+pub(crate) fn taken_effort<'a>(
+    asked: &'a str,
+    model: &str,
+    path: &'static str,
+    losses: &mut Losses,
+) -> &'a str {
+    const RISING: [&str; 5] = ["none", "minimal", "low", "medium", "high"];
+    let rank = |effort: &str| RISING.iter().position(|known| *known == effort);
+    let least = match least_effort(model) {
+        // Who can leave reasoning be altogether has nothing between that and a little of it.
+        Some("none") => "low",
+        Some(least) => least,
+        None => return asked,
+    };
+    if asked == "none" || rank(asked).is_none_or(|rank_asked| Some(rank_asked) >= rank(least)) {
+        return asked;
+    }
+    losses.degraded(path, "the model takes no effort as low; the next that it takes is sent");
+    least
+}
+
 /// A model's name in lower case without its maker and what it was tuned to.
 fn base(model: &str) -> &str {
     let base = model.rsplit('/').next().unwrap_or(model);
@@ -193,6 +215,24 @@ mod tests {
             ("my-deployment", None),
         ] {
             assert_eq!(least_effort(model), least, "{model}");
+        }
+    }
+
+    #[test]
+    fn an_effort_too_low_for_a_model_is_raised_and_told() {
+        for (model, asked, taken) in [
+            ("gpt-5", "minimal", "minimal"),
+            ("gpt-5.1", "minimal", "low"),
+            ("gpt-5.1", "none", "none"),
+            ("o3", "minimal", "low"),
+            ("o3", "high", "high"),
+            ("gpt-5-pro", "low", "high"),
+            ("gpt-5", "xhigh", "xhigh"),
+            ("my-deployment", "minimal", "minimal"),
+        ] {
+            let mut losses = Losses::default();
+            assert_eq!(taken_effort(asked, model, "reasoning_effort", &mut losses), taken, "{model} {asked}");
+            assert_eq!(losses.iter().count(), usize::from(asked != taken), "{model} {asked}");
         }
     }
 

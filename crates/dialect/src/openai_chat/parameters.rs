@@ -8,7 +8,7 @@ use super::OURS;
 use super::format::Format;
 use crate::codec::{Target, fan_out};
 use crate::json::Writer;
-use crate::openai::{bucket, resting_effort};
+use crate::openai::{bucket, resting_effort, taken_effort};
 use crate::profile::{Disposition, EffortForm, Parameter, Profile, Sheet, Unknown};
 use crate::unsent;
 use trunkline_core::{Action, Call, Class, Effort, Fault, Json, Loss, Losses, Number, ReasoningMode};
@@ -230,10 +230,10 @@ impl Settings<'_, '_> {
             (None, Some(budget)) => Some(bucket(budget)),
             (None, None) => None,
         };
+        let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
         match (self.sheet.of(Parameter::ReasoningEffort), self.profile.effort) {
             (Disposition::Dropped | Disposition::Refused | Disposition::Emulated, _) => {
                 if effort.is_some_and(|effort| effort != "none") {
-                    let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
                     self.losses.dropped(path, "the model does not reason");
                 }
             }
@@ -247,7 +247,10 @@ impl Settings<'_, '_> {
                         let effort = resting_effort(reasoning, self.model, self.losses);
                         w.opt_string("reasoning_effort", effort);
                     }
-                    EffortForm::Field => w.opt_string("reasoning_effort", effort),
+                    EffortForm::Field => {
+                        let taken = |effort| taken_effort(effort, self.model, path, self.losses);
+                        w.opt_string("reasoning_effort", effort.map(taken));
+                    }
                     EffortForm::Template => w.opt_string("reasoning_effort", effort),
                     EffortForm::Thinking => write_thinking(w, effort, off),
                     EffortForm::Object => write_object(w, self.call, effort, off),

@@ -5,7 +5,7 @@ use super::read_call::{INCLUDE_ENCRYPTED, INCLUDE_LOGPROBS};
 use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
-use crate::openai::{bucket, is_reasoning_model, least_effort, resting_effort};
+use crate::openai::{bucket, is_reasoning_model, least_effort, resting_effort, taken_effort};
 use crate::unsent;
 use trunkline_core::{
     Action, Call, Class, Effort, Json, Loss, Losses, OutputFormat, Reasoning, ReasoningMode,
@@ -167,9 +167,9 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, model: &str,
         (None, Some(budget)) => Some(bucket(budget)),
         (None, None) => None,
     };
+    let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
     if thinks == Thinks::Never {
         if effort.is_some() {
-            let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
             losses.dropped(path, "the model does not reason");
         }
         return;
@@ -183,6 +183,7 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, model: &str,
     if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
         losses.degraded("thinking", "the target has no such mode");
     }
+    let effort = effort.map(|effort| if off { effort } else { taken_effort(effort, model, path, losses) });
     let summary = reasoning.summary.as_deref().or_else(|| wants_thoughts(reasoning).then_some("auto"));
     if effort.is_some() || summary.is_some() || reasoning.context.is_some() {
         w.key("reasoning").object(|w| {

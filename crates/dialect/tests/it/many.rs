@@ -5,7 +5,7 @@ use crate::chain::{Pair, owner};
 use serde_json::{Value, json};
 use trunkline_core::Dialect::{CohereChat, GeminiGenerate, OpenaiChat, OpenaiResponses};
 
-const MANY: usize = 60_000;
+const MANY: usize = 20_000;
 
 /// `0` to [`MANY`], as ids of calls.
 fn ids() -> impl DoubleEndedIterator<Item = String> {
