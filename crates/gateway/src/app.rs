@@ -1,6 +1,6 @@
 //! The process: puts everything together, serves until told to stop, reloads when told to.
 
-use crate::config::{self, Config, ConfigError, Sources, WorkerSpec, units};
+use crate::config::{self, Config, ConfigError, ModelCard, RuntimeName, Sources, WorkerSpec, units};
 use crate::fleet::Fleet;
 use crate::log::LogSink;
 use crate::metrics::Metrics;
@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::AbortHandle;
 use tower_service::Service as _;
-use trunkline_dialect::provider::{BEDROCK, PROVIDERS, Provider};
+use trunkline_dialect::provider::{AZURE, BEDROCK, OLLAMA, PROVIDERS, Provider};
 use trunkline_dialect::region;
 use trunkline_upstream::{ConnectionCounts, Connector, ConnectorSettings, Pool, PoolSettings};
 
@@ -35,6 +35,7 @@ pub struct Running {
 /// # Errors
 /// When a certificate or a worker cannot be used.
 pub fn assemble(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Arc<Shared>> {
+    warn_of(&config.warnings);
     add_providers_with_keys(&mut config);
     let connector = Arc::new(Connector::new(ConnectorSettings {
         timeout: config.timeouts.connect,
@@ -92,6 +93,7 @@ impl Running {
         let result = if loaded.is_ok() { "taken" } else { "refused" };
         metrics.reloads.with_label_values(&[result]).inc();
         let mut config = loaded?;
+        warn_of(&config.warnings);
         add_providers_with_keys(&mut config);
         warn_of_fixed(&fleet.snapshot().config, &config);
         fleet.reconfigure(Arc::new(config));
@@ -166,6 +168,12 @@ async fn serve(config: Config, sources: &Sources, sink: Arc<LogSink>) -> anyhow:
     anyhow::bail!("a second signal ended it at once, with {in_flight} requests in flight")
 }
 
+fn warn_of(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
 /// Tells of changes that only a restart brings into force.
 fn warn_of_fixed(old: &Config, new: &Config) {
     let fixed = [
@@ -186,21 +194,31 @@ fn warn_of_fixed(old: &Config, new: &Config) {
     }
 }
 
-/// With keys of providers and nothing else, their public addresses are the workers.
+/// With keys of providers and nothing else, their public addresses are the workers, or those said in their place.
 fn add_providers_with_keys(config: &mut Config) {
     if config.igw || !config.workers.is_empty() {
         return;
     }
-    let has_key = |provider: &Provider| {
-        let signs = provider.id == BEDROCK && config.aws.has_keys();
-        signs || config.provider_keys.contains_key(provider.id)
+    let url = |provider: &Provider| match (config.provider_urls.get(provider.id), provider.base_url) {
+        (Some(said), _) => Some(said.clone()),
+        (None, None) if provider.id == BEDROCK => config.aws.region.as_deref().map(region::url),
+        (None, public) => public.filter(|url| !url.contains('{')).map(str::to_owned),
     };
-    let url = |provider: &Provider| match provider.base_url {
-        None if provider.id == BEDROCK => config.aws.region.as_deref().map(region::url),
-        public => public.map(str::to_owned),
+    let account = |provider: &Provider| {
+        let mut spec = WorkerSpec::new(url(provider)?);
+        spec.provider = Some(provider.id.to_owned());
+        if provider.id == AZURE {
+            spec.models = config.azure.deployment.iter().cloned().map(ModelCard::Name).collect();
+            spec.api_version.clone_from(&config.azure.api_version);
+        }
+        Some(spec)
     };
-    let urls = PROVIDERS.iter().filter(|provider| has_key(provider)).filter_map(url);
-    config.workers = urls.map(WorkerSpec::new).collect();
+    let ollama = config.provider_urls.get(OLLAMA).map(|url| {
+        let runtime = Some(RuntimeName::Ollama);
+        WorkerSpec { runtime, ..WorkerSpec::new(url) }
+    });
+    let accounts = PROVIDERS.iter().filter(|provider| config.has_credentials(provider)).filter_map(account);
+    config.workers = accounts.chain(ollama).collect();
 }
 
 #[expect(

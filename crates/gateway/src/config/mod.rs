@@ -6,6 +6,7 @@
 mod file;
 pub(crate) mod later;
 mod problem;
+mod surroundings;
 mod tree;
 pub mod units;
 mod validate;
@@ -15,13 +16,12 @@ mod worker_url;
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
 pub use worker::{Aws, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
-pub use worker_url::{WorkerUrl, WorkerUrlError};
+pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use trunkline_core::Secret;
-use trunkline_dialect::provider::PROVIDERS;
+use surroundings::Environment;
 
 /// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
 #[derive(Clone, Default)]
@@ -66,6 +66,8 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let of_file = if document.is_some() { config.validate() } else { Vec::new() };
     environment(&sources.env, &mut config);
     apply(&sources.flags, &mut config);
+    // Last, since a flag may say where we listen.
+    surroundings::providers(Environment(&sources.env), &mut config);
     // A key that is not known may be `workers` misspelt; that there are none would then only mislead.
     let guessed = problems.iter().any(|problem| !problem.path.contains(['.', '[']));
     for problem in config.validate().into_iter().filter(|problem| !(guessed && problem.path == "workers")) {
@@ -77,22 +79,16 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { file, problems }) }
 }
 
-/// Variables that are set but empty count as not set, as is usual in container manifests.
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
-    let set = |name: &str| env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let secret = |name: &str| set(name).map(Secret::new);
-    for provider in PROVIDERS {
-        if let Some(key) = secret(provider.key_variable) {
-            config.provider_keys.insert(provider.id.to_owned(), key);
-        }
-    }
+    let environment = Environment(env);
+    let secret = |name: &str| environment.secret(name);
     // One key's parts: those of the file do not fit it.
     if let (Some(id), Some(key)) = (secret("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {
         config.aws.access_key_id = Some(id);
         config.aws.secret_access_key = Some(key);
         config.aws.session_token = secret("AWS_SESSION_TOKEN");
     }
-    if let Some(region) = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")) {
+    if let Some(region) = environment.text("AWS_REGION").or_else(|| environment.text("AWS_DEFAULT_REGION")) {
         config.aws.region = Some(region.to_owned());
     }
     if let Some(key) = secret("TRUNKLINE_API_KEY") {

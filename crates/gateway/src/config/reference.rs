@@ -1,6 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
+use super::surroundings::OLLAMA_VARIABLES;
 use super::tree::{Backend, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
@@ -11,6 +12,7 @@ use std::fmt::Write;
 use std::path::Path;
 use trunkline_core::OnUnsupported;
 use trunkline_dialect::UserIds;
+use trunkline_dialect::provider::PROVIDERS;
 
 const INTRODUCTION: &str = include_str!("reference.md");
 
@@ -46,6 +48,7 @@ fn structs(source: &str) -> BTreeMap<String, Struct> {
                     open = Some(name.to_owned());
                     found.insert(name.to_owned(), Struct { doc: doc.clone(), fields: Vec::new() });
                 }
+                (None, Some(_), Some(_)) if attributes.contains("serde(skip)") => {}
                 (None, Some((name, kind)), Some(of)) => {
                     let (doc, attributes) = (doc.clone(), attributes.clone());
                     let field = Field { name: name.to_owned(), kind: kind.to_owned(), doc, attributes };
@@ -180,8 +183,14 @@ fn sources(path: &str) -> String {
         "aws.secret_access_key" => vec!["AWS_SECRET_ACCESS_KEY"],
         "aws.session_token" => vec!["AWS_SESSION_TOKEN"],
         "aws.region" => vec!["AWS_REGION", "AWS_DEFAULT_REGION"],
-        "provider_keys" => {
-            trunkline_dialect::provider::PROVIDERS.iter().map(|provider| provider.key_variable).collect()
+        "provider_keys" => PROVIDERS.iter().flat_map(|provider| provider.key_variables).copied().collect(),
+        "provider_urls" => {
+            let of_providers = PROVIDERS.iter().flat_map(|provider| provider.url_variables).copied();
+            of_providers.chain(OLLAMA_VARIABLES).collect()
+        }
+        "azure.deployment" => vec!["AZURE_OPENAI_DEPLOYMENT"],
+        "azure.api_version" => {
+            vec!["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"]
         }
         _ => Vec::new(),
     };

@@ -1,6 +1,8 @@
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use trunkline_core::Secret;
+use trunkline_dialect::provider::PROVIDERS;
 
 /// A file that is gone when the test is.
 struct Temporary(PathBuf);
@@ -106,7 +108,8 @@ fn the_file_is_named_by_caller_then_flag_then_environment() {
 
 #[test]
 fn keys_of_providers_are_enough_to_start() {
-    for (variable, provider) in PROVIDERS.iter().map(|provider| (provider.key_variable, provider.id)) {
+    let keys = PROVIDERS.iter().flat_map(|one| one.key_variables.iter().map(|name| (*name, one.id)));
+    for (variable, provider) in keys {
         let sources = Sources { env: env(&[(variable, "k")]), ..Sources::default() };
         let config = load(&sources).unwrap_or_else(|why| panic!("{variable}: {why}"));
         assert_eq!(config.provider_keys.keys().collect::<Vec<_>>(), [provider]);
@@ -274,11 +277,14 @@ fn everything_out_of_range_is_found() {
         ),
         ("aliases: {gpt: gpt}", "aliases.gpt: stands for itself; name the model it stands for, or remove it"),
         ("aliases: {gpt: ''}", "aliases.gpt: has an empty name; write ALIAS: MODEL"),
+        ("provider_keys: {opnai: k}", "provider_keys.opnai: no such provider; did you mean `openai`?"),
         (
-            "provider_keys: {opnai: k}",
-            "provider_keys.opnai: no such provider; known are openai, anthropic, xai, gemini, bedrock, cohere, \
-             mistral, groq, deepseek, together, perplexity, fireworks, ai21, azure-openai, azure-foundry, \
-             hugging-face, meta-llama, replicate, openrouter",
+            "provider_urls: {mistrl: http://x}",
+            "provider_urls.mistrl: no such provider; did you mean `mistral`?",
+        ),
+        (
+            "provider_urls: {openai: x}",
+            "provider_urls.openai: has no scheme; write http://HOST:PORT or https://HOST; see OPENAI_BASE_URL",
         ),
         ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it or leave it out"),
         ("aws: {access_key_id: a}", "aws.secret_access_key: is missing; a key has an id and a secret"),

@@ -33,6 +33,11 @@ pub struct Config {
     /// alone, by workers that have none of their own; never shown.
     #[serde(skip_serializing)]
     pub provider_keys: BTreeMap<String, Secret>,
+    /// Addresses of providers, by provider id, in place of their public ones, for the workers that keys alone
+    /// make; `ollama` makes one without a key.
+    pub provider_urls: BTreeMap<String, String>,
+    /// What an account with Azure OpenAI needs beside its key and its address in `provider_urls`.
+    pub azure: Azure,
     /// AWS keys and region of Bedrock workers that have none of their own.
     pub aws: Aws,
     /// Who may call.
@@ -55,6 +60,19 @@ pub struct Config {
     pub metrics: Metrics,
     /// Threads and sockets.
     pub runtime: Runtime,
+    /// What of the environment was not taken as it may have been meant.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+/// What an account with Azure OpenAI needs beside its key and its address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Azure {
+    /// The one deployment it serves; any that a client names when absent.
+    pub deployment: Option<String>,
+    /// Version of the API (`YYYY-MM-DD`).
+    pub api_version: Option<String>,
 }
 
 /// Where clients reach us.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{AZURE, BEDROCK, PROVIDERS};
+use trunkline_dialect::provider::{self, AZURE, BEDROCK, OLLAMA, PROVIDERS};
 use trunkline_dialect::region::is_region;
 
 /// Shortest secret that seals reasoning state: what a client could guess, it could forge.
@@ -167,7 +167,8 @@ impl Check {
     }
 
     fn workers(&mut self, config: &Config) {
-        let is_told = !config.workers.is_empty() || config.igw || !config.provider_keys.is_empty();
+        let is_set_up = !config.provider_keys.is_empty() || config.provider_urls.contains_key(OLLAMA);
+        let is_told = !config.workers.is_empty() || config.igw || is_set_up;
         if !is_told && config.aws.has_keys() && config.aws.region.is_none() {
             let message = "there are none; the AWS keys make one when AWS_REGION says where";
             self.fail("workers", message);
@@ -267,10 +268,23 @@ impl Check {
         for (provider, key) in &config.provider_keys {
             let path = format!("provider_keys.{provider}");
             if !PROVIDERS.iter().any(|known| known.id == provider) {
-                let known: Vec<_> = PROVIDERS.iter().map(|known| known.id).collect();
-                self.fail(path, format!("no such provider; known are {}", known.join(", ")));
+                self.fail(path, unknown_provider(provider));
             } else if key.reveal().trim().is_empty() {
                 self.fail(path, "is empty; set it or leave it out");
+            }
+        }
+        for (provider, url) in &config.provider_urls {
+            let path = format!("provider_urls.{provider}");
+            let is_known = provider == OLLAMA || PROVIDERS.iter().any(|known| known.id == provider);
+            match WorkerUrl::parse(url) {
+                _ if !is_known => self.fail(path, unknown_provider(provider)),
+                Err(why) => {
+                    let variables = provider::named(provider).map_or(&[][..], |known| known.url_variables);
+                    let also =
+                        variables.iter().map(|name| format!("; see {name}")).next().unwrap_or_default();
+                    self.fail(path, format!("{why}{also}"));
+                }
+                Ok(_) => {}
             }
         }
         if config.auth.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
@@ -389,6 +403,15 @@ impl Check {
                 "are not ascending seconds above 0; write for instance [0.1, 1, 10]",
             );
         }
+    }
+}
+
+fn unknown_provider(name: &str) -> String {
+    let known = PROVIDERS.iter().map(|known| known.id);
+    let likeness = |id: &str| strsim::jaro_winkler(id, &name.to_ascii_lowercase());
+    match known.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|id| likeness(id) > 0.8) {
+        Some(close) => format!("no such provider; did you mean `{close}`?"),
+        None => format!("no such provider; known are {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 

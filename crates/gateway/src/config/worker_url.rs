@@ -1,7 +1,8 @@
 //! A worker's address: checked once, normalised for calling, kept as given for naming.
 //!
-//! Operators write a provider's address with or without `/v1`, and every path we call begins with
-//! `/v1`. One trailing `/v1` is therefore taken off; any other prefix is the operator's and stays.
+//! Operators write a provider's address with or without `/v1` (Google's: `/v1beta`), and every path we call begins
+//! with one. One at the end is therefore taken off. Behind another version (`/v3`) operations follow without one of
+//! their own; any other prefix is the operator's and stays.
 
 /// Where a worker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +10,18 @@ pub struct WorkerUrl {
     given: String,
     base: String,
     host: String,
+    version: Version,
+}
+
+/// What an address says of the version of an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Nothing: the operations know.
+    Unsaid,
+    /// `/v1` or `/v1beta` at its end, which the paths of operations begin with.
+    Usual,
+    /// Another one at its end, below which operations are.
+    Own,
 }
 
 /// Why a text is not a worker's address. None of them repeats the address: it may hold a password.
@@ -64,9 +77,28 @@ impl WorkerUrl {
             return Err(WorkerUrlError::Character);
         }
         let path = path.trim_end_matches('/');
-        let prefix = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/');
-        let base = format!("{scheme}://{}{prefix}", authority.to_ascii_lowercase());
-        Ok(Self { given: given.to_owned(), base, host: host.to_ascii_lowercase() })
+        // Some write down the place of an operation.
+        let path = path.strip_suffix("/chat/completions").unwrap_or(path);
+        let (prefix, version) = without_version(path);
+        let base = format!("{scheme}://{}{}", authority.to_ascii_lowercase(), prefix.trim_end_matches('/'));
+        Ok(Self { given: given.to_owned(), base, host: host.to_ascii_lowercase(), version })
+    }
+
+    /// What it says of the version of an API.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The port, that of the scheme where none is said.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        let (scheme, rest) = self.base.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        match authority.strip_prefix(&self.host)?.strip_prefix(':') {
+            Some(port) => port.parse().ok(),
+            None => Some(if scheme == "https" { 443 } else { 80 }),
+        }
     }
 
     /// As the operator wrote it; what the worker's id is bound to.
@@ -86,6 +118,18 @@ impl WorkerUrl {
     pub fn host(&self) -> &str {
         &self.host
     }
+}
+
+/// `path` without the version at its end that operations have themselves.
+fn without_version(path: &str) -> (&str, Version) {
+    for usual in ["/v1", "/v1beta", "/v1beta/openai"] {
+        if let Some(prefix) = path.strip_suffix(usual) {
+            return (prefix, Version::Usual);
+        }
+    }
+    let digits = path.rsplit('/').next().and_then(|last| last.strip_prefix('v')).unwrap_or_default();
+    let is_version = digits.starts_with(|c: char| c.is_ascii_digit()) && digits.len() < 8;
+    (path, if is_version { Version::Own } else { Version::Unsaid })
 }
 
 fn known_scheme(scheme: &str) -> Result<(), WorkerUrlError> {

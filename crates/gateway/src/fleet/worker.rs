@@ -2,7 +2,7 @@
 
 use super::layout::{IN_PATH, Layout, in_path};
 use super::reach::{Contact, Reach};
-use crate::config::{Config, ModelCard, RuntimeName, WorkerSpec, WorkerUrl, WorkerUrlError};
+use crate::config::{Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError};
 use crate::endpoint::operation;
 use http::uri::PathAndQuery;
 use std::borrow::Cow;
@@ -50,6 +50,8 @@ pub struct Worker {
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
     profile: &'static Profile,
+    /// Whether paths begin with a version.
+    versioned: bool,
     paths: [Option<PathAndQuery>; Dialect::COUNT],
     layout: Layout,
 }
@@ -94,12 +96,18 @@ impl Worker {
         let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
         let aws = aws.filter(|_| key.is_none() && provider.as_deref() == Some(provider::BEDROCK));
         let signer = aws.zip(spec.region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
-        let versioned = known.is_none_or(|provider| provider.versioned);
+        let at_home = provider::of_host(url.host()).map(|p| p.id) == provider.as_deref();
+        let versioned = match url.version() {
+            Version::Own => false,
+            // Who writes `/v1` behind the address of a provider that has none does so out of habit.
+            Version::Usual if !at_home => true,
+            Version::Usual | Version::Unsaid => known.is_none_or(|provider| provider.versioned),
+        };
         let layout = Layout::of(provider.as_deref(), &url, spec.api_version.as_deref());
         let path = |dialect: &Dialect| {
             let before = operation(*dialect).before;
-            let bare = if versioned { None } else { before.strip_prefix("/v1") };
-            PathAndQuery::try_from(endpoint.path(&layout.fixed(bare.unwrap_or(before)))).ok()
+            let before = if versioned { before } else { unversioned(before) };
+            PathAndQuery::try_from(endpoint.path(&layout.fixed(before))).ok()
         };
         let engine = spec.runtime.and_then(engine_of);
         Ok(Self {
@@ -113,6 +121,7 @@ impl Worker {
             profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
             layout,
+            versioned,
             endpoint: Arc::new(endpoint),
             key,
             signer,
@@ -209,7 +218,8 @@ impl Worker {
     #[must_use]
     pub fn models_path(&self) -> Option<&'static str> {
         let known = self.provider.as_deref().and_then(provider::named);
-        known.map_or(Some("/v1/models"), |provider| provider.models_path)
+        let usual = known.map_or(Some("/v1/models"), |provider| provider.models_path);
+        usual.map(|path| if self.versioned { path } else { unversioned(path) })
     }
 
     /// How it speaks `dialect`.
@@ -313,6 +323,12 @@ impl From<&ModelCard> for Served {
             ModelCard::Card { id, aliases, .. } => Self { id: id.clone(), aliases: aliases.clone() },
         }
     }
+}
+
+/// A path without the version it begins with.
+fn unversioned(path: &str) -> &str {
+    let rest = path.strip_prefix("/v").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    rest.and_then(|rest| rest.find('/').and_then(|end| rest.get(end..))).unwrap_or(path)
 }
 
 /// Whose API a worker is: said, told by its address, or told by `--backend`.

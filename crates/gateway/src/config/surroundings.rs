@@ -1,0 +1,172 @@
+//! What the environment says of providers: keys, addresses, and what else an account needs.
+
+use super::tree::Config;
+use super::worker_url::WorkerUrl;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use trunkline_core::Secret;
+use trunkline_dialect::provider::{AZURE, OLLAMA, PROVIDERS, Provider};
+
+/// Where Ollama listens unless told otherwise.
+const OLLAMA_PORT: u16 = 11434;
+
+/// Variables of an Ollama's address.
+pub(super) const OLLAMA_VARIABLES: [&str; 3] = ["OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"];
+/// Variables of the deployment that an Azure account is for.
+const DEPLOYMENT: [&str; 1] = ["AZURE_OPENAI_DEPLOYMENT"];
+/// Variables of the version of Azure's API.
+const API_VERSION: [&str; 3] = ["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"];
+
+/// The environment, in which what is set but empty counts as not set, as is usual in container manifests.
+#[derive(Clone, Copy)]
+pub(super) struct Environment<'a>(pub(super) &'a BTreeMap<String, String>);
+
+impl<'a> Environment<'a> {
+    /// The value of one variable.
+    pub(super) fn text(self, name: &str) -> Option<&'a str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The secret in one variable.
+    pub(super) fn secret(self, name: &str) -> Option<Secret> {
+        self.text(name).map(Secret::new)
+    }
+
+    /// The value of the first that is set; that others say something else is told in `warnings`.
+    fn first(self, names: &[&'static str], warnings: &mut Vec<String>) -> Option<&'a str> {
+        let mut set = names.iter().filter_map(|name| Some((*name, self.text(name)?)));
+        let (name, value) = set.next()?;
+        warnings.extend(set.filter(|(_, other)| *other != value).map(|(other, _)| {
+            format!("{name} and {other} are both set, to different values; the former counts")
+        }));
+        Some(value)
+    }
+}
+
+/// Takes over what is said of providers.
+pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
+    let mut warnings = Vec::new();
+    for provider in PROVIDERS {
+        if let Some(key) = environment.first(provider.key_variables, &mut warnings) {
+            config.provider_keys.insert(provider.id.to_owned(), Secret::new(key));
+        }
+        if !config.has_credentials(provider) {
+            continue;
+        }
+        let said = environment.first(provider.url_variables, &mut warnings);
+        if let Some(url) = said.filter(|url| is_elsewhere(url, provider.url_variables, config, &mut warnings))
+        {
+            config.provider_urls.insert(provider.id.to_owned(), url.to_owned());
+        } else if let Some(url) =
+            provider.base_url.filter(|url| url.contains('{')).and_then(|url| filled(url, environment))
+        {
+            config.provider_urls.entry(provider.id.to_owned()).or_insert(url);
+        }
+    }
+    if let Some(address) = environment.first(&OLLAMA_VARIABLES, &mut warnings) {
+        config.provider_urls.insert(OLLAMA.to_owned(), ollama(address));
+    }
+    if config.provider_urls.contains_key(AZURE) {
+        config.azure.deployment = environment.first(&DEPLOYMENT, &mut warnings).map(str::to_owned);
+        config.azure.api_version = environment.first(&API_VERSION, &mut warnings).map(str::to_owned);
+    }
+    config.warnings = warnings;
+}
+
+/// Whether `url` is not that of this very gateway, which whoever uses it from the same shell has set for clients.
+fn is_elsewhere(url: &str, variables: &[&str], config: &Config, warnings: &mut Vec<String>) -> bool {
+    let Ok(parsed) = WorkerUrl::parse(url) else { return true };
+    let host = parsed.host().trim_matches(['[', ']']);
+    let is_here =
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    if is_here && parsed.port() == Some(config.listen.port) {
+        warnings.push(format!(
+            "{} is the address of this gateway itself, which is meant for clients; it is not used",
+            variables.join(" or ")
+        ));
+        return false;
+    }
+    true
+}
+
+/// `template` with the values of the variables that it names in braces; `None` when one is not set.
+fn filled(template: &str, environment: Environment<'_>) -> Option<String> {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, behind) = after.split_once('}')?;
+        text.push_str(before);
+        text.push_str(environment.text(name)?.trim_end_matches('/'));
+        rest = behind;
+    }
+    text.push_str(rest);
+    Some(if text.contains("://") { text } else { format!("https://{text}") })
+}
+
+/// An address as Ollama's own tools take it: the scheme and the port may be left out, and where a server listens
+/// on all of its addresses it is reached at home.
+fn ollama(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (authority, None),
+    };
+    let host = match host {
+        "" | "0.0.0.0" | "[::]" => "127.0.0.1",
+        host => host,
+    };
+    let port = port.map_or_else(|| default_port(scheme).to_string(), str::to_owned);
+    format!("{scheme}://{host}:{port}{path}")
+}
+
+fn default_port(scheme: &str) -> u16 {
+    match scheme {
+        "https" => 443,
+        _ => OLLAMA_PORT,
+    }
+}
+
+impl Config {
+    /// Whether there is what `provider` is paid with.
+    #[must_use]
+    pub fn has_credentials(&self, provider: &Provider) -> bool {
+        let signs = provider.id == trunkline_dialect::provider::BEDROCK && self.aws.has_keys();
+        signs || self.provider_keys.contains_key(provider.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_ollama_are_completed() {
+        for (said, url) in [
+            ("127.0.0.1:11434", "http://127.0.0.1:11434"),
+            ("0.0.0.0", "http://127.0.0.1:11434"),
+            (":8080", "http://127.0.0.1:8080"),
+            ("gpu1", "http://gpu1:11434"),
+            ("http://gpu1:1/", "http://gpu1:1/"),
+            ("https://ollama.example/api", "https://ollama.example:443/api"),
+            ("[::1]", "http://[::1]:11434"),
+            ("[::]:5", "http://127.0.0.1:5"),
+        ] {
+            assert_eq!(ollama(said), url, "{said}");
+        }
+    }
+
+    #[test]
+    fn addresses_name_accounts() {
+        let env =
+            BTreeMap::from([("A".to_owned(), "https://x/".to_owned()), ("B".to_owned(), "b".to_owned())]);
+        for (template, url) in [
+            ("{A}/serving", Some("https://x/serving")),
+            ("https://h/{B}/ai", Some("https://h/b/ai")),
+            ("{B}.example", Some("https://b.example")),
+            ("https://h/{C}/ai", None),
+        ] {
+            assert_eq!(filled(template, Environment(&env)).as_deref(), url, "{template}");
+        }
+    }
+}
