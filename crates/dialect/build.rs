@@ -1,5 +1,6 @@
-//! Packs the model catalogue for the binary: its lines without the comments, and before them where each name
-//! stands, in the names' order, so that loading it is inflating it and nothing else.
+//! Packs the model catalogue for the binary: how long its text is, how many names there are, where in the text each
+//! of them stands in the names' order, and the text itself, deflated and without comments. Loading it is inflating
+//! the text once, into memory of the right size.
 
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use std::path::Path;
@@ -17,17 +18,16 @@ fn main() -> io::Result<()> {
         .filter(|line| !line.starts_with('#'))
         .map(str::to_owned)
         .collect();
-    let text = lines.join("\n");
+    let (text, names) = (lines.join("\n"), names(&lines));
     let mut packed = Vec::new();
-    let names = names(&lines);
-    packed.extend(u32::try_from(names.len()).map_err(io::Error::other)?.to_le_bytes());
-    for (_, place) in names {
-        packed.extend(u32::try_from(place).map_err(io::Error::other)?.to_le_bytes());
+    let numbers = [text.len(), names.len()].into_iter().chain(names.iter().map(|(_, place)| *place));
+    for number in numbers {
+        packed.extend(u32::try_from(number).map_err(io::Error::other)?.to_le_bytes());
     }
-    packed.extend(text.as_bytes());
+    packed.extend(compress_to_vec_zlib(text.as_bytes(), LEVEL));
     #[expect(clippy::disallowed_methods, reason = "the one way cargo has of telling a build script")]
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
-    fs::write(Path::new(&out).join("catalog.bin"), compress_to_vec_zlib(&packed, LEVEL))
+    fs::write(Path::new(&out).join("catalog.bin"), packed)
 }
 
 /// Every name and alias in lower case and where it stands in the text, sorted.

@@ -6,7 +6,7 @@ Its data is Python; it is read as a syntax tree and never run.
 import ast
 import datetime
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from zipfile import ZipFile
 
@@ -67,13 +67,11 @@ def read(wheel: ZipFile, day: str) -> dict[str, list[Row]]:
         own = names.provider(theirs)
         rows[own] = [row(own, model.fields, today) for model in provider.fields["models"]]
     # One list stands for both of Google's services.
-    rows["vertex-ai"] = [row("vertex-ai", {**of.model.__dict__}, today, of) for of in rows["gemini"]]
+    rows["vertex-ai"] = [Row(replace(of.model, provider="vertex-ai"), of.match) for of in rows["gemini"]]
     return rows
 
 
-def row(provider: str, fields: dict, today: datetime.date, like: Row | None = None) -> Row:
-    if like:
-        return Row(Model(provider, like.model.upstream, limits=like.model.limits, prices=like.model.prices), like.match)
+def row(provider: str, fields: dict, today: datetime.date) -> Row:
     model = Model(provider, fields["id"], mode="chat")
     if window := fields.get("context_window"):
         model.limits["context"] = window

@@ -4,21 +4,22 @@
 //! beside the text is where each name stands, sorted by `build.rs`.
 
 use super::entry::Entry;
+use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.bin"));
 static LOADED: OnceLock<Builtin> = OnceLock::new();
 
-/// More than it will ever be.
-const LARGEST: usize = 32 << 20;
+/// A place in the text, as it was packed.
+type Place = [u8; 4];
 
 /// The models that this version knows.
 #[derive(Debug, Default)]
 pub struct Builtin {
-    text: Box<str>,
+    text: String,
     /// Where names and aliases begin in the text, sorted by them in lower case.
-    names: Box<[u32]>,
+    places: &'static [Place],
 }
 
 /// The built-in catalogue.
@@ -48,7 +49,7 @@ impl Builtin {
     /// Bytes it takes in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.text.len() + size_of_val(&*self.names)
+        self.text.len() + size_of_val(self.places)
     }
 
     /// The model that `provider` calls `name`.
@@ -59,45 +60,49 @@ impl Builtin {
 
     /// Lines of the models that some provider calls `name`.
     pub(super) fn called(&self, name: &str) -> impl Iterator<Item = &str> {
-        let from = self.names.partition_point(|at| order(self.name(*at), name) == Ordering::Less);
+        let from = self.places.partition_point(|at| order(self.name(at), name) == Ordering::Less);
         let same =
-            self.names.iter().skip(from).take_while(move |at| self.name(**at).eq_ignore_ascii_case(name));
-        same.map(|at| self.line(*at))
+            self.places.iter().skip(from).take_while(move |at| self.name(at).eq_ignore_ascii_case(name));
+        same.map(|at| self.line(at))
     }
 
     /// Lines of `provider`'s models whose names begin with `start`, and what comes behind it.
     pub(super) fn beginning(&self, provider: &str, start: &str) -> impl Iterator<Item = (&str, &str)> {
-        let from = self.names.partition_point(|at| order(self.name(*at), start) == Ordering::Less);
-        let names = self.names.iter().skip(from).map_while(move |at| {
-            let (begin, rest) = self.name(*at).split_at_checked(start.len())?;
-            begin.eq_ignore_ascii_case(start).then(|| (rest, self.line(*at)))
+        let from = self.places.partition_point(|at| order(self.name(at), start) == Ordering::Less);
+        let names = self.places.iter().skip(from).map_while(move |at| {
+            let (begin, rest) = self.name(at).split_at_checked(start.len())?;
+            begin.eq_ignore_ascii_case(start).then(|| (rest, self.line(at)))
         });
         names.filter(move |(_, line)| is_of(line, provider))
     }
 
-    fn name(&self, at: u32) -> &str {
-        let rest = self.text.get(at as usize..).unwrap_or_default();
+    fn name(&self, at: &Place) -> &str {
+        let rest = self.text.get(number(at)..).unwrap_or_default();
         rest.split(['\t', ' ']).next().unwrap_or_default()
     }
 
     /// The line in which a name stands.
-    fn line(&self, at: u32) -> &str {
-        let (before, behind) = self.text.split_at_checked(at as usize).unwrap_or_default();
+    fn line(&self, at: &Place) -> &str {
+        let (before, behind) = self.text.split_at_checked(number(at)).unwrap_or_default();
         let begin = before.rfind('\n').map_or(0, |end| end + 1);
         let end = before.len() + behind.find('\n').unwrap_or(behind.len());
         self.text.get(begin..end).unwrap_or_default()
     }
 }
 
+/// Reads what `build.rs` packed.
 fn unpack() -> Option<Builtin> {
-    let bytes = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(PACKED, LARGEST).ok()?;
-    let (count, rest) = bytes.split_first_chunk()?;
-    let (names, text) = rest.split_at_checked(u32::from_le_bytes(*count) as usize * size_of::<u32>())?;
-    let (names, _) = names.as_chunks();
-    Some(Builtin {
-        text: str::from_utf8(text).ok()?.into(),
-        names: names.iter().map(|place| u32::from_le_bytes(*place)).collect(),
-    })
+    let (length, rest) = PACKED.split_first_chunk()?;
+    let (count, rest) = rest.split_first_chunk()?;
+    let (places, deflated) = rest.split_at_checked(number(count) * size_of::<u32>())?;
+    let mut text = vec![0; number(length)];
+    let whole = decompress_slice_iter_to_slice(&mut text, std::iter::once(deflated), true, false).ok()?;
+    (whole == text.len()).then_some(())?;
+    Some(Builtin { text: String::from_utf8(text).ok()?, places: places.as_chunks().0 })
+}
+
+fn number(bytes: &[u8; 4]) -> usize {
+    u32::from_le_bytes(*bytes) as usize
 }
 
 fn is_of(line: &str, provider: &str) -> bool {
