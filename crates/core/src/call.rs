@@ -224,8 +224,16 @@ impl Reasoning {
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         let Self { effort, budget_tokens, mode, .. } = self;
-        let is_off = *mode == Some(ReasoningMode::Off) || *effort == Some(Effort::None);
-        !is_off && (mode.is_some() || effort.is_some() || budget_tokens.is_some())
+        !self.is_off() && (mode.is_some() || effort.is_some() || budget_tokens.is_some())
+    }
+
+    /// Whether the client asked for none, in whatever way.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        matches!(
+            (&self.mode, &self.effort, self.budget_tokens),
+            (Some(ReasoningMode::Off), _, _) | (_, Some(Effort::None), _) | (None, None, Some(0))
+        )
     }
 }
 

@@ -28,6 +28,12 @@ pub enum FormError {
     /// A part's head does not end.
     #[error("a part's head is over {LONGEST_HEAD} bytes")]
     LongHead,
+    /// A header goes on in the next line.
+    #[error("a part's head has a header that goes on in the next line; write each header on one")]
+    FoldedHead,
+    /// A line of a head does not end as lines do here.
+    #[error("a part's head has a line break that is not CR LF; end every line of it with both")]
+    BareBreak,
     /// The model's name does not end.
     #[error("`model` must be a name of at most {LONGEST_MODEL} bytes")]
     LongModel,
@@ -165,7 +171,9 @@ impl FormScan {
         let Some(end) = memmem::find(beginning(left, LONGEST_HEAD), b"\r\n\r\n") else {
             return if left.len() > LONGEST_HEAD { Err(FormError::LongHead) } else { Ok(Step::Break(0)) };
         };
-        let is_model = is_model(beginning(left, end));
+        let head = beginning(left, end);
+        check_lines(head)?;
+        let is_model = is_model(head);
         if !is_model && self.model.is_none() {
             self.before += 1;
             if self.before > MOST_BEFORE {
@@ -197,6 +205,20 @@ impl FormScan {
 /// At most `most` bytes of the beginning.
 fn beginning(bytes: &[u8], most: usize) -> &[u8] {
     bytes.get(..most).unwrap_or(bytes)
+}
+
+/// Refuses the heads that parsers read in different ways: an upstream might see a model where this one sees
+/// none, or another.
+fn check_lines(head: &[u8]) -> Result<(), FormError> {
+    let mut rest = head;
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+        rest = match rest.get(at..).unwrap_or_default() {
+            [b'\r', b'\n', b' ' | b'\t', ..] => return Err(FormError::FoldedHead),
+            [b'\r', b'\n', next @ ..] => next,
+            _ => return Err(FormError::BareBreak),
+        };
+    }
+    Ok(())
 }
 
 /// Whether a part's head says that it is the field `model`, and no file.
@@ -272,6 +294,28 @@ mod tests {
             ("no form at all".to_owned(), Ok(None)),
         ] {
             assert_eq!(scan(&[body.as_bytes()]), want, "{body:.80}");
+        }
+    }
+
+    #[test]
+    fn heads_that_parsers_disagree_on_are_refused() {
+        let model = part("model", "m");
+        for (head, want) in [
+            ("Content-Disposition: form-data;\r\n name=\"model\"", Err(FormError::FoldedHead)),
+            ("Content-Disposition: form-data;\r\n\tname=\"model\"", Err(FormError::FoldedHead)),
+            ("X: y\nContent-Disposition: form-data; name=\"model\"", Err(FormError::BareBreak)),
+            ("X: y\rContent-Disposition: form-data; name=\"model\"", Err(FormError::BareBreak)),
+            ("Content-Disposition: form-data; name=\"x\"\n\nmodel", Err(FormError::BareBreak)),
+            ("Content-Disposition: form-data; name=\"x\"", Ok("m")),
+        ] {
+            // Behind the delimiter there may be blanks, which begin no header.
+            for padding in ["", " \t"] {
+                let odd = format!("--XyZ{padding}\r\n{head}\r\n\r\nother\r\n");
+                for body in [format!("{odd}{model}--XyZ--"), format!("{model}{odd}--XyZ--")] {
+                    let found = scan(&[body.as_bytes()]).map(|model| model.unwrap().name);
+                    assert_eq!(found, want.map(str::to_owned), "{body}");
+                }
+            }
         }
     }
 

@@ -46,9 +46,12 @@ pub mod stop;
 mod stored;
 pub mod surface;
 pub mod tap;
+#[cfg(test)]
+mod testing;
 mod turns;
 mod unsent;
 mod user;
+mod waiting;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,

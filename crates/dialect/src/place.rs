@@ -82,7 +82,7 @@ enum Of {
     Item(usize, Position),
 }
 
-/// Where an item stood: its message, and the part of it that it began at.
+/// Where an item stood: the number of its message in the list, and the part of it that it began at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Position {
     message: usize,
@@ -130,7 +130,7 @@ impl<'c> Place<'c> {
                 Above::Split(_) => format!("{}[{}]", spelling.list, in_list(self.call, at)),
             },
             Of::Item(..) if spelling.list.is_empty() => String::new(),
-            Of::Item(_, position) => format!("{}[{}]", spelling.list, self.nth(position)),
+            Of::Item(_, position) => format!("{}[{}]", spelling.list, position.message),
         }
     }
 
@@ -143,15 +143,6 @@ impl<'c> Place<'c> {
         );
         Fault::new(FaultKind::Unsupported, message).at(path).code(UNSUPPORTED_CONTENT)
     }
-
-    /// The number of an item's message.
-    fn nth(&self, position: Position) -> usize {
-        match spelling(self.call.dialect).above {
-            Above::Messages => self.call.instructions.len() + position.message,
-            Above::Field(..) => position.message,
-            Above::Split(_) => in_list(self.call, self.call.instructions.len()) + position.message,
-        }
-    }
 }
 
 /// Whether an instruction stood in a field of its own.
@@ -159,9 +150,10 @@ fn is_apart(call: &Call, at: usize) -> bool {
     call.instructions.get(at).is_some_and(|one| one.origin == OriginRole::Instructions)
 }
 
-/// How many instructions before the `at`th stood in the list.
+/// How many instructions before the `at`th stood in the list; of a field there is one at most, and it is read
+/// first.
 fn in_list(call: &Call, at: usize) -> usize {
-    (0..at).filter(|before| !is_apart(call, *before)).count()
+    at - usize::from(at > 0 && is_apart(call, 0))
 }
 
 impl fmt::Display for Place<'_> {
@@ -203,8 +195,13 @@ impl fmt::Display for Place<'_> {
 
 /// The position of every item of `call`.
 pub(crate) fn positions(call: &Call) -> Vec<Position> {
-    let joins = spelling(call.dialect).joins;
-    let (mut here, mut before) = (Position::default(), None);
+    let Spelling { joins, above, .. } = spelling(call.dialect);
+    let message = match above {
+        Above::Messages => call.instructions.len(),
+        Above::Field(..) => 0,
+        Above::Split(_) => in_list(call, call.instructions.len()),
+    };
+    let (mut here, mut before) = (Position { message, part: 0 }, None);
     let mut positions = Vec::with_capacity(call.items.len());
     for item in &call.items {
         if let Some(before) = before {

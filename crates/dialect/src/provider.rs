@@ -6,6 +6,12 @@ use trunkline_core::{Dialect, Surface};
 
 /// Amazon's, which takes signatures beside keys.
 pub const BEDROCK: &str = "bedrock";
+/// Microsoft's, of OpenAI's models.
+pub const AZURE: &str = "azure-openai";
+/// Hugging Face's, whose models are behind its router or have an endpoint of their own.
+pub const HUGGING_FACE: &str = "hugging-face";
+/// Where the latter are.
+const HUGGING_FACE_ENDPOINTS: &str = "huggingface.cloud";
 
 /// One provider.
 #[derive(Debug, PartialEq, Eq)]
@@ -365,10 +371,10 @@ pub static PROVIDERS: &[Provider] = &[
         ..LIKE_OPENAI
     },
     Provider {
-        id: "azure-openai",
+        id: AZURE,
         aliases: &["azure"],
         models_path: None,
-        domains: &["openai.azure.com"],
+        domains: &["openai.azure.com", "cognitiveservices.azure.com"],
         key_variable: "AZURE_OPENAI_API_KEY",
         dialects: &[
             Dialect::OpenaiChat,
@@ -394,13 +400,13 @@ pub static PROVIDERS: &[Provider] = &[
         ..LIKE_OPENAI
     },
     Provider {
-        id: "hugging-face",
+        id: HUGGING_FACE,
         aliases: &["huggingface", "hf"],
         base_url: Some("https://router.huggingface.co"),
-        domains: &["huggingface.co", "huggingface.cloud"],
+        domains: &["huggingface.co", HUGGING_FACE_ENDPOINTS],
         key_prefixes: &["hf_"],
         key_variable: "HF_TOKEN",
-        // Vectors and rankings are of endpoints that run text-embeddings-inference.
+        // Rankings are of endpoints that run text-embeddings-inference; vectors are the router's as well.
         dialects: &[
             Dialect::OpenaiChat,
             Dialect::Surface(Surface::TeiEmbed),
@@ -449,11 +455,19 @@ pub fn named(name: &str) -> Option<&'static Provider> {
 #[must_use]
 pub fn of_host(host: &str) -> Option<&'static Provider> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let under =
-        |domain: &str| host == domain || host.strip_suffix(domain).is_some_and(|left| left.ends_with('.'));
-    let provider = PROVIDERS.iter().find(|p| p.domains.iter().any(|domain| under(domain)))?;
+    let provider = PROVIDERS.iter().find(|p| p.domains.iter().any(|domain| is_under(&host, domain)))?;
     // Keys for Bedrock must not go to whatever else lives under Amazon's domains.
     (provider.id != BEDROCK || region::of_host(&host).is_some()).then_some(provider)
+}
+
+/// Whether `host`, in lower case, is that of an endpoint which Hugging Face runs for one model.
+#[must_use]
+pub fn is_own_endpoint(host: &str) -> bool {
+    is_under(host.trim_end_matches('.'), HUGGING_FACE_ENDPOINTS)
+}
+
+fn is_under(host: &str, domain: &str) -> bool {
+    host == domain || host.strip_suffix(domain).is_some_and(|left| left.ends_with('.'))
 }
 
 /// The provider a model's name points to. `gpt-oss-*` is open-weight and points nowhere.
@@ -530,6 +544,7 @@ mod tests {
             ("api.anthropic.com", Some("anthropic")),
             ("api.groq.com", Some("groq")),
             ("acme.openai.azure.com", Some("azure-openai")),
+            ("acme.cognitiveservices.azure.com", Some("azure-openai")),
             ("openai.com.evil.example", None),
             ("bedrock-runtime.us-east-1.amazonaws.com", Some("bedrock")),
             ("Bedrock-Runtime.us-east-1.amazonaws.com.", Some("bedrock")),

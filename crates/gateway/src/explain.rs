@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::log::{self, LogSink};
 use crate::table::aligned;
-use crate::walk::plan::{self, Considered, Explanation, Request};
+use crate::walk::plan::{self, Considered, Explanation, Forced, Request};
 use crate::{admin, app};
 use anyhow::Context as _;
 use std::io::{Read, Write};
@@ -34,7 +34,8 @@ pub fn run(flags: &ExplainFlags, config: Config, out: &mut impl Write) -> anyhow
     let depth = config.limits.json_depth;
     let request =
         admin::explain::request_of(&flags.endpoint, flags.model.clone(), &body, depth).map_err(spoken)?;
-    let request = Request { stream: request.stream || flags.stream, ..request };
+    let forced = flags.provider.clone().map(|provider| Forced { provider, fallback: false });
+    let request = Request { stream: request.stream || flags.stream, forced, ..request };
     let sink = LogSink::start_into(0, Box::new(std::io::stderr()));
     log::install(&config.log, Some(config.log.filter.as_deref().unwrap_or("error")), &sink);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -56,7 +57,7 @@ pub fn run(flags: &ExplainFlags, config: Config, out: &mut impl Write) -> anyhow
     }
     match explanation.choice {
         Some(_) => Ok(()),
-        None => Err(spoken(snapshot.nobody_ready(&explanation.model))),
+        None => Err(spoken(plan::nobody_ready(&snapshot, &request))),
     }
 }
 

@@ -32,6 +32,25 @@ pub struct Snapshot {
     models: HashMap<String, Arc<ModelEntry>>,
     /// Workers that serve whatever their provider has; engines without a list under the empty name.
     wild: HashMap<Box<str>, Arc<ModelEntry>>,
+    /// Workers by whose they are: the provider's id, or the engine's name.
+    sources: HashMap<Box<str>, Source>,
+}
+
+/// What one provider, or all engines of one kind, serve.
+#[derive(Debug)]
+struct Source {
+    models: HashMap<String, Arc<ModelEntry>>,
+    /// Who may serve models that none of its workers is known to serve.
+    any: Option<Arc<ModelEntry>>,
+}
+
+/// What a client means by the name it asked for.
+#[derive(Debug)]
+pub struct Meant<'a> {
+    /// The model, without the provider it is asked of and not by an alias.
+    pub model: &'a str,
+    /// Who serves it.
+    pub entry: &'a Arc<ModelEntry>,
 }
 
 /// One model, and who serves it.
@@ -56,6 +75,15 @@ pub struct Lane {
     pub policy: Arc<Policy>,
     /// What is measured per model.
     pub metrics: Arc<ModelMetrics>,
+}
+
+impl Lane {
+    /// Whether a client that speaks `client` is answered here, for want of a worker that could: a lane has either
+    /// workers that count or workers that are estimated for.
+    #[must_use]
+    pub fn is_estimated(&self, client: Dialect) -> bool {
+        self.workers.first().is_some_and(|worker| passage(client, worker) == Passage::Estimate)
+    }
 }
 
 /// What lives longer than a snapshot: positions of policies and metric handles, by model.
@@ -107,12 +135,10 @@ impl Snapshot {
         let mut wild: BTreeMap<&str, Vec<Arc<Worker>>> = BTreeMap::new();
         let models_known = workers.iter().any(|w| !w.is_external() && !w.models.is_empty());
         for worker in &workers {
-            for served in &worker.models {
-                for name in std::iter::once(&served.id).chain(&served.aliases) {
-                    let list = servers.entry(name).or_default();
-                    if !list.iter().any(|have| have.id == worker.id) {
-                        list.push(Arc::clone(worker));
-                    }
+            for name in worker.names() {
+                let list = servers.entry(name).or_default();
+                if !list.iter().any(|have| have.id == worker.id) {
+                    list.push(Arc::clone(worker));
                 }
             }
             if worker.is_wild(models_known) {
@@ -121,8 +147,13 @@ impl Snapshot {
                     .push(Arc::clone(worker));
             }
         }
+        for (name, list) in &mut servers {
+            without_chance(name, list);
+        }
+        let groups = groups(&workers);
         heirlooms.by_model.retain(|name, _| {
-            servers.contains_key(name.as_str()) || wild.keys().any(|provider| any_of(provider) == *name)
+            servers.contains_key(name.as_str())
+                || wild.keys().chain(groups.keys()).any(|provider| any_of(provider) == *name)
         });
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
             let (policy, model) = heirlooms
@@ -136,27 +167,109 @@ impl Snapshot {
                 .or_insert_with(|| (Arc::new(policy_of(&config)), Arc::new(metrics.model(&name))));
             Arc::new(ModelEntry::new(name, workers, policy, model))
         };
-        let models =
+        let models: HashMap<String, Arc<ModelEntry>> =
             servers.into_iter().map(|(name, list)| (name.to_owned(), entry(name.to_owned(), list))).collect();
         let wild = wild
             .into_iter()
             .map(|(provider, list)| (provider.into(), entry(any_of(provider), list)))
             .collect();
+        let sources = groups
+            .into_iter()
+            .map(|(source, Group { served, any })| {
+                let mut of_source = |name: &str, list: Vec<Arc<Worker>>| {
+                    // Most models are served by one provider, or by engines of one kind.
+                    let whole = models.get(name).filter(|entry| {
+                        let all = &entry.workers;
+                        all.len() == list.len() && all.iter().all(|worker| worker.source() == Some(source))
+                    });
+                    whole.map_or_else(|| entry(name.to_owned(), list), Arc::clone)
+                };
+                let models =
+                    served.into_iter().map(|(name, list)| (name.to_owned(), of_source(name, list))).collect();
+                let any = (!any.is_empty()).then(|| entry(any_of(source), any));
+                (source.into(), Source { models, any })
+            })
+            .collect();
         let is_mixed = workers.windows(2).any(|pair| matches!(pair, [a, b] if a.dialects != b.dialects));
-        Self { config, revision, workers, is_mixed, admission, models, wild }
+        Self { config, revision, workers, is_mixed, admission, models, wild, sources }
     }
 
-    /// The model a client means by `asked`: an alias's model, or itself.
-    #[must_use]
-    pub fn resolve<'a>(&'a self, asked: &'a str) -> &'a str {
+    /// What a client means by `asked`: what an alias stands for, a model by its name, or one of a provider as in
+    /// `openai/gpt-4o`.
+    ///
+    /// # Errors
+    /// 404 naming models that are spelled alike.
+    pub fn mean<'a>(&'a self, asked: &'a str) -> Result<Meant<'a>, Fault> {
+        let model = self.resolve(asked);
+        let exact = self.models.get(model);
+        // Engines' models have names with slashes, and operators write what they mean; a provider's list of what
+        // it resells does not go before the provider itself.
+        let meant = exact.filter(|entry| entry.workers.iter().any(is_meant));
+        if let Some(entry) = meant {
+            return Ok(Meant { model, entry });
+        }
+        let prefixed = model.split_once('/').and_then(|(source, model)| {
+            let entry = self.source(source)?.entry(model)?;
+            Some(Meant { model, entry })
+        });
+        match prefixed {
+            Some(meant) => Ok(meant),
+            None => Ok(Meant { model, entry: self.model(model)? }),
+        }
+    }
+
+    /// What a client means by `asked` that wants it of `source`: a provider by its id or another spelling of it,
+    /// or engines of one kind by theirs.
+    ///
+    /// # Errors
+    /// 400 when nothing of that source is configured, 404 when it does not serve the model.
+    pub fn mean_of<'a>(&'a self, source: &str, asked: &'a str) -> Result<Meant<'a>, Fault> {
+        let Some(found) = self.source(source) else {
+            let mut known: Vec<&str> = self.sources.keys().map(AsRef::as_ref).collect();
+            known.sort_unstable();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let message = format!(
+                "`X-Provider` names `{}`, of which there are no workers here; there are: {known}",
+                shown(source)
+            );
+            return Err(Fault::new(FaultKind::InvalidRequest, message)
+                .at("X-Provider")
+                .code("unknown_provider"));
+        };
+        let model = self.resolve(asked);
+        // The provider may be said twice.
+        let bare = model.split_once('/').filter(|(prefix, _)| self.is_same_source(prefix, source));
+        let names = std::iter::once(model).chain(bare.map(|(_, model)| model));
+        let listed = names.clone().find_map(|name| Some((name, found.models.get(name)?)));
+        let any = || Some((bare.map_or(model, |(_, model)| model), found.any.as_ref()?));
+        let (model, entry) = listed.or_else(any).ok_or_else(|| {
+            let message = format!(
+                "model `{}` is not served by `{}` here; see GET /workers",
+                shown(model),
+                shown(source)
+            );
+            Fault::new(FaultKind::NotFound, message).at("model").code("model_not_found")
+        })?;
+        Ok(Meant { model, entry })
+    }
+
+    fn source(&self, name: &str) -> Option<&Source> {
+        let known = provider::named(name).and_then(|provider| self.sources.get(provider.id));
+        known
+            .or_else(|| self.sources.get(name))
+            .or_else(|| self.sources.get(name.to_ascii_lowercase().as_str()))
+    }
+
+    fn is_same_source(&self, a: &str, b: &str) -> bool {
+        matches!((self.source(a), self.source(b)), (Some(a), Some(b)) if std::ptr::eq(a, b))
+    }
+
+    fn resolve<'a>(&'a self, asked: &'a str) -> &'a str {
         self.config.aliases.get(asked).map_or(asked, String::as_str)
     }
 
     /// Who serves `model` (resolved already).
-    ///
-    /// # Errors
-    /// 404 naming models that are spelled alike.
-    pub fn model(&self, model: &str) -> Result<&Arc<ModelEntry>, Fault> {
+    fn model(&self, model: &str) -> Result<&Arc<ModelEntry>, Fault> {
         if let Some(entry) = self.models.get(model) {
             return Ok(entry);
         }
@@ -185,12 +298,12 @@ impl Snapshot {
         list
     }
 
-    /// The fault when none of the workers that may serve `model` (resolved already) is ready.
+    /// The fault when none of the workers of `entry`, that may serve `model`, is ready.
     #[must_use]
-    pub fn nobody_ready(&self, model: &str) -> Fault {
-        let count = self.model(model).map_or(0, |entry| entry.workers.len());
+    pub fn nobody_ready(&self, model: &str, entry: &ModelEntry) -> Fault {
+        let count = entry.workers.len();
         let shown = shown(model);
-        let message = if self.models.contains_key(model) {
+        let message = if entry.name == model {
             let workers = if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") };
             format!("model `{shown}` has {workers}, of which none is ready; see GET /workers")
         } else {
@@ -239,6 +352,58 @@ fn shown(model: &str) -> String {
     model.chars().take(128).collect()
 }
 
+impl Source {
+    fn entry(&self, model: &str) -> Option<&Arc<ModelEntry>> {
+        self.models.get(model).or(self.any.as_ref())
+    }
+}
+
+/// Whether the operator means it to serve the models it is known to serve: all of an engine's, and what was written
+/// down. What a provider lists is what it has.
+fn is_meant(worker: &Arc<Worker>) -> bool {
+    !worker.is_external() || !worker.spec.models.is_empty()
+}
+
+/// Takes out who serves `model` only by chance: engines of the operator's own, and what was written down, go before
+/// what providers were found to list as well; of those, whose model it is goes before who resells it.
+fn without_chance(model: &str, workers: &mut Vec<Arc<Worker>>) {
+    if workers.iter().any(is_meant) {
+        return workers.retain(is_meant);
+    }
+    let owner = provider::of_model(model).map(|provider| provider.id);
+    let is_of = |worker: &Arc<Worker>, id: Option<&str>| worker.provider.as_deref() == id;
+    let first = workers.iter().find(|worker| is_of(worker, owner)).or(workers.first());
+    if let Some(source) = first.map(|worker| worker.provider.clone()) {
+        workers.retain(|worker| is_of(worker, source.as_deref()));
+    }
+}
+
+/// What one [`Source`] is made of.
+#[derive(Default)]
+struct Group<'a> {
+    served: BTreeMap<&'a str, Vec<Arc<Worker>>>,
+    any: Vec<Arc<Worker>>,
+}
+
+fn groups(workers: &[Arc<Worker>]) -> BTreeMap<&str, Group<'_>> {
+    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+    for worker in workers {
+        let Some(source) = worker.source() else { continue };
+        let group = groups.entry(source).or_default();
+        for name in worker.names() {
+            let list = group.served.entry(name).or_default();
+            if !list.iter().any(|have| have.id == worker.id) {
+                list.push(Arc::clone(worker));
+            }
+        }
+        // What a provider lists is not all it has; what an operator wrote down is all that is wanted of it.
+        if worker.is_external() && worker.spec.models.is_empty() {
+            group.any.push(Arc::clone(worker));
+        }
+    }
+    groups
+}
+
 impl ModelEntry {
     fn new(
         name: String,
@@ -264,22 +429,10 @@ impl ModelEntry {
             if let Some(lane) = known.iter().find(same) {
                 return Some(Arc::clone(lane));
             }
-            let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
-                id: worker.id.clone(),
-                slot,
-                priority: worker.spec.priority,
-                cost: worker.spec.cost,
-                load: Arc::clone(&worker.load),
-            };
             if able.is_empty() {
                 return None;
             }
-            let lane = Arc::new(Lane {
-                candidates: able.iter().enumerate().map(candidate).collect(),
-                workers: able,
-                policy: Arc::clone(policy),
-                metrics: Arc::clone(metrics),
-            });
+            let lane = Arc::new(Lane::new(able, policy, metrics));
             known.push(Arc::clone(&lane));
             Some(lane)
         };
@@ -304,6 +457,39 @@ impl ModelEntry {
         })
     }
 }
+
+impl Lane {
+    fn new(workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
+        let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
+            id: worker.id.clone(),
+            slot,
+            priority: worker.spec.priority,
+            cost: worker.spec.cost,
+            load: Arc::clone(&worker.load),
+        };
+        Self {
+            candidates: workers.iter().enumerate().map(candidate).collect(),
+            workers,
+            policy: Arc::clone(policy),
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// Its workers, and those of `others` for when they fail.
+    #[must_use]
+    pub fn before(&self, others: &Self) -> Self {
+        let new = |worker: &&Arc<Worker>| !self.workers.iter().any(|have| have.id == worker.id);
+        let workers = self.workers.iter().chain(others.workers.iter().filter(new)).map(Arc::clone).collect();
+        let mut lane = Self::new(workers, &self.policy, &self.metrics);
+        for first in lane.candidates.iter_mut().take(self.workers.len()) {
+            first.priority = first.priority.saturating_add(HIGHEST + 1);
+        }
+        lane
+    }
+}
+
+/// Highest priority a worker can be given.
+const HIGHEST: u8 = 100;
 
 /// What the models of workers that list none are called in metrics: their own names are clients' text.
 fn any_of(provider: &str) -> String {

@@ -160,7 +160,7 @@ impl Pool {
         first_byte: Duration,
     ) -> Result<Answer, UpstreamError> {
         let exchange = async {
-            let dialled = self.connector.dial_some(to, |_| true).await?;
+            let dialled = self.connector.dial(to).await?;
             self.send_alone(dialled, to, method, path, headers, &Rope::default()).await
         };
         let late = Err(UpstreamError::FirstByteTimeout(first_byte));

@@ -52,9 +52,7 @@ fn thinking(call: &Call) -> Thinking {
     let reasoning = &call.reasoning;
     match (&reasoning.mode, &reasoning.effort, reasoning.budget_tokens) {
         (None, None, None) => Thinking::Unsaid,
-        (Some(ReasoningMode::Off), _, _) | (_, Some(Effort::None), _) | (None, None, Some(0)) => {
-            Thinking::Off
-        }
+        _ if reasoning.is_off() => Thinking::Off,
         (_, _, Some(budget)) => Thinking::On(Some(budget)),
         (_, Some(effort), None) => Thinking::On(match effort {
             Effort::None | Effort::Other(_) => None,

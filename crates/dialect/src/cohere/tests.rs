@@ -1,7 +1,8 @@
 //! What this codec promises, case by case. The other side of each translation is the neutral model.
 
 use super::{StreamReader, read_error, read_reply};
-use crate::codec::{Target, UserIds, Vendor};
+use crate::codec::Vendor;
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters, list, target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::{
@@ -9,19 +10,11 @@ use trunkline_core::{
 };
 
 fn write_as(client: Dialect, body: &Value) -> Result<(Value, Vec<String>), Fault> {
-    let target = Target {
-        model: "command-a",
-        vendor: Vendor::Owner,
-        default_max_tokens: None,
-        user_ids: UserIds::default(),
-        strict_arguments: false,
-        anthropic_version: "",
-    };
+    let target = target("command-a", Vendor::Owner);
     let mut losses = Losses::default();
     let call: Call = crate::read_call(client, body.to_string().as_bytes(), &mut losses)?;
     let written = crate::write_call(Dialect::CohereChat, &call, &target, &mut losses)?;
-    let lost = losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect();
-    Ok((serde_json::from_slice(&written.body).expect("the body is JSON"), lost))
+    Ok((serde_json::from_slice(&written.body).expect("the body is JSON"), list(&losses)))
 }
 
 fn write(body: &Value) -> Result<(Value, Vec<String>), Fault> {
@@ -117,6 +110,45 @@ fn thinking_levels_are_budgets() {
         let want = if effort == "none" { json!("b") } else { turn };
         assert_eq!(written["messages"][1]["content"], want, "{effort}");
     }
+}
+
+/// Whatever of thoughts and failures the target is not told as such is told as lost.
+#[test]
+fn thoughts_and_failures_that_cannot_be_said_are_told_as_lost() {
+    let shown = json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"});
+    let withheld = json!({"type": "redacted_thinking", "data": "cmVk"});
+    let (on, off) = (json!({"type": "enabled", "budget_tokens": 2000}), json!({"type": "disabled"}));
+    for (thought, thinking, is_said) in
+        [(&shown, &on, true), (&shown, &off, false), (&withheld, &on, false), (&withheld, &off, false)]
+    {
+        let body = json!({"model": "m", "max_tokens": 9000, "thinking": thinking, "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": [thought, {"type": "text", "text": "b"}]},
+            {"role": "user", "content": "c"}]});
+        let (written, lost) = write_as(Dialect::AnthropicMessages, &body).unwrap();
+        assert_eq!(written["messages"][1].to_string().contains("\"hm\""), is_said, "{written}");
+        let is_told = lost.iter().all(|loss| loss == "messages[1].content[0] dropped");
+        assert!(is_told && !lost.is_empty(), "{thinking} {thought}: {lost:?}");
+    }
+    let plain = json!({"model": "m", "reasoning_effort": "none", "messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm"},
+        {"role": "user", "content": "c"}]});
+    let (written, lost) = write(&plain).unwrap();
+    assert_eq!(
+        (&written["messages"][1]["content"], lost),
+        (&json!("b"), vec!["messages[1] dropped".to_owned()])
+    );
+
+    let call = json!({"type": "tool_use", "id": "t1", "name": "f", "input": {}});
+    let failed = json!({"type": "tool_result", "tool_use_id": "t1", "is_error": true, "content": "broken"});
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "go"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "I look"}, call]},
+        {"role": "user", "content": [failed]}]});
+    let (written, lost) = write_as(Dialect::AnthropicMessages, &body).unwrap();
+    assert_eq!(written["messages"][1]["tool_plan"], "I look", "a plan of calls is said as one");
+    assert!(written["messages"][2].to_string().contains("Error:"), "{written}");
+    assert_eq!(lost, ["messages[2].content[0] emulated"]);
 }
 
 #[test]
@@ -289,62 +321,17 @@ fn c79_c80_errors() {
     }
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c99_c104_cuts() {
-    let bytes = sse(&STREAM);
-    let whole = debug(&[&bytes]);
-    for at in 0..bytes.len() {
-        let (a, b) = bytes.split_at(at);
-        assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        let cut = debug(&[a]);
-        let early = cut.last().is_some_and(|last| last.contains("closed the stream early"));
-        assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-    }
-    assert_eq!(debug(&bytes.chunks(1).collect::<Vec<_>>()), whole);
+    let stream = sse(&STREAM);
+    chunking_never_matters(&events_of, &stream);
+    a_cut_is_told(&events_of, &stream);
 }
 
-/// Whether parts are opened, grown and closed once, and something ends the stream.
 fn check(bytes: &[u8]) -> Result<(), String> {
-    let (mut open, mut next, mut over, mut broken) = (Vec::new(), 0, false, None);
-    events_of(&[bytes], &mut |event| {
-        let fine = !over
-            && match &event {
-                Event::Open { part, .. } => {
-                    open.push(*part);
-                    next += 1;
-                    *part + 1 == next
-                }
-                Event::Delta { part, .. } => open.contains(part),
-                Event::Close { part } => {
-                    let before = open.len();
-                    open.retain(|number| number != part);
-                    open.len() < before
-                }
-                Event::End => {
-                    over = true;
-                    open.is_empty()
-                }
-                Event::Error(_) => {
-                    over = true;
-                    true
-                }
-                Event::Start { .. }
-                | Event::Logprobs { .. }
-                | Event::Usage(_)
-                | Event::Finish { .. }
-                | Event::Ping => true,
-            };
-        if !fine {
-            broken.get_or_insert(format!("{event:?}"));
-        }
-    });
-    if over { broken.map_or(Ok(()), Err) } else { Err("no end".into()) }
+    let mut contract = Contract::default();
+    events_of(&[bytes], &mut |event| contract.see(&event));
+    contract.verdict()
 }
 
 proptest! {

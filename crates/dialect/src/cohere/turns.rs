@@ -9,8 +9,8 @@ use crate::arguments::{self, wrapped};
 use crate::names::Names;
 use crate::place::{Place, Position};
 use crate::unsent;
+use crate::waiting::Waiting;
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use trunkline_core::{
     Call, Document, DocumentSource, Fault, Image, Item, ItemKind, Losses, MediaSource, Message, Part,
     PartKind, ReasoningItem, Role, ToolCall, ToolCallKind, ToolResult,
@@ -32,15 +32,26 @@ pub(super) struct Planner<'c, 'x> {
     names: &'x mut Names,
     losses: &'x mut Losses,
     plan: Plan<'c>,
-    /// Calls of the last turn without a result, and where they stand.
-    waiting: VecDeque<(usize, &'c str)>,
+    /// Calls of the last turn without a result, by their items.
+    waiting: Waiting<&'c str>,
+    /// Thoughts of the open turn.
+    thought: Vec<Place<'c>>,
 }
 
 impl<'c, 'x> Planner<'c, 'x> {
     pub(super) fn new(call: &'c Call, thinks: bool, names: &'x mut Names, losses: &'x mut Losses) -> Self {
         let positions = crate::place::positions(call);
         let plan = Plan { messages: Vec::new(), documents: Vec::new() };
-        Self { call, positions, thinks, names, losses, plan, waiting: VecDeque::new() }
+        Self {
+            call,
+            positions,
+            thinks,
+            names,
+            losses,
+            plan,
+            waiting: Waiting::default(),
+            thought: Vec::new(),
+        }
     }
 
     /// Plans everything.
@@ -75,10 +86,16 @@ impl<'c, 'x> Planner<'c, 'x> {
     /// is to think and takes them as such.
     fn end_turn(&mut self, message: Option<WireMessage<'c>>) {
         let Some(mut message) = message else { return };
+        let thought = std::mem::take(&mut self.thought);
         if !self.thinks {
             let (thoughts, rest) = message.content.into_iter().partition(|b| matches!(b, Block::Thinking(_)));
             message.content = rest;
-            if !message.calls.is_empty() {
+            if message.calls.is_empty() {
+                for place in thought {
+                    self.losses
+                        .hint(place.to_string(), "a target that is not to think takes no thoughts back");
+                }
+            } else {
                 let texts = Vec::into_iter(thoughts).filter_map(|block| match block {
                     Block::Thinking(text) => Some(text),
                     Block::Text(_) | Block::Image { .. } => None,
@@ -93,7 +110,7 @@ impl<'c, 'x> Planner<'c, 'x> {
 
     /// Calls still without a result get one, which the target demands.
     fn settle(&mut self) {
-        for (at, id) in std::mem::take(&mut self.waiting) {
+        for (at, id) in self.waiting.drain() {
             let place = Place::item(self.call, &self.positions, at);
             self.losses.invented(place.to_string(), format!("no result for call {id}"));
             let content = vec![Block::Text(Cow::Borrowed("Error: no result provided"))];
@@ -120,7 +137,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             }
             ItemKind::Reasoning(thought) => self.reasoning(thought, place, message),
             ItemKind::ToolCall(call) => {
-                self.waiting.push_back((at, &call.call_id));
+                self.waiting.push(at, &call.call_id);
                 let call = self.tool_call(call, place);
                 message.calls.push(call);
             }
@@ -140,6 +157,7 @@ impl<'c, 'x> Planner<'c, 'x> {
         let text = texts.concat();
         if !text.is_empty() {
             message.content.push(Block::Thinking(text));
+            self.thought.push(place);
         }
         if item.redacted.is_some() || item.encrypted.is_some() {
             self.losses.dropped(place.to_string(), "the target cannot read withheld reasoning");
@@ -193,16 +211,15 @@ impl<'c, 'x> Planner<'c, 'x> {
         }
         let mut content = self.words(&result.parts, place)?;
         if result.is_error == Some(true) {
+            self.losses.emulated(place.to_string(), "the failure is told in words");
             content.insert(0, Block::Text(Cow::Borrowed("Error:")));
         }
-        let at = self.waiting.iter().position(|(_, id)| *id == result.call_id);
-        let Some(at) = at else {
+        if !self.waiting.answer(&result.call_id.as_str()) {
             self.losses.degraded(place.to_string(), "a tool result without its call is sent as text");
             let head = format!("[tool result for {}]", result.call_id);
             content.insert(0, Block::Text(Cow::Owned(head)));
             return Ok(WireMessage { content, ..WireMessage::new("user") });
-        };
-        self.waiting.remove(at);
+        }
         Ok(WireMessage { content, tool_call_id: Some(&result.call_id), ..WireMessage::new("tool") })
     }
 

@@ -1,7 +1,7 @@
 //! Embedding models on Bedrock, by InvokeModel: each vendor's models have a form of their own there, told by
 //! the model's name. Amazon's take one text at a time.
 
-use super::cohere::{self, Settings};
+use super::cohere::{self, Ends, Settings};
 use crate::json::{Fields, Writer, array};
 use trunkline_core::{EmbedCall, EmbedReply, Json, Losses, Vector};
 
@@ -46,15 +46,17 @@ pub(super) fn write_call(
 }
 
 fn write_cohere(call: &EmbedCall, texts: &[String], model: &str, losses: &mut Losses) -> Vec<Vec<u8>> {
-    let dimensions = call.dimensions.filter(|_| model.contains("embed-v4"));
+    let is_fourth = model.contains("embed-v4");
+    let dimensions = call.dimensions.filter(|_| is_fourth);
     if call.dimensions.is_some() && dimensions.is_none() {
         losses.dropped("dimensions", "the model makes vectors of one length");
     }
+    let ends = if is_fourth { Ends::Side } else { Ends::Order };
     let settings = Settings::of(call, losses);
     let body = |texts: &&[String]| {
         let mut body = Vec::with_capacity(512);
         Writer::new(&mut body).object(|w| {
-            settings.write(w, texts);
+            settings.write(w, texts, ends);
             w.key("embedding_types").array(|w| w.string("float"));
             w.opt_u64("output_dimension", dimensions);
         });

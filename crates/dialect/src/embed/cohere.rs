@@ -85,7 +85,7 @@ pub(super) fn write_call(
         let mut body = Vec::with_capacity(512);
         Writer::new(&mut body).object(|w| {
             w.key("model").string(model);
-            settings.write(w, texts);
+            settings.write(w, texts, Ends::Order);
             w.key("embedding_types").array(|w| w.string("float"));
             w.opt_u64("output_dimension", call.dimensions);
         });
@@ -97,7 +97,16 @@ pub(super) fn write_call(
 /// What Cohere's models want to know wherever they run.
 pub(super) struct Settings {
     input_type: &'static str,
-    truncate: Option<&'static str>,
+    truncate: Option<Truncate>,
+}
+
+/// What the two ends of a text are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// `START` and `END`.
+    Order,
+    /// `LEFT` and `RIGHT`, in the fourth version on Bedrock.
+    Side,
 }
 
 impl Settings {
@@ -122,18 +131,20 @@ impl Settings {
                 "search_document"
             }
         };
-        let truncate = call.truncate.map(|truncate| match truncate {
-            Truncate::Never => "NONE",
-            Truncate::Start => "START",
-            Truncate::End => "END",
-        });
-        Self { input_type, truncate }
+        Self { input_type, truncate: call.truncate }
     }
 
-    pub(super) fn write(&self, w: &mut Writer<'_>, texts: &[String]) {
+    pub(super) fn write(&self, w: &mut Writer<'_>, texts: &[String], ends: Ends) {
         w.key("texts").array(|w| texts.iter().for_each(|text| w.string(text)));
         w.key("input_type").string(self.input_type);
-        w.opt_string("truncate", self.truncate);
+        let truncate = self.truncate.map(|truncate| match (truncate, ends) {
+            (Truncate::Never, _) => "NONE",
+            (Truncate::Start, Ends::Order) => "START",
+            (Truncate::Start, Ends::Side) => "LEFT",
+            (Truncate::End, Ends::Order) => "END",
+            (Truncate::End, Ends::Side) => "RIGHT",
+        });
+        w.opt_string("truncate", truncate);
     }
 }
 

@@ -1,5 +1,5 @@
-//! `/embed` of Hugging Face's text-embeddings-inference: texts in, a bare list of vectors out. It serves one
-//! model and is not told which.
+//! `/embed` of Hugging Face's text-embeddings-inference, which the feature extraction of its router shares: texts
+//! in, a bare list of vectors out. The body does not name the model: there is but one, or the path names it.
 
 use crate::json::{Writer, array};
 use serde_json::value::RawValue;
@@ -35,8 +35,19 @@ pub(super) fn write_call(call: &EmbedCall, texts: &[String], losses: &mut Losses
     super::groups(texts, MOST).iter().map(body).collect()
 }
 
+/// The router may answer one text with its vector alone. Models that are not made for whole texts give a vector for
+/// each token; how to make one of those is not said anywhere, and a guess would be another model's vector.
 pub(super) fn read_reply(body: &[u8]) -> Option<EmbedReply> {
-    let list: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
-    let vectors = list.into_iter().map(|raw| array(raw).map(|_| Vector::Float(Json::from_raw(raw))));
-    Some(EmbedReply { vectors: vectors.collect::<Option<_>>()?, model: None, usage: None })
+    let list: &RawValue = serde_json::from_slice(body).ok()?;
+    let vectors = match vector(list) {
+        Some(vector) => vec![vector],
+        None => array(list)?.into_iter().map(vector).collect::<Option<_>>()?,
+    };
+    Some(EmbedReply { vectors, model: None, usage: None })
+}
+
+/// A list of numbers.
+fn vector(raw: &RawValue) -> Option<Vector> {
+    let is_number = array(raw)?.first()?.get().parse::<f64>().is_ok();
+    is_number.then(|| Vector::Float(Json::from_raw(raw)))
 }

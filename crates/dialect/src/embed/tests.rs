@@ -161,6 +161,24 @@ fn losses_name_what_the_client_wrote() {
 }
 
 #[test]
+fn a_bare_answer_is_a_vector_or_a_list_of_them() {
+    for (body, vectors) in [
+        ("[[0.6,-0.8],[1e0, 2]]", Some(2)),
+        (" [0.6, -0.8] ", Some(1)),
+        // One for each token.
+        ("[[[0.6,-0.8],[1,2]]]", None),
+        ("[[0.6],[[1]]]", None),
+        ("[]", Some(0)),
+        ("[[]]", None),
+        (r#"["x"]"#, None),
+        (r#"{"error":"loading"}"#, None),
+    ] {
+        let reply = read_reply(Surface::TeiEmbed, body.as_bytes());
+        assert_eq!(reply.map(|reply| reply.vectors.len()).ok(), vectors, "{body}");
+    }
+}
+
+#[test]
 fn what_one_request_cannot_hold_is_asked_for_in_several() {
     let texts: Vec<String> = (0..200).map(|n| n.to_string()).collect();
     let call = read(Surface::OpenaiEmbeddings, &json!({"model": "m", "input": texts})).unwrap();
@@ -194,6 +212,25 @@ fn models_on_bedrock_are_spoken_to_as_their_makers_want() {
     ] {
         let bodies = write_call(Surface::BedrockEmbed, &call, model, &mut Losses::default()).unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want);
+    }
+}
+
+#[test]
+fn the_end_that_is_cut_off_is_named_as_the_target_names_it() {
+    let (order, side) = (["START", "END", "NONE"], ["LEFT", "RIGHT", "NONE"]);
+    for (to, model, names) in [
+        (Surface::BedrockEmbed, "cohere.embed-v4:0", side),
+        (Surface::BedrockEmbed, "us.cohere.embed-v4:0", side),
+        (Surface::BedrockEmbed, "cohere.embed-multilingual-v3", order),
+        (Surface::CohereEmbed, "embed-v4.0", order),
+    ] {
+        for (said, name) in order.into_iter().zip(names) {
+            let body = json!({"model": "m", "texts": ["a"], "input_type": "search_query", "truncate": said});
+            let call = read(Surface::CohereEmbed, &body).unwrap();
+            let bodies = write_call(to, &call, model, &mut Losses::default()).unwrap();
+            let written: Value = serde_json::from_slice(&bodies[0]).unwrap();
+            assert_eq!(written["truncate"], name, "{model}");
+        }
     }
 }
 

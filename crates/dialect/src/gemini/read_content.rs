@@ -6,8 +6,10 @@
 use super::DIALECT;
 use super::{read_part, signature};
 use crate::json::{Fields, invalid};
+use crate::waiting::Waiting;
 use serde_json::value::RawValue;
-use std::collections::{HashMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use trunkline_core::{
     Extra, Fault, Item, ItemKind, Message, Part, ReasoningItem, Role, ToolCall, ToolCallKind, ToolResult,
 };
@@ -16,8 +18,8 @@ use trunkline_core::{
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub items: Vec<Item>,
-    /// Ids of calls without a response, by function.
-    waiting: HashMap<String, VecDeque<String>>,
+    /// Calls without a response, by function.
+    waiting: HashMap<String, Waiting<String>>,
     /// How many ids were made up.
     invented: usize,
 }
@@ -114,7 +116,7 @@ impl Contents {
             Some(id) => id.into_owned(),
             None => self.invent(),
         };
-        self.waiting.entry(name.clone()).or_default().push_back(call_id.clone());
+        self.waiting.entry(name.clone()).or_default().push(self.items.len(), call_id.clone());
         let kind = ItemKind::ToolCall(ToolCall {
             call_id,
             item_id: None,
@@ -130,16 +132,14 @@ impl Contents {
 
     fn response(&mut self, mut response: Fields<'_>, mut extra: Extra) -> Result<(), Fault> {
         let name = response.need_string("name")?.into_owned();
-        let id = response.string("id")?.filter(|id| !id.is_empty());
+        let id = response.string("id")?.filter(|id| !id.is_empty()).map(Cow::into_owned);
         let waiting = self.waiting.entry(name.clone()).or_default();
         let call_id = match id {
             Some(id) => {
-                if let Some(at) = waiting.iter().position(|open| *open == id) {
-                    waiting.remove(at);
-                }
-                id.into_owned()
+                waiting.answer(&id);
+                id
             }
-            None => match waiting.pop_front() {
+            None => match waiting.pop() {
                 Some(id) => id,
                 None => self.invent(),
             },

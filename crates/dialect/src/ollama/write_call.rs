@@ -29,7 +29,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         w.key("model").string(target.model);
         w.key("messages").array(|w| messages.iter().for_each(|message| message.write(w)));
         write_tools::write(w, &tools);
-        write_settings::write(w, call, losses);
+        write_settings::write(w, call, target.model, losses);
         for field in message::own(&call.extra) {
             w.key(&field.key).raw(field.value.as_str());
         }

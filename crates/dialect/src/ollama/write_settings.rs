@@ -19,10 +19,10 @@ const TAKEN: [&str; 9] = [
 ];
 
 /// Writes every setting and records what was left out.
-pub(super) fn write(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
+pub(super) fn write(w: &mut Writer<'_>, call: &Call, model: &str, losses: &mut Losses) {
     w.key("stream").bool(call.stream.on);
     write_format(w, call, losses);
-    write_think(w, call, losses);
+    write_think(w, call, model, losses);
     w.opt_json("keep_alive", call.local.keep_alive.as_ref());
     // Only a client of these servers can read their form of log probabilities.
     let mut taken = [TAKEN.as_slice(), &["keep_alive"]].concat();
@@ -51,33 +51,43 @@ fn write_format(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
     }
 }
 
-/// Servers know three levels, and on and off.
-fn write_think(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
+/// Servers know three levels, of one family of models alone, which in turn has no off; the others are on or off.
+fn write_think(w: &mut Writer<'_>, call: &Call, model: &str, losses: &mut Losses) {
     let reasoning = &call.reasoning;
     if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
         losses.degraded("reasoning", "the target has no such mode");
     }
+    // Who speaks these servers' own dialect is taken at his word: newer models may know more.
+    let is_own = FAMILY.contains(&call.dialect);
+    let has_levels = model.to_ascii_lowercase().contains("gpt-oss");
+    let said = if reasoning.effort.is_some() { "reasoning_effort" } else { "reasoning" };
     let level = match (&reasoning.mode, &reasoning.effort, reasoning.budget_tokens) {
         (None, None, None) => return,
-        (Some(ReasoningMode::Off), _, _) | (_, Some(Effort::None), _) | (None, None, Some(0)) => {
-            return w.key("think").bool(false);
+        _ if reasoning.is_off() && has_levels && !is_own => {
+            losses.degraded(said, "the model always reasons; it is asked to do so as little as it can");
+            "low"
+        }
+        _ if reasoning.is_off() => return w.key("think").bool(false),
+        (Some(_), None, None) => return w.key("think").bool(true),
+        _ if !has_levels && !is_own => {
+            losses.degraded(said, "the model thinks or does not; it has no levels");
+            return w.key("think").bool(true);
         }
         (_, Some(effort), _) => {
             let level = nearest(effort);
             if level != effort.as_str() {
-                losses.degraded("reasoning_effort", "the target knows low, medium and high");
+                losses.degraded(said, "the target knows low, medium and high");
             }
             level
         }
         (_, None, Some(budget)) => {
-            losses.degraded("reasoning", "the target takes a level, not a budget");
+            losses.degraded(said, "the target takes a level, not a budget");
             match budget {
                 4096.. => "high",
                 2048.. => "medium",
                 _ => "low",
             }
         }
-        (Some(_), None, None) => return w.key("think").bool(true),
     };
     w.key("think").string(level);
 }

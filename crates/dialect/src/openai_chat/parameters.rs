@@ -8,7 +8,7 @@ use super::OURS;
 use super::format::Format;
 use crate::codec::{Target, fan_out};
 use crate::json::Writer;
-use crate::openai::bucket;
+use crate::openai::{bucket, resting_effort, taken_effort};
 use crate::profile::{Disposition, EffortForm, Parameter, Profile, Sheet, Unknown};
 use crate::unsent;
 use trunkline_core::{Action, Call, Class, Effort, Fault, Json, Loss, Losses, Number, ReasoningMode};
@@ -57,7 +57,8 @@ pub(super) fn write(
     format: &Format<'_>,
     losses: &mut Losses,
 ) {
-    let mut settings = Settings { call, profile: target.vendor.profile(), sheet, losses };
+    let (model, profile) = (target.model, target.vendor.profile());
+    let mut settings = Settings { call, model, profile, sheet, losses };
     settings.limits(w);
     settings.sampling(w);
     settings.logprobs(w);
@@ -75,6 +76,7 @@ pub(super) fn write(
 /// The settings of one call, on their way to one provider.
 struct Settings<'c, 'x> {
     call: &'c Call,
+    model: &'x str,
     profile: &'static Profile,
     sheet: Sheet,
     losses: &'x mut Losses,
@@ -228,19 +230,27 @@ impl Settings<'_, '_> {
             (None, Some(budget)) => Some(bucket(budget)),
             (None, None) => None,
         };
+        let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
         match (self.sheet.of(Parameter::ReasoningEffort), self.profile.effort) {
             (Disposition::Dropped | Disposition::Refused | Disposition::Emulated, _) => {
                 if effort.is_some_and(|effort| effort != "none") {
-                    let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
                     self.losses.dropped(path, "the model does not reason");
                 }
             }
             (Disposition::Native | Disposition::Renamed, form) => {
-                if form != EffortForm::Object && effort.is_some() && reasoning.effort.is_none() {
+                let rests = form == EffortForm::Field && reasoning.is_off();
+                if form != EffortForm::Object && !rests && effort.is_some() && reasoning.effort.is_none() {
                     self.losses.degraded("thinking", "an effort level is sent in place of the budget");
                 }
                 match form {
-                    EffortForm::Field => w.opt_string("reasoning_effort", effort),
+                    EffortForm::Field if rests => {
+                        let effort = resting_effort(reasoning, self.model, self.losses);
+                        w.opt_string("reasoning_effort", effort);
+                    }
+                    EffortForm::Field => {
+                        let taken = |effort| taken_effort(effort, self.model, path, self.losses);
+                        w.opt_string("reasoning_effort", effort.map(taken));
+                    }
                     EffortForm::Template => w.opt_string("reasoning_effort", effort),
                     EffortForm::Thinking => write_thinking(w, effort, off),
                     EffortForm::Object => write_object(w, self.call, effort, off),

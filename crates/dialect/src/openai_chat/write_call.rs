@@ -8,11 +8,12 @@ use super::{write_messages, write_tools};
 use crate::codec::{Target, Written};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
+use crate::openai::least_effort;
 use crate::place;
 use crate::profile::{Parameter, Rest};
 use crate::restore::{self, Restore};
 use crate::stop::Stops;
-use trunkline_core::{Call, Effort, Fault, FaultKind, Losses};
+use trunkline_core::{Call, Fault, FaultKind, Losses};
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
@@ -25,7 +26,10 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         return Err(fault.at("prompt").code(crate::place::UNSUPPORTED_CONTENT));
     }
     let profile = target.vendor.profile();
-    let rest = if call.reasoning.effort == Some(Effort::None) { Rest::Asked } else { Rest::Unasked };
+    // One that cannot be asked not to reason refuses what all that reason do.
+    let rests =
+        call.reasoning.is_off() && !matches!(least_effort(target.model), Some(least) if least != "none");
+    let rest = if rests { Rest::Asked } else { Rest::Unasked };
     let sheet = profile.sheet(target.model, rest);
     let aside = Aside::plan(call, profile, sheet, losses)?;
     let mut names = Names::new(Alphabet::OPENAI_NAME);

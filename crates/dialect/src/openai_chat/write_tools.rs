@@ -20,7 +20,7 @@ use trunkline_core::{
 pub(super) enum WireTool<'c> {
     Function {
         name: Cow<'c, str>,
-        description: Option<&'c str>,
+        description: Option<Cow<'c, str>>,
         schema: Option<&'c str>,
         strict: Option<bool>,
         extra: &'c [ExtraField],
@@ -49,10 +49,14 @@ pub(super) fn plan<'c>(
     if let Some(schema) = format.tool {
         tools.push(WireTool::Answer(schema));
     }
-    if matches!(sheet.of(Parameter::Tools), Disposition::Dropped | Disposition::Refused) {
-        if !call.tools.is_empty() {
-            losses.dropped("tools", "the target calls no tools");
+    if sheet.of(Parameter::Tools) == Disposition::Refused && !call.tools.is_empty() {
+        // Whoever offers tools waits for calls that would never come, unless it forbids them itself.
+        if call.tool_choice != Some(ToolChoice::None) {
+            let message =
+                "tools cannot be called by the chosen target; leave them out or choose another target";
+            return Err(Fault::new(FaultKind::Unsupported, message).at("tools").code("unsupported_tool"));
         }
+        losses.dropped("tools", "the target calls no tools");
         return Ok(tools);
     }
     let allowed = allowed(call, sheet);
@@ -67,7 +71,7 @@ pub(super) fn plan<'c>(
         tools.push(match &tool.kind {
             ToolKind::Function { name, description, schema, strict } => WireTool::Function {
                 name: names.target(name),
-                description: description.as_deref(),
+                description: description.as_deref().map(Cow::Borrowed),
                 schema: schema.as_ref().map(Json::as_str),
                 strict: strict.filter(|_| profile.strict_tools),
                 extra,
@@ -80,11 +84,11 @@ pub(super) fn plan<'c>(
                     extra,
                 }
             }
-            ToolKind::Custom { name, description, .. } => {
+            ToolKind::Custom { name, description, format } => {
                 losses.degraded(format!("tools[{at}]"), "a free-text tool is offered as a function");
                 WireTool::Function {
                     name: names.target(name),
-                    description: description.as_deref(),
+                    description: free_text::describe(description.as_deref(), format.as_ref()),
                     schema: Some(free_text::SCHEMA),
                     strict: None,
                     extra: &[],
@@ -168,7 +172,7 @@ fn write_tool(w: &mut Writer<'_>, tool: &WireTool<'_>) {
             w.key("type").string("function");
             w.key("function").object(|w| {
                 w.key("name").string(name);
-                w.opt_string("description", *description);
+                w.opt_string("description", description.as_deref());
                 if let Some(schema) = schema {
                     w.key("parameters").raw(schema);
                 }

@@ -1,7 +1,8 @@
 //! What this codec promises. The other side of each translation is the neutral model.
 
 use super::{StreamWriter, read_call, write_reply};
-use crate::codec::{Context, Target, UserIds, Vendor};
+use crate::codec::{Context, Vendor};
+use crate::testing::{self, list, payloads, target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::{
@@ -10,19 +11,7 @@ use trunkline_core::{
 };
 
 fn context() -> Context {
-    Context {
-        id: "cmpl-ours".into(),
-        created: 1_700_000_000,
-        model: None,
-        include_usage: true,
-        array: false,
-        request_id: "req-1".into(),
-        seal: [0; 32],
-    }
-}
-
-fn list(losses: &Losses) -> Vec<String> {
-    losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect()
+    Context { include_usage: true, ..testing::context("cmpl-ours") }
 }
 
 #[test]
@@ -34,14 +23,7 @@ fn a_prompt_becomes_one_message() {
     let mut losses = Losses::default();
     let call = read_call(body.to_string().as_bytes(), &mut losses).unwrap();
     assert_eq!(list(&losses), ["echo dropped", "best_of dropped", "logprobs dropped"]);
-    let target = Target {
-        model: "gpt-4o",
-        vendor: Vendor::Owner,
-        default_max_tokens: None,
-        user_ids: UserIds::default(),
-        strict_arguments: false,
-        anthropic_version: "",
-    };
+    let target = target("gpt-4o", Vendor::Owner);
     let mut losses = Losses::default();
     let written = crate::write_call(Dialect::OpenaiChat, &call, &target, &mut losses).unwrap();
     let written: Value = serde_json::from_slice(&written.body).unwrap();
@@ -121,11 +103,6 @@ fn stream(reply: &Reply, context: Context) -> (String, Vec<String>) {
     let mut out = Vec::new();
     unfold(reply, |event| writer.write(event, &mut out));
     (String::from_utf8(out).unwrap(), list(writer.losses()))
-}
-
-fn payloads(stream: &str) -> Vec<Value> {
-    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
-    data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).unwrap()).collect()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::read_call::{INCLUDE_ENCRYPTED, INCLUDE_LOGPROBS};
 use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
-use crate::openai::{bucket, is_reasoning_model};
+use crate::openai::{bucket, is_reasoning_model, least_effort, resting_effort, taken_effort};
 use crate::unsent;
 use trunkline_core::{
     Action, Call, Class, Effort, Json, Loss, Losses, OutputFormat, Reasoning, ReasoningMode,
@@ -19,7 +19,7 @@ pub(super) fn write(w: &mut Writer<'_>, call: &Call, target: &Target<'_>, losses
     write_limits(w, call, losses);
     let logprobs = write_sampling(w, call, thinks, losses);
     write_text(w, call, thinks, losses);
-    write_reasoning(w, call, thinks, losses);
+    write_reasoning(w, call, thinks, target.model, losses);
     write_state(w, call, thinks, logprobs, losses);
     write_identity(w, call, losses);
     if call.stream.on {
@@ -52,7 +52,9 @@ impl Thinks {
         match target.vendor {
             Vendor::Compatible | Vendor::Provider(_) => Self::Perhaps,
             Vendor::Owner if !is_reasoning_model(target.model) => Self::Never,
-            Vendor::Owner if call.reasoning.effort == Some(Effort::None) => Self::Resting,
+            Vendor::Owner if call.reasoning.is_off() && least_effort(target.model) == Some("none") => {
+                Self::Resting
+            }
             Vendor::Owner => Self::Always,
         }
     }
@@ -155,18 +157,19 @@ fn write_format(w: &mut Writer<'_>, call: &Call) {
     }
 }
 
-fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, losses: &mut Losses) {
+fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, model: &str, losses: &mut Losses) {
     let reasoning = &call.reasoning;
-    let off = reasoning.mode == Some(ReasoningMode::Off);
+    let off = reasoning.is_off();
     let effort = match (&reasoning.effort, reasoning.budget_tokens) {
-        _ if off => None,
+        _ if off && thinks == Thinks::Never => None,
+        _ if off => resting_effort(reasoning, model, losses),
         (Some(effort), _) => Some(effort.as_str()),
         (None, Some(budget)) => Some(bucket(budget)),
         (None, None) => None,
     };
+    let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
     if thinks == Thinks::Never {
-        if effort.is_some_and(|effort| effort != "none") {
-            let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
+        if effort.is_some() {
             losses.dropped(path, "the model does not reason");
         }
         return;
@@ -174,12 +177,13 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, losses: &mut
     if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
         losses.dropped("reasoning_effort", "reasoning is off");
     }
-    if effort.is_some() && reasoning.effort.is_none() {
+    if !off && effort.is_some() && reasoning.effort.is_none() {
         losses.degraded("thinking", "an effort level is sent in place of the budget");
     }
     if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
         losses.degraded("thinking", "the target has no such mode");
     }
+    let effort = effort.map(|effort| if off { effort } else { taken_effort(effort, model, path, losses) });
     let summary = reasoning.summary.as_deref().or_else(|| wants_thoughts(reasoning).then_some("auto"));
     if effort.is_some() || summary.is_some() || reasoning.context.is_some() {
         w.key("reasoning").object(|w| {

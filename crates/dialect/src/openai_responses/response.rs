@@ -3,6 +3,7 @@
 use super::{OURS, error, usage};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
+use crate::seal::mint;
 use trunkline_core::{Extra, ExtraField, Fault, Json, Usage};
 
 /// What stays the same over an answer.
@@ -85,7 +86,7 @@ impl Head {
 
     /// The id of the `at`th output item, whose kind `prefix` tells.
     pub(super) fn item_id(&self, prefix: &str, at: u64) -> String {
-        format!("{prefix}_{}_{at}", stem(&self.id))
+        mint(prefix, &format!("{}_{at}", stem(&self.id)))
     }
 
     /// Writes the object; `output` is the items so far, separated by commas.

@@ -18,6 +18,10 @@ use trunkline_core::{
     Usage,
 };
 
+/// Comments between two events in a silent stream: four signs of life of 15 s are a minute, and Codex gives up after
+/// five.
+const COMMENTS: u32 = 3;
+
 /// Writes one streamed answer.
 #[derive(Debug)]
 pub struct StreamWriter {
@@ -26,6 +30,8 @@ pub struct StreamWriter {
     frames: Frames,
     begun: bool,
     over: bool,
+    /// Signs of life in a row, with nothing said in between.
+    pings: u32,
     /// Parts not yet complete on the wire, in the order they were opened; the first one flows.
     parts: VecDeque<Waiting>,
     live: Option<Live>,
@@ -98,6 +104,7 @@ impl StreamWriter {
             frames: Frames { wanted, sequence: 0 },
             begun: false,
             over: false,
+            pings: 0,
             parts: VecDeque::new(),
             live: None,
             output: Vec::new(),
@@ -120,6 +127,7 @@ impl StreamWriter {
         if self.over {
             return;
         }
+        let (before, is_ping) = (out.len(), matches!(event, Event::Ping));
         match event {
             Event::Start { id, model, created } => {
                 if !self.begun {
@@ -141,10 +149,12 @@ impl StreamWriter {
             },
             Event::Finish { choice: 0, finish } => self.finish = Some(finish),
             Event::Finish { .. } => {}
-            Event::Ping if self.frames.wanted => out.extend_from_slice(b": ping\n\n"),
-            Event::Ping => {}
+            Event::Ping => self.ping(out),
             Event::Error(fault) => self.fail(&fault, out),
             Event::End => self.end(out),
+        }
+        if !is_ping && out.len() > before {
+            self.pings = 0;
         }
     }
 
@@ -174,9 +184,28 @@ impl StreamWriter {
             return;
         }
         for kind in ["response.created", "response.in_progress"] {
-            let head = &self.head;
-            self.frames.send(out, kind, |w| head.write(w.key("response"), Status::InProgress, b"", None));
+            self.progress(kind, out);
         }
+    }
+
+    /// A comment keeps proxies from closing the connection, but clients that give up a stream without events do not
+    /// count it: now and then they get the response as it was last shown.
+    fn ping(&mut self, out: &mut Vec<u8>) {
+        self.pings += 1;
+        if !self.pings.is_multiple_of(COMMENTS + 1) {
+            if self.frames.wanted {
+                out.extend_from_slice(b": ping\n\n");
+            }
+        } else if self.begun {
+            self.progress("response.in_progress", out);
+        } else {
+            self.begin(out);
+        }
+    }
+
+    fn progress(&mut self, kind: &str, out: &mut Vec<u8>) {
+        let head = &self.head;
+        self.frames.send(out, kind, |w| head.write(w.key("response"), Status::InProgress, b"", None));
     }
 
     fn open(&mut self, number: u32, open: Open<'_>, out: &mut Vec<u8>) {

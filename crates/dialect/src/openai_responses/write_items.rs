@@ -12,6 +12,7 @@ use crate::json::Writer;
 use crate::names::Names;
 use crate::openai::mark;
 use crate::place::{Place, Position};
+use crate::seal::is_minted;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use trunkline_core::{
@@ -149,12 +150,21 @@ impl<'c, 'x> Planner<'c, 'x> {
             ItemKind::ServerTool(tool) => {
                 return Err(place.unsupported(&format!("a {} block of another provider", tool.native_type)));
             }
-            ItemKind::Reference(id) if place.is_of(OURS) => self.items.push(WireItem::Reference(id)),
+            ItemKind::Reference(id) if place.is_of(OURS) && !is_minted(id) => {
+                self.items.push(WireItem::Reference(id))
+            }
             ItemKind::Reference(_) => return Err(place.unsupported("a reference to a stored item")),
             ItemKind::Unknown { dialect: OURS, raw } => self.items.push(WireItem::Raw(raw)),
             ItemKind::Unknown { .. } => return Err(place.unsupported("an item of unknown type")),
         }
         Ok(())
+    }
+
+    /// An item's id, where the target may know it.
+    fn known(&self, id: Option<&'c str>, place: Place<'c>) -> Option<&'c str> {
+        // Engines look no item up by its id, and some demand one of thoughts.
+        let minted = |id: &str| is_minted(id) && self.target.vendor != Vendor::Compatible;
+        id.filter(|id| place.is_of(OURS) && !minted(id))
     }
 
     fn message(
@@ -192,7 +202,7 @@ impl<'c, 'x> Planner<'c, 'x> {
         if parts.is_empty() && voice == Voice::Output {
             return Ok(());
         }
-        let id = message.id.as_deref().filter(|_| place.is_of(OURS) && !self.parted);
+        let id = self.known(message.id.as_deref(), place).filter(|_| !self.parted);
         self.items.push(WireItem::Message { role, id, parts, extra });
         Ok(())
     }
@@ -211,7 +221,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             ToolCallKind::Custom | ToolCallKind::Function => Cow::Borrowed(call.arguments.as_str()),
         };
         let (call_id, name) = (self.ids.target(&call.call_id), self.names.target(&call.name));
-        let id = call.item_id.as_deref().filter(|_| place.is_of(OURS) && !self.parted);
+        let id = self.known(call.item_id.as_deref(), place).filter(|_| !self.parted);
         self.items.push(WireItem::Call { custom, call_id, name, input, id, extra });
         match self.ahead.get(call.call_id.as_str()) {
             Some(left) if *left > self.open.get(call.call_id.as_str()).map_or(0, VecDeque::len) => {
@@ -301,7 +311,7 @@ impl<'c, 'x> Planner<'c, 'x> {
         if self.parted {
             return;
         }
-        let id = item.id.as_deref().filter(|_| place.is_of(OURS));
+        let id = self.known(item.id.as_deref(), place);
         // OpenAI takes thoughts only as summaries, and these only beside state or an item it keeps; thoughts
         // that stood under `content` stay there.
         let (text, summary) = match self.target.vendor {

@@ -1,23 +1,17 @@
 //! What this codec promises, case by case.
 
 use super::{Prediction, StreamReader, read_error, version};
-use crate::codec::{Target, UserIds, Vendor};
+use crate::codec::Vendor;
+use crate::testing::{list, target};
 use serde_json::{Value, json};
 use trunkline_core::{Dialect, Event, Fault, FaultKind, Fold, ItemKind, Losses, Part, Reply};
 
 fn write(body: &Value, model: &str) -> Result<(Value, Vec<String>), Fault> {
     let mut losses = Losses::default();
     let call = crate::read_call(Dialect::OpenaiChat, body.to_string().as_bytes(), &mut losses)?;
-    let target = Target {
-        model,
-        vendor: Vendor::Compatible,
-        default_max_tokens: None,
-        user_ids: UserIds::default(),
-        strict_arguments: false,
-        anthropic_version: "",
-    };
+    let target = target(model, Vendor::Compatible);
     let written = crate::write_call(Dialect::ReplicatePredictions, &call, &target, &mut losses)?;
-    let losses = losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect();
+    let losses = list(&losses);
     Ok((serde_json::from_slice(&written.body).unwrap(), losses))
 }
 

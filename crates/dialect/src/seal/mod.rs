@@ -30,9 +30,14 @@ use trunkline_core::{Call, Delta, Dialect, Event, Item, ItemKind, Losses, Open, 
 const PREFIX: &str = "tl2.";
 /// Stands between a tool call's id and its sealed state, for clients whose dialect has no field for it.
 const IN_ID: &str = "__sealed__";
+/// Stands between the kind and the rest of an item's id that was made here, for clients whose dialect demands
+/// one: providers refuse ids of items they never made.
+const MINTED: &str = "_tlk_";
 /// What stands in a body that carries something sealed: as it is; a signature that Anthropic's clients got for
-/// thoughts without any; behind an id; and both ways in which it is put into fields that hold bytes.
-const MARKS: [&[u8]; 5] = [b"\"tl2.", b"\"tl1.", IN_ID.as_bytes(), b"\"dGwyL", b"\"dGV4dDp0bDIu"];
+/// thoughts without any; behind an id; both ways in which it is put into fields that hold bytes; and an item's id
+/// that was made here.
+const MARKS: [&[u8]; 6] =
+    [b"\"tl2.", b"\"tl1.", IN_ID.as_bytes(), b"\"dGwyL", b"\"dGV4dDp0bDIu", MINTED.as_bytes()];
 /// Bytes of a nonce.
 const NONCE: usize = 24;
 /// Longest sealed text that is looked at; real ones have some kilobytes.
@@ -150,8 +155,19 @@ pub struct Sealer {
     pub wanted: bool,
 }
 
+/// An id for an item of an answer, of the kind that `prefix` tells.
+pub(crate) fn mint(prefix: &str, rest: &str) -> String {
+    [prefix, MINTED, rest].concat()
+}
+
+/// Whether an item's id was made by [`mint`].
+pub(crate) fn is_minted(id: &str) -> bool {
+    id.contains(MINTED)
+}
+
 /// Whether `body` may hold something sealed, so that a target which speaks the client's own dialect must not
-/// get it as it is: it would take the seal for a proof of its own, or the id for one that is too long.
+/// get it as it is: it would take the seal for a proof of its own, the id of a call for one that is too long,
+/// and that of an item for one it lost.
 #[must_use]
 pub fn may_carry(body: &Rope) -> bool {
     MARKS.iter().any(|mark| body.holds(mark))

@@ -21,6 +21,7 @@ mod errors;
 mod gemini;
 mod laws;
 mod loops;
+mod many;
 mod mutation;
 mod ollama;
 mod parameters;

@@ -42,7 +42,7 @@ fn c35_openai_to_ollama() {
     let mut call = read_call(OpenaiChat, body.to_string().as_bytes(), &mut losses).unwrap();
     assert_eq!(needs_inlining(OllamaChat, &call), ["https://pics.example/a.png"]);
     inline(&mut call, "https://pics.example/a.png", "image/png", "aGk=");
-    let written = write_call(OllamaChat, &call, &compatible("qwen3:8b"), &mut losses).unwrap();
+    let written = write_call(OllamaChat, &call, &compatible("gpt-oss:20b"), &mut losses).unwrap();
     let text = String::from_utf8(written.body).unwrap();
     assert!(text.contains(r#""arguments":{"n":1.0,"big":12345678901234567890123}"#), "{text}");
     let got: Value = serde_json::from_str(&text).unwrap();
@@ -52,7 +52,7 @@ fn c35_openai_to_ollama() {
     assert_eq!(
         got,
         json!({
-            "model": "qwen3:8b",
+            "model": "gpt-oss:20b",
             "messages": [
                 {"role": "system", "content": "be brief"},
                 {"role": "user", "content": "what", "images": ["aGk="]},
@@ -170,7 +170,7 @@ fn c46_results_of_anthropic_clients_reach_ollama() {
                     {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}]},
                 {"type": "text", "text": "so?"}]}]
     });
-    let sent = AM_OL.send(body.to_string(), &compatible("m")).unwrap();
+    let sent = AM_OL.send(body.to_string(), &compatible("gpt-oss:20b")).unwrap();
     assert_eq!(
         sent.body["messages"],
         json!([

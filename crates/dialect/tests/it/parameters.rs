@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use trunkline_core::{Action, Dialect, Losses};
+use trunkline_core::{Action, Dialect, Fault, Losses};
 use trunkline_dialect::profile::{Column, Disposition, Parameter, Rest, Sheet, named, table};
 use trunkline_dialect::{Target, UserIds, Vendor, read_call, write_call};
 
@@ -15,6 +15,8 @@ enum Seen {
     Otherwise,
     Emulated,
     LeftOut,
+    /// The call is refused for it, with or without what is looked at.
+    Refused,
     /// Nothing came out and nothing was lost.
     Nothing,
 }
@@ -125,23 +127,26 @@ fn requests(parameter: Parameter) -> (Value, Value) {
 }
 
 /// Everything sent for `request`, headers included, and what was lost by path and action.
-fn written(request: &Value, column: Column) -> (Value, Vec<(String, Action)>) {
+fn written(request: &Value, column: Column) -> Result<(Value, Vec<(String, Action)>), Fault> {
     let (dialect, target) = target(column);
     let mut losses = Losses::default();
     let call = read_call(Dialect::OpenaiChat, request.to_string().as_bytes(), &mut losses).unwrap();
-    let written = write_call(dialect, &call, &target, &mut losses)
-        .unwrap_or_else(|fault| panic!("{column:?} {request}: {}", fault.message));
+    let written = write_call(dialect, &call, &target, &mut losses)?;
     let mut body: Value = serde_json::from_slice(&written.body).unwrap();
     for (name, value) in written.headers {
         body[format!("header {name}")] = json!(value);
     }
     let losses = losses.iter().map(|loss| (loss.path.to_string(), loss.action));
-    (body, losses.collect())
+    Ok((body, losses.collect()))
 }
 
 fn seen(parameter: Parameter, column: Column) -> Seen {
     let (base, with) = requests(parameter);
-    let ((before, known), (after, lost)) = (written(&base, column), written(&with, column));
+    let ((before, known), (after, lost)) = match (written(&base, column), written(&with, column)) {
+        (Ok(before), Ok(after)) => (before, after),
+        (_, Err(fault)) | (Err(fault), _) if fault.param.as_deref() == Some("tools") => return Seen::Refused,
+        (_, Err(fault)) | (Err(fault), _) => panic!("{column:?} {with}: {}", fault.message),
+    };
     // One field stands for both: without a number of alternatives there is nothing to say of them.
     let of = |path: &str| {
         let field = parameter.field();
@@ -172,15 +177,17 @@ fn seen(parameter: Parameter, column: Column) -> Seen {
 fn is_true(said: Disposition, seen: Seen, parameter: Parameter, column: Column) -> bool {
     // Whoever is shown no tools misses nothing of how to choose among them.
     let is_choice = matches!(parameter.field(), "tool_choice" | "parallel_tool_calls");
-    let is_moot = is_choice && table::cell(Parameter::Tools, column) == Disposition::Dropped;
+    let is_moot = is_choice
+        && matches!(table::cell(Parameter::Tools, column), Disposition::Dropped | Disposition::Refused);
     match said {
         Disposition::Native => seen == Seen::AsSaid,
         Disposition::Renamed => seen == Seen::Otherwise,
         // Counts come in any case; the gateway shows them when asked.
         Disposition::Emulated if parameter == Parameter::StreamOptions => seen == Seen::Nothing,
         Disposition::Emulated => seen == Seen::Emulated,
+        Disposition::Refused if parameter.field() == "tools" && seen == Seen::Refused => true,
         Disposition::Dropped | Disposition::Refused => {
-            seen == Seen::LeftOut || (is_moot && seen == Seen::Nothing)
+            seen == Seen::LeftOut || (is_moot && matches!(seen, Seen::Nothing | Seen::Refused))
         }
     }
 }

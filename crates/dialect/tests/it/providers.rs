@@ -3,15 +3,19 @@
 
 use crate::chain::{OC_OC, Sent, compatible};
 use serde_json::{Value, json};
-use trunkline_core::OnUnsupported;
+use trunkline_core::{Fault, FaultKind, OnUnsupported};
 use trunkline_dialect::profile::named;
 use trunkline_dialect::{Target, Vendor};
 
 fn at(provider: &str, model: &str, members: &Value) -> Sent {
+    try_at(provider, model, members).unwrap()
+}
+
+fn try_at(provider: &str, model: &str, members: &Value) -> Result<Sent, Fault> {
     let mut body = json!({"model": "any", "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let target = Target { vendor: Vendor::Provider(named(provider)), ..compatible(model) };
-    OC_OC.send(body.to_string(), &target).unwrap()
+    OC_OC.send(body.to_string(), &target)
 }
 
 fn function() -> Value {
@@ -96,15 +100,23 @@ fn c42_grok_gets_no_strict_tools_stops_or_penalties() {
     assert_eq!(older.body["stop"], json!(["END"]));
 }
 
-/// Whether a request for tools that nobody will call is served is the operator's setting, as for every
-/// parameter; by default it is, and the client is told.
+/// Tools are part of what is asked, so that nobody is left to wait for calls that cannot come; a seed is a wish.
 #[test]
 fn c43_perplexity_calls_no_tools_and_takes_no_seed() {
-    for (members, path) in [(json!({"tools": function()}), "tools"), (json!({"seed": 7}), "seed")] {
-        let sent = at("perplexity", "sonar", &members);
-        assert_eq!((sent.body.get(path), sent.lost()), (None, vec![format!("{path} dropped")]));
-        assert_eq!(sent.losses.refused(OnUnsupported::Warn), None);
-        let refused = sent.losses.refused(OnUnsupported::Reject).map(|loss| loss.path.as_ref());
-        assert_eq!(refused, Some(path));
+    let sent = at("perplexity", "sonar", &json!({"seed": 7}));
+    assert_eq!((sent.body.get("seed"), sent.lost()), (None, vec!["seed dropped".to_owned()]));
+    assert_eq!(sent.losses.refused(OnUnsupported::Warn), None);
+    let refused = sent.losses.refused(OnUnsupported::Reject).map(|loss| loss.path.as_ref());
+    assert_eq!(refused, Some("seed"));
+
+    let custom = json!([{"type": "custom", "custom": {"name": "c"}}]);
+    for tools in [function(), custom] {
+        let fault = try_at("perplexity", "sonar", &json!({"tools": tools})).unwrap_err();
+        assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::Unsupported, Some("tools")));
+        assert_eq!(fault.code.as_deref(), Some("unsupported_tool"));
+        let forbidden = at("perplexity", "sonar", &json!({"tools": tools, "tool_choice": "none"}));
+        assert_eq!((forbidden.body.get("tools"), forbidden.lost()), (None, vec!["tools dropped".to_owned()]));
+        let none = at("perplexity", "sonar", &json!({"tools": []}));
+        assert_eq!((none.body.get("tools"), none.lost()), (None, vec![]));
     }
 }

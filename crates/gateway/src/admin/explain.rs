@@ -3,7 +3,7 @@
 use super::{json, refuse};
 use crate::endpoint::{ENDPOINTS, dialect_of_path};
 use crate::shared::Shared;
-use crate::walk::plan::{Explanation, Request, explain as explain_plan};
+use crate::walk::plan::{Explanation, Request, explain as explain_plan, forced};
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -30,15 +30,21 @@ pub(super) async fn explain(
         let anthropic = headers.contains_key("anthropic-version");
         if anthropic { "/v1/messages" } else { "/v1/chat/completions" }.to_owned()
     });
-    match explained(&shared, &path, &body) {
+    match explained(&shared, &path, &headers, &body) {
         Ok(explanation) => json(StatusCode::OK, &explanation),
         Err(fault) => refuse(&fault, dialect_of_path(&path)),
     }
 }
 
-fn explained(shared: &Shared, endpoint: &str, body: &[u8]) -> Result<Explanation, Fault> {
+fn explained(
+    shared: &Shared,
+    endpoint: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Explanation, Fault> {
     let depth = shared.fleet.snapshot().config.limits.json_depth;
-    explain_plan(&shared.fleet, &request_of(endpoint, None, body, depth)?)
+    let request = request_of(endpoint, None, body, depth)?;
+    explain_plan(&shared.fleet, &Request { forced: forced(headers)?, ..request })
 }
 
 /// What a request body sent to `endpoint` asks for; `model` wins over the body's.
@@ -59,7 +65,7 @@ pub(crate) fn request_of(
     let Some(model) = model.or(scanned.model.map(|(model, _)| model)) else {
         return Err(Fault::new(FaultKind::InvalidRequest, "`model` is missing").at("model"));
     };
-    Ok(Request { model, dialect, stream: scanned.stream.unwrap_or(false) })
+    Ok(Request { model, dialect, stream: scanned.stream.unwrap_or(false), forced: None })
 }
 
 /// The dialect of an endpoint, by path or name.

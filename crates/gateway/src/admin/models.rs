@@ -47,7 +47,7 @@ pub(super) async fn one(
 }
 
 fn find(snapshot: &Snapshot, id: &str) -> Result<String, Fault> {
-    let entry = snapshot.model(snapshot.resolve(id))?;
+    let entry = snapshot.mean(id)?.entry;
     Ok(entry.workers.first().map_or("", |worker| worker.owner()).to_owned())
 }
 

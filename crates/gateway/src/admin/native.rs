@@ -76,7 +76,7 @@ pub(super) async fn ollama_show(
         })
         .and_then(|model| {
             let snapshot = shared.fleet.snapshot();
-            let entry = snapshot.model(snapshot.resolve(&model))?;
+            let entry = snapshot.mean(&model)?.entry;
             Ok(entry.workers.first().map_or("", |worker| worker.owner()).to_owned())
         });
     match found {
@@ -105,5 +105,5 @@ pub(super) async fn ollama_version() -> Response {
 }
 
 fn exists(snapshot: &Snapshot, id: &str) -> Result<(), Fault> {
-    snapshot.model(snapshot.resolve(id)).map(drop)
+    snapshot.mean(id).map(drop)
 }

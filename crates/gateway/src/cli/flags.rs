@@ -173,6 +173,9 @@ pub struct ExplainFlags {
     /// Where the request would be sent: chat, completions, embeddings, responses or messages.
     #[arg(long, default_value = "chat")]
     pub endpoint: String,
+    /// The provider that must answer, as clients name it in `X-Provider`.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
     /// As JSON, the way POST /admin/v1/explain answers.
     #[arg(long)]
     pub json: bool,

@@ -296,6 +296,14 @@ fn everything_out_of_range_is_found() {
             "aws.region: is not a region; write it as in us-east-1, also in AWS_REGION",
         ),
         (
+            "workers: [{url: http://a, api_version: '2024-10-21'}]",
+            "workers[0].api_version: is for Azure OpenAI alone; set `provider: azure-openai`, or leave it out",
+        ),
+        (
+            "workers: [{url: 'https://a.openai.azure.com', api_version: '1&x=2'}]",
+            "workers[0].api_version: is no version; write one such as 2024-10-21 or preview",
+        ),
+        (
             "workers: [{url: http://a, aws: {region: us-east-1}}]",
             "workers[0].aws: is for Bedrock workers alone; set `provider: bedrock`, or leave it out",
         ),

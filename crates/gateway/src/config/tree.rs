@@ -204,7 +204,9 @@ pub struct Timeouts {
     #[serde(with = "super::units::duration")]
     pub idle: Duration,
     /// Between two signs of life to the client of a translated stream, in dialects that have such, while the
-    /// upstream says nothing; 0 for none. They do not hold off `idle`.
+    /// upstream says nothing; 0 for none. They do not hold off `idle`. A call whose client got one is not tried on
+    /// another worker. Responses streams get comments and, every fourth time, `response.in_progress`: Codex counts
+    /// events alone, and gives a stream up after five minutes without.
     #[serde(with = "super::units::duration")]
     pub heartbeat: Duration,
     /// Of a client: between two requests of a connection, and for sending the head of one.

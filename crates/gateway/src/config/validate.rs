@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{BEDROCK, PROVIDERS};
+use trunkline_dialect::provider::{AZURE, BEDROCK, PROVIDERS};
 use trunkline_dialect::region::is_region;
 
 /// Shortest secret that seals reasoning state: what a client could guess, it could forge.
@@ -52,8 +52,14 @@ impl WorkerSpec {
         let mut check = Check::default();
         match WorkerUrl::parse(&self.url) {
             Err(why) => check.fail("url", why.to_string()),
-            Ok(url) if self.aws != Aws::default() => check.bedrock(self, &url, aws),
-            Ok(_) => {}
+            Ok(url) => {
+                if self.aws != Aws::default() {
+                    check.bedrock(self, &url, aws);
+                }
+                if let Some(version) = &self.api_version {
+                    check.azure(self, &url, version);
+                }
+            }
         }
         if self.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
             check.fail("api_key", "is empty; set it or leave it out");
@@ -189,6 +195,19 @@ impl Check {
     }
 
     /// What a worker says of AWS.
+    fn azure(&mut self, worker: &WorkerSpec, url: &WorkerUrl, version: &str) {
+        if worker.known_provider(url).is_none_or(|known| known.id != AZURE) {
+            self.fail(
+                "api_version",
+                "is for Azure OpenAI alone; set `provider: azure-openai`, or leave it out",
+            );
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if version.is_empty() || !version.bytes().all(is_plain) {
+            self.fail("api_version", "is no version; write one such as 2024-10-21 or preview");
+        }
+    }
+
     fn bedrock(&mut self, worker: &WorkerSpec, url: &WorkerUrl, all: &Aws) {
         if worker.known_provider(url).is_none_or(|known| known.id != BEDROCK) {
             self.fail("aws", "is for Bedrock workers alone; set `provider: bedrock`, or leave it out");

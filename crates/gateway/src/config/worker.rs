@@ -22,6 +22,9 @@ pub struct WorkerSpec {
     /// AWS keys and region of a Bedrock worker.
     #[serde(default)]
     pub aws: Aws,
+    /// Version of Azure OpenAI's API, such as `2024-10-21`, which it is where the URL does not end in `/openai/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
     /// What software it is; found out when not said.
     #[serde(default, alias = "runtime_type")]
     pub runtime: Option<RuntimeName>,
@@ -56,6 +59,7 @@ impl WorkerSpec {
             url: url.into(),
             api_key: None,
             aws: Aws::default(),
+            api_version: None,
             runtime: None,
             provider: None,
             worker_type: WorkerType::Regular,

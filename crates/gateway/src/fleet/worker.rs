@@ -1,10 +1,10 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
+use super::layout::{IN_PATH, Layout, in_path};
 use super::reach::{Contact, Reach};
 use crate::config::{Config, ModelCard, RuntimeName, WorkerSpec, WorkerUrl, WorkerUrlError};
 use crate::endpoint::operation;
 use http::uri::PathAndQuery;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub struct Worker {
     pub reach: Arc<Reach>,
     profile: &'static Profile,
     paths: [Option<PathAndQuery>; Dialect::COUNT],
+    layout: Layout,
 }
 
 /// A model a worker serves.
@@ -61,9 +62,6 @@ pub struct Served {
     /// Other names clients may use.
     pub aliases: Vec<String>,
 }
-
-/// What of a model's name cannot stand in a path as it is: everything that could end its segment or leave it.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What `GET /v1/models` calls the owner of an engine's models.
 pub const SELF_HOSTED: &str = "self_hosted";
@@ -97,10 +95,11 @@ impl Worker {
         let aws = aws.filter(|_| key.is_none() && provider.as_deref() == Some(provider::BEDROCK));
         let signer = aws.zip(spec.region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
         let versioned = known.is_none_or(|provider| provider.versioned);
+        let layout = Layout::of(provider.as_deref(), &url, spec.api_version.as_deref());
         let path = |dialect: &Dialect| {
             let before = operation(*dialect).before;
             let bare = if versioned { None } else { before.strip_prefix("/v1") };
-            PathAndQuery::try_from(endpoint.path(bare.unwrap_or(before))).ok()
+            PathAndQuery::try_from(endpoint.path(&layout.fixed(bare.unwrap_or(before)))).ok()
         };
         let engine = spec.runtime.and_then(engine_of);
         Ok(Self {
@@ -113,6 +112,7 @@ impl Worker {
             labels: spec.labels.clone(),
             profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
+            layout,
             endpoint: Arc::new(endpoint),
             key,
             signer,
@@ -178,6 +178,9 @@ impl Worker {
     /// path can hold.
     #[must_use]
     pub fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'_, PathAndQuery>> {
+        if let Some(named) = self.layout.named(dialect, model) {
+            return PathAndQuery::try_from(self.endpoint.path(&named?)).ok().map(Cow::Owned);
+        }
         let fixed = self.paths.get(dialect.place())?.as_ref()?;
         let Some([whole, streamed]) = operation(dialect).after else { return Some(Cow::Borrowed(fixed)) };
         let after = if stream { streamed } else { whole };
@@ -197,11 +200,8 @@ impl Worker {
         if replicate::version(model).is_some() {
             return PathAndQuery::try_from(self.endpoint.path("/v1/predictions")).ok();
         }
-        let (owner, name) = model.split_once('/')?;
-        let is_plain = |segment: &&str| !segment.is_empty() && segment.bytes().any(|byte| byte != b'.');
-        let encoded = |segment| percent_encoding::utf8_percent_encode(segment, IN_PATH);
-        let (owner, name) = Some((owner, name)).filter(|(owner, name)| is_plain(owner) && is_plain(name))?;
-        let path = format!("/v1/models/{}/{}{after}", encoded(owner), encoded(name));
+        let name = in_path(model, 2).filter(|name| name.contains('/'))?;
+        let path = format!("/v1/models/{name}{after}");
         PathAndQuery::try_from(self.endpoint.path(&path)).ok()
     }
 
@@ -222,7 +222,7 @@ impl Worker {
                 Vendor::Provider(profile)
             }
             // OpenAI's own models under another roof.
-            Some("azure-openai") => Vendor::Owner,
+            Some(provider::AZURE) => Vendor::Owner,
             Some(_) | None => Vendor::Compatible,
         }
     }
@@ -243,6 +243,20 @@ impl Worker {
         let serves =
             |served: &&Served| served.id == asked || served.aliases.iter().any(|alias| alias == asked);
         self.models.iter().find(serves).map_or(asked, |served| &served.id)
+    }
+
+    /// Whose it is: its provider's id, or what engine it is, once known.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.provider.as_deref().or_else(|| Some(self.engine?.name()))
+    }
+
+    /// Every name of every model it serves.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.models
+            .iter()
+            .flat_map(|served| std::iter::once(&served.id).chain(&served.aliases))
+            .map(String::as_str)
     }
 
     /// Whose its models are, in listings.

@@ -28,12 +28,16 @@ pub(crate) enum Content {
     Flow { flow: Flow, primed: Option<Bytes>, idle: Duration },
 }
 
-/// Reads until the answer has really begun. A failure before that can still be tried elsewhere.
+/// Reads until the answer has really begun. A failure before that can still be tried elsewhere; but a client that
+/// can be given signs of life is not left without any for longer than one heartbeat.
 pub(super) async fn prime(flow: &mut Flow, ledger: &mut Ledger, idle: Duration) -> Result<Bytes, Failure> {
     let mut ready = BytesMut::new();
-    let mut last = Instant::now();
+    let began = Instant::now();
+    let mut last = began;
     loop {
-        let step = tokio::time::timeout_at(last + idle, poll_fn(|cx| flow.poll(cx, ledger))).await;
+        let end = last + idle;
+        let wake = flow.next_beat(began).map_or(end, |beat| beat.min(end));
+        let step = tokio::time::timeout_at(wake, poll_fn(|cx| flow.poll(cx, ledger))).await;
         match step {
             Ok(Step::Data(data)) if ready.is_empty() && flow.has_content() => return Ok(data),
             Ok(Step::Data(data)) => {
@@ -53,6 +57,12 @@ pub(super) async fn prime(flow: &mut Flow, ledger: &mut Ledger, idle: Duration) 
                     wait: fault.retry_after,
                     last: Err(fault),
                 });
+            }
+            Err(_) if wake < end => {
+                if let Some(beat) = flow.beat(Instant::now()) {
+                    ready.extend_from_slice(&beat);
+                    return Ok(ready.freeze());
+                }
             }
             // Bytes that give the client nothing, such as keep-alive comments, are signs of life all the same.
             Err(_) if ledger.heard.is_some_and(|heard| heard > last) => last = ledger.heard.unwrap_or(last),

@@ -70,7 +70,7 @@ pub(super) async fn translate(
         let mut legs = SmallVec::new();
         for (answer, job) in answers {
             let reader = StreamReader::of(worker.profile(), to, limits.event_bytes).map_err(refused)?;
-            legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone(), job });
+            legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone(), job, tally: None });
         }
         let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
         writer.echo(echo);

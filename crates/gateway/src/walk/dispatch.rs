@@ -5,10 +5,11 @@
 use super::answer::Answered;
 use super::bridge::{Translation, translate};
 use super::count;
-use super::failure::{Failure, error_answer, nobody_left, refused, unanswered};
+use super::failure::{Failure, error_answer, nobody_left, refused, unanswered, unnameable};
 use super::form::Form;
 use super::forward;
 use super::plan::Plan;
+use super::predict;
 use super::settle::{Ledger, Outcome};
 use super::small;
 use super::splice::{self, echo};
@@ -44,6 +45,9 @@ pub(super) fn backoff(retry: &Retry) -> Backoff {
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
     let backoff = backoff(&plan.question.snapshot.config.retry);
     let lane = &plan.lane;
+    if lane.is_estimated(ledger.endpoint.dialect) {
+        return count::estimate(ledger, &plan);
+    }
     let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
     let mut parsed = None;
     let mut done = 0;
@@ -112,9 +116,8 @@ async fn attempt(
             let translation = Translation { to, written, losses, on_unsupported, context, echo };
             translate(ledger, plan, worker, translation).await
         }
-        Passage::Estimate => count::estimate(ledger, plan).map_err(refused),
-        // `plan` only offers workers with a passage.
-        Passage::Closed => Err(refused(nobody_left())),
+        // `plan` only offers workers with a passage, and nobody is asked for an estimate.
+        Passage::Estimate | Passage::Closed => Err(refused(nobody_left())),
     }
 }
 
@@ -135,7 +138,7 @@ pub(super) async fn send(
     let dialects = (ledger.endpoint.dialect, to);
     let name = worker.name_for(plan.model.as_str());
     let Some(path) = worker.path(to, name, question.stream) else {
-        return Err(refused(nobody_left()));
+        return Err(refused(unnameable()));
     };
     let signed = credential.signer.map(|signer| (signer, BodyHash::from(body)));
     let (pool, endpoint) = (&ledger.local.pool, &worker.endpoint);
@@ -155,6 +158,9 @@ pub(super) async fn send(
     };
     let first_byte = config.timeouts.first_byte;
     let answer = match &question.form {
+        None if to == Dialect::ReplicatePredictions => {
+            predict::make(ledger, worker, &path, headers(), body, config).await
+        }
         None => pool.send(endpoint, Method::POST, &path, headers, body, first_byte).await,
         Some(form) => {
             let body = form.send(body);

@@ -62,6 +62,13 @@ pub(super) fn nobody_left() -> Fault {
     fault
 }
 
+/// The model's name has no place in an address of its worker.
+pub(super) fn unnameable() -> Fault {
+    let message =
+        "this name cannot be part of an address of the model's provider; write it as the provider does";
+    Fault::new(FaultKind::InvalidRequest, message).at("model").code("invalid_model")
+}
+
 /// No answer began.
 pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError) -> Failure {
     let outcome = Some(Outcome::Failed(error.class()));

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -66,6 +67,8 @@ struct Arriving {
     body: Incoming,
     scan: FormScan,
     seen: u64,
+    /// The same number, for the books: they may be closed while this is with an upstream.
+    received: Arc<AtomicU64>,
     /// How long the client let us wait. What an upstream, a dial or a pause between attempts took is not its doing.
     waited: Duration,
     bounds: Bounds,
@@ -83,6 +86,7 @@ impl Arriving {
         self.waited += asked.elapsed();
         let Some(piece) = piece else { return Ok(None) };
         self.seen += piece.len() as u64;
+        self.received.store(self.seen, Relaxed);
         if self.seen > bytes as u64 {
             return Err(too_large(bytes));
         }
@@ -96,7 +100,8 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).and_then(|kind| FormScan::new(kind.to_str().ok()?).ok()).is_some()
 }
 
-/// Reads a form up to its model: what of it is in memory, what routing needs of that, and the rest.
+/// Reads a form up to its model: what of it is in memory, what routing needs of that, and the rest. `received` is
+/// kept at the number of its bytes that have come, now and later.
 ///
 /// # Errors
 /// 400, also for a form without a model; 413.
@@ -104,10 +109,11 @@ pub(super) async fn read(
     headers: &HeaderMap,
     body: Incoming,
     bounds: Bounds,
+    received: Arc<AtomicU64>,
 ) -> Result<(Rope, Scanned, Form), Fault> {
     let content_type = headers.get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static(""));
     let scan = FormScan::new(content_type.to_str().unwrap_or_default()).map_err(malformed)?;
-    let mut arriving = Arriving { body, scan, seen: 0, waited: Duration::ZERO, bounds };
+    let mut arriving = Arriving { body, scan, seen: 0, received, waited: Duration::ZERO, bounds };
     let mut rope = Rope::default();
     let mut spool: Option<Spool> = None;
     let model = loop {
@@ -275,7 +281,7 @@ fn malformed(error: FormError) -> Fault {
     let fault = Fault::new(FaultKind::InvalidRequest, error.to_string());
     match error {
         FormError::NoBoundary => Fault { kind: FaultKind::MediaType, ..fault },
-        FormError::LongHead | FormError::ManyParts => fault,
+        FormError::LongHead | FormError::FoldedHead | FormError::BareBreak | FormError::ManyParts => fault,
         FormError::LongModel | FormError::ModelNotText | FormError::Duplicate => fault.at("model"),
     }
 }

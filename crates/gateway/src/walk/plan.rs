@@ -3,7 +3,8 @@
 use super::read::Question;
 use super::settle::Ledger;
 use crate::fleet::Fleet;
-use crate::snapshot::{LONGEST_MODEL, Lane, Passage, passage};
+use crate::snapshot::{LONGEST_MODEL, Lane, Meant, Passage, Snapshot, passage};
+use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, FaultKind, Model};
@@ -37,15 +38,84 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     }
     let asked = Model::new(asked.as_str());
     ledger.asks_for(&asked);
-    let resolved = question.snapshot.resolve(asked.as_str());
-    let entry = question.snapshot.model(resolved)?;
-    let lane = Arc::clone(entry.lane(ledger.endpoint.dialect, resolved)?);
-    let model = if resolved == asked.as_str() { asked.clone() } else { Model::new(resolved) };
+    let forced = forced(&question.head.headers)?;
+    let found = find(&question.snapshot, asked.as_str(), ledger.endpoint.dialect, forced.as_ref())?;
+    let Found { meant, lane } = found;
+    let model = if meant.model == asked.as_str() { asked.clone() } else { Model::new(meant.model) };
     ledger.planned(&model, &lane);
     if !lane.candidates.iter().any(|candidate| candidate.load.health().may_serve()) {
-        return Err(question.snapshot.nobody_ready(resolved));
+        return Err(question.snapshot.nobody_ready(meant.model, meant.entry));
     }
     Ok(Plan { question, asked, model, lane })
+}
+
+/// What a client says of who must answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forced {
+    /// `X-Provider`: a provider, or a kind of engine.
+    pub provider: String,
+    /// `X-Trunkline-Fallback`: whether others may when it fails.
+    pub fallback: bool,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// 400 for what is no name or no yes or no.
+pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
+    let text = |name: &'static str| match headers.get(name).map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+        Some(Err(_)) => {
+            Err(Fault::new(FaultKind::InvalidRequest, format!("`{name}` is not plain text")).at(name))
+        }
+    };
+    let fallback = match text("x-trunkline-fallback")? {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => {
+            let message = "`x-trunkline-fallback` must be `true` or `false`";
+            return Err(Fault::new(FaultKind::InvalidRequest, message).at("x-trunkline-fallback"));
+        }
+    };
+    Ok(text("x-provider")?.map(|provider| Forced { provider: provider.to_owned(), fallback }))
+}
+
+/// Where a request may go.
+struct Found<'a> {
+    meant: Meant<'a>,
+    lane: Arc<Lane>,
+}
+
+fn find<'a>(
+    snapshot: &'a Snapshot,
+    asked: &'a str,
+    dialect: Dialect,
+    forced: Option<&Forced>,
+) -> Result<Found<'a>, Fault> {
+    let Some(forced) = forced else {
+        let meant = snapshot.mean(asked)?;
+        let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
+        return Ok(Found { meant, lane });
+    };
+    let meant = snapshot.mean_of(&forced.provider, asked)?;
+    let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
+    // Others serve it under the name it was asked for, if at all.
+    let others = snapshot.mean(asked).ok().filter(|others| forced.fallback && others.model == meant.model);
+    let lane = match others.and_then(|others| others.entry.lane(dialect, others.model).ok()) {
+        Some(others) => Arc::new(lane.before(others)),
+        None => lane,
+    };
+    Ok(Found { meant, lane })
+}
+
+/// What a client would be told when none of the workers that `request` may go to is ready.
+#[must_use]
+pub fn nobody_ready(snapshot: &Snapshot, request: &Request) -> Fault {
+    match find(snapshot, &request.model, request.dialect, request.forced.as_ref()) {
+        Ok(found) => snapshot.nobody_ready(found.meant.model, found.meant.entry),
+        Err(fault) => fault,
+    }
 }
 
 /// Why a request would go where it would go.
@@ -104,6 +174,8 @@ pub struct Request {
     pub dialect: Dialect,
     /// Whether the answer would be streamed.
     pub stream: bool,
+    /// Who must answer.
+    pub forced: Option<Forced>,
 }
 
 /// Explains a request, through the very code that routes.
@@ -111,15 +183,14 @@ pub struct Request {
 /// # Errors
 /// As [`plan`], except that workers which are not ready are shown rather than refused.
 pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
-    let Request { model: asked, dialect, stream } = request;
+    let Request { model: asked, dialect, stream, forced } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let model = snapshot.resolve(asked);
-    let entry = snapshot.model(model)?;
-    let lane = entry.lane(dialect, model)?;
+    let Found { meant: Meant { model, entry }, lane } = find(&snapshot, asked, dialect, forced.as_ref())?;
     let (verdicts, choice) = lane.policy.explain(&lane.candidates, &[], fastrand::u64(..));
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
+    let idle = entry.workers.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
     let considered = |worker: &Arc<crate::fleet::worker::Worker>| {
         let at = verdicts.iter().position(|(id, _)| *id == worker.id);
         let verdict = at.map(|at| verdicts.swap_remove(at).1);
@@ -154,7 +225,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         dialect: dialect.name(),
         stream: *stream,
         policy: lane.policy.name(),
-        candidates: entry.workers.iter().map(considered).collect(),
+        candidates: lane.workers.iter().chain(idle).map(considered).collect(),
         choice,
     })
 }

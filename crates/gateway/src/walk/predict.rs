@@ -9,17 +9,23 @@ use super::settle::{Ledger, Outcome};
 use crate::config::Config;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::response;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, Method, header};
+use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, FaultKind};
+use trunkline_core::{Dialect, Fault, FaultKind, Usage};
 use trunkline_dialect::provider;
-use trunkline_dialect::replicate::Prediction;
+use trunkline_dialect::replicate::{Prediction, read_reply};
 use trunkline_dialect::rope::Rope;
-use trunkline_upstream::{Answer, AnswerBody, Endpoint, Pool};
+use trunkline_upstream::{Answer, AnswerBody, Endpoint, Pool, UpstreamError};
 
 /// The dialect whose calls are jobs.
 const OURS: Dialect = Dialect::ReplicatePredictions;
@@ -27,18 +33,129 @@ const OURS: Dialect = Dialect::ReplicatePredictions;
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 /// How long calling a prediction off may take.
 const CANCEL: Duration = Duration::from_secs(10);
+/// How long a prediction that nobody waits for may still take to be made: its maker holds the answer for up to ten
+/// seconds, as it is asked to.
+const MAKING: Duration = Duration::from_secs(20);
+/// How long the end of a stream may wait for what the prediction has used.
+const TALLY: Duration = Duration::from_secs(2);
+/// Bytes of the largest prediction that is read for what it has used.
+const LARGEST_TALLY: usize = 16 << 20;
+
+/// The account a prediction is made with.
+#[derive(Debug, Clone)]
+struct Account {
+    pool: Arc<Pool>,
+    worker: Arc<Worker>,
+    headers: HeaderMap,
+    runtime: Handle,
+}
 
 /// A prediction under way. Dropped before its end, because the client left or the attempt failed, it is called
 /// off: nobody would read what is paid for.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pool: Arc<Pool>,
-    worker: Arc<Worker>,
-    headers: HeaderMap,
+    account: Account,
     /// Where it is.
-    path: String,
-    runtime: Handle,
+    path: PathAndQuery,
     is_over: bool,
+}
+
+/// Makes a prediction. Until its answer has come nobody knows what it is called, so that whoever drops this
+/// earlier leaves a task behind that waits for the answer and calls the prediction off.
+pub(super) async fn make(
+    ledger: &Ledger,
+    worker: &Arc<Worker>,
+    path: &PathAndQuery,
+    headers: HeaderMap,
+    body: &Rope,
+    config: &Config,
+) -> Result<Answer, UpstreamError> {
+    let (idle, most, patience) =
+        (config.timeouts.idle, config.limits.reply_bytes, config.timeouts.first_byte);
+    let account = Account {
+        pool: Arc::clone(&ledger.local.pool),
+        worker: Arc::clone(worker),
+        headers: calm(headers.clone()),
+        runtime: Handle::current(),
+    };
+    let (to, path, body) = (account.clone(), path.clone(), body.clone());
+    let exchange = async move {
+        let (endpoint, late) = (&to.worker.endpoint, patience + MAKING);
+        let answer = to.pool.send(endpoint, Method::POST, &path, || headers.clone(), &body, late).await?;
+        Ok((answer.head, collect(answer.body, idle, most).await?))
+    };
+    let mut making = Making { account, exchange: Some(exchange.boxed()) };
+    let made = tokio::time::timeout(patience, poll_fn(|cx| making.poll(cx))).await;
+    let (head, bytes) = made.unwrap_or(Err(UpstreamError::FirstByteTimeout(patience)))?;
+    Ok(Answer { head, body: AnswerBody::whole(bytes) })
+}
+
+/// A prediction that is being made.
+struct Making {
+    account: Account,
+    /// Taken when it is over.
+    exchange: Option<BoxFuture<'static, Result<(response::Parts, Bytes), UpstreamError>>>,
+}
+
+impl Making {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(response::Parts, Bytes), UpstreamError>> {
+        let Some(exchange) = &mut self.exchange else { return Poll::Pending };
+        let made = std::task::ready!(exchange.poll_unpin(cx));
+        self.exchange = None;
+        Poll::Ready(made)
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        let Some(exchange) = self.exchange.take() else { return };
+        let account = self.account.clone();
+        // Owned by the thread's runtime, which ends it at a stop; bounded by its own timeouts otherwise.
+        self.account.runtime.spawn(async move {
+            let Ok(Ok((_, bytes))) = tokio::time::timeout(MAKING, exchange).await else { return };
+            let made = Prediction::read(&bytes).filter(|made| !made.is_over);
+            if let Some(path) = made.and_then(|made| account.path(&made.id)) {
+                account.call_off(&path).await;
+            }
+        });
+    }
+}
+
+impl Account {
+    /// Where the prediction `id` is. Made of the id, not taken from an answer: whoever wrote that must not have the
+    /// key sent elsewhere.
+    fn path(&self, id: &str) -> Option<PathAndQuery> {
+        PathAndQuery::try_from(self.worker.endpoint.path(&format!("/v1/predictions/{id}"))).ok()
+    }
+
+    async fn get(&self, path: &PathAndQuery, patience: Duration) -> Result<Answer, UpstreamError> {
+        let (headers, none) = (|| self.headers.clone(), Rope::default());
+        self.pool.send(&self.worker.endpoint, Method::GET, path, headers, &none, patience).await
+    }
+
+    async fn call_off(&self, path: &PathAndQuery) {
+        let Ok(path) = PathAndQuery::try_from(format!("{path}/cancel")) else { return };
+        let (headers, none) = (|| self.headers.clone(), Rope::default());
+        let sent = self.pool.send(&self.worker.endpoint, Method::POST, &path, headers, &none, CANCEL).await;
+        if let Err(error) = sent {
+            tracing::debug!(worker = %self.worker.id, %error, "a prediction could not be called off");
+        }
+    }
+}
+
+/// What a stream does not say: what its prediction has used.
+pub(crate) struct Tally(BoxFuture<'static, Option<Box<Usage>>>);
+
+impl Tally {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Usage>>> {
+        self.0.poll_unpin(cx)
+    }
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tally")
+    }
 }
 
 /// Follows the prediction that `created` tells of: to its end, or to its stream where the client wants one and
@@ -54,7 +171,7 @@ pub(super) async fn follow(
     let Answer { head, body } = created;
     let mut bytes = read(body, config).await?;
     let mut latest = Prediction::read(&bytes).ok_or_else(not_one)?;
-    let mut job = Job::new(ledger, plan, worker, credential, &latest.id);
+    let mut job = Job::new(ledger, plan, worker, credential, &latest.id).ok_or_else(not_one)?;
     let end = Instant::now() + config.timeouts.first_byte;
     let desk = Desk { ledger, credential, config, end };
     if plan.question.stream
@@ -108,20 +225,41 @@ impl Desk<'_> {
 }
 
 impl Job {
-    fn new(ledger: &Ledger, plan: &Plan, worker: &Arc<Worker>, credential: Credential<'_>, id: &str) -> Self {
+    fn new(
+        ledger: &Ledger,
+        plan: &Plan,
+        worker: &Arc<Worker>,
+        credential: Credential<'_>,
+        id: &str,
+    ) -> Option<Self> {
         let client = &plan.question.head.headers;
         let dialects = (ledger.endpoint.dialect, OURS);
-        let mut headers = forward::request_headers(client, worker, dialects, credential, &ledger.id, &[]);
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        Self {
+        let headers = forward::request_headers(client, worker, dialects, credential, &ledger.id, &[]);
+        let account = Account {
             pool: Arc::clone(&ledger.local.pool),
             worker: Arc::clone(worker),
-            headers,
-            // Made of the id, not taken from the answer: whoever wrote it must not have the key sent elsewhere.
-            path: worker.endpoint.path(&format!("/v1/predictions/{id}")),
+            headers: calm(headers),
             runtime: Handle::current(),
-            is_over: false,
-        }
+        };
+        Some(Self { path: account.path(id)?, account, is_over: false })
+    }
+
+    /// Its stream came to its end; what it has used is to be asked for.
+    pub(crate) fn tally(&mut self) -> Tally {
+        self.over();
+        let (account, path) = (self.account.clone(), self.path.clone());
+        // It may count as under way for a moment after its last word.
+        let used = async move {
+            loop {
+                let answer = account.get(&path, TALLY).await.ok()?;
+                let bytes = answer.body.collect(LARGEST_TALLY).await.ok()?;
+                if Prediction::read(&bytes)?.is_over {
+                    return read_reply(&bytes).ok()?.usage;
+                }
+                tokio::time::sleep(PAUSES[0]).await;
+            }
+        };
+        Tally(tokio::time::timeout(TALLY, used).map(|used| used.ok().flatten()).boxed())
     }
 
     /// It came to its end.
@@ -131,18 +269,15 @@ impl Job {
 
     /// How far it is.
     async fn look(&self, desk: &Desk<'_>) -> Result<Bytes, Failure> {
-        let path = PathAndQuery::try_from(self.path.as_str()).map_err(|_| not_one())?;
-        let (headers, none) = (|| self.headers.clone(), Rope::default());
-        let patience = desk.patience();
-        let sent = self.pool.send(&self.worker.endpoint, Method::GET, &path, headers, &none, patience).await;
+        let sent = self.account.get(&self.path, desk.patience()).await;
         read(self.checked(desk, sent).await?.body, desk.config).await
     }
 
     /// Its output as it comes; `None` where `url` is not the provider's.
     async fn stream(&self, desk: &Desk<'_>, url: &str) -> Result<Option<Answer>, Failure> {
-        let Some(place) = Place::of(url, &self.worker) else { return Ok(None) };
+        let Some(place) = Place::of(url, &self.account.worker) else { return Ok(None) };
         let headers = || {
-            let mut headers = self.headers.clone();
+            let mut headers = self.account.headers.clone();
             headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
             headers.remove(header::CONTENT_TYPE);
             headers
@@ -150,32 +285,28 @@ impl Job {
         let (none, patience) = (Rope::default(), desk.patience());
         let sent = match place {
             Place::Worker(path) => {
-                let to = &self.worker.endpoint;
-                self.pool.send(to, Method::GET, &path, headers, &none, patience).await
+                let to = &self.account.worker.endpoint;
+                self.account.pool.send(to, Method::GET, &path, headers, &none, patience).await
             }
             Place::Other(to, path) => {
                 // The address says all that host needs to know.
                 let bare = || {
                     HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/event-stream"))])
                 };
-                self.pool.send_once(&to, Method::GET, &path, bare, patience).await
+                self.account.pool.send_once(&to, Method::GET, &path, bare, patience).await
             }
         };
         self.checked(desk, sent).await.map(Some)
     }
 
-    async fn checked(
-        &self,
-        desk: &Desk<'_>,
-        sent: Result<Answer, trunkline_upstream::UpstreamError>,
-    ) -> Result<Answer, Failure> {
-        let mut answer = sent.map_err(|error| unanswered(desk.ledger, &self.worker, &error))?;
+    async fn checked(&self, desk: &Desk<'_>, sent: Result<Answer, UpstreamError>) -> Result<Answer, Failure> {
+        let mut answer = sent.map_err(|error| unanswered(desk.ledger, &self.account.worker, &error))?;
         forward::clean(&mut answer.head.headers, desk.credential.is_ours);
         if answer.head.status.is_success() {
             return Ok(answer);
         }
         let idle = desk.config.timeouts.idle;
-        Err(error_answer(desk.ledger, &self.worker, OURS, desk.credential, answer, idle).await)
+        Err(error_answer(desk.ledger, &self.account.worker, OURS, desk.credential, answer, idle).await)
     }
 }
 
@@ -184,17 +315,9 @@ impl Drop for Job {
         if self.is_over {
             return;
         }
-        let Ok(path) = PathAndQuery::try_from(format!("{}/cancel", self.path)) else { return };
-        let (pool, worker) = (Arc::clone(&self.pool), Arc::clone(&self.worker));
-        let headers = std::mem::take(&mut self.headers);
-        // Owned by the thread's runtime, which ends it at a stop; bounded by its own timeout otherwise.
-        self.runtime.spawn(async move {
-            let (none, headers) = (Rope::default(), || headers.clone());
-            let sent = pool.send(&worker.endpoint, Method::POST, &path, headers, &none, CANCEL).await;
-            if let Err(error) = sent {
-                tracing::debug!(worker = %worker.id, %error, "a prediction could not be called off");
-            }
-        });
+        let (account, path) = (self.account.clone(), self.path.clone());
+        // Owned and bounded as above.
+        self.account.runtime.spawn(async move { account.call_off(&path).await });
     }
 }
 
@@ -219,6 +342,14 @@ impl Place {
         let to = Endpoint::parse(&base).ok().filter(|_| is_theirs && uri.scheme_str() == Some("https"))?;
         Some(Self::Other(to, path))
     }
+}
+
+/// The headers of requests that look at a prediction or call it off.
+fn calm(mut headers: HeaderMap) -> HeaderMap {
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    // What a request that makes one asks for.
+    headers.remove("prefer");
+    headers
 }
 
 async fn read(body: AnswerBody, config: &Config) -> Result<Bytes, Failure> {

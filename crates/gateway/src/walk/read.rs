@@ -50,8 +50,8 @@ pub(crate) async fn read(
     let patience = snapshot.config.timeouts.client_body;
     if ledger.endpoint.takes_forms() {
         let bounds = Bounds { bytes: limits.body_bytes, patience };
-        let (body, scanned, form) = form::read(&head.headers, body, bounds).await?;
-        ledger.bytes_in = content_length(&head.headers).unwrap_or(body.len() as u64);
+        let received = Arc::clone(ledger.form_bytes.get_or_insert_default());
+        let (body, scanned, form) = form::read(&head.headers, body, bounds, received).await?;
         let form = Some(form);
         return Ok(Question { snapshot, head, caller_key, body, scanned, stream: false, said, form });
     }
@@ -60,6 +60,7 @@ pub(crate) async fn read(
     let mut rope = Rope::default();
     let began = Instant::now();
     while let Some(piece) = next_piece(&mut body, patience).await? {
+        ledger.bytes_in += piece.len() as u64;
         // Most bodies come in one piece and never look at the clock.
         if !rope.is_empty() && is_too_slow(rope.len() as u64, began.elapsed(), patience) {
             return Err(too_slow());
@@ -74,7 +75,6 @@ pub(crate) async fn read(
         let message = format!("body is cut off after {} of {promised} bytes", rope.len());
         return Err(Fault::new(FaultKind::InvalidRequest, message));
     }
-    ledger.bytes_in = rope.len() as u64;
     let mut scanned = scan.finish().map_err(|error| malformed(&error))?;
     ledger.endpoint = endpoint::of_body(ledger.endpoint, || rerank::is_tei(&rope.joined()));
     if let Some(said) = &said {

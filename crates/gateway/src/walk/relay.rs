@@ -4,7 +4,7 @@
 use super::answer::{Answered, Content};
 use super::fan::Merge;
 use super::form;
-use super::predict::Job;
+use super::predict::{Job, Tally};
 use super::settle::{Ledger, stamp};
 use crate::body::{Body, BrokenOff};
 use crate::config::Limits;
@@ -207,14 +207,14 @@ impl Flow {
     }
 
     /// When the client should hear of us, if it got nothing since `last`.
-    fn next_beat(&self, last: Instant) -> Option<Instant> {
+    pub(super) fn next_beat(&self, last: Instant) -> Option<Instant> {
         let Self::Translate(translate) = self else { return None };
         let heartbeat = translate.heartbeat?;
         Some(translate.beaten.map_or(last, |beaten| beaten.max(last)) + heartbeat)
     }
 
     /// A sign of life, in dialects that have one.
-    fn beat(&mut self, now: Instant) -> Option<Bytes> {
+    pub(super) fn beat(&mut self, now: Instant) -> Option<Bytes> {
         let Self::Translate(translate) = self else { return None };
         let mut out = Vec::new();
         translate.writer.write(Event::Ping, &mut out);
@@ -401,6 +401,15 @@ pub(crate) struct Leg {
     pub(crate) restore: Restore,
     /// What is called off when the client leaves.
     pub(crate) job: Option<Job>,
+    /// What its end waits for.
+    pub(crate) tally: Option<Tally>,
+}
+
+impl Leg {
+    /// Whether nothing more will come of it.
+    fn is_spent(&self) -> bool {
+        self.body.is_none() && self.tally.is_none()
+    }
 }
 
 impl Translate {
@@ -447,7 +456,7 @@ impl Translate {
                 }
             }
             if !progressed {
-                if self.legs.iter().all(|leg| leg.body.is_none()) && !self.merge.is_over() {
+                if self.legs.iter().all(Leg::is_spent) && !self.merge.is_over() {
                     // Readers end every stream with `End` or `Error`; this guards against one that does not.
                     return Poll::Ready(Step::Failed(broke_off(None)));
                 }
@@ -459,12 +468,23 @@ impl Translate {
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
         let Self { legs, merge, writer, out, has_content, failed, left, calls, .. } = self;
-        let Some(Leg { body: slot, reader, restore, job }) = legs.get_mut(at) else { return false };
+        let Some(Leg { body: slot, reader, restore, job, tally }) = legs.get_mut(at) else { return false };
+        if let Some(waiting) = tally {
+            let Poll::Ready(used) = waiting.poll(cx) else { return false };
+            *tally = None;
+            if let Some(used) = used {
+                merge.count(at, &used);
+                merge.event(at, Event::Usage(used), |event| writer.write(event, out));
+            }
+            merge.event(at, Event::End, |event| writer.write(event, out));
+            return true;
+        }
         let Some(body) = slot else { return false };
         let Poll::Ready(next) = body.poll_data(cx) else { return false };
         ledger.heard = Some(Instant::now());
         let mut ended = false;
         let mut content = false;
+        let is_counted = job.is_none();
         let mut seen = |event: Event<'_>| {
             content |= event.is_content();
             match &event {
@@ -488,7 +508,7 @@ impl Translate {
             }
             if let Event::Error(fault) = event {
                 failed.get_or_insert(fault);
-            } else if failed.is_none() {
+            } else if failed.is_none() && (is_counted || !matches!(event, Event::End)) {
                 merge.event(at, event, |event| writer.write(event, out));
             }
         };
@@ -509,7 +529,8 @@ impl Translate {
             ledger.content(Instant::now());
         }
         if ended && let Some(job) = job {
-            job.over();
+            let used = job.tally();
+            *tally = failed.is_none().then_some(used);
         }
         // After the last event the rest of the body only matters for using its connection again.
         if ended && let Poll::Ready(None) = body.poll_data(cx) {

@@ -12,6 +12,7 @@ use crate::snapshot::Lane;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use prometheus::local::LocalHistogram;
 use smallvec::SmallVec;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
@@ -38,6 +39,8 @@ pub(crate) struct Ledger {
     /// When the upstream of a translated stream last sent anything.
     pub(crate) heard: Option<Instant>,
     pub(crate) bytes_in: u64,
+    /// Bytes of a form, of which more may come for as long as an upstream takes them.
+    pub(crate) form_bytes: Option<Arc<AtomicU64>>,
     /// Events of a stream that carried content: about one token each.
     pub(crate) events: u64,
     pub(crate) usage: Option<Box<Usage>>,
@@ -105,6 +108,7 @@ impl Ledger {
             stream: false,
             heard: None,
             bytes_in: 0,
+            form_bytes: None,
             events: 0,
             usage: None,
             finish: None,
@@ -293,7 +297,7 @@ impl Ledger {
             output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
             cached_tokens: self.usage.as_ref().and_then(|usage| usage.cache_read),
             estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
-            bytes_in: self.bytes_in,
+            bytes_in: self.form_bytes.as_ref().map_or(self.bytes_in, |bytes| bytes.load(Relaxed)),
             bytes_out: self.bytes_out,
             losses: self.losses,
             ttft_us: self.ttft.map(micros),

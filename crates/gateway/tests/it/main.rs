@@ -16,6 +16,7 @@ mod fleet;
 mod keys;
 mod lifecycle;
 mod limits;
+mod providers;
 mod relay;
 mod retry;
 mod signing;

@@ -1,7 +1,7 @@
 //! Clients that take their time: none of them holds an upstream or a place for ever.
 
 use crate::client::{Line, post};
-use crate::rig::{CHAT, MESSAGES, Rig, STREAMING, Speech, pieces, settings};
+use crate::rig::{CHAT, MESSAGES, RESPONSES, Rig, STREAMING, Speech, pieces, settings};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
@@ -157,6 +157,35 @@ async fn a_client_hears_of_us_while_the_upstream_says_nothing() {
             // A heart that beats does not make an upstream one that answers.
             assert_eq!(answer.text().contains("went silent"), then == Then::Hang, "{what}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_hears_of_us_before_the_upstreams_first_word() {
+    for (client, engine, beat, least) in [
+        (CHAT, MESSAGES, ": ping\n\n", 2),
+        (MESSAGES, CHAT, "event: ping\n", 2),
+        (RESPONSES, CHAT, ": ping\n\n", 3),
+        // Once when it begins, and again.
+        (RESPONSES, CHAT, "event: response.in_progress\n", 2),
+    ] {
+        let [begin, content, end] = engine.stream;
+        let mut reply = Reply::events(pieces(&[begin, content, end]), Duration::ZERO);
+        reply.pieces[1].0 = Duration::from_secs(2);
+        let upstream = Upstream::replying([reply]).await.unwrap();
+        let mut spec = engine.worker(upstream.url());
+        if client.path == RESPONSES.path {
+            // Who has Responses of its own is spliced; this one has none.
+            spec.provider = Some("deepseek".to_owned());
+        }
+        let mut config = settings([spec]);
+        config.timeouts.heartbeat = Duration::from_millis(100);
+        let rig = Rig::start(config).await;
+        let answer = rig.ask(&client.ask(true)).await;
+        let text = answer.text();
+        let (silence, _) = text.split_once("hello").unwrap_or_else(|| panic!("{}: {text}", client.path));
+        assert!(silence.matches(beat).count() >= least, "{}: {text}", client.path);
+        assert!(!text.contains("\"error\":{"), "{}: {text}", client.path);
     }
 }
 

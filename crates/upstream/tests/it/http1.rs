@@ -1,8 +1,9 @@
 //! HTTP/1.1 upstreams that answer early, slowly, in part or not at all.
 
-use crate::peer::{Client, Tally, listen, until};
+use crate::peer::{Client, PATIENCE, Tally, listen, until};
 use socket2::SockRef;
 use std::future::pending;
+use std::io::Write;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -103,6 +104,24 @@ async fn an_answer_that_begins_early_does_not_stop_the_request() {
     .await;
     let whole = Client::new(peer, false).whole(&vec![b'x'; LARGE]).await;
     assert_eq!(whole.unwrap(), (200, "hiall".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_asked_once_has_as_long_to_connect_as_any_other() {
+    // Takes connections and never answers a greeting.
+    let peer = listen(|_, stream| async move {
+        let _held = stream;
+        pending().await
+    })
+    .await;
+    let mut roots = tempfile::NamedTempFile::new().unwrap();
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    roots.write_all(own.cert.pem().as_bytes()).unwrap();
+    let client = Client::over_tls(peer, vec![roots.path().to_owned()]);
+    let hour = Duration::from_secs(3600);
+    for error in [client.ask_once(hour).await.unwrap_err(), client.ask_within(b"", hour).await.unwrap_err()] {
+        assert!(matches!(error, UpstreamError::ConnectTimeout(PATIENCE)), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -38,13 +39,30 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(peer: SocketAddr, http2: bool) -> Self {
+        let to = Endpoint::parse(&format!("http://{peer}")).unwrap();
         let settings =
             ConnectorSettings { timeout: PATIENCE, ca_certs: Vec::new(), http2_prior_knowledge: http2 };
+        Self::with(to, settings)
+    }
+
+    /// One that asks for TLS and trusts those in `ca_certs`.
+    pub(crate) fn over_tls(peer: SocketAddr, ca_certs: Vec<PathBuf>) -> Self {
+        let to = Endpoint::parse(&format!("https://{peer}")).unwrap();
+        Self::with(to, ConnectorSettings { timeout: PATIENCE, ca_certs, http2_prior_knowledge: false })
+    }
+
+    fn with(to: Endpoint, settings: ConnectorSettings) -> Self {
         let connector = Arc::new(Connector::new(settings));
         let counts = Arc::new(ConnectionCounts::default());
         let settings = PoolSettings { idle: 8, idle_timeout: IDLE };
         let pool = Pool::new(Arc::clone(&connector), settings, Arc::clone(&counts));
-        Self { connector, pool, counts, to: Endpoint::parse(&format!("http://{peer}")).unwrap() }
+        Self { connector, pool, counts, to }
+    }
+
+    /// Asks without a body, and this once.
+    pub(crate) async fn ask_once(&self, limit: Duration) -> Result<Answer, UpstreamError> {
+        let path = PathAndQuery::from_static("/v1/x");
+        self.pool.send_once(&self.to, Method::GET, &path, HeaderMap::new, limit).await
     }
 
     pub(crate) async fn ask(&self, body: &[u8]) -> Result<Answer, UpstreamError> {

@@ -20,11 +20,14 @@ async fn hours_later() {
     tokio::time::resume();
 }
 
-/// Reads until `sought` has come.
-async fn heard(stream: &mut TcpStream, sought: &[u8]) {
-    let mut all = Vec::new();
-    while !all.windows(sought.len()).any(|window| window == sought) {
-        assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0, "closed too early");
+/// Reads until `sought` has come; what came behind it stays in `read`.
+async fn heard(stream: &mut TcpStream, read: &mut Vec<u8>, sought: &[u8]) {
+    loop {
+        if let Some(at) = read.windows(sought.len()).position(|window| window == sought) {
+            read.drain(..at + sought.len());
+            return;
+        }
+        assert_ne!(stream.read_buf(read).await.unwrap(), 0, "closed too early");
     }
 }
 
@@ -33,10 +36,11 @@ async fn numbering(first: mpsc::UnboundedSender<()>) -> std::net::SocketAddr {
     listen(move |nth, mut stream| {
         let first = first.clone();
         async move {
+            let mut read = Vec::new();
             loop {
-                heard(&mut stream, b"\r\n\r\n5\r\npiece").await;
+                heard(&mut stream, &mut read, b"\r\n\r\n5\r\npiece").await;
                 first.send(()).unwrap();
-                heard(&mut stream, b"0\r\n\r\n").await;
+                heard(&mut stream, &mut read, b"0\r\n\r\n").await;
                 let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{nth}");
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
@@ -81,7 +85,7 @@ async fn an_upstream_that_has_it_all_must_begin_to_answer() {
     let peer = listen(move |_, mut stream| {
         let all = all.clone();
         async move {
-            heard(&mut stream, b"0\r\n\r\n").await;
+            heard(&mut stream, &mut Vec::new(), b"0\r\n\r\n").await;
             all.send(()).unwrap();
             pending().await
         }
@@ -132,7 +136,7 @@ async fn an_upstream_that_takes_no_more_is_given_up() {
 #[tokio::test]
 async fn an_upload_that_breaks_off_behind_the_answers_head_is_told_as_that() {
     let one = listen(|_, mut stream| async move {
-        heard(&mut stream, b"piece").await;
+        heard(&mut stream, &mut Vec::new(), b"piece").await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await.unwrap();
         pending().await
     })

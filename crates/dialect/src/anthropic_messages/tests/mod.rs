@@ -7,35 +7,20 @@ mod laws;
 mod settings;
 mod streams;
 
-use crate::codec::{Context, Target, UserIds, Vendor, Written};
+use crate::codec::{Context, Target, Vendor, Written};
+use crate::testing::{self, list, result, say, says, use_tool};
 use serde_json::Value;
 use trunkline_core::{
-    Call, Dialect, Fault, Instruction, Item, ItemKind, Losses, Message, Model, OriginRole, Part, Role, Tool,
-    ToolCall, ToolCallKind, ToolKind, ToolResult,
+    Call, Dialect, Fault, Instruction, Item, Losses, Model, OriginRole, Part, Tool, ToolKind,
 };
 
 /// A Claude of Anthropic's own.
 fn target(model: &str) -> Target<'_> {
-    Target {
-        model,
-        vendor: Vendor::Owner,
-        default_max_tokens: None,
-        user_ids: UserIds::Opaque,
-        strict_arguments: false,
-        anthropic_version: "2023-06-01",
-    }
+    testing::target(model, Vendor::Owner)
 }
 
 fn context() -> Context {
-    Context {
-        id: "req-7f/3".into(),
-        request_id: "req-7f/3".into(),
-        created: 0,
-        model: None,
-        include_usage: false,
-        array: false,
-        seal: [7; 32],
-    }
+    Context { request_id: "req-7f/3".into(), ..testing::context("req-7f/3") }
 }
 
 /// A call as an OpenAI client's becomes.
@@ -50,44 +35,9 @@ fn instruction(text: &str) -> Instruction {
     Instruction { origin: OriginRole::System, name: None, parts: vec![Part::text(text)] }
 }
 
-fn say(role: Role, text: &str) -> Item {
-    says(role, vec![Part::text(text)])
-}
-
-fn says(role: Role, parts: Vec<Part>) -> Item {
-    Item::new(ItemKind::Message(Message { role, name: None, id: None, parts }))
-}
-
-fn use_tool(id: &str, name: &str, arguments: &str) -> Item {
-    Item::new(ItemKind::ToolCall(ToolCall {
-        call_id: id.into(),
-        item_id: None,
-        kind: ToolCallKind::Function,
-        name: name.into(),
-        arguments: arguments.into(),
-        signature: None,
-        cache: None,
-    }))
-}
-
-fn result(id: &str, text: &str) -> Item {
-    Item::new(ItemKind::ToolResult(ToolResult {
-        call_id: id.into(),
-        name: None,
-        parts: vec![Part::text(text)],
-        is_error: None,
-        cache: None,
-    }))
-}
-
 fn function(name: &str) -> Tool {
     let kind = ToolKind::Function { name: name.into(), description: None, schema: None, strict: None };
     Tool { kind, cache: None, extra: Vec::new() }
-}
-
-/// `path action` of each loss.
-fn list(losses: &Losses) -> Vec<String> {
-    losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect()
 }
 
 /// The call as written, its body as a tree, and what it lost.

@@ -2,6 +2,7 @@
 
 use crate::bedrock::{StreamReader, StreamWriter, read_call, read_error, read_reply, write_reply};
 use crate::codec::Context;
+use crate::testing::{self, Contract};
 use proptest::prelude::*;
 use trunkline_core::{
     Choice, Citation, Delta, Dialect, Event, Finish, FinishReason, Fold, Item, ItemKind, Json, Losses,
@@ -12,15 +13,7 @@ use trunkline_core::{
 const DIALECT: Dialect = Dialect::BedrockConverse;
 
 fn context() -> Context {
-    Context {
-        id: "ours".into(),
-        created: 1_700_000_000,
-        model: None,
-        include_usage: true,
-        request_id: "req-1".into(),
-        array: false,
-        seal: [0; 32],
-    }
+    Context { include_usage: true, ..testing::context("ours") }
 }
 
 fn read(pieces: &[&[u8]], each: &mut dyn FnMut(Event<'_>)) {
@@ -44,50 +37,14 @@ fn told(reply: &Reply) -> (Vec<u8>, Losses) {
     (out, losses)
 }
 
-/// Every event, one a line.
 fn transcript(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    read(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
+    testing::transcript(&read, pieces)
 }
 
-/// Whether events follow the contract of `trunkline_core::Event`.
 fn check(bytes: &[u8]) -> Result<(), String> {
-    let (mut open, mut used, mut finished, mut over, mut started) =
-        (Vec::new(), Vec::new(), false, false, false);
-    let mut wrong = Vec::new();
-    read(&[bytes], &mut |event| {
-        let right = !over
-            && match &event {
-                Event::Start { .. } => !std::mem::replace(&mut started, true),
-                Event::Open { part, .. } => {
-                    open.push(*part);
-                    let fresh = !used.contains(part);
-                    used.push(*part);
-                    fresh
-                }
-                Event::Delta { part, .. } => open.contains(part),
-                Event::Close { part } => {
-                    let was = open.contains(part);
-                    open.retain(|number| number != part);
-                    was
-                }
-                Event::Finish { .. } => !std::mem::replace(&mut finished, true),
-                Event::End => {
-                    over = true;
-                    open.is_empty() && finished
-                }
-                Event::Error(_) => {
-                    over = true;
-                    true
-                }
-                Event::Logprobs { .. } | Event::Usage(_) | Event::Ping => true,
-            };
-        if !right {
-            wrong.push(format!("{event:?}"));
-        }
-    });
-    if over && wrong.is_empty() { Ok(()) } else { Err(format!("over {over}, wrong {wrong:?}")) }
+    let mut contract = Contract::default();
+    read(&[bytes], &mut |event| contract.see(&event));
+    contract.verdict()
 }
 
 fn text() -> impl Strategy<Value = String> {

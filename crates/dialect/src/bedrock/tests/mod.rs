@@ -2,16 +2,10 @@
 
 mod laws;
 
-use crate::codec::{Target, UserIds, Vendor};
+use crate::codec::{Target, Vendor};
+use crate::testing;
 
 /// A model on Bedrock.
 pub(super) fn target(model: &str) -> Target<'_> {
-    Target {
-        model,
-        vendor: Vendor::Compatible,
-        default_max_tokens: None,
-        user_ids: UserIds::Opaque,
-        strict_arguments: false,
-        anthropic_version: "",
-    }
+    testing::target(model, Vendor::Compatible)
 }

@@ -3,12 +3,12 @@
 use super::{THIRD, attempt, context, events_of, fold, foreign, function, result, say, sse, use_tool};
 use crate::codec::Context;
 use crate::gemini::{StreamWriter, read_call, read_error, read_reply, write_reply};
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use trunkline_core::{
-    Choice, Citation, Dialect, Event, Finish, FinishReason, Item, ItemKind, Json, Losses, Message,
-    OffsetUnit, Part, PartKind, ReasoningItem, Reply, Role, ServerTool, ToolCall, ToolCallKind, Usage,
-    unfold,
+    Choice, Citation, Dialect, Finish, FinishReason, Item, ItemKind, Json, Losses, Message, OffsetUnit, Part,
+    PartKind, ReasoningItem, Reply, Role, ServerTool, ToolCall, ToolCallKind, Usage, unfold,
 };
 
 const OURS: Dialect = Dialect::GeminiGenerate;
@@ -29,77 +29,20 @@ fn corpus() -> Vec<Vec<u8>> {
     [events, bare, broken, cut, array, unended].map(String::into_bytes).to_vec()
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        }
-        assert_eq!(debug(&bytes.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
-    }
+    corpus().iter().for_each(|stream| chunking_never_matters(&events_of, stream));
 }
 
-/// Wherever the connection breaks, the client is told of it, unless all was said.
 #[test]
 fn c99_a_cut_anywhere_is_told() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes]);
-        for at in 0..bytes.len() {
-            let cut = debug(&[&bytes[..at]]);
-            let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
-            assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-        }
-    }
+    corpus().iter().for_each(|stream| a_cut_is_told(&events_of, stream));
 }
 
-/// Whether events follow the contract of `trunkline_core::Event`, told by their debug forms.
 fn check(stream: &str) -> Result<(), String> {
-    let (mut open, mut used, mut finished, mut over, mut started) =
-        (Vec::new(), Vec::new(), Vec::new(), false, false);
-    let mut wrong = Vec::new();
-    events_of(&[stream.as_bytes()], &mut |event| {
-        let mut must = |holds: bool| {
-            if !holds {
-                wrong.push(format!("{event:?}"));
-            }
-        };
-        must(!over);
-        match &event {
-            Event::Start { .. } => must(!std::mem::replace(&mut started, true)),
-            Event::Open { part, .. } => {
-                must(!used.contains(part));
-                open.push(*part);
-                used.push(*part);
-            }
-            Event::Delta { part, .. } => must(open.contains(part)),
-            Event::Close { part } => {
-                must(open.contains(part));
-                open.retain(|number| number != part);
-            }
-            Event::Finish { choice, .. } => {
-                must(!finished.contains(choice));
-                finished.push(*choice);
-            }
-            Event::End => {
-                must(open.is_empty());
-                over = true;
-            }
-            Event::Error(_) => over = true,
-            Event::Logprobs { .. } | Event::Usage(_) | Event::Ping => {}
-        }
-    });
-    if !over {
-        wrong.push("no end".into());
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+    let mut contract = Contract::default();
+    events_of(&[stream.as_bytes()], &mut |event| contract.see(&event));
+    contract.verdict()
 }
 
 fn any_fragment() -> impl Strategy<Value = String> {

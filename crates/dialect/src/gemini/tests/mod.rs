@@ -10,11 +10,11 @@ mod streams;
 mod writing;
 
 use super::{StreamReader, read_call};
-use crate::codec::{Context, Target, UserIds, Vendor, Written};
+use crate::codec::{Context, Target, Vendor, Written};
+use crate::testing::{self, list, result, say, says, use_tool};
 use serde_json::Value;
 use trunkline_core::{
-    Call, Dialect, Event, Fault, Fold, Item, ItemKind, Losses, Message, Model, Part, ReasoningItem, Reply,
-    Role, Tool, ToolCall, ToolCallKind, ToolKind, ToolResult,
+    Call, Dialect, Event, Fault, Fold, Item, ItemKind, Losses, Model, ReasoningItem, Reply, Tool, ToolKind,
 };
 
 const THIRD: &str = "gemini-3-pro-preview";
@@ -22,26 +22,11 @@ const SECOND: &str = "gemini-2.5-flash";
 const OLD: &str = "gemini-2.0-flash";
 
 fn target(model: &str) -> Target<'_> {
-    Target {
-        model,
-        vendor: Vendor::Owner,
-        default_max_tokens: None,
-        user_ids: UserIds::Opaque,
-        strict_arguments: false,
-        anthropic_version: "",
-    }
+    testing::target(model, Vendor::Owner)
 }
 
 fn context() -> Context {
-    Context {
-        id: "resp-ours".into(),
-        request_id: "req-1".into(),
-        created: 0,
-        model: None,
-        include_usage: false,
-        array: false,
-        seal: [7; 32],
-    }
+    testing::context("resp-ours")
 }
 
 /// A call as a client's of another dialect becomes.
@@ -53,36 +38,6 @@ fn foreign(items: Vec<Item>) -> Call {
 
 fn own(body: &str) -> Call {
     read_call(body.as_bytes(), &mut Losses::default()).unwrap()
-}
-
-fn say(role: Role, text: &str) -> Item {
-    says(role, vec![Part::text(text)])
-}
-
-fn says(role: Role, parts: Vec<Part>) -> Item {
-    Item::new(ItemKind::Message(Message { role, name: None, id: None, parts }))
-}
-
-fn use_tool(id: &str, name: &str, arguments: &str) -> Item {
-    Item::new(ItemKind::ToolCall(ToolCall {
-        call_id: id.into(),
-        item_id: None,
-        kind: ToolCallKind::Function,
-        name: name.into(),
-        arguments: arguments.into(),
-        signature: None,
-        cache: None,
-    }))
-}
-
-fn result(id: &str, text: &str) -> Item {
-    Item::new(ItemKind::ToolResult(ToolResult {
-        call_id: id.into(),
-        name: None,
-        parts: vec![Part::text(text)],
-        is_error: None,
-        cache: None,
-    }))
 }
 
 fn thoughts(text: &str, signature: Option<&str>, stamp: Dialect) -> Item {
@@ -98,11 +53,6 @@ fn function(name: &str, schema: Option<&str>) -> Tool {
     let schema = schema.map(|text| trunkline_core::Json::parse(text).unwrap());
     let kind = ToolKind::Function { name: name.into(), description: None, schema, strict: None };
     Tool { kind, cache: None, extra: Vec::new() }
-}
-
-/// `path action` of each loss.
-fn list(losses: &Losses) -> Vec<String> {
-    losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect()
 }
 
 fn attempt(call: &Call, model: &str) -> Result<(Written, Value, Losses), Fault> {

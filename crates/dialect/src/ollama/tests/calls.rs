@@ -1,9 +1,10 @@
 //! Requests, both ways.
 
-use super::{read, write};
-use serde_json::json;
-use trunkline_core::Dialect::{OllamaChat, OllamaGenerate};
-use trunkline_core::{Effort, FaultKind, ItemKind, OutputFormat, PartKind, ReasoningMode};
+use super::{list, read, target, write};
+use crate::codec::Target;
+use serde_json::{Value, json};
+use trunkline_core::Dialect::{OllamaChat, OllamaGenerate, OpenaiChat};
+use trunkline_core::{Effort, FaultKind, ItemKind, Losses, OutputFormat, PartKind, ReasoningMode};
 
 #[test]
 fn a_request_is_read_and_written_as_it_was() {
@@ -72,18 +73,36 @@ fn thinking_both_ways() {
         assert_eq!((&call.reasoning.mode, &call.reasoning.effort), (&mode, &effort), "{think}");
         assert_eq!(write(&call).unwrap().0["think"].to_string(), think);
     }
+}
+
+/// Other clients do not know which model takes what: servers answer 400 to a level of a model without levels.
+#[test]
+fn only_models_with_levels_are_sent_one() {
     let body = r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#;
-    for (mode, effort, budget, think, lost) in [
-        (None, Some(Effort::None), None, json!(false), vec![]),
-        (None, Some(Effort::Minimal), None, json!("low"), vec!["think degraded"]),
-        (None, Some(Effort::Max), None, json!("high"), vec!["think degraded"]),
-        (Some(ReasoningMode::Adaptive), None, None, json!(true), vec![]),
-        (Some(ReasoningMode::Enabled), None, Some(2048), json!("medium"), vec!["think degraded"]),
+    let weaker = ["reasoning_effort degraded"].as_slice();
+    for (model, mode, level, budget, think, lost) in [
+        ("gpt-oss:20b", None, Some(Effort::None), None, json!("low"), weaker),
+        ("gpt-oss:20b", None, Some(Effort::Minimal), None, json!("low"), weaker),
+        ("gpt-oss:20b", None, Some(Effort::Low), None, json!("low"), &[]),
+        ("hf.co/unsloth/GPT-OSS-20b", None, Some(Effort::Max), None, json!("high"), weaker),
+        ("gpt-oss:20b", Some(ReasoningMode::Adaptive), None, None, json!(true), &[]),
+        ("gpt-oss:20b", Some(ReasoningMode::Enabled), None, Some(2048), json!("medium"), weaker),
+        ("qwen3:8b", None, Some(Effort::None), None, json!(false), &[]),
+        ("qwen3:8b", Some(ReasoningMode::Off), None, None, json!(false), &[]),
+        ("qwen3:8b", None, Some(Effort::High), None, json!(true), weaker),
+        ("qwen3:8b", Some(ReasoningMode::Enabled), None, Some(2048), json!(true), weaker),
+        ("qwen3:8b", Some(ReasoningMode::Enabled), None, None, json!(true), &[]),
     ] {
-        let mut call = read(OllamaChat, body).unwrap().0;
-        (call.reasoning.mode, call.reasoning.effort, call.reasoning.budget_tokens) = (mode, effort, budget);
-        let (written, found) = write(&call).unwrap();
-        assert_eq!((&written["think"], found), (&think, lost.iter().map(ToString::to_string).collect()));
+        let mut call = read(OpenaiChat, body).unwrap().0;
+        (call.reasoning.mode, call.reasoning.effort, call.reasoning.budget_tokens) = (mode, level, budget);
+        let mut losses = Losses::default();
+        let target = Target { model, ..target() };
+        let written = crate::write_call(OllamaChat, &call, &target, &mut losses).unwrap();
+        let written: Value = serde_json::from_slice(&written.body).unwrap();
+        assert_eq!(
+            (&written["think"], list(&losses)),
+            (&think, lost.iter().map(ToString::to_string).collect())
+        );
     }
 }
 

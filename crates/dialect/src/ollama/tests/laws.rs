@@ -4,6 +4,7 @@ use super::{context, events_of, fold, target};
 use crate::ollama::{
     Shape, StreamWriter, read_call, read_error, read_generate, read_reply, write_call, write_reply,
 };
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trunkline_core::{
@@ -24,72 +25,29 @@ fn corpus() -> Vec<String> {
     vec![lf.clone() + "\n", lf.replace('\n', "\r\n"), broken, lines[..2].join("\n")]
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for text in corpus() {
-        let bytes = text.as_bytes();
-        let whole = debug(&[bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        }
-        assert_eq!(debug(&bytes.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
-    }
+    corpus().iter().for_each(|stream| chunking_never_matters(&events_of, stream.as_bytes()));
 }
 
 #[test]
 fn c99_a_cut_anywhere_is_told() {
-    for text in corpus() {
-        let bytes = text.as_bytes();
-        let whole = debug(&[bytes]);
-        for at in 0..bytes.len() {
-            let cut = debug(&[&bytes[..at]]);
-            let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
-            assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-        }
-    }
+    corpus().iter().for_each(|stream| a_cut_is_told(&events_of, stream.as_bytes()));
 }
 
-/// Whether events follow the contract of `trunkline_core::Event`.
+/// The contract, and one part at a time.
 fn check(line: &[u8]) -> Result<(), String> {
-    let (mut open, mut parts, mut finishes, mut starts, mut over) = (None, 0, 0, 0, false);
-    let mut broken = None;
+    let (mut contract, mut open, mut nested) = (Contract::default(), 0, false);
     events_of(&[line], &mut |event| {
-        let fine = !over
-            && match &event {
-                Event::Start { .. } => {
-                    starts += 1;
-                    starts == 1
-                }
-                Event::Open { part, .. } => {
-                    let fresh = open.is_none() && *part == parts;
-                    open = Some(*part);
-                    parts += 1;
-                    fresh
-                }
-                Event::Delta { part, .. } => open == Some(*part),
-                Event::Close { part } => open.take() == Some(*part),
-                Event::Finish { .. } => {
-                    finishes += 1;
-                    finishes == 1 && open.is_none()
-                }
-                Event::End | Event::Error(_) => {
-                    over = true;
-                    true
-                }
-                Event::Logprobs { .. } | Event::Usage(_) | Event::Ping => true,
-            };
-        if !fine {
-            broken.get_or_insert(format!("{event:?}"));
+        contract.see(&event);
+        match event {
+            Event::Open { .. } => open += 1,
+            Event::Close { .. } => open -= 1,
+            _ => {}
         }
+        nested |= open > 1;
     });
-    if over { broken.map_or(Ok(()), Err) } else { Err("no end".into()) }
+    if nested { Err("a part within another".into()) } else { contract.verdict() }
 }
 
 fn any_line() -> impl Strategy<Value = Value> {

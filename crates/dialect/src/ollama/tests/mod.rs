@@ -5,35 +5,17 @@ mod laws;
 mod streams;
 
 use super::{Shape, StreamReader, StreamWriter};
-use crate::codec::{Context, Target, UserIds, Vendor};
+use crate::codec::{Context, Target, Vendor};
+use crate::testing::{self, list};
 use serde_json::Value;
 use trunkline_core::{Call, Dialect, Event, Fault, Fold, Losses, Reply};
 
 fn context() -> Context {
-    Context {
-        id: "ours".into(),
-        created: 1_700_000_000,
-        model: None,
-        include_usage: false,
-        array: false,
-        request_id: "req-1".into(),
-        seal: [0; 32],
-    }
+    testing::context("ours")
 }
 
 fn target() -> Target<'static> {
-    Target {
-        model: "qwen3:8b",
-        vendor: Vendor::Compatible,
-        default_max_tokens: None,
-        user_ids: UserIds::default(),
-        strict_arguments: false,
-        anthropic_version: "",
-    }
-}
-
-fn list(losses: &Losses) -> Vec<String> {
-    losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect()
+    testing::target("qwen3:8b", Vendor::Compatible)
 }
 
 fn read(dialect: Dialect, body: &str) -> Result<(Call, Vec<String>), Fault> {

@@ -9,31 +9,13 @@ mod streams;
 mod writing;
 
 use super::{StreamReader, StreamWriter, ThinkTags};
-use crate::codec::{Context, Target, UserIds, Vendor};
+use crate::codec::{Context, Target, Vendor};
+use crate::testing::{self, list, payloads, target};
 use serde_json::Value;
 use trunkline_core::{Call, Event, Fault, Fold, Losses, Reply};
 
 fn context() -> Context {
-    Context {
-        id: "chatcmpl-ours".into(),
-        created: 1_700_000_000,
-        model: None,
-        include_usage: true,
-        array: false,
-        request_id: "req-1".into(),
-        seal: [0; 32],
-    }
-}
-
-fn target(model: &'static str, vendor: Vendor) -> Target<'static> {
-    Target {
-        model,
-        vendor,
-        default_max_tokens: None,
-        user_ids: UserIds::default(),
-        strict_arguments: false,
-        anthropic_version: "",
-    }
+    Context { include_usage: true, ..testing::context("chatcmpl-ours") }
 }
 
 /// OpenAI's own models without reasoning.
@@ -53,8 +35,7 @@ fn write(call: &Call, target: &Target<'_>) -> Result<(Value, Vec<String>), Fault
     let mut losses = Losses::default();
     let written = crate::write_call(trunkline_core::Dialect::OpenaiChat, call, target, &mut losses)?;
     let body = serde_json::from_slice(&written.body).expect("the body is JSON");
-    let losses = losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect();
-    Ok((body, losses))
+    Ok((body, list(&losses)))
 }
 
 /// One `data:` payload per line, as an upstream would send them.
@@ -104,10 +85,4 @@ fn write_stream(events: Vec<Event<'_>>, context: Context) -> String {
         writer.write(event, &mut out);
     }
     String::from_utf8(out).expect("chunks are UTF-8")
-}
-
-/// The `data:` payloads of a written stream, but for `[DONE]`.
-fn payloads(stream: &str) -> Vec<Value> {
-    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
-    data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect("JSON")).collect()
 }

@@ -3,10 +3,11 @@
 use super::{context, events_of, fold, sse};
 use crate::codec::Context;
 use crate::openai_chat::{ThinkTags, read_call, read_error, read_reply, write_reply};
+use crate::testing::{Contract, a_cut_is_told, chunking_never_matters};
 use proptest::prelude::*;
 use trunkline_core::{
-    Choice, Dialect, Event, Finish, FinishReason, Fold, Item, ItemKind, Json, Losses, Message, Part,
-    PartKind, ReasoningItem, Reply, Role, ToolCall, ToolCallKind, Usage, unfold,
+    Choice, Dialect, Finish, FinishReason, Fold, Item, ItemKind, Json, Losses, Message, Part, PartKind,
+    ReasoningItem, Reply, Role, ToolCall, ToolCallKind, Usage, unfold,
 };
 
 /// A stream with everything in it that a cut could break: multi-byte text, escapes, CRLF, comments,
@@ -27,70 +28,20 @@ fn corpus() -> Vec<Vec<u8>> {
     vec![lf, crlf.into_bytes(), broken, cut, commented]
 }
 
-fn debug(pieces: &[&[u8]], think: ThinkTags) -> Vec<String> {
-    // Where one text delta ends is the upstream's business only while it comes whole.
-    let mut out = Vec::new();
-    events_of(pieces, think, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for bytes in corpus() {
+    for stream in corpus() {
         for think in [ThinkTags::Literal, ThinkTags::Split] {
-            let whole = debug(&[&bytes], think);
-            for at in 0..=bytes.len() {
-                let (a, b) = bytes.split_at(at);
-                assert_eq!(debug(&[a, b], think), whole, "cut at {at}");
-            }
-            let single: Vec<_> = bytes.chunks(1).collect();
-            assert_eq!(debug(&single, think), whole, "byte by byte");
+            chunking_never_matters(&|pieces, each| events_of(pieces, think, each), &stream);
         }
     }
 }
 
-/// Wherever the connection breaks, the client is told of it, and of nothing else.
 #[test]
 fn c99_a_cut_anywhere_is_told() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes], ThinkTags::Literal);
-        for at in 0..bytes.len() {
-            let cut = debug(&[&bytes[..at]], ThinkTags::Literal);
-            let early = cut.last().is_some_and(|last| last.contains("upstream closed the stream early"));
-            assert!(early || cut.last() == whole.last(), "cut at {at}: {cut:?}");
-        }
+    for stream in corpus() {
+        a_cut_is_told(&|pieces, each| events_of(pieces, ThinkTags::Literal, each), &stream);
     }
-}
-
-/// Whether events follow the contract of `trunkline_core::Event`.
-fn check(events: &[Event<'_>]) -> Result<(), String> {
-    let (mut open, mut used, mut finished, mut over, mut started) =
-        (Vec::new(), Vec::new(), Vec::new(), false, false);
-    for event in events {
-        if over {
-            return Err(format!("{event:?} after the end"));
-        }
-        match event {
-            Event::Start { .. } if started => return Err("two starts".into()),
-            Event::Start { .. } => started = true,
-            Event::Open { part, .. } if used.contains(part) => return Err(format!("part {part} reused")),
-            Event::Open { part, .. } => {
-                open.push(*part);
-                used.push(*part);
-            }
-            Event::Delta { part, .. } if !open.contains(part) => {
-                return Err(format!("delta of closed {part}"));
-            }
-            Event::Close { part } if !open.contains(part) => return Err(format!("close of closed {part}")),
-            Event::Close { part } => open.retain(|number| number != part),
-            Event::Finish { choice, .. } if finished.contains(choice) => return Err("two finishes".into()),
-            Event::Finish { choice, .. } => finished.push(*choice),
-            Event::End if !open.is_empty() => return Err(format!("open at the end: {open:?}")),
-            Event::End | Event::Error(_) => over = true,
-            Event::Delta { .. } | Event::Logprobs { .. } | Event::Usage(_) | Event::Ping => {}
-        }
-    }
-    if over { Ok(()) } else { Err("no end".into()) }
 }
 
 fn any_delta() -> impl Strategy<Value = String> {
@@ -125,9 +76,9 @@ proptest! {
     ) {
         let mut payloads: Vec<_> = deltas.iter().map(String::as_str).collect();
         payloads.extend(done.then_some("[DONE]"));
-        let mut events = Vec::new();
-        events_of(&[&sse(&payloads)], ThinkTags::Split, &mut |event| events.push(owned(event)));
-        prop_assert_eq!(check(&events), Ok(()));
+        let mut contract = Contract::default();
+        events_of(&[&sse(&payloads)], ThinkTags::Split, &mut |event| contract.see(&event));
+        prop_assert_eq!(contract.verdict(), Ok(()));
     }
 
     #[test]
@@ -181,49 +132,6 @@ proptest! {
 
 fn shown() -> Context {
     Context { include_usage: true, ..context() }
-}
-
-fn owned(event: Event<'_>) -> Event<'static> {
-    use std::borrow::Cow;
-    use trunkline_core::{Delta, Open};
-    let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-    match event {
-        Event::Start { id, model, created } => {
-            Event::Start { id: id.map(own), model: model.map(own), created }
-        }
-        Event::Open { part, choice, open } => {
-            let open = match open {
-                Open::Text => Open::Text,
-                Open::Refusal => Open::Refusal,
-                Open::Reasoning => Open::Reasoning,
-                Open::Redacted { data, stamp } => Open::Redacted { data: own(data), stamp },
-                Open::ToolCall { call_id, name, kind } => {
-                    Open::ToolCall { call_id: own(call_id), name: own(name), kind }
-                }
-                Open::Native { dialect, native_type, raw } => {
-                    Open::Native { dialect, native_type: own(native_type), raw }
-                }
-            };
-            Event::Open { part, choice, open }
-        }
-        Event::Delta { part, delta } => {
-            let delta = match delta {
-                Delta::Text(text) => Delta::Text(own(text)),
-                Delta::Arguments(text) => Delta::Arguments(own(text)),
-                Delta::Signature { proof, stamp } => Delta::Signature { proof: own(proof), stamp },
-                Delta::Citation(citation) => Delta::Citation(citation),
-                Delta::Native(raw) => Delta::Native(raw),
-            };
-            Event::Delta { part, delta }
-        }
-        Event::Close { part } => Event::Close { part },
-        Event::Logprobs { choice, dialect, raw } => Event::Logprobs { choice, dialect, raw },
-        Event::Usage(usage) => Event::Usage(usage),
-        Event::Finish { choice, finish } => Event::Finish { choice, finish },
-        Event::Ping => Event::Ping,
-        Event::Error(fault) => Event::Error(fault),
-        Event::End => Event::End,
-    }
 }
 
 /// A reply with the same words in the order a whole answer gives them, texts joined.

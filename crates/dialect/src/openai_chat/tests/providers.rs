@@ -5,7 +5,7 @@ use crate::codec::{Target, Vendor};
 use crate::profile::named;
 use crate::restore::JSON_TOOL;
 use serde_json::{Value, json};
-use trunkline_core::{Event, FaultKind, Losses};
+use trunkline_core::{Effort, Event, FaultKind, Losses, Reasoning, ReasoningMode};
 
 fn at(provider: &str, model: &'static str) -> Target<'static> {
     target(model, Vendor::Provider(named(provider)))
@@ -217,6 +217,42 @@ fn effort_is_asked_for_in_each_ones_words() {
         fields.retain(|key, _| key != "model" && key != "messages");
         assert_eq!(Value::Object(fields), want, "{provider} {effort}");
         assert_eq!(losses.is_empty(), want != json!({}), "{provider} {effort} {losses:?}");
+    }
+}
+
+/// However the client said that it wants no thoughts: by effort, by a switch, by a budget of none.
+#[test]
+fn who_wants_no_thoughts_is_never_ignored_in_silence() {
+    let off = Reasoning { mode: Some(ReasoningMode::Off), ..Reasoning::default() };
+    let none = Reasoning { effort: Some(Effort::None), ..Reasoning::default() };
+    let zero = Reasoning { budget_tokens: Some(0), ..Reasoning::default() };
+    let both = Reasoning { effort: Some(Effort::None), ..off.clone() };
+    for (provider, model, want, lost) in [
+        ("openai", "gpt-5.1", Some("none"), None),
+        ("openai", "gpt-5-mini", Some("minimal"), Some("degraded")),
+        ("azure-openai", "o4-mini", Some("low"), Some("degraded")),
+        ("openai", "gpt-4o", None, None),
+        ("groq", "openai/gpt-oss-20b", Some("low"), Some("degraded")),
+    ] {
+        for reasoning in [&off, &none, &zero, &both] {
+            let mut call =
+                read(&json!({"model": "m", "messages": hi(), "temperature": 0.5}).to_string()).unwrap();
+            call.reasoning = reasoning.clone();
+            let (written, losses) = write(&call, &at(provider, model)).unwrap();
+            assert_eq!(written["reasoning_effort"].as_str(), want, "{model} {reasoning:?}");
+            // The client's dialect has one word for all of them.
+            let found: Vec<_> = losses.iter().filter(|loss| loss.starts_with("reasoning_effort")).collect();
+            assert_eq!(found.first().and_then(|loss| loss.split(' ').nth(1)), lost, "{model} {losses:?}");
+            let thinks = provider != "groq" && lost.is_some();
+            assert_eq!(written["temperature"].is_null(), thinks, "{model}: one that thinks takes none");
+        }
+    }
+    // Whether a model of this name takes the word is the client's knowledge, not ours.
+    for (reasoning, want) in [(&none, Some("none")), (&off, None)] {
+        let mut call = read(&json!({"model": "m", "messages": hi()}).to_string()).unwrap();
+        call.reasoning = reasoning.clone();
+        let (written, losses) = write(&call, &at("groq", "llama-3.3-70b")).unwrap();
+        assert_eq!((written["reasoning_effort"].as_str(), losses.is_empty()), (want, want.is_some()));
     }
 }
 

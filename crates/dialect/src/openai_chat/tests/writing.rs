@@ -410,7 +410,7 @@ fn parameters_by_target() {
         Some("guard")
     );
     let (body, _) = write(&base, &target("gpt-5", Vendor::Owner)).unwrap();
-    assert!(body.get("chat_template_kwargs").is_none() && body.get("reasoning_effort").is_none(), "{body}");
+    assert!(body.get("chat_template_kwargs").is_none(), "{body}");
 }
 
 #[test]
@@ -425,6 +425,20 @@ fn free_text_tools_are_functions_to_engines() {
     assert_eq!(body["tools"][0]["custom"], json!({"name": "g", "format": {"type": "text"}}));
     assert_eq!(body["messages"][0]["tool_calls"][0]["custom"], json!({"name": "g", "input": "a \"b\""}));
     assert!(losses.is_empty(), "{losses:?}");
+}
+
+#[test]
+fn the_grammar_of_a_free_text_tool_is_told_in_words() {
+    let format = json!({"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: WORD"}});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [
+        {"type": "custom", "custom": {"name": "g", "description": "Says a word.", "format": format}}]});
+    let call = read(&body.to_string()).unwrap();
+    for target in [engine(), target("mistral-small", Vendor::Provider(crate::profile::named("mistral")))] {
+        let (body, losses) = write(&call, &target).unwrap();
+        let told = "Says a word.\n\nThe input must follow this lark grammar:\nstart: WORD";
+        assert_eq!(body["tools"][0]["function"]["description"], told);
+        assert_eq!(losses, ["tools[0] degraded"]);
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Requests: read from clients, written for upstreams.
 
-use super::{engine, owner, read, thinker, write};
+use super::{engine, owner, read, target, thinker, write};
+use crate::codec::Vendor;
 use serde_json::{Value, json};
 use trunkline_core::{
     AllowedMode, Call, Dialect, Effort, FaultKind, Instruction, ItemKind, Json, Model, OriginRole,
-    OutputFormat, Part, PartKind, ReasoningItem, Role, ToolChoice, ToolKind,
+    OutputFormat, Part, PartKind, Reasoning, ReasoningItem, ReasoningMode, Role, ToolChoice, ToolKind,
 };
 
 /// What an agent sends in its second turn.
@@ -248,6 +249,35 @@ fn c37_reasoning_models_refuse_sampling() {
     assert!(lost.is_empty(), "{lost:?}");
     assert_eq!((&body["temperature"], &body["top_logprobs"]), (&json!(0.3), &json!(2)));
     assert_eq!(body["include"], json!(["message.output_text.logprobs"]));
+}
+
+#[test]
+fn who_wants_no_thoughts_is_never_ignored_in_silence() {
+    let off = Reasoning { mode: Some(ReasoningMode::Off), ..Reasoning::default() };
+    let none = Reasoning { effort: Some(Effort::None), ..Reasoning::default() };
+    let read = || read(&json!({"model": "m", "input": "x", "temperature": 0.3})).unwrap();
+    for (model, vendor, want, lost) in [
+        ("gpt-5.1", Vendor::Owner, json!({"effort": "none"}), None),
+        ("gpt-5", Vendor::Owner, json!({"effort": "minimal"}), Some("degraded")),
+        ("o3", Vendor::Owner, json!({"effort": "low"}), Some("degraded")),
+        ("gpt-4.1", Vendor::Owner, Value::Null, None),
+        ("gpt-oss", Vendor::Compatible, json!({"effort": "low"}), Some("degraded")),
+    ] {
+        for reasoning in [&off, &none] {
+            let call = Call { reasoning: reasoning.clone(), ..read() };
+            let (body, losses) = write(&call, &target(model, vendor)).unwrap();
+            let found = losses.iter().find(|loss| loss.starts_with("reasoning"));
+            let found = found.and_then(|loss| loss.split(' ').nth(1));
+            assert_eq!((&body["reasoning"], found), (&want, lost), "{model} {losses:?}");
+            let thinks = vendor == Vendor::Owner && lost.is_some();
+            assert_eq!(body["temperature"].is_null(), thinks, "{model}: one that thinks takes none");
+        }
+    }
+    for (reasoning, want) in [(&none, json!({"effort": "none"})), (&off, Value::Null)] {
+        let call = Call { reasoning: reasoning.clone(), ..read() };
+        let (body, losses) = write(&call, &target("qwen3", Vendor::Compatible)).unwrap();
+        assert_eq!((&body["reasoning"], losses.is_empty()), (&want, !want.is_null()), "{losses:?}");
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@ use super::answers::{read, written};
 use super::streams::{check, upstream};
 use super::{events_of, fold, sse, told};
 use crate::openai_responses::{read_call, read_reply};
+use crate::testing::{Contract, chunking_never_matters};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use trunkline_core::{Event, Losses, Open};
+use trunkline_core::Losses;
 
 /// Streams with everything in them that a cut could break.
 fn corpus() -> Vec<Vec<u8>> {
@@ -18,65 +19,9 @@ fn corpus() -> Vec<Vec<u8>> {
     vec![lf, crlf.into_bytes(), broken, sse(&events[..8]), commented]
 }
 
-fn debug(pieces: &[&[u8]]) -> Vec<String> {
-    let mut out = Vec::new();
-    events_of(pieces, &mut |event| out.push(format!("{event:?}")));
-    out
-}
-
 #[test]
 fn c98_c104_chunking_never_matters() {
-    for bytes in corpus() {
-        let whole = debug(&[&bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(debug(&[a, b]), whole, "cut at {at}");
-        }
-        let single: Vec<_> = bytes.chunks(1).collect();
-        assert_eq!(debug(&single), whole, "byte by byte");
-    }
-}
-
-/// Whether events follow the contract of `trunkline_core::Event`.
-#[derive(Default)]
-struct Contract {
-    open: Vec<u32>,
-    opened: u32,
-    started: bool,
-    over: bool,
-    broken: Option<String>,
-}
-
-impl Contract {
-    fn see(&mut self, event: &Event<'_>) {
-        let sound = !self.over
-            && match event {
-                Event::Start { .. } => !std::mem::replace(&mut self.started, true) && self.opened == 0,
-                Event::Open { part, open, .. } => {
-                    self.open.push(*part);
-                    self.opened += 1;
-                    *part + 1 == self.opened && self.started && !matches!(open, Open::Redacted { .. })
-                }
-                Event::Delta { part, .. } => self.open.contains(part),
-                Event::Close { part } => {
-                    let known = self.open.contains(part);
-                    self.open.retain(|open| open != part);
-                    known
-                }
-                Event::End => {
-                    self.over = true;
-                    self.open.is_empty()
-                }
-                Event::Error(_) => {
-                    self.over = true;
-                    true
-                }
-                Event::Logprobs { .. } | Event::Usage(_) | Event::Finish { .. } | Event::Ping => true,
-            };
-        if !sound {
-            self.broken.get_or_insert_with(|| format!("{event:?}"));
-        }
-    }
+    corpus().iter().for_each(|stream| chunking_never_matters(&events_of, stream));
 }
 
 /// Anything an item can be, whole or as the end of one that was streamed.
@@ -157,8 +102,7 @@ proptest! {
         }).collect();
         let mut contract = Contract::default();
         events_of(&[&sse(&picked)], &mut |event| contract.see(&event));
-        prop_assert_eq!(&contract.broken, &None);
-        prop_assert!(contract.over);
+        prop_assert_eq!(contract.verdict(), Ok(()));
     }
 
     #[test]

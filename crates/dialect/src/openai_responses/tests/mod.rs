@@ -6,31 +6,13 @@ mod laws;
 mod streams;
 
 use super::{StreamReader, StreamWriter, read_call};
-use crate::codec::{Context, Target, UserIds, Vendor};
+use crate::codec::{Context, Target, Vendor};
+use crate::testing::{self, list, payloads, target};
 use serde_json::Value;
 use trunkline_core::{Call, Dialect, Event, Fault, Fold, Losses, Reply};
 
 fn context() -> Context {
-    Context {
-        id: "resp-ours".into(),
-        created: 1_700_000_000,
-        model: None,
-        include_usage: false,
-        request_id: "req-1".into(),
-        array: false,
-        seal: [0; 32],
-    }
-}
-
-fn target(model: &'static str, vendor: Vendor) -> Target<'static> {
-    Target {
-        model,
-        vendor,
-        default_max_tokens: None,
-        user_ids: UserIds::default(),
-        strict_arguments: false,
-        anthropic_version: "",
-    }
+    testing::context("resp-ours")
 }
 
 /// OpenAI's own models without reasoning.
@@ -55,8 +37,7 @@ fn read(body: &Value) -> Result<Call, Fault> {
 fn write(call: &Call, target: &Target<'_>) -> Result<(Value, Vec<String>), Fault> {
     let mut losses = Losses::default();
     let written = crate::write_call(Dialect::OpenaiResponses, call, target, &mut losses)?;
-    let losses = losses.iter().map(|loss| format!("{} {}", loss.path, loss.action.name())).collect();
-    Ok((serde_json::from_slice(&written.body).unwrap(), losses))
+    Ok((serde_json::from_slice(&written.body).unwrap(), list(&losses)))
 }
 
 /// Events as an upstream would send them.
@@ -87,12 +68,6 @@ fn told(reply: &Reply) -> String {
     let mut out = Vec::new();
     trunkline_core::unfold(reply, |event| writer.write(event, &mut out));
     String::from_utf8(out).unwrap()
-}
-
-/// The payloads of a written stream.
-fn payloads(stream: &str) -> Vec<Value> {
-    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
-    data.map(|data| serde_json::from_str(data).unwrap()).collect()
 }
 
 /// The types of a stream's events, runs of one type once.

@@ -57,6 +57,8 @@ async fn c52_others_are_estimated_and_said_to_be() {
         !line.contains("input_tokens=") || line.contains("input_tokens=0"),
         "counting uses nothing: {line}"
     );
+    assert!(line.contains("worker= attempts= "), "nobody was asked: {line}");
+    assert_eq!(rig.metric("trunkline_attempts_total", &[]).await, 0.0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{account, ok, self_hosted};
 use crate::client::post;
-use crate::rig::{Rig, engine, settings};
+use crate::rig::{Rig, cloud, engine, settings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -153,6 +153,30 @@ async fn text_embeddings_inference_is_spoken_to_in_its_own_form() {
     let wrong = rig.post("/v1/embeddings", r#"{"model":"bge","input":"a"}"#).await;
     assert_eq!(wrong.status, 502, "a bare list is no answer in OpenAI's form");
     assert_eq!(upstream.requests().pop().unwrap().path(), "/v1/embeddings");
+}
+
+#[tokio::test]
+async fn hugging_faces_router_makes_vectors_as_a_task_of_their_model() {
+    const MODEL: &str = "intfloat/e5 small";
+    for (answered, want) in [
+        ("[[0.25,-1.5]]", Some(json!([0.25, -1.5]))),
+        ("[0.25,-1.5]", Some(json!([0.25, -1.5]))),
+        // A vector for each token is none for the text.
+        ("[[[0.25,-1.5],[1,2]]]", None),
+    ] {
+        let upstream = Upstream::directed(move |_, _| Reply::json(200, answered)).await.unwrap();
+        let worker = cloud(format!("{}/v1", upstream.url()), "huggingface", MODEL, Some("hf_test"));
+        let mut config = settings([worker]);
+        config.retry.attempts = 1;
+        let rig = Rig::start(config).await;
+        let answer = rig.post("/v1/embeddings", &json!({"model": MODEL, "input": "a"}).to_string()).await;
+        let heard = upstream.requests().pop().unwrap();
+        assert_eq!(heard.path(), "/hf-inference/models/intfloat/e5%20small/pipeline/feature-extraction");
+        assert_eq!(heard.header("authorization"), Some("Bearer hf_test"));
+        assert_eq!(heard.json(), json!({"inputs": ["a"]}));
+        assert_eq!(answer.status, if want.is_some() { 200 } else { 502 }, "{}", answer.text());
+        assert_eq!(answer.json().pointer("/data/0/embedding"), want.as_ref(), "{}", answer.text());
+    }
 }
 
 #[tokio::test]

@@ -135,6 +135,37 @@ async fn forms_pass_untouched_wherever_the_model_stands() {
 }
 
 #[tokio::test]
+async fn the_books_of_a_form_hold_what_the_client_sent() {
+    let (_openai, rig) = account(Provider::OpenAi, "whisper-1").await;
+    let (model, other) = (field("model", "whisper-1"), field("model", "nobody"));
+    let speech = file("file", &sound(3 << 20));
+    let (first, last) = (form(&[model.clone(), speech.clone()]), form(&[speech.clone(), model]));
+    for (nth, body) in [first, last, form(&[speech, other])].into_iter().enumerate() {
+        for chunks in [Vec::new(), vec![1 << 20; 2]] {
+            let id = format!("form-{nth}-{}", chunks.len());
+            let ask = upload(TRANSCRIBE, body.clone()).header("x-request-id", &id).chunked(chunks);
+            let answer = rig.ask(&ask).await;
+            assert_eq!(answer.status, if nth == 2 { 404 } else { 200 }, "{}", answer.text());
+            let line = rig.access_line(&id).await;
+            let bytes = body.len();
+            assert!(line.contains(&format!(" bytes_in={bytes} ")), "{bytes} bytes: {line}");
+        }
+    }
+    // What a client announced and did not send was not received.
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = Rig::start(settings([engine(format!("http://{}", upstream.local_addr().unwrap()), "m")])).await;
+    let ask = upload(TRANSCRIBE, form(&[field("model", "m"), file("file", b"abc")])).bytes();
+    let body = ask.len() - ask.windows(4).position(|end| end == b"\r\n\r\n").unwrap() - 4;
+    let mut client = TcpStream::connect(rig.address()).await.unwrap();
+    client.write_all(&ask[..ask.len() - 9]).await.unwrap();
+    let (mut serving, _) = upstream.accept().await.unwrap();
+    heard(&mut serving, b"abc").await;
+    drop(client);
+    let line = rig.access_line("endpoint=").await;
+    assert!(line.contains(&format!(" bytes_in={} ", body - 9)), "{line}");
+}
+
+#[tokio::test]
 async fn an_alias_is_put_right_in_a_form() {
     let config = CloudConfig { models: vec!["whisper-1".to_owned()], ..CloudConfig::new(Provider::OpenAi) };
     let openai = Cloud::start(Provider::OpenAi, config).await.unwrap();

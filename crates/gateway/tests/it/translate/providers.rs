@@ -2,7 +2,7 @@
 
 use super::ok;
 use crate::client::post;
-use crate::rig::{CHAT, COMPLETIONS, MESSAGES, Rig, cloud, settings};
+use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, cloud, settings};
 use serde_json::{Value, json};
 use trunkline_core::OnUnsupported;
 use trunkline_testkit::script::Upstream;
@@ -49,6 +49,21 @@ async fn a_call_written_anew_says_what_became_of_it() {
     assert_eq!(sent, json!({"model": "m", "messages": hi, "random_seed": 7, "stop": ["x"]}));
     assert_eq!(answer.header("x-trunkline-warnings"), "logit_bias dropped (the target refuses it)");
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "hello");
+}
+
+#[tokio::test]
+async fn c43_tools_that_nobody_can_call_are_refused_before_anything_is_sent() {
+    let (upstream, rig) = account("perplexity", false).await;
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    let body = format!(r#"{{"model":"m",{},"tools":{tools}}}"#, CHAT.prompt);
+    let answer = rig.post(CHAT.path, &body).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["param"]),
+        (400, &json!("tools")),
+        "{}",
+        answer.text()
+    );
+    assert!(upstream.requests().is_empty());
 }
 
 #[tokio::test]
@@ -191,19 +206,39 @@ async fn several_answers_are_as_many_calls_for_every_client_that_asks_for_them()
     }
 }
 
-/// Azure's newer endpoint takes the deployment in the body. The older one, with the deployment in the path and a
-/// version in the query, is not spoken.
+/// Azure's newer endpoint takes the deployment in the body, its older one in the path with a version in the query.
 #[tokio::test]
 async fn c45_azure_gets_its_key_in_its_header_and_the_deployment_as_the_model() {
-    let upstream = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
-    let base = format!("{}/openai", upstream.url());
-    for deployment in ["my gpt 5", "../x"] {
-        let rig = Rig::start(settings([cloud(&base, "azure-openai", deployment, Some("az-key"))])).await;
-        let body = json!({"model": deployment, "messages": [{"role": "user", "content": "hi"}]});
-        assert_eq!(rig.post(CHAT.path, &body.to_string()).await.status, 200);
-        let heard = upstream.requests().pop().unwrap();
-        assert_eq!(heard.uri.to_string(), "/openai/v1/chat/completions", "a name cannot leave its place");
+    let (older, chat) = ("/openai/deployments/my%20gpt%205", "/chat/completions");
+    let default = format!("{older}{chat}?api-version=2024-10-21");
+    for (base, version, speech, deployment, want) in [
+        ("/openai", None, CHAT, "my gpt 5", Some("/openai/v1/chat/completions")),
+        ("/openai/v1", None, CHAT, "../x", Some("/openai/v1/chat/completions")),
+        ("/openai", Some("preview"), CHAT, "d", Some("/openai/v1/chat/completions?api-version=preview")),
+        ("", None, CHAT, "my gpt 5", Some(default.as_str())),
+        ("", Some("1999"), CHAT, "d", Some("/openai/deployments/d/chat/completions?api-version=1999")),
+        ("", Some("1"), COMPLETIONS, "d", Some("/openai/deployments/d/completions?api-version=1")),
+        ("", Some("1"), EMBEDDINGS, "d", Some("/openai/deployments/d/embeddings?api-version=1")),
+        ("", Some("1"), RESPONSES, "d", Some("/openai/v1/responses")),
+        ("/team", None, RESPONSES, "d", Some("/team/openai/v1/responses")),
+        ("", None, CHAT, "../x", None),
+        ("", None, CHAT, "..", None),
+    ] {
+        let upstream = Upstream::directed(move |_, _| speech.answer(false)).await.unwrap();
+        let mut worker = cloud(format!("{}{base}", upstream.url()), "azure", deployment, Some("az-key"));
+        worker.api_version = version.map(str::to_owned);
+        let rig = Rig::start(settings([worker])).await;
+        let body = speech.body(deployment, false);
+        let answer = rig.post(speech.path, &body).await;
+        let heard = upstream.requests().pop();
+        let place = heard.as_ref().map(|heard| heard.uri.to_string());
+        assert_eq!(place.as_deref(), want, "{base} {deployment}: {}", answer.text());
+        let Some(heard) = heard else {
+            assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &json!("model")));
+            continue;
+        };
+        assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!((heard.header("api-key"), heard.header("authorization")), (Some("az-key"), None));
-        assert_eq!(heard.json()["model"], deployment);
+        assert_eq!(heard.body, body.as_bytes(), "the model stays in the body");
     }
 }

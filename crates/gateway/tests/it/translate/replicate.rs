@@ -130,6 +130,65 @@ async fn a_client_that_leaves_calls_the_prediction_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_while_the_prediction_is_made_leaves_nothing_running() {
+    // How the one who makes it answers when nobody waits any more, and whether that is to be called off.
+    for (status, called_off) in [("processing", true), ("succeeded", false)] {
+        let upstream = Upstream::directed(move |_, nth| {
+            let body = json!({"id": "p1", "status": status, "output": "hello"}).to_string();
+            let delay = if nth == 0 { Duration::from_millis(300) } else { Duration::ZERO };
+            Reply::json(201, body).after(delay)
+        });
+        let upstream = upstream.await.unwrap();
+        let rig = Rig::start(settings([cloud(upstream.url(), "replicate", LLAMA, Some("k"))])).await;
+        let (asked, address) = (post("/v1/chat/completions", ask(false)), rig.address());
+        let waiting = tokio::task::spawn(async move { client::ask(address, &asked).await });
+        until("the prediction is asked for", async || upstream.requests().len() == 1).await;
+        waiting.abort();
+        rig.at_rest().await;
+        if called_off {
+            until("the prediction is called off", async || upstream.requests().len() == 2).await;
+            let last = upstream.requests().pop().unwrap();
+            assert_eq!((last.method.as_str(), last.path()), ("POST", "/v1/predictions/p1/cancel"));
+            assert_eq!((last.header("authorization"), last.header("prefer")), (Some("Bearer k"), None));
+        } else {
+            // Whoever came later has been answered, and so the first would have been called off by now.
+            ok(rig.post("/v1/chat/completions", &ask(false)).await);
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            assert!(upstream.requests().iter().all(|request| !request.path().ends_with("/cancel")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_prediction_has_used_is_told_and_booked() {
+    for stream in [false, true] {
+        let (account, rig) = account(Duration::ZERO, Duration::ZERO).await;
+        let mut body: Value = serde_json::from_str(&ask(stream)).unwrap();
+        if stream {
+            body["stream_options"] = json!({"include_usage": true});
+        }
+        let answer = ok(rig.post("/v1/chat/completions", &body.to_string()).await);
+        let chunks = answer.text().lines().filter_map(|line| line.strip_prefix("data: "));
+        let told = match stream {
+            true => chunks.filter_map(|data| serde_json::from_str::<Value>(data).ok()).next_back().unwrap(),
+            false => answer.json(),
+        };
+        let [input, output] = ["prompt_tokens", "completion_tokens"].map(|key| told["usage"][key].as_u64());
+        let (input, output) = (input.unwrap(), output.unwrap());
+        assert!(input > 0 && output > 0, "{told}");
+        rig.at_rest().await;
+        let line = rig.access_line("endpoint=").await;
+        assert!(line.contains(&format!(" input_tokens={input} output_tokens={output} ")), "{line}");
+        assert!(!line.contains("estimated"), "{line}");
+        for (direction, count) in [("input", input), ("output", output)] {
+            let label = format!("direction=\"{direction}\"");
+            assert_eq!(rig.metric("trunkline_tokens_total", &[&label]).await, count as f64);
+        }
+        assert!(!paths(&account).iter().any(|path| path.ends_with("/cancel")));
+    }
+}
+
+#[tokio::test]
 async fn the_key_goes_to_the_provider_alone() {
     let elsewhere = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
     let stream = format!("{}/stolen", elsewhere.url());

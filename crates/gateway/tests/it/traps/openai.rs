@@ -272,3 +272,45 @@ async fn trap22_a_thought_and_its_call_stay_together_or_both_lose_their_ids() {
     assert!(body["input"][1].get("id").is_none(), "{body}");
     assert_eq!(body["input"][1]["call_id"], body["input"][2]["call_id"]);
 }
+
+#[tokio::test]
+async fn trap22_no_provider_meets_ids_that_were_made_here() {
+    let thought = json!({"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+        {"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": "I look.",
+            "reasoning_content": "hm", "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]}}]});
+    let elsewhere = Upstream::replying([Reply::json(200, thought.to_string())]).await.unwrap();
+    let answers = [RESPONSES.answer(false), RESPONSES.answer(false)];
+    let openai = Upstream::replying(answers).await.unwrap();
+    let deepseek = cloud(elsewhere.url(), "deepseek", "thinker", None);
+    let rig = Rig::start(settings([deepseek, cloud(openai.url(), "openai", "m", Some("sk-test"))])).await;
+    let go = json!({"model": "thinker", "input": "go", "tools": look(RESPONSES), "store": false});
+    let whole = rig.post(RESPONSES.path, &go.to_string()).await.json();
+    let [thought, said, called] = whole["output"].as_array().unwrap().as_slice() else { panic!("{whole}") };
+    let result = json!({"type": "function_call_output", "call_id": called["call_id"], "output": "seen"});
+    let ask = |items: &[&Value]| asking(RESPONSES, &json!({"input": items, "store": false}));
+
+    // No word of it is sealed, so the ids alone tell that OpenAI must not get these items as they are.
+    let answer = rig.ask(&ask(&[thought, said, called, &result])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body = openai.requests().pop().unwrap().json();
+    let items = body["input"].as_array().unwrap();
+    let kinds: Vec<_> = items.iter().map(|item| &item["type"]).collect();
+    assert_eq!(kinds, ["message", "function_call", "function_call_output"], "{body}");
+    assert!(items.iter().all(|item| item.get("id").is_none()), "{body}");
+    assert!(answer.header("x-trunkline-warnings").contains("input[0]"), "the thought is told as lost");
+
+    // OpenAI's own thoughts, wherever they got an id of ours, are worth keeping without it.
+    let sealed =
+        json!({"type": "reasoning", "id": thought["id"], "summary": [], "encrypted_content": "gAAAA"});
+    let answer = rig.ask(&ask(&[&sealed, called, &result])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body = openai.requests().pop().unwrap().json();
+    let kept = json!({"type": "reasoning", "summary": [], "encrypted_content": "gAAAA"});
+    assert_eq!(body["input"][0], kept, "{body}");
+
+    let reference = json!({"type": "item_reference", "id": said["id"]});
+    let answer = rig.ask(&ask(&[&reference])).await;
+    assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &json!("input[0]")));
+    assert_eq!(openai.requests().len(), 2, "what cannot be found is not asked for");
+}
