@@ -16,10 +16,11 @@ use counts::Counts;
 use rates::Rates;
 use trunkline_core::Usage;
 
-/// What is known of a call beside the counts in its usage. The default is an ordinary one.
+/// What is known of a call beside its usage, whose own words for tier, region and speed win. The default is an
+/// ordinary call.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Facts<'a> {
-    /// The tier it was served in, in the provider's word; the usage's own wins. Never the tier asked for.
+    /// The tier it was served in, in the provider's word. Never the tier asked for.
     pub tier: Option<&'a str>,
     /// Whether it was part of a batch.
     pub batch: bool,
@@ -101,6 +102,11 @@ pub struct Unpriced {
 /// When something that the call is billed by has no price.
 pub fn cost(usage: &Usage, entry: &Entry, facts: Facts<'_>) -> Result<Cost, Unpriced> {
     let reported = usage.reported_cost_usd.as_ref().and_then(|spelled| Usd::parse(spelled.as_str()));
+    let facts = Facts {
+        region: usage.region.as_deref().or(facts.region),
+        speed: usage.speed.as_deref().or(facts.speed),
+        ..facts
+    };
     let mut flags = Vec::new();
     let rates = Rates::new(entry, &facts, tier(usage, &facts, &mut flags), usage.input_total.unwrap_or(0));
     let counts = Counts::new(usage, &facts);

@@ -140,6 +140,22 @@ fn conditions_and_multipliers() {
         ),
         (
             given(
+                "region and speed by the answer's own words",
+                "",
+                Usage {
+                    speed: Some("fast".into()),
+                    region: Some("us".into()),
+                    cache_read: Some(100),
+                    ..tokens(100, 0)
+                },
+                Facts { region: Some("eu"), ..NO_FACTS },
+                &[("cache_read", 100, 1_100_000)],
+                "0.00011",
+            ),
+            &opus,
+        ),
+        (
+            given(
                 "neither",
                 "",
                 tokens(100, 0),
