@@ -6,6 +6,7 @@ mod entry;
 mod features;
 mod meter;
 mod names;
+mod off_peak;
 mod price;
 
 pub use builtin::{Builtin, builtin};
