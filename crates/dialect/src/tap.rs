@@ -611,6 +611,12 @@ mod tests {
             assert_eq!((usage.cache_write_30m, usage.cache_write_12h), (Some(4), Some(5)));
             assert_eq!(usage.tier.as_deref(), Some("priority"));
         }
+        // What vendors added to OpenAI's form.
+        let deepseek = r#"{"choices":[],"usage":{"prompt_tokens":9,"prompt_cache_hit_tokens":4}}"#;
+        assert_eq!(of(Dialect::OpenaiChat, stream(deepseek)).cache_read, Some(4));
+        let xai = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":18,"completion_tokens_details":{"reasoning_tokens":7}}}"#;
+        assert_eq!(of(Dialect::OpenaiChat, stream(xai)).output_total, Some(9));
+
         let usage = of(Dialect::AnthropicMessages, stream(start) + &stream(delta));
         assert_eq!(
             (usage.input_total, usage.output_total, usage.web_search_requests),
