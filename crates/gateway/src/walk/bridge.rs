@@ -10,7 +10,7 @@ use super::predict::{self, Job};
 use super::relay::{Flow, Leg, Translate, too_many_calls};
 use super::settle::{Ledger, Outcome, WARNINGS, warnings};
 use crate::fleet::worker::Worker;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use trunkline_core::{
@@ -32,66 +32,112 @@ pub(super) struct Translation {
     pub(super) echo: Extra,
 }
 
+/// Asks, and brings back what comes.
 pub(super) async fn translate(
     ledger: &mut Ledger,
     plan: &Plan,
     worker: &Arc<Worker>,
-    translation: Translation,
+    mut translation: Translation,
 ) -> Result<Answered, Failure> {
-    let Translation { to, written, losses, on_unsupported, context, echo } = translation;
-    let Written { body, headers: extra, restore, fan_out } = written;
-    let body = Rope::from(body);
-    let legs = usize::try_from(fan_out.max(1)).unwrap_or(1);
-    let mut answers: SmallVec<[(Answer, Option<Job>); 1]> = SmallVec::new();
-    if legs == 1 {
-        answers.push(ask(ledger, plan, worker, to, &body, &extra, 0).await?);
-    } else {
-        let load = Arc::clone(&worker.load);
-        ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
-        let shared = &*ledger;
-        let sends = (0..legs).map(|leg| ask(shared, plan, worker, to, &body, &extra, leg));
-        for answer in futures_util::future::join_all(sends).await {
-            answers.push(answer?);
-        }
+    let answers = answers(ledger, plan, worker, &mut translation).await?;
+    let to = translation.to;
+    let are_streams = |answers: &Answers| answers.iter().all(|(answer, _)| is_stream(to, &answer.head));
+    if !plan.question.stream || !are_streams(&answers) {
+        return whole(ledger, plan, worker, translation, answers).await;
     }
     let idle = plan.question.snapshot.config.timeouts.idle;
-    let limits = &plan.question.snapshot.config.limits;
-    let dialect = ledger.endpoint.dialect;
-    let first_head = answers.first().map(|(answer, _)| answer.head.headers.clone()).unwrap_or_default();
-    let mut headers = forward::translated_headers(&first_head);
-    if let Some(warnings) = warnings(&losses, on_unsupported) {
-        headers.insert(WARNINGS, warnings);
+    let (mut flow, headers) = begin(ledger, plan, worker, translation, answers).map_err(refused)?;
+    let primed = Some(prime(&mut flow, ledger, idle).await?);
+    let content = Content::Flow { flow, primed, idle };
+    Ok(Answered { status: StatusCode::OK, headers, content })
+}
+
+/// What came back of each leg, begun but not read.
+type Answers = SmallVec<[(Answer, Option<Job>); 1]>;
+
+async fn answers(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    translation: &mut Translation,
+) -> Result<Answers, Failure> {
+    let Translation { to, written, .. } = translation;
+    let (body, extra) = (Rope::from(std::mem::take(&mut written.body)), &written.headers);
+    let legs = usize::try_from(written.fan_out.max(1)).unwrap_or(1);
+    let mut answers = Answers::new();
+    if legs == 1 {
+        answers.push(ask(ledger, plan, worker, *to, &body, extra, 0).await?);
+        return Ok(answers);
     }
-    if context.array {
+    let load = Arc::clone(&worker.load);
+    ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
+    let shared = &*ledger;
+    let sends = (0..legs).map(|leg| ask(shared, plan, worker, *to, &body, extra, leg));
+    for answer in futures_util::future::join_all(sends).await {
+        answers.push(answer?);
+    }
+    Ok(answers)
+}
+
+/// What of the headers of `answers` holds for the client, and what it is told of losses.
+fn headers_of(answers: &Answers, translation: &Translation) -> HeaderMap {
+    let first = answers.first().map(|(answer, _)| &answer.head.headers);
+    let mut headers = first.map(forward::translated_headers).unwrap_or_default();
+    warn(&mut headers, translation);
+    if translation.context.array {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    let streams = plan.question.stream;
-    if streams && answers.iter().all(|(answer, _)| is_stream(to, &answer.head)) {
-        let mut legs = SmallVec::new();
-        for (answer, job) in answers {
-            let reader = StreamReader::of(worker.profile(), to, limits.event_bytes).map_err(refused)?;
-            legs.push(Leg { body: Some(answer.body), reader, restore: restore.clone(), job, tally: None });
-        }
-        let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
-        writer.echo(echo);
-        let heartbeat = plan.question.snapshot.config.timeouts.heartbeat;
-        let translate = Translate::new(legs, writer, limits, heartbeat);
-        let mut flow = Flow::Translate(Box::new(translate));
-        let primed = Some(prime(&mut flow, ledger, idle).await?);
-        let content = Content::Flow { flow, primed, idle };
-        return Ok(Answered { status: StatusCode::OK, headers: stream_headers(dialect, headers), content });
+    headers
+}
+
+fn warn(headers: &mut HeaderMap, translation: &Translation) {
+    if let Some(warnings) = warnings(&translation.losses, translation.on_unsupported) {
+        headers.insert(WARNINGS, warnings);
     }
-    let mut losses = losses;
+}
+
+/// A stream of streams.
+fn begin(
+    ledger: &Ledger,
+    plan: &Plan,
+    worker: &Worker,
+    translation: Translation,
+    answers: Answers,
+) -> Result<(Flow, HeaderMap), Fault> {
+    let (limits, dialect) = (&plan.question.snapshot.config.limits, ledger.endpoint.dialect);
+    let headers = stream_headers(dialect, headers_of(&answers, &translation));
+    let Translation { to, written, context, echo, .. } = translation;
+    let mut legs = SmallVec::new();
+    for (answer, job) in answers {
+        let reader = StreamReader::of(worker.profile(), to, limits.event_bytes)?;
+        let restore = written.restore.clone();
+        legs.push(Leg { body: Some(answer.body), reader, restore, job, tally: None });
+    }
+    let mut writer = StreamWriter::new(dialect, context)?;
+    writer.echo(echo);
+    let heartbeat = plan.question.snapshot.config.timeouts.heartbeat;
+    Ok((Flow::Translate(Box::new(Translate::new(legs, writer, limits, heartbeat))), headers))
+}
+
+/// An answer of which at least one side is whole.
+async fn whole(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Worker,
+    mut translation: Translation,
+    answers: Answers,
+) -> Result<Answered, Failure> {
+    let config = &plan.question.snapshot.config;
+    let (idle, limits) = (config.timeouts.idle, &config.limits);
+    let (to, streams) = (translation.to, plan.question.stream);
     if streams != answers.iter().any(|(answer, _)| is_stream(to, &answer.head)) {
         let how = if streams { "the answer came whole" } else { "the answer came as a stream" };
         let mut more = Losses::default();
         more.emulated("stream", how);
         ledger.lost_more(&more, to.name());
-        more.into_iter().for_each(|loss| losses.push(loss));
-        if let Some(warnings) = warnings(&losses, on_unsupported) {
-            headers.insert(WARNINGS, warnings);
-        }
+        more.into_iter().for_each(|loss| translation.losses.push(loss));
     }
+    let headers = headers_of(&answers, &translation);
     let mut replies = Vec::with_capacity(answers.len());
     for (answer, mut job) in answers {
         let was_stream = is_stream(to, &answer.head);
@@ -109,32 +155,49 @@ pub(super) async fn translate(
             let retry = is_retryable(&fault);
             Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
         })?;
-        restore.reply(&mut reply);
+        translation.written.restore.reply(&mut reply);
         replies.push(reply);
     }
-    let mut reply = fan::merge(replies).unwrap_or_default();
+    let reply = fan::merge(replies).unwrap_or_default();
     ledger.usage.clone_from(&reply.usage);
     let finish = reply.choices.first().and_then(|choice| choice.finish.as_ref());
     ledger.finish = finish.map(|f| f.native.as_ref().map_or("done", |(_, native)| native.as_str()).into());
-    if streams {
-        let mut writer = StreamWriter::new(dialect, context).map_err(refused)?;
-        writer.echo(echo);
-        let mut out = Vec::new();
-        unfold(&reply, |event| writer.write(event, &mut out));
-        ledger.lost_more(writer.losses(), dialect.name());
-        return Ok(Answered {
-            status: StatusCode::OK,
-            headers: stream_headers(dialect, headers),
-            content: Content::Whole(out.into()),
-        });
-    }
-    reply.extra.extend(echo);
+    let write = if streams { as_stream } else { as_whole };
+    write(ledger, translation, reply, headers).map_err(refused)
+}
+
+/// A whole answer for a client that wants a stream.
+fn as_stream(
+    ledger: &mut Ledger,
+    translation: Translation,
+    reply: Reply,
+    headers: HeaderMap,
+) -> Result<Answered, Fault> {
+    let dialect = ledger.endpoint.dialect;
+    let mut writer = StreamWriter::new(dialect, translation.context)?;
+    writer.echo(translation.echo);
+    let mut out = Vec::new();
+    unfold(&reply, |event| writer.write(event, &mut out));
+    ledger.lost_more(writer.losses(), dialect.name());
+    let headers = stream_headers(dialect, headers);
+    Ok(Answered { status: StatusCode::OK, headers, content: Content::Whole(out.into()) })
+}
+
+/// A whole answer for a client that wants one.
+fn as_whole(
+    ledger: &mut Ledger,
+    mut translation: Translation,
+    mut reply: Reply,
+    mut headers: HeaderMap,
+) -> Result<Answered, Fault> {
+    let dialect = ledger.endpoint.dialect;
+    reply.extra.append(&mut translation.echo);
     let mut more = Losses::default();
-    let out = write_reply(dialect, &reply, &context, &mut more).map_err(refused)?;
+    let out = write_reply(dialect, &reply, &translation.context, &mut more)?;
     ledger.lost_more(&more, dialect.name());
-    more.into_iter().for_each(|loss| losses.push(loss));
-    if let Some(warnings) = warnings(&losses, on_unsupported) {
-        headers.insert(WARNINGS, warnings);
+    if more.iter().next().is_some() {
+        more.into_iter().for_each(|loss| translation.losses.push(loss));
+        warn(&mut headers, &translation);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(Answered { status: StatusCode::OK, headers, content: Content::Whole(out.into()) })

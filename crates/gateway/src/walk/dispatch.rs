@@ -88,7 +88,7 @@ async fn attempt(
     ledger: &mut Ledger,
     plan: &Plan,
     worker: &Arc<Worker>,
-    parsed: &mut Option<Parsed>,
+    parsed: &mut Option<Box<Parsed>>,
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
     let mut passage = passage(dialect, worker);
@@ -103,22 +103,35 @@ async fn attempt(
             splice::answer(ledger, plan, answer, rename).await
         }
         Passage::Translate(to) if to.kind() != Kind::Generate => small::call(ledger, plan, worker, to).await,
-        Passage::Translate(to) => {
-            if parsed.is_none() {
-                *parsed =
-                    Some(Parsed::read(dialect, &plan.question, &ledger.local.shared.key).map_err(refused)?);
-            }
-            let Some(parsed) = parsed.as_mut() else { return Err(refused(nobody_left())) };
-            let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
-            ledger.lost(&losses, to.name(), worker.owner());
-            let context = context(ledger, plan, parsed.include_usage());
-            let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
-            let translation = Translation { to, written, losses, on_unsupported, context, echo };
-            translate(ledger, plan, worker, translation).await
-        }
+        // Boxed, so that calls that pass untouched do not carry the room for it.
+        Passage::Translate(to) => Box::pin(converse(ledger, plan, worker, to, parsed)).await,
         // `plan` only offers workers with a passage, and nobody is asked for an estimate.
         Passage::Estimate | Passage::Closed => Err(refused(nobody_left())),
     }
+}
+
+/// Asks `worker` in its own dialect.
+async fn converse(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    to: Dialect,
+    parsed: &mut Option<Box<Parsed>>,
+) -> Result<Answered, Failure> {
+    let parsed = match parsed {
+        Some(parsed) => parsed,
+        None => {
+            let (dialect, key) = (ledger.endpoint.dialect, &ledger.local.shared.key);
+            let read = Parsed::read(dialect, &plan.question, key).map_err(refused)?;
+            parsed.insert(Box::new(read))
+        }
+    };
+    let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
+    ledger.lost(&losses, to.name(), worker.owner());
+    let context = context(ledger, plan, parsed.include_usage());
+    let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
+    let translation = Translation { to, written, losses, on_unsupported, context, echo };
+    translate(ledger, plan, worker, translation).await
 }
 
 /// Sends a request, the `leg`th of those that together make one answer; an answer with an error status
@@ -164,7 +177,8 @@ pub(super) async fn send(
         None => pool.send(endpoint, Method::POST, &path, headers, body, first_byte).await,
         Some(form) => {
             let body = form.send(body);
-            pool.send_streamed(endpoint, Method::POST, &path, headers, body, first_byte).await
+            // Boxed, so that calls without forms do not carry the room for it.
+            Box::pin(pool.send_streamed(endpoint, Method::POST, &path, headers, body, first_byte)).await
         }
     };
     match &answer {

@@ -64,3 +64,20 @@ async fn steps(
     let plan = plan::plan(ledger, question)?;
     dispatch::dispatch(ledger, plan).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every request carries the room that the longest of all ways through the walk needs, and pays for moving
+    /// and clearing it. Ways that few go are boxed.
+    #[test]
+    fn a_request_carries_little() {
+        let size = size(serve);
+        assert!(size < 8 << 10, "{size} bytes");
+    }
+}

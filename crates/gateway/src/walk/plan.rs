@@ -4,7 +4,7 @@ use super::read::Question;
 use super::settle::Ledger;
 use crate::fleet::Fleet;
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, Passage, Snapshot, passage};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, FaultKind, Model};
@@ -58,19 +58,26 @@ pub struct Forced {
     pub fallback: bool,
 }
 
+/// Names the provider that must answer.
+const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
+/// Whether others may answer when it fails.
+const FALLBACK: HeaderName = HeaderName::from_static("x-trunkline-fallback");
+
 /// Reads it.
 ///
 /// # Errors
 /// 400 for what is no name or no yes or no.
 pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
-    let text = |name: &'static str| match headers.get(name).map(|value| value.to_str()) {
+    let text = |name: HeaderName| match headers.get(&name).map(|value| value.to_str()) {
         None => Ok(None),
         Some(Ok(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
         Some(Err(_)) => {
-            Err(Fault::new(FaultKind::InvalidRequest, format!("`{name}` is not plain text")).at(name))
+            let message = format!("`{name}` is not plain text");
+            Err(Fault::new(FaultKind::InvalidRequest, message).at(name.to_string()))
         }
     };
-    let fallback = match text("x-trunkline-fallback")? {
+    let Some(provider) = text(PROVIDER)? else { return Ok(None) };
+    let fallback = match text(FALLBACK)? {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => {
@@ -78,7 +85,7 @@ pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
             return Err(Fault::new(FaultKind::InvalidRequest, message).at("x-trunkline-fallback"));
         }
     };
-    Ok(text("x-provider")?.map(|provider| Forced { provider: provider.to_owned(), fallback }))
+    Ok(Some(Forced { provider: provider.to_owned(), fallback }))
 }
 
 /// Where a request may go.
