@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "what cannot be set up must not be measured")]
 
+mod catalog;
 mod pairs;
 mod pick;
 mod scan;
@@ -25,6 +26,7 @@ criterion_group!(
     sse::benches,
     translate::benches,
     pairs::benches,
-    pick::benches
+    pick::benches,
+    catalog::benches
 );
 criterion_main!(benches);

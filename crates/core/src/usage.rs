@@ -51,6 +51,10 @@ pub struct Usage {
     pub estimated: bool,
     /// The tier that was billed.
     pub tier: Option<String>,
+    /// The speed that was billed, where it is sold apart from tiers.
+    pub speed: Option<String>,
+    /// Where it was computed, where that has a price.
+    pub region: Option<String>,
     /// The upstream's own object, verbatim, with the dialect that can read it.
     pub native: Option<(Dialect, Json)>,
 }
@@ -83,7 +87,7 @@ impl Usage {
             output_total output_text output_audio output_image reasoning prediction_accepted
             prediction_rejected web_search_requests web_fetch_requests citation_tokens search_units
             audio_seconds characters images queue_ns prompt_ns decode_ns load_ns total_ns
-            reported_cost_usd tier native
+            reported_cost_usd tier speed region native
         );
         self.estimated = later.estimated;
     }

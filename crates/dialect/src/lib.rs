@@ -5,9 +5,11 @@
 pub mod anthropic_messages;
 mod arguments;
 pub mod bedrock;
+pub mod catalog;
 mod claude;
 pub mod codec;
 pub mod cohere;
+pub mod cost;
 pub mod count;
 mod data_url;
 pub mod embed;

@@ -6,11 +6,13 @@
 //! the events that have one. A line cut by the network waits here, up to a limit; one longer than that
 //! is passed over.
 
+use crate::anthropic_messages::Counts;
 use crate::codec::{StreamReader, read_reply};
-use crate::surface;
+use crate::{openai_chat, openai_responses, surface};
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use trunkline_core::{Dialect, Event, Finish, Usage};
@@ -67,6 +69,8 @@ pub struct StreamTap {
     choices: u32,
     /// One bit per answer whose finish reason was seen. Who asks for more than fit must send `[DONE]`.
     finished: u128,
+    /// What Anthropic's events said of usage, which takes two of them.
+    counts: Counts,
     /// What was found so far.
     pub tapped: Tapped,
 }
@@ -92,6 +96,7 @@ impl StreamTap {
             has_content: false,
             choices: choices.max(1),
             finished: 0,
+            counts: Counts::default(),
             tapped: Tapped::default(),
         }
     }
@@ -210,8 +215,8 @@ impl StreamTap {
                 }
             }
             let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
-            if let Some(usage) = usage {
-                self.tapped.usage = Some(Box::new(usage.neutral()));
+            if let Some(usage) = usage.and_then(|raw| openai_chat::read_usage(raw.get())) {
+                self.tapped.usage = billed(usage, chunk.service_tier);
             }
         }
     }
@@ -227,7 +232,8 @@ impl StreamTap {
                 self.tapped.failed |= event.kind == "response.failed";
                 if let Some(response) = event.response {
                     self.tapped.finish = response.status.map(Cow::into_owned);
-                    self.tapped.usage = response.usage.map(|usage| Box::new(usage.neutral()));
+                    let usage = response.usage.and_then(openai_responses::read_usage);
+                    self.tapped.usage = usage.and_then(|usage| billed(usage, response.service_tier));
                 }
             }
             "error" => {
@@ -253,9 +259,9 @@ impl StreamTap {
                 if let Some(reason) = event.delta.and_then(|delta| delta.stop_reason) {
                     self.tapped.finish = Some(reason.into_owned());
                 }
-                if let Some(usage) = event.usage.or(event.message.and_then(|message| message.usage)) {
-                    let known = self.tapped.usage.get_or_insert_default();
-                    usage.add_to(known);
+                let usage = event.usage.or(event.message.and_then(|message| message.usage));
+                if let Some(usage) = usage.and_then(|raw| self.counts.take(raw)) {
+                    self.tapped.usage = billed(usage, None);
                 }
             }
             _ => {}
@@ -297,19 +303,11 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         joined.get(joined.len().saturating_sub(TAIL)..).unwrap_or_default()
     };
     let mut tapped = Tapped { ended: true, ..Tapped::default() };
-    if let Some(object) = value_after(tail, b"\"usage\"") {
-        tapped.usage = match dialect {
-            Dialect::AnthropicMessages => first_value::<MessagesUsage>(object).map(|usage| {
-                let mut neutral = Box::default();
-                usage.add_to(&mut neutral);
-                neutral
-            }),
-            Dialect::OpenaiResponses => {
-                first_value::<ResponsesUsage>(object).map(|usage| Box::new(usage.neutral()))
-            }
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions => {
-                first_value::<OpenaiUsage>(object).map(|usage| Box::new(usage.neutral()))
-            }
+    if let Some(raw) = value_after(tail, b"\"usage\"").and_then(first_value::<&RawValue>) {
+        let usage = match dialect {
+            Dialect::AnthropicMessages => Counts::default().take(raw),
+            Dialect::OpenaiResponses => openai_responses::read_usage(raw),
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions => openai_chat::read_usage(raw.get()),
             Dialect::GeminiGenerate
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
@@ -318,6 +316,8 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             | Dialect::ReplicatePredictions
             | Dialect::Surface(_) => None,
         };
+        let tier = value_after(tail, b"\"service_tier\"").and_then(first_value::<Cow<'_, str>>);
+        tapped.usage = usage.and_then(|usage| billed(usage, tier));
     }
     let key: &[u8] = match dialect {
         Dialect::AnthropicMessages => b"\"stop_reason\"",
@@ -333,6 +333,12 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     };
     tapped.finish = value_after(tail, key).and_then(first_value::<String>);
     tapped
+}
+
+/// What the books need of `usage`: its tier, which OpenAI's dialects say beside it, and not its own object.
+fn billed(usage: Usage, tier: Option<Cow<'_, str>>) -> Option<Box<Usage>> {
+    let tier = usage.tier.or(tier.map(Cow::into_owned));
+    Some(Box::new(Usage { tier, native: None, ..usage }))
 }
 
 /// Notes what an event says.
@@ -415,10 +421,12 @@ fn carries_content(dialect: Dialect, data: &[u8]) -> bool {
 struct OpenaiChunk<'a> {
     #[serde(borrow, default)]
     choices: Vec<OpenaiChoice<'a>>,
-    #[serde(default)]
-    usage: Option<OpenaiUsage>,
-    #[serde(default)]
-    x_groq: Option<Groq>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    service_tier: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    x_groq: Option<Groq<'a>>,
     #[serde(default)]
     error: Option<serde::de::IgnoredAny>,
 }
@@ -432,45 +440,9 @@ struct OpenaiChoice<'a> {
 }
 
 #[derive(Deserialize)]
-struct Groq {
-    #[serde(default)]
-    usage: Option<OpenaiUsage>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct OpenaiUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl OpenaiUsage {
-    fn neutral(self) -> Usage {
-        let prompt = self.prompt_tokens_details.unwrap_or_default();
-        Usage {
-            input_total: self.prompt_tokens,
-            output_total: self.completion_tokens,
-            cache_read: prompt.cached_tokens,
-            cache_write_other: prompt.cache_write_tokens,
-            reasoning: self.completion_tokens_details.unwrap_or_default().reasoning_tokens,
-            ..Usage::default()
-        }
-    }
+struct Groq<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -485,76 +457,34 @@ struct ResponsesEvent<'a> {
 struct ResponsesBody<'a> {
     #[serde(borrow, default)]
     status: Option<Cow<'a, str>>,
-    #[serde(default)]
-    usage: Option<ResponsesUsage>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ResponsesUsage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    input_tokens_details: Option<PromptDetails>,
-    output_tokens_details: Option<CompletionDetails>,
-}
-
-impl ResponsesUsage {
-    fn neutral(self) -> Usage {
-        OpenaiUsage {
-            prompt_tokens: self.input_tokens,
-            completion_tokens: self.output_tokens,
-            prompt_tokens_details: self.input_tokens_details,
-            completion_tokens_details: self.output_tokens_details,
-        }
-        .neutral()
-    }
+    #[serde(borrow, default)]
+    service_tier: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct MessagesEvent<'a> {
     #[serde(borrow, rename = "type", default)]
     kind: Cow<'a, str>,
-    #[serde(default)]
-    message: Option<MessagesStart>,
+    #[serde(borrow, default)]
+    message: Option<MessagesStart<'a>>,
     #[serde(borrow, default)]
     delta: Option<MessagesDelta<'a>>,
-    #[serde(default)]
-    usage: Option<MessagesUsage>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct MessagesStart {
-    #[serde(default)]
-    usage: Option<MessagesUsage>,
+struct MessagesStart<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct MessagesDelta<'a> {
     #[serde(borrow, default)]
     stop_reason: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct MessagesUsage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-}
-
-impl MessagesUsage {
-    /// Anthropic's `input_tokens` leaves out cached tokens; ours include them. Counts are cumulative.
-    fn add_to(&self, usage: &mut Usage) {
-        usage.cache_read = self.cache_read_input_tokens.or(usage.cache_read);
-        usage.cache_write_other = self.cache_creation_input_tokens.or(usage.cache_write_other);
-        if let Some(fresh) = self.input_tokens {
-            let written = usage.cache_write_other.unwrap_or(0);
-            let cached = usage.cache_read.unwrap_or(0).saturating_add(written);
-            usage.input_total = Some(fresh.saturating_add(cached));
-        }
-        usage.output_total = self.output_tokens.or(usage.output_total);
-    }
 }
 
 #[cfg(test)]
@@ -655,6 +585,51 @@ mod tests {
         assert_eq!((usage.input_total, usage.output_total), (Some(1), Some(2)));
         assert_eq!(tapped.finish.as_deref(), Some("length"));
         assert_eq!(tap_reply(Dialect::OpenaiChat, &[Bytes::from_static(b"<html>")]).usage, None);
+    }
+
+    /// What a call costs must not depend on whether its answer was translated.
+    #[test]
+    fn usage_has_all_that_prices_depend_on() {
+        let stream = |event: &str| format!("data: {event}\n\n");
+        let chat = r#"{"choices":[],"service_tier":"flex","usage":{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"audio_tokens":30},"completion_tokens_details":{"audio_tokens":5},"cost":0.25}}"#;
+        let responses = r#"{"type":"response.completed","response":{"status":"completed","service_tier":"priority","usage":{"input_tokens":100,"output_tokens":20,"input_tokens_details":{"cache_write_tokens":9,"cache_write_tokens_details":{"ttl_30m_tokens":4,"ttl_12h_tokens":5}}}}}"#;
+        let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":90,"cache_creation_input_tokens":10,"cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":6},"service_tier":"batch","inference_geo":"us","output_tokens":1}}}"#;
+        let delta = r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":20,"speed":"fast","server_tool_use":{"web_search_requests":2}}}"#;
+        let of = |dialect, text: String| *tap(dialect, &[text.as_bytes()]).0.usage.unwrap();
+
+        let whole = |dialect, text: &str| {
+            *tap_reply(dialect, &[Bytes::copy_from_slice(text.as_bytes())]).usage.unwrap()
+        };
+        for usage in [of(Dialect::OpenaiChat, stream(chat)), whole(Dialect::OpenaiChat, chat)] {
+            assert_eq!((usage.input_audio, usage.output_audio), (Some(30), Some(5)));
+            assert_eq!((usage.tier.as_deref(), usage.native), (Some("flex"), None));
+            assert_eq!(usage.reported_cost_usd.unwrap().as_str(), "0.25");
+        }
+        for usage in
+            [of(Dialect::OpenaiResponses, stream(responses)), whole(Dialect::OpenaiResponses, responses)]
+        {
+            assert_eq!((usage.cache_write_30m, usage.cache_write_12h), (Some(4), Some(5)));
+            assert_eq!(usage.tier.as_deref(), Some("priority"));
+        }
+        // What vendors added to OpenAI's form.
+        let deepseek = r#"{"choices":[],"usage":{"prompt_tokens":9,"prompt_cache_hit_tokens":4}}"#;
+        assert_eq!(of(Dialect::OpenaiChat, stream(deepseek)).cache_read, Some(4));
+        let xai = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":18,"completion_tokens_details":{"reasoning_tokens":7}}}"#;
+        assert_eq!(of(Dialect::OpenaiChat, stream(xai)).output_total, Some(9));
+
+        let usage = of(Dialect::AnthropicMessages, stream(start) + &stream(delta));
+        assert_eq!(
+            (usage.input_total, usage.output_total, usage.web_search_requests),
+            (Some(100), Some(20), Some(2))
+        );
+        assert_eq!(
+            (usage.cache_write_5m, usage.cache_write_1h, usage.cache_write_other),
+            (Some(4), Some(6), None)
+        );
+        let words = (usage.tier.as_deref(), usage.region.as_deref(), usage.speed.as_deref());
+        assert_eq!(words, (Some("batch"), Some("us"), Some("fast")));
+        let usage = whole(Dialect::AnthropicMessages, start);
+        assert_eq!((usage.input_total, usage.tier.as_deref()), (Some(100), Some("batch")));
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub use stream_write::StreamWriter;
 pub use write_call::write_call;
 
 pub(crate) use spelling::SPELLING;
+pub(crate) use usage::Counts;
 
 /// The versions of the API that are spoken here, as the header `anthropic-version` names them.
 pub const VERSIONS: [&str; 3] = ["2023-01-01", "2023-06-01", "2026-10-21"];

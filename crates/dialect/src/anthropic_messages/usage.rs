@@ -18,6 +18,8 @@ struct UsageFrame {
     output_tokens_details: Option<OutputDetails>,
     server_tool_use: Option<ServerToolUse>,
     service_tier: Option<String>,
+    speed: Option<String>,
+    inference_geo: Option<String>,
     iterations: Option<Vec<Iteration>>,
 }
 
@@ -53,14 +55,14 @@ struct ServerToolUse {
 
 /// Everything an answer has said about its usage so far: each object overwrites what it restates.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Members of all usage objects, later ones in the place of earlier ones.
     members: Vec<(String, Json)>,
 }
 
 impl Counts {
     /// Takes the next usage object and gives the counts so far; `None` when it is not one.
-    pub(super) fn take(&mut self, raw: &RawValue) -> Option<Usage> {
+    pub(crate) fn take(&mut self, raw: &RawValue) -> Option<Usage> {
         let fields = crate::json::Fields::read(raw, "usage").ok()?;
         for field in fields.rest(Dialect::AnthropicMessages) {
             match self.members.iter_mut().find(|(key, _)| *key == *field.key) {
@@ -113,6 +115,8 @@ fn usage_of(mut frame: UsageFrame, native: Json) -> Usage {
         web_search_requests: tools.web_search_requests,
         web_fetch_requests: tools.web_fetch_requests,
         tier: frame.service_tier,
+        speed: frame.speed,
+        region: frame.inference_geo,
         native: Some((Dialect::AnthropicMessages, native)),
         ..Usage::default()
     }

@@ -18,6 +18,8 @@ struct Frame {
     prompt_tokens_details: Option<Vec<Detail>>,
     cache_tokens_details: Option<Vec<Detail>>,
     candidates_tokens_details: Option<Vec<Detail>>,
+    /// Vertex: what kind of capacity served it, which is its tier.
+    traffic_type: Option<String>,
 }
 
 /// How many of the tokens are of one modality.
@@ -49,6 +51,7 @@ pub(super) fn read(text: &str) -> Option<Usage> {
         output_audio: of(frame.candidates_tokens_details.as_ref(), "AUDIO"),
         output_image: of(frame.candidates_tokens_details.as_ref(), "IMAGE"),
         reasoning: frame.thoughts_token_count,
+        tier: frame.traffic_type,
         native: Some((DIALECT, Json::parse(text).ok()?)),
         ..Usage::default()
     })

@@ -25,6 +25,8 @@ pub(super) struct Chunk<'a> {
     pub(super) choices: Option<Few<Choice<'a>>>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) service_tier: Str<'a>,
     #[serde(borrow)]
     pub(super) x_groq: Option<Groq<'a>>,
     #[serde(borrow)]

@@ -12,7 +12,7 @@ use crate::codec::{MOST_TRACKED, closed_early, too_many, upstream};
 use crate::json::Fields;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use trunkline_core::{Citation, Delta, Event, Fault, FaultKind, FinishReason, Json, OffsetUnit, Open};
+use trunkline_core::{Citation, Delta, Event, Fault, FaultKind, FinishReason, Json, OffsetUnit, Open, Usage};
 
 /// Where one answer's reading stands.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub(super) struct Machine {
     answers: Vec<Answer>,
     /// The last usage object seen; some upstreams send one with every token, so it is only read once.
     usage: String,
+    /// The tier that came with it.
+    tier: Option<String>,
     /// Makes call ids for upstreams that give none.
     id: String,
 }
@@ -91,6 +93,9 @@ impl Machine {
 
     /// Takes one chunk that is no error.
     pub(super) fn chunk(&mut self, chunk: Chunk<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        if chunk.usage.is_some() {
+            self.tier = chunk.service_tier.0.map(Cow::into_owned).or(self.tier.take());
+        }
         self.note_usage(chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage)));
         let choices = chunk.choices.unwrap_or_default();
         // Azure opens with a chunk of filter results that names neither id nor model.
@@ -178,7 +183,7 @@ impl Machine {
 
     fn tell_usage(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         if let Some(usage) = usage::read(&self.usage) {
-            each(Event::Usage(Box::new(usage)));
+            each(Event::Usage(Box::new(Usage { tier: self.tier.take(), ..usage })));
         }
     }
 }

@@ -39,6 +39,8 @@ struct Wire<'a> {
     /// OpenRouter: a number of dollars; Perplexity: an object with `total_cost`.
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
+    /// xAI, in ten-thousand-millionths of a dollar.
+    cost_in_usd_ticks: Count,
 }
 
 #[derive(Deserialize, Default)]
@@ -64,7 +66,7 @@ struct CompletionDetails {
 }
 
 /// Reads an upstream's `usage`; `None` when it is not an object of counts.
-pub(super) fn read(text: &str) -> Option<Usage> {
+pub(crate) fn read(text: &str) -> Option<Usage> {
     // Serde would read a list as the fields in order.
     let wire: Wire<'_> = text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()?;
     let prompt = wire.prompt_tokens_details.unwrap_or_default();
@@ -107,7 +109,7 @@ pub(super) fn read(text: &str) -> Option<Usage> {
         prompt_ns: wire.prompt_time.and_then(nanoseconds),
         decode_ns: wire.completion_time.and_then(nanoseconds),
         total_ns: wire.total_time.and_then(nanoseconds),
-        reported_cost_usd: wire.cost.and_then(dollars),
+        reported_cost_usd: wire.cost.and_then(dollars).or(wire.cost_in_usd_ticks.0.and_then(ticks)),
         // An object that counts reasoning apart is wrong for clients, who expect it included.
         native: if apart { None } else { Json::parse(text).ok().map(|raw| (OURS, raw)) },
         ..Usage::default()
@@ -154,6 +156,10 @@ fn dollars(cost: &RawValue) -> Option<Number> {
     }
     Number::parse(cost.get())
         .or_else(|| Number::parse(serde_json::from_str::<Cost<'_>>(cost.get()).ok()?.total_cost.get()))
+}
+
+fn ticks(count: u64) -> Option<Number> {
+    Number::parse(&format!("{count}e-10"))
 }
 
 #[cfg(test)]
@@ -226,6 +232,8 @@ mod tests {
         assert_eq!(usage.reported_cost_usd.unwrap().as_str(), "0.10");
         let usage = read(r#"{"cost":{"total_cost":0.006}}"#).unwrap();
         assert_eq!(usage.reported_cost_usd.unwrap().as_str(), "0.006");
+        let usage = read(r#"{"cost_in_usd_ticks":37756000}"#).unwrap();
+        assert_eq!(usage.reported_cost_usd.unwrap().as_str(), "37756000e-10");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::json::{Fields, array, string};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use trunkline_core::{Event, Fault, Json, Open, ToolCallKind};
+use trunkline_core::{Event, Fault, Json, Open, ToolCallKind, Usage};
 
 /// Where one answer's reading stands.
 #[derive(Debug, Default)]
@@ -154,7 +154,8 @@ impl Machine {
         let failure = fields.raw("error");
         let cut = fields.object("incomplete_details").ok().flatten();
         let cut = cut.and_then(|mut details| details.raw("reason").and_then(string));
-        let counts = fields.raw("usage").and_then(usage::read);
+        let tier = fields.raw("service_tier").and_then(string).map(Cow::into_owned);
+        let counts = fields.raw("usage").and_then(usage::read).map(|counts| Usage { tier, ..counts });
         match status.as_deref() {
             Some("failed") => return self.lost(error::read_failure(failure), counts, each),
             Some("cancelled") => return self.lost(upstream("upstream cancelled its answer"), counts, each),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use trunkline_core::{Json, Usage};
 
 /// Reads `usage`; `None` when it is not an object of counts.
-pub(super) fn read(raw: &RawValue) -> Option<Usage> {
+pub(crate) fn read(raw: &RawValue) -> Option<Usage> {
     let mut fields = Fields::read(raw, "").ok()?;
     let mut input = fields.object("input_tokens_details").ok().flatten();
     let mut output = fields.object("output_tokens_details").ok().flatten();
