@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod ids;
 pub mod log;
 pub mod metrics;
+pub mod prices;
 pub mod server;
 pub mod shared;
 pub mod snapshot;

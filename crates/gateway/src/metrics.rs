@@ -6,8 +6,8 @@
 use crate::endpoint::{ENDPOINTS, Endpoint};
 use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::sync::OnceLock;
 
@@ -31,6 +31,10 @@ pub struct Metrics {
     pub queued: IntGauge,
     /// Things lost in translation, by provider, target dialect, parameter and action.
     pub losses: IntCounterVec,
+    /// Dollars that answers cost, by model and provider.
+    pub cost: CounterVec,
+    /// Answers of providers whose price is not known, by model and provider.
+    pub unpriced: IntCounterVec,
     /// Configuration reloads, by result.
     pub reloads: IntCounterVec,
     /// Probes of workers, by result.
@@ -79,6 +83,14 @@ pub struct Readings<'a> {
     pub upstream: (u64, u64, u64),
     /// Log lines lost.
     pub log_lost: u64,
+}
+
+impl ModelMetrics {
+    /// The model's name as a label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.model
+    }
 }
 
 impl Metrics {
@@ -140,6 +152,17 @@ impl Metrics {
                 "translation_losses_total",
                 "Things a provider or a dialect could not express.",
                 &["provider", "dialect", "parameter", "action"],
+            )?,
+            cost: {
+                let opts = Opts::new("trunkline_cost_usd_total", "US dollars that providers' answers cost.");
+                let cost = CounterVec::new(opts, &["model", "provider"])?;
+                registry.register(Box::new(cost.clone()))?;
+                cost
+            },
+            unpriced: counter(
+                "unpriced_requests_total",
+                "Answers of providers whose price is not known.",
+                &["model", "provider"],
             )?,
             reloads: counter("config_reloads_total", "Configuration reloads.", &["result"])?,
             probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,

@@ -6,6 +6,7 @@
 use crate::body::{Body, Held};
 use crate::config::{Config, Layout};
 use crate::endpoint::Endpoint;
+use crate::prices::Prices;
 use crate::shared::{Local, Shared};
 use crate::stall::{Busy, Patient, Underway, Watchlist};
 use crate::walk::access::Line;
@@ -180,6 +181,7 @@ impl Listener {
             shared: Arc::clone(&self.shared),
             pool: Arc::clone(&pool),
             watchlist: Watchlist::default(),
+            prices: Prices::default(),
         });
         let server =
             Arc::new(Server { admin: admin::router(Arc::clone(&self.shared)), local: Arc::clone(&local) });

@@ -3,6 +3,7 @@
 use crate::fleet::Fleet;
 use crate::log::LogSink;
 use crate::metrics::{Metrics, Readings};
+use crate::prices::Prices;
 use crate::stall::Watchlist;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Local {
     pub pool: Arc<Pool>,
     /// Its answers under way over HTTP/2.
     pub watchlist: Watchlist,
+    /// What models cost.
+    pub prices: Prices,
 }
 
 impl Shared {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind};
+use trunkline_dialect::catalog::builtin;
 use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
 
@@ -293,8 +294,9 @@ impl Snapshot {
             debug_assert!(!owner(entry).is_empty());
             Some((alias.as_str(), entry.workers.first()?.owner()))
         }));
+        list.extend(self.wild.iter().flat_map(|(provider, entry)| catalogued(provider, entry)));
         list.sort_unstable();
-        list.dedup();
+        list.dedup_by_key(|(name, _)| *name);
         list
     }
 
@@ -356,6 +358,18 @@ impl Source {
     fn entry(&self, model: &str) -> Option<&Arc<ModelEntry>> {
         self.models.get(model).or(self.any.as_ref())
     }
+}
+
+/// What a provider that has not said what it serves is known to have, by names that lead there.
+fn catalogued<'a>(provider: &'a str, entry: &'a ModelEntry) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let able =
+        |kind: Kind| entry.workers.iter().flat_map(|w| w.dialects).any(|dialect| dialect.kind() == kind);
+    let known = builtin().of_provider(provider).filter(move |(_, kind)| able(*kind));
+    known.map(move |(id, _)| {
+        let name = id.split_once('/').map_or(id, |(_, name)| name);
+        let leads = provider::of_model(name).is_some_and(|owner| owner.id == provider);
+        (if leads { name } else { id }, provider)
+    })
 }
 
 /// Whether the operator means it to serve the models it is known to serve: all of an engine's, and what was written

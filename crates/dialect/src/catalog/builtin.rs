@@ -4,9 +4,11 @@
 //! beside the text is where each name stands, sorted by `build.rs`.
 
 use super::entry::Entry;
+use super::features::Mode;
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 use std::cmp::Ordering;
 use std::sync::OnceLock;
+use trunkline_core::Kind;
 
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.bin"));
 static LOADED: OnceLock<Builtin> = OnceLock::new();
@@ -44,6 +46,16 @@ impl Builtin {
     /// Every line, as it is in the data file.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.lines()
+    }
+
+    /// Ids of all of `provider`'s models that are for something of this build, and for what; nothing else of them is
+    /// read.
+    pub fn of_provider(&self, provider: &str) -> impl Iterator<Item = (&str, Kind)> {
+        self.lines().filter(move |line| is_of(line, provider)).filter_map(|line| {
+            let mut cells = line.split('\t');
+            let (id, mode) = (cells.next()?, cells.nth(1)?);
+            Some((id, Mode::named(mode)?.kind()?))
+        })
     }
 
     /// Bytes it takes in memory.

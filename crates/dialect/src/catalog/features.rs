@@ -1,5 +1,7 @@
 //! What a model takes, makes and can do.
 
+use trunkline_core::Kind;
+
 /// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "each name is its own description")]
@@ -19,6 +21,23 @@ pub enum Mode {
     Moderation,
     #[default]
     Other,
+}
+
+impl Mode {
+    /// What a model for this does, where that is something of this build.
+    #[must_use]
+    pub const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Chat | Self::Completion => Some(Kind::Generate),
+            Self::Embedding => Some(Kind::Embed),
+            Self::Image | Self::ImageEdit => Some(Kind::Image),
+            Self::Transcription => Some(Kind::Transcribe),
+            Self::Speech => Some(Kind::Speak),
+            Self::Rerank => Some(Kind::Rerank),
+            Self::Moderation => Some(Kind::Moderate),
+            Self::Video | Self::Realtime | Self::Search | Self::Ocr | Self::Other => None,
+        }
+    }
 }
 
 /// A form of content.

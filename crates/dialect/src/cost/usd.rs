@@ -27,6 +27,13 @@ impl Usd {
         self.0
     }
 
+    /// About as much, for figures that are only ever added up roughly.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "nobody asks a counter for more than 15 digits")]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 1e12
+    }
+
     /// A decimal number as JSON spells it; what is smaller than 10⁻¹² is rounded, half of it up.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

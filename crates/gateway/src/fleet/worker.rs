@@ -29,6 +29,8 @@ pub struct Worker {
     pub endpoint: Arc<Endpoint>,
     /// Whose API it is; `None` for an engine of the operator's own.
     pub provider: Option<Box<str>>,
+    /// Where it computes, for a provider whose prices depend on that.
+    pub region: Option<Box<str>>,
     /// How keys are presented to it.
     pub auth: AuthStyle,
     /// The key sent when the caller has none for it.
@@ -93,8 +95,10 @@ impl Worker {
             None => stored(),
             own @ Some(_) => own.clone(),
         };
+        let is_bedrock = provider.as_deref() == Some(provider::BEDROCK);
+        let region = spec.region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
         let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
-        let aws = aws.filter(|_| key.is_none() && provider.as_deref() == Some(provider::BEDROCK));
+        let aws = aws.filter(|_| key.is_none() && is_bedrock);
         let signer = aws.zip(spec.region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
         let at_home = provider::of_host(url.host()).map(|p| p.id) == provider.as_deref();
         let versioned = match url.version() {
@@ -121,6 +125,7 @@ impl Worker {
             profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
             layout,
+            region,
             versioned,
             endpoint: Arc::new(endpoint),
             key,

@@ -45,6 +45,9 @@ pub(crate) struct Line<'a> {
     pub(super) output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cached_tokens: Option<u64>,
+    /// What providers took for it, in US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cost_usd: Option<String>,
     /// Whether the tokens are the gateway's own estimate.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) estimated: bool,
@@ -138,6 +141,9 @@ impl<'a> Line<'a> {
             if let Some(value) = value {
                 text(out, key, digits.format(value));
             }
+        }
+        if let Some(cost) = &self.cost_usd {
+            text(out, "cost_usd", cost);
         }
         if self.estimated {
             text(out, "estimated", "true");

@@ -5,7 +5,7 @@ use super::answer::{Answered, Content};
 use super::fan::Merge;
 use super::form;
 use super::predict::{Job, Tally};
-use super::settle::{Ledger, stamp};
+use super::settle::{Ledger, price, stamp};
 use crate::body::{Body, BrokenOff};
 use crate::config::Limits;
 use bytes::Bytes;
@@ -35,6 +35,7 @@ pub(crate) fn respond(mut ledger: Ledger, answered: Answered) -> Response<Body> 
             let mut response = Response::new(Body::from(bytes));
             *response.headers_mut() = headers;
             stamp(response.headers_mut(), &ledger);
+            price(response.headers_mut(), &mut ledger);
             response
         }
         Content::Flow { flow, primed, idle } => {

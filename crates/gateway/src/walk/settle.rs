@@ -18,8 +18,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Fault, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, Utc, WorkerId,
+    Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, Utc, WorkerId,
 };
+use trunkline_dialect::cost::Usd;
 use trunkline_dialect::profile::Parameter;
 
 /// Status in the log when the client went away before there was one.
@@ -27,6 +28,9 @@ const CLIENT_GONE: u16 = 499;
 
 /// The request's id, on every answer.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a whole answer cost, in US dollars.
+const COST: HeaderName = HeaderName::from_static("x-trunkline-cost-usd");
 
 /// The books of one request.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub(crate) struct Ledger {
     /// One per upstream answer being read.
     pub(crate) guards: SmallVec<[LoadGuard; 1]>,
     began: Instant,
+    /// Once it is known.
+    charge: Option<Charge>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
     attempts: SmallVec<[(WorkerId, Outcome); 1]>,
@@ -77,6 +83,17 @@ pub(crate) enum Outcome {
     Status(u16),
     /// It did not answer, or its answer broke off; the class of the error.
     Failed(&'static str),
+}
+
+/// What an answer cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    /// Nothing that anybody is paid for.
+    None,
+    /// This much.
+    Known(Usd),
+    /// Something, but the price is not known.
+    Unknown,
 }
 
 /// How the answer ended.
@@ -115,6 +132,7 @@ impl Ledger {
             permit: None,
             guards: SmallVec::new(),
             began: Instant::now(),
+            charge: None,
             model: None,
             lane: None,
             attempts: SmallVec::new(),
@@ -244,8 +262,64 @@ impl Ledger {
         }
     }
 
+    /// Works out what the answer cost, whose usage is all known; in dollars, where anybody is paid and the price is
+    /// known.
+    pub(crate) fn charge(&mut self) -> Option<Usd> {
+        let charge = self.charge.unwrap_or_else(|| self.charged());
+        self.charge = Some(charge);
+        match charge {
+            Charge::Known(usd) => Some(usd),
+            Charge::None | Charge::Unknown => None,
+        }
+    }
+
+    fn charged(&self) -> Charge {
+        let worker = self
+            .lane
+            .as_ref()
+            .zip(self.attempts.last())
+            .and_then(|(lane, (id, _))| lane.workers.iter().find(|worker| worker.id == *id));
+        let Some((worker, provider)) = worker.and_then(|worker| Some((worker, worker.provider.as_deref()?)))
+        else {
+            return Charge::None;
+        };
+        if self.endpoint.dialect.kind() == Kind::Count {
+            return Charge::None;
+        }
+        let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
+        match &self.usage {
+            Some(usage) => {
+                let cost = self.local.prices.cost(provider, model, worker.region.as_deref(), usage);
+                cost.map_or(Charge::Unknown, Charge::Known)
+            }
+            None if (200..300).contains(&self.status) => Charge::Unknown,
+            None => Charge::None,
+        }
+    }
+
+    /// Books the cost.
+    fn bill(&self) {
+        let Some(charge) = self.charge else { return };
+        let labels = || {
+            let lane = self.lane.as_ref()?;
+            let (id, _) = self.attempts.last()?;
+            let worker = lane.workers.iter().find(|worker| worker.id == *id)?;
+            Some([lane.metrics.label(), worker.owner()])
+        };
+        let metrics = &self.local.shared.metrics;
+        match (charge, labels()) {
+            (Charge::Known(usd), Some(labels)) => {
+                metrics.cost.with_label_values(&labels).inc_by(usd.as_f64())
+            }
+            (Charge::Unknown, Some(labels)) => metrics.unpriced.with_label_values(&labels).inc(),
+            (Charge::None, _) | (_, None) => {}
+        }
+    }
+
     fn close(&mut self) {
         self.estimate();
+        let cost = self.charge();
+        self.bill();
         let shared = &self.local.shared;
         let took = self.began.elapsed();
         let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
@@ -269,11 +343,11 @@ impl Ledger {
             itl.flush();
         }
         if let Some(json) = self.log {
-            shared.log.append(self.local.thread, |out| self.write_line(out, status, took, json));
+            shared.log.append(self.local.thread, |out| self.write_line(out, status, took, cost, json));
         }
     }
 
-    fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, json: bool) {
+    fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, cost: Option<Usd>, json: bool) {
         let line = Line {
             timestamp: Utc::from(SystemTime::now()).rfc3339(),
             level: level(status),
@@ -296,6 +370,7 @@ impl Ledger {
             input_tokens: self.usage.as_ref().and_then(|usage| usage.input_total),
             output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
             cached_tokens: self.usage.as_ref().and_then(|usage| usage.cache_read),
+            cost_usd: cost.map(|usd| usd.to_string()),
             estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
             bytes_in: self.form_bytes.as_ref().map_or(self.bytes_in, |bytes| bytes.load(Relaxed)),
             bytes_out: self.bytes_out,
@@ -336,6 +411,14 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
         headers.entry("request-id").or_insert_with(|| id.clone());
     }
     headers.insert(REQUEST_ID, id);
+}
+
+/// Says what a whole answer cost, where that is known.
+pub(crate) fn price(headers: &mut HeaderMap, ledger: &mut Ledger) {
+    let cost = ledger.charge().map(|usd| usd.to_string());
+    if let Some(value) = cost.and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(COST, value);
+    }
 }
 
 /// The parameter a loss is about as a label: from a closed set, because a path may hold names a client

@@ -12,6 +12,7 @@ mod client;
 mod rig;
 
 mod bad_input;
+mod costs;
 mod fleet;
 mod keys;
 mod lifecycle;

@@ -200,3 +200,24 @@ async fn engines_are_named_by_what_they_are() {
     }
     assert_eq!(asked_of(&upstream), ["qwen3", "qwen3"]);
 }
+
+/// Without its own list, a provider's models are those of the catalogue, each by a name that leads to it.
+#[tokio::test]
+async fn what_a_provider_does_not_list_the_catalogue_does() {
+    let silent = Upstream::directed(|_, _| Reply::json(404, "{}")).await.unwrap();
+    let other = Upstream::directed(|_, _| Reply::json(404, "{}")).await.unwrap();
+    let rig = Rig::start(settings([account(&silent, "openai"), account(&other, "groq")])).await;
+    let listed = rig.get("/v1/models").await.json();
+    let models: Vec<_> =
+        listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    for known in ["gpt-4o", "text-embedding-3-small", "groq/llama-3.3-70b-versatile"] {
+        assert!(models.contains(&known), "{known} is not among {models:?}");
+    }
+    assert!(!models.iter().any(|model| model.contains("claude")), "nobody here has these: {models:?}");
+    for model in &models {
+        let shown = rig.get(&format!("/v1/models/{model}")).await;
+        assert_eq!(shown.status, 200, "{model} is listed: {}", shown.text());
+        let owner = listed["data"].as_array().unwrap().iter().find(|one| one["id"] == **model).unwrap();
+        assert_eq!(shown.json()["owned_by"], owner["owned_by"], "{model}");
+    }
+}

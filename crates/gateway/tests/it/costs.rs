@@ -1,0 +1,95 @@
+//! What answers cost: told to the client, the log and the metrics, and never invented.
+
+use crate::client::Ask;
+use crate::rig::{CHAT, MESSAGES, Rig, Speech, cloud, engine, settings};
+use serde_json::{Value, json};
+use trunkline_gateway::config::WorkerSpec;
+use trunkline_testkit::script::{Reply, Upstream};
+
+const HEADER: &str = "x-trunkline-cost-usd";
+
+async fn answering(speech: Speech) -> Upstream {
+    Upstream::directed(move |request, _| speech.answer(request.json()["stream"] == true)).await.unwrap()
+}
+
+fn asking(speech: Speech, model: &str, stream: bool) -> Ask {
+    let Value::Object(mut body) = serde_json::from_str(&format!("{{{}}}", speech.prompt)).unwrap() else {
+        panic!("a prompt is fields")
+    };
+    body.insert("model".to_owned(), json!(model));
+    body.insert("stream".to_owned(), json!(stream));
+    crate::client::post(speech.path, Value::Object(body).to_string())
+}
+
+/// Every way an answer of three tokens in and two out may come.
+#[tokio::test]
+async fn every_answer_is_priced_by_who_gave_it() {
+    type Account = fn(String, &str) -> WorkerSpec;
+    let openai: Account = |url, model| cloud(url, "openai", model, Some("k"));
+    let anthropic: Account = |url, model| cloud(url, "anthropic", model, Some("k"));
+    let own: Account = |url, model| engine(url, model);
+    for (what, account, from, to, model, stream, cost) in [
+        // 3 x 2.5 + 2 x 10 millionths.
+        ("passed", openai, CHAT, CHAT, "gpt-4o", false, Some("0.0000275")),
+        ("translated", openai, MESSAGES, CHAT, "gpt-4o", false, Some("0.0000275")),
+        // 3 x 3 + 2 x 15 millionths.
+        ("passed", anthropic, MESSAGES, MESSAGES, "claude-sonnet-4-5", false, Some("0.000039")),
+        ("passed as a stream", anthropic, MESSAGES, MESSAGES, "claude-sonnet-4-5", true, Some("0.000039")),
+        ("translated as a stream", anthropic, CHAT, MESSAGES, "claude-sonnet-4-5", true, Some("0.000039")),
+        ("of a model without a price", openai, CHAT, CHAT, "gpt-of-nobody", false, None),
+        ("of an engine", own, CHAT, CHAT, "gpt-4o", false, None),
+    ] {
+        let upstream = answering(to).await;
+        let rig = Rig::start(settings([account(upstream.url(), model)])).await;
+        let answer = rig.ask(&asking(from, model, stream)).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        // A stream has begun before anybody knows.
+        assert_eq!(answer.header(HEADER), cost.filter(|_| !stream).unwrap_or_default(), "{what}");
+        let line = rig.access_line("endpoint=").await;
+        let logged = line.split(" cost_usd=").nth(1).map(|rest| rest.split(' ').next().unwrap());
+        assert_eq!(logged, cost, "{what}: {line}");
+        let booked = rig.metric("trunkline_cost_usd_total", &[&format!("model=\"{model}\"")]).await;
+        let told: f64 = cost.map_or(0.0, |cost| cost.parse().unwrap());
+        assert!((booked - told).abs() < 1e-12, "{what}: {booked}");
+        let unpriced = rig.metric("trunkline_unpriced_requests_total", &["provider=\"openai\""]).await;
+        let is_unpriced = what == "of a model without a price";
+        assert_eq!(unpriced > 0.5, is_unpriced, "{what}: {unpriced}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_costs_nothing() {
+    let upstream =
+        Upstream::directed(|_, _| Reply::json(400, r#"{"error":{"message":"no"}}"#)).await.unwrap();
+    let rig = Rig::start(settings([cloud(upstream.url(), "openai", "gpt-4o", Some("k"))])).await;
+    let answer = rig.ask(&asking(CHAT, "gpt-4o", false)).await;
+    assert_eq!((answer.status, answer.header(HEADER)), (400, ""));
+    assert!(!rig.access_line("endpoint=").await.contains("cost_usd"));
+    let booked = rig.get("/metrics").await;
+    assert!(!booked.text().contains("trunkline_cost_usd_total{"), "{}", booked.text());
+    assert!(!booked.text().contains("trunkline_unpriced_requests_total{"), "{}", booked.text());
+}
+
+/// What a provider says it took beats no price, and the tier it served in beats the standard one.
+#[tokio::test]
+async fn what_the_provider_says_counts() {
+    let with = |more: Value| {
+        let mut reply: Value = serde_json::from_str(CHAT.reply).unwrap();
+        for (key, value) in more.as_object().unwrap() {
+            reply[key] = value.clone();
+        }
+        reply.to_string()
+    };
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "cost": 0.125});
+    for (provider, model, more, cost) in [
+        ("openrouter", "vendor/of-nobody", json!({"usage": usage}), "0.125"),
+        // 3 x 4.25 + 2 x 17 millionths.
+        ("openai", "gpt-4o", json!({"service_tier": "priority"}), "0.00004675"),
+    ] {
+        let reply = with(more);
+        let upstream = Upstream::directed(move |_, _| Reply::json(200, reply.clone())).await.unwrap();
+        let rig = Rig::start(settings([cloud(upstream.url(), provider, model, Some("k"))])).await;
+        let answer = rig.ask(&asking(CHAT, model, false)).await;
+        assert_eq!(answer.header(HEADER), cost, "{provider}: {}", answer.text());
+    }
+}
