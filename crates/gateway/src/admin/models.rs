@@ -1,12 +1,15 @@
 //! Which models can be asked for, in the shape the caller's dialect lists them.
 
 use super::{dialect_of, json, native, refuse};
+use crate::config::CallerModels;
 use crate::endpoint::ENDPOINTS;
+use crate::fleet::inventory::Inventory;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::walk::admit::identify;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json as object};
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, Kind};
@@ -14,12 +17,12 @@ use trunkline_dialect::profile::{self, Column, Disposition, Parameter, table};
 use trunkline_dialect::{reads, writes};
 
 /// `GET /v1/models`.
-pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
     if dialect_of("/v1/models", &headers) == Dialect::GeminiGenerate {
-        return native::gemini_list(State(shared)).await;
+        return native::gemini_list(State(shared), uri, headers).await;
     }
-    let snapshot = shared.fleet.snapshot();
-    let models = snapshot.listing();
+    let listed = listed(&shared, &uri, &headers).await;
+    let models: Vec<(&str, &str)> = listed.iter().map(|(id, owner)| (&**id, &**owner)).collect();
     let data: Vec<Value> = models.iter().map(|(id, owner)| entry(&headers, id, owner)).collect();
     let body = if is_anthropic(&headers) {
         let (first, last) = (models.first().map(|m| m.0), models.last().map(|m| m.0));
@@ -28,6 +31,24 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
         object!({"object": "list", "data": data})
     };
     json(StatusCode::OK, &body)
+}
+
+/// What a caller is shown: what its own key for providers reaches, or what is configured.
+pub(super) async fn listed(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Inventory {
+    let snapshot = shared.fleet.snapshot();
+    let config = &snapshot.config;
+    // Whoever comes here has been let in.
+    let key = identify(uri, headers, config.auth.api_key.as_ref()).ok().and_then(|caller| caller.key);
+    let reached = match key {
+        Some(key) => shared.fleet.inventory(key).await,
+        None => None,
+    };
+    let configured = || snapshot.listing().into_iter().map(|(id, owner)| (id.to_owned(), owner.into()));
+    match reached {
+        Some(reached) if config.discovery.caller_models == CallerModels::First => Inventory::clone(&reached),
+        Some(reached) => configured().chain(Inventory::clone(&reached)).collect(),
+        None => configured().collect(),
+    }
 }
 
 /// `GET /v1/models/{id}`; ids may hold slashes.

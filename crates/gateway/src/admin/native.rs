@@ -1,21 +1,22 @@
 //! Model lists as the clients of Gemini and Ollama ask for them.
 
+use super::models::listed;
 use super::{dialect_of, json, refuse};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json as object};
 use std::sync::Arc;
 use trunkline_core::{Fault, FaultKind};
 
 /// `GET /v1beta/models`.
-pub(super) async fn gemini_list(State(shared): State<Arc<Shared>>) -> Response {
-    let snapshot = shared.fleet.snapshot();
-    let models: Vec<Value> = snapshot.listing().iter().map(|(id, _)| gemini_entry(id)).collect();
+pub(super) async fn gemini_list(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
+    let models: Vec<Value> =
+        listed(&shared, &uri, &headers).await.keys().map(|id| gemini_entry(id)).collect();
     json(StatusCode::OK, &object!({ "models": models }))
 }
 

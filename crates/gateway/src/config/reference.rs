@@ -2,7 +2,7 @@
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
 use super::surroundings::OLLAMA_VARIABLES;
-use super::tree::{Backend, Config, Layout, LogLevel, PolicyName};
+use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -94,6 +94,7 @@ fn type_words(field: &Field) -> String {
         "WorkerType" => names::<WorkerType>(),
         "Backend" => names::<Backend>(),
         "PolicyName" => names::<PolicyName>(),
+        "CallerModels" => names::<CallerModels>(),
         "LogLevel" => names::<LogLevel>(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),

@@ -50,6 +50,8 @@ pub struct Config {
     pub retry: Retry,
     /// How workers are watched.
     pub health: HealthChecks,
+    /// How models are found that no worker lists.
+    pub discovery: Discovery,
     /// What translation does where dialects differ.
     pub translate: Translate,
     /// How workers are reached.
@@ -63,6 +65,37 @@ pub struct Config {
     /// What of the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,
+}
+
+/// How models are found that no worker lists.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Discovery {
+    /// What a model list shows to callers who send a key of their own for providers: what the first provider has
+    /// for it, what all have together with what is configured, or what is configured.
+    pub caller_models: CallerModels,
+    /// How long what a caller's key was found to reach is remembered.
+    #[serde(with = "super::units::duration")]
+    pub lifetime: Duration,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { caller_models: CallerModels::First, lifetime: Duration::from_secs(60) }
+    }
+}
+
+/// What callers with keys of their own are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum CallerModels {
+    /// The first list that is not empty.
+    First,
+    /// All lists.
+    Merged,
+    /// What is configured.
+    Configured,
 }
 
 /// What an account with Azure OpenAI needs beside its key and its address.

@@ -4,6 +4,7 @@
 //! is held while a worker is spoken to. Every worker has one task that gets to know it and then watches
 //! it; the task belongs to the worker's entry and ends with it.
 
+pub mod inventory;
 mod layout;
 pub mod reach;
 mod watch;
@@ -14,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::snapshot::{Heirlooms, Snapshot};
 use crate::walk::admit::Admission;
 use arc_swap::ArcSwap;
+use inventory::Inventories;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
@@ -32,6 +34,8 @@ pub struct Fleet {
     control: Handle,
     /// Connections for probes.
     pool: Arc<Pool>,
+    /// Models that callers' keys reach.
+    inventories: Inventories,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +84,7 @@ impl Fleet {
             metrics,
             control,
             pool,
+            inventories: Inventories::default(),
         })
     }
 

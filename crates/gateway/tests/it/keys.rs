@@ -407,3 +407,72 @@ async fn requests_that_make_one_answer_together_have_keys_of_their_own() {
     keys.sort();
     assert_eq!(keys, ["once", "once-1", "once-2"]);
 }
+
+/// A provider that lists `models` to whoever shows it `key`, and nothing to others.
+async fn listing(key: &'static str, models: &'static [&'static str]) -> Upstream {
+    Upstream::directed(move |request, _| {
+        let shown = header_text(&request.headers);
+        if !shown.contains(key) {
+            return Reply::json(401, "{}");
+        }
+        let list: Vec<_> = models.iter().map(|id| serde_json::json!({"id": id, "object": "model"})).collect();
+        Reply::json(200, serde_json::json!({"object": "list", "data": list}).to_string())
+    })
+    .await
+    .unwrap()
+}
+
+async fn models_for(rig: &Rig, headers: &[(&str, &str)]) -> Vec<String> {
+    let answer = rig.ask(&with(get("/v1/models"), headers)).await.json();
+    let data = answer["data"].as_array().or(answer["models"].as_array()).unwrap().clone();
+    let name =
+        |model: &serde_json::Value| model["id"].as_str().or(model["name"].as_str()).unwrap().to_owned();
+    data.iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn a_callers_key_lists_what_it_reaches_and_nobody_elses_list() {
+    let openai = listing("Bearer sk-proj-ann", &["gpt-of-ann"]).await;
+    let anthropic = listing("sk-ant-bob", &["claude-of-bob"]).await;
+    let own = listing("nobody's", &[]).await;
+    let config = locked([
+        cloud(openai.url(), "openai", "gpt-4o", None),
+        cloud(anthropic.url(), "anthropic", "claude-sonnet-4-5", None),
+        engine(own.url(), "llama3"),
+    ]);
+    let rig = Rig::start(config).await;
+    let configured = ["claude-sonnet-4-5", "gpt-4o", "llama3"];
+    let gw = ("x-api-key", GATEWAY);
+    for (headers, want) in [
+        (&[gw][..], &configured[..]),
+        (&[gw, ("authorization", "Bearer sk-proj-ann")], &["gpt-of-ann"]),
+        // The second time it is remembered, for her alone.
+        (&[gw, ("authorization", "Bearer sk-proj-ann")], &["gpt-of-ann"]),
+        (&[("authorization", &format!("Bearer {GATEWAY}")), ("x-api-key", "sk-ant-bob")], &["claude-of-bob"]),
+        (&[gw, ("authorization", "Bearer sk-proj-eve")], &configured),
+    ] {
+        assert_eq!(models_for(&rig, headers).await, want, "{headers:?}");
+    }
+    let asked = |upstream: &Upstream, key: &str| {
+        upstream.requests().iter().filter(|request| header_text(&request.headers).contains(key)).count()
+    };
+    assert_eq!((asked(&openai, "sk-proj-ann"), asked(&openai, "sk-ant-bob")), (1, 0));
+    assert_eq!((asked(&anthropic, "sk-ant-bob"), asked(&anthropic, "sk-proj")), (1, 0));
+    assert_eq!(asked(&own, "sk-"), 0, "engines of the operator's own get nobody's keys");
+    for upstream in [&openai, &anthropic, &own] {
+        assert_eq!(asked(upstream, GATEWAY), 0, "the gateway's key went upstream");
+    }
+}
+
+#[tokio::test]
+async fn lists_of_all_providers_can_be_merged_or_left_alone() {
+    use trunkline_gateway::config::CallerModels;
+    for (mode, want) in [(CallerModels::Merged, &["a", "b", "m"][..]), (CallerModels::Configured, &["m"])] {
+        let (one, two) = (listing("any", &["a"]).await, listing("any", &["b"]).await);
+        let mut config =
+            settings([cloud(one.url(), "groq", "m", None), cloud(two.url(), "together", "m", None)]);
+        config.discovery.caller_models = mode;
+        let rig = Rig::start(config).await;
+        assert_eq!(models_for(&rig, &[("authorization", "Bearer any")]).await, want, "{mode:?}");
+    }
+}
