@@ -251,7 +251,10 @@ pub fn write_call(
     let known = losses.len();
     let client = spelling(call.dialect);
     let resolved = if keeps_state(dialect) { Ok(()) } else { stored::refuse(call) };
-    let written = resolved.and_then(|()| write(dialect, call, target, losses));
+    let mut written = resolved.and_then(|()| write(dialect, call, target, losses));
+    if let Ok(written) = &mut written {
+        written.restore.model = Some(target.model.into());
+    }
     losses.respell(known, |path| respelled(client, path));
     written.map_err(|mut fault| {
         let param = fault.param.as_deref().and_then(|path| respelled(client, path));

@@ -119,12 +119,6 @@ impl Names {
     pub fn original<'n>(&'n self, name: &'n str) -> &'n str {
         self.changed.get(name).map_or(name, String::as_str)
     }
-
-    /// Whether every name passed as it was.
-    #[must_use]
-    pub fn is_untouched(&self) -> bool {
-        self.changed.is_empty()
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub struct Restore {
     head: Option<(u32, u32, Open<'static>)>,
     /// State that waits for the next tool call.
     riders: Riders,
+    /// The model that was asked, for targets whose answers do not name theirs.
+    pub model: Option<Box<str>>,
     /// Ends the answer where the target does not.
     pub stops: Stops,
     /// Parts of the stream that are neither what they look like.
@@ -72,17 +74,11 @@ impl Restore {
             sealer: None,
             head: None,
             riders: Riders::default(),
+            model: None,
             stops: Stops::default(),
             parts: Vec::new(),
             seen: Seen::default(),
         }
-    }
-
-    /// Whether events and replies pass unchanged.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        let is_named_alike = self.names.is_untouched() && !self.json_tool && self.free_text.is_empty();
-        is_named_alike && self.sealer.is_none() && self.stops.is_idle()
     }
 
     /// Hands on what the client should see of an event. The head of a tool call waits for the next event where
@@ -162,8 +158,12 @@ impl Restore {
                 self.seen.settle(&mut finish);
                 Event::Finish { choice, finish }
             }
-            other @ (Event::Start { .. }
-            | Event::Open { .. }
+            Event::Start { id, model, created } => {
+                let named = model.filter(|name| !name.is_empty());
+                let model = named.or_else(|| self.model.as_deref().map(|name| Cow::Owned(name.to_owned())));
+                Event::Start { id, model, created }
+            }
+            other @ (Event::Open { .. }
             | Event::Delta { .. }
             | Event::Logprobs { .. }
             | Event::Usage(_)
@@ -197,6 +197,8 @@ impl Restore {
 
     /// The whole answer as the client should see it.
     pub fn reply(&self, reply: &mut Reply) {
+        let named = reply.model.take().filter(|name| !name.is_empty());
+        reply.model = named.or_else(|| self.model.as_deref().map(Into::into));
         if let Some(sealer) = &self.sealer {
             sealer.reply(reply);
         }

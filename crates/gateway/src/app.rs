@@ -67,11 +67,17 @@ pub fn assemble(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Arc<Sh
 pub async fn start(config: Config, sink: Arc<LogSink>) -> anyhow::Result<Running> {
     let shared = assemble(config, sink)?;
     let config = Arc::clone(&shared.fleet.snapshot().config);
+    // First, since of two ports that are taken this is the one to hear of.
+    let serving = server::start(&shared, &config)?;
     let extra = match config.metrics.port {
         0 => None,
-        port => Some(metrics_listener(SocketAddr::new(config.metrics.host, port), &shared).await?),
+        port => {
+            let listener = metrics_listener(SocketAddr::new(config.metrics.host, port), &shared).await;
+            Some(listener.inspect_err(|_| {
+                shared.stopping.send_replace(true);
+            })?)
+        }
     };
-    let serving = server::start(&shared, &config)?;
     tracing::info!(address = %serving.address, workers = config.workers.len(), "serving");
     Ok(Running { shared, serving, metrics: extra })
 }

@@ -109,10 +109,12 @@ pub enum Passage {
 /// How `worker` can serve a client that speaks `client`.
 #[must_use]
 pub fn passage(client: Dialect, worker: &Worker) -> Passage {
-    if worker.dialects.contains(&client) {
+    let speaks = |dialect: Dialect| dialect != Dialect::OpenaiResponses || !worker.reach.lacks_responses();
+    if worker.dialects.contains(&client) && speaks(client) {
         return Passage::Splice;
     }
-    let of_kind = |kind: Kind| worker.dialects.iter().copied().find(|d| writes(*d) && d.kind() == kind);
+    let able = |dialect: &Dialect| writes(*dialect) && speaks(*dialect);
+    let of_kind = |kind: Kind| worker.dialects.iter().copied().find(|d| able(d) && d.kind() == kind);
     match of_kind(client.kind()) {
         Some(target) if reads(client) => Passage::Translate(target),
         // Whatever converses can be told how much it would be told.
@@ -217,6 +219,16 @@ impl Snapshot {
             Some(meant) => Ok(meant),
             None => Ok(Meant { model, entry: self.model(model)? }),
         }
+    }
+
+    /// As [`Snapshot::mean`], but without guessing: an engine that has not said what it serves is not said to serve
+    /// whatever is asked about.
+    ///
+    /// # Errors
+    /// 404 as there.
+    pub fn known<'a>(&'a self, asked: &'a str) -> Result<Meant<'a>, Fault> {
+        let meant = self.mean(asked)?;
+        if meant.entry.name == any_of("") { Err(self.unknown(meant.model)) } else { Ok(meant) }
     }
 
     /// What a client means by `asked` that wants it of `source`: a provider by its id or another spelling of it,

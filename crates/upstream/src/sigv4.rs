@@ -231,7 +231,7 @@ mod tests {
 
     /// The vectors were made with botocore.
     #[test]
-    fn signatures_are_those_of_amazon() {
+    fn c34_signatures_are_those_of_amazon() {
         for (token, names, signature) in [
             (
                 None,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_encoded_twice() {
+    fn c34_paths_are_encoded_twice() {
         for (path, want) in [
             (PATH, "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%253A0/converse"),
             (

@@ -68,7 +68,7 @@ pub(super) async fn one(
 }
 
 fn find(snapshot: &Snapshot, id: &str) -> Result<String, Fault> {
-    let entry = snapshot.mean(id)?.entry;
+    let entry = snapshot.known(id)?.entry;
     Ok(entry.workers.first().map_or("", |worker| worker.owner()).to_owned())
 }
 

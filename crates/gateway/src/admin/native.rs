@@ -77,7 +77,7 @@ pub(super) async fn ollama_show(
         })
         .and_then(|model| {
             let snapshot = shared.fleet.snapshot();
-            let entry = snapshot.mean(&model)?.entry;
+            let entry = snapshot.known(&model)?.entry;
             Ok(entry.workers.first().map_or("", |worker| worker.owner()).to_owned())
         });
     match found {
@@ -106,5 +106,5 @@ pub(super) async fn ollama_version() -> Response {
 }
 
 fn exists(snapshot: &Snapshot, id: &str) -> Result<(), Fault> {
-    snapshot.mean(id).map(drop)
+    snapshot.known(id).map(drop)
 }

@@ -40,7 +40,7 @@ pub struct Flags {
     /// Workers: http:// or https:// addresses, with or without /v1. Replaces `workers` of the file.
     #[arg(long, value_name = "URL", num_args = 1.., help_heading = "Workers")]
     pub worker_urls: Vec<String>,
-    /// What the workers are: sglang, vllm, trtllm, openai or anthropic [default: found out].
+    /// What the workers are: sglang, vllm, trtllm, openai, anthropic or gemini [default: found out].
     #[arg(long, alias = "runtime", value_parser = backend, help_heading = "Workers")]
     pub backend: Option<Backend>,
     /// Start with any number of workers, also none, and take more over /workers.
@@ -170,7 +170,7 @@ pub struct ExplainFlags {
     /// File with a request body to take the rest from; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub body: Option<PathBuf>,
-    /// Where the request would be sent: chat, completions, embeddings, responses or messages.
+    /// Where the request would be sent: an endpoint's path or its name, such as chat, responses, messages or gemini.
     #[arg(long, default_value = "chat")]
     pub endpoint: String,
     /// The provider that must answer, as clients name it in `X-Provider`.

@@ -4,7 +4,7 @@
 //! of every attempt. It is on the request path: atomics only, written where something changes. What follows
 //! from a change (log lines, probes, a second chance) is the work of the worker's own task, which is woken.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use tokio::sync::Notify;
 use trunkline_core::{Health, Load};
 
@@ -25,9 +25,22 @@ pub struct Reach {
     /// How often it was given up since the last answer.
     lapses: AtomicU32,
     turned: Notify,
+    /// Whether it was found not to have Responses.
+    no_responses: AtomicBool,
 }
 
 impl Reach {
+    /// Whether it was found not to have Responses, so that clients of that are translated for.
+    #[must_use]
+    pub fn lacks_responses(&self) -> bool {
+        self.no_responses.load(Relaxed)
+    }
+
+    /// Remembers whether it has them.
+    pub fn found_responses(&self, found: bool) {
+        self.no_responses.store(!found, Relaxed);
+    }
+
     /// Takes an attempt's finding; `limit` in a row that found nobody make a ready worker unreached, none
     /// do when it is 0.
     pub fn report(&self, contact: Contact, load: &Load, limit: u32) {

@@ -118,6 +118,8 @@ impl Watched {
         if before != now {
             if now == Health::Ready {
                 worker.reach.forget();
+                // It may be another version of itself.
+                worker.reach.found_responses(true);
             }
             worker.load.set_health(now);
             changed(fleet, &worker, before, now, || {

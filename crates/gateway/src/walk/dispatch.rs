@@ -98,7 +98,13 @@ async fn attempt(
     match passage {
         Passage::Splice => {
             let body = splice::body(plan, worker, dialect);
-            let answer = send(ledger, plan, worker, dialect, &body, &[], 0).await?;
+            let answer = match send(ledger, plan, worker, dialect, &body, &[], 0).await {
+                Ok(answer) => answer,
+                Err(failure) if may_lack(dialect, worker, &failure) => {
+                    return Box::pin(instead(ledger, plan, worker, parsed, failure)).await;
+                }
+                Err(failure) => return Err(failure),
+            };
             let rename = echo(plan, worker, dialect);
             splice::answer(ledger, plan, answer, rename).await
         }
@@ -107,6 +113,36 @@ async fn attempt(
         Passage::Translate(to) => Box::pin(converse(ledger, plan, worker, to, parsed)).await,
         // `plan` only offers workers with a passage, and nobody is asked for an estimate.
         Passage::Estimate | Passage::Closed => Err(refused(nobody_left())),
+    }
+}
+
+/// Whether `failure` may mean that an engine does not have Responses: not all that are compatible with OpenAI do.
+fn may_lack(dialect: Dialect, worker: &Worker, failure: &Failure) -> bool {
+    let is_unknown = matches!(failure.outcome, Some(Outcome::Status(404 | 405 | 501)));
+    is_unknown
+        && dialect == Dialect::OpenaiResponses
+        && !worker.is_external()
+        && worker.dialects.contains(&Dialect::OpenaiChat)
+}
+
+/// Asks an engine that may not have Responses for a chat; what does that is not asked for Responses again.
+async fn instead(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    parsed: &mut Option<Box<Parsed>>,
+    failure: Failure,
+) -> Result<Answered, Failure> {
+    match converse(ledger, plan, worker, Dialect::OpenaiChat, parsed).await {
+        Ok(answered) => {
+            worker.reach.found_responses(false);
+            tracing::info!(worker = %worker.id, "has no Responses; they are translated into chats");
+            Ok(answered)
+        }
+        // It was not asked: what cannot be said in a chat says more than that there are no Responses.
+        Err(refused) if refused.outcome.is_none() => Err(refused),
+        // It knows the model as little there.
+        Err(_) => Err(failure),
     }
 }
 

@@ -105,7 +105,15 @@ fn find<'a>(
         let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
         return Ok(Found { meant, lane });
     };
-    let meant = snapshot.mean_of(&forced.provider, asked)?;
+    let meant = match snapshot.mean_of(&forced.provider, asked) {
+        // Who allows others may have them also where the one that was named does not serve the model.
+        Err(fault) if forced.fallback && fault.kind == FaultKind::NotFound => {
+            let meant = snapshot.mean(asked)?;
+            let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
+            return Ok(Found { meant, lane });
+        }
+        meant => meant?,
+    };
     let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
     // Others serve it under the name it was asked for, if at all.
     let others = snapshot.mean(asked).ok().filter(|others| forced.fallback && others.model == meant.model);

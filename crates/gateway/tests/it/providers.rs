@@ -165,6 +165,19 @@ async fn who_names_a_provider_gets_no_other_unless_it_says_so() {
 }
 
 #[tokio::test]
+async fn a_fallback_is_also_for_models_that_the_named_one_does_not_serve() {
+    let (one, two) = (listing(CHAT, &[]).await, listing(CHAT, &[]).await);
+    let rig =
+        Rig::start(settings([cloud(one.url(), "groq", "m", None), cloud(two.url(), "together", "n", None)]))
+            .await;
+    for (fallback, status) in [("false", 404), ("true", 200)] {
+        let ask = asking("n", &[("x-provider", "groq"), ("x-trunkline-fallback", fallback)]);
+        assert_eq!(rig.ask(&ask).await.status, status, "{fallback}");
+    }
+    assert_eq!((asked_of(&one).len(), asked_of(&two).len()), (0, 1));
+}
+
+#[tokio::test]
 async fn explain_sees_the_header() {
     let World { rig, openai, .. } = world().await;
     let body = json!({"model": "openai/gpt-4o", "messages": []}).to_string();
@@ -199,6 +212,15 @@ async fn engines_are_named_by_what_they_are() {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     assert_eq!(asked_of(&upstream), ["qwen3", "qwen3"]);
+}
+
+#[tokio::test]
+async fn an_engine_that_lists_nothing_is_not_said_to_have_whatever_is_asked_about() {
+    let silent = Upstream::directed(|_, _| Reply::json(404, "{}")).await.unwrap();
+    let spec = WorkerSpec { models: vec![], ..engine(silent.url(), "") };
+    let rig = Rig::start_unready(settings([spec])).await;
+    let shown = rig.get("/v1/models/llama4").await;
+    assert_eq!(shown.status, 404, "{}", shown.text());
 }
 
 /// Without its own list, a provider's models are those of the catalogue, each by a name that leads to it.

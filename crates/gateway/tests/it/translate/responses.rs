@@ -2,9 +2,10 @@
 
 use super::{CLAUDE, claude, ok};
 use crate::client::Event;
-use crate::rig::{MESSAGES, RESPONSES, Rig, settings};
+use crate::rig::{CHAT, MESSAGES, RESPONSES, Rig, cloud, engine, settings};
 use serde_json::{Value, json};
 use std::time::Duration;
+use trunkline_gateway::config::ModelCard;
 use trunkline_testkit::script::{Reply, Upstream};
 
 /// The response a stream ends in, whose items must be those the stream told of.
@@ -146,4 +147,74 @@ async fn errors_keep_status_meaning_and_patience() {
     assert_eq!((answer.status, answer.header("retry-after")), (429, "7"));
     assert!(RESPONSES.error(&answer.json()).contains("as told"));
     rig.at_rest().await;
+}
+
+/// An engine that has a chat and answers as FastAPI does to whatever it has not.
+async fn chat_alone() -> Upstream {
+    Upstream::directed(|request, _| {
+        let body = request.json();
+        match request.path() {
+            path if path != CHAT.path => Reply::json(404, r#"{"detail":"Not Found"}"#),
+            _ if body["model"] == "gone" => {
+                Reply::json(404, r#"{"error":{"message":"no such model","code":"model_not_found"}}"#)
+            }
+            _ => CHAT.answer(body["stream"] == true),
+        }
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn an_engine_without_responses_is_asked_for_a_chat() {
+    let upstream = chat_alone().await;
+    let rig = Rig::start(settings([engine(upstream.url(), "m")])).await;
+    for (round, stream) in [(1, false), (2, false), (3, true)] {
+        let body = json!({"model": "m", "input": "hi", "stream": stream});
+        let answer = ok(rig.post(RESPONSES.path, &body.to_string()).await);
+        let response = if stream { last(&answer.events()) } else { answer.json() };
+        assert_eq!(response["output"][0]["content"][0]["text"], "hello", "{response}");
+        let asked = upstream.requests();
+        let in_vain = asked.iter().filter(|request| request.path() == RESPONSES.path).count();
+        assert_eq!(in_vain, 1, "round {round}: it is asked once, and then known not to have them");
+    }
+    let explained = rig.post("/admin/v1/explain?endpoint=responses", r#"{"model":"m"}"#).await.json();
+    assert_eq!(explained["candidates"][0]["passage"], "translate to openai-chat", "{explained}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_not_taken_for_a_lack_of_responses() {
+    let upstream = chat_alone().await;
+    let mut spec = engine(upstream.url(), "m");
+    spec.models.push(ModelCard::Name("gone".to_owned()));
+    let rig = Rig::start(settings([spec])).await;
+    let ask = async |body: Value| rig.post(RESPONSES.path, &body.to_string()).await;
+    let gone = ask(json!({"model": "gone", "input": "hi"})).await;
+    assert_eq!(gone.status, 404, "{}", gone.text());
+    // A chat keeps nothing to go on from, and that is what the client is told.
+    let stored = ask(json!({"model": "m", "input": "hi", "previous_response_id": "resp_1"})).await;
+    assert_eq!((stored.status, &stored.json()["error"]["param"]), (400, &json!("previous_response_id")));
+    let again = ask(json!({"model": "gone", "input": "hi"})).await;
+    let asked = upstream.requests().iter().filter(|request| request.path() == RESPONSES.path).count();
+    assert_eq!((again.status, asked), (404, 3), "nothing was learned of these");
+}
+
+#[tokio::test]
+async fn an_answer_names_the_model_also_where_its_provider_does_not() {
+    let reply = r#"{"output":{"message":{"role":"assistant","content":[{"text":"hello"}]}},"stopReason":"end_turn","usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5},"metrics":{"latencyMs":1}}"#;
+    let upstream = Upstream::directed(move |_, _| Reply::json(200, reply)).await.unwrap();
+    let model = "amazon.nova-pro-v1:0";
+    let rig = Rig::start(settings([cloud(upstream.url(), "bedrock", model, Some("k"))])).await;
+    for stream in [false, true] {
+        let body = json!({"model": model, "input": "hi", "stream": stream});
+        let answer = ok(rig.post(RESPONSES.path, &body.to_string()).await);
+        let response = if stream { last(&answer.events()) } else { answer.json() };
+        assert_eq!(response["model"], model, "{response}");
+        for (speech, at) in [(CHAT, "/model"), (MESSAGES, if stream { "/message/model" } else { "/model" })] {
+            let ask = format!(r#"{{"model":"{model}","stream":{stream},{}}}"#, speech.prompt);
+            let answer = ok(rig.post(speech.path, &ask).await);
+            let first = if stream { answer.events()[0].json() } else { answer.json() };
+            assert_eq!(first.pointer(at), Some(&json!(model)), "{first}");
+        }
+    }
 }
