@@ -50,6 +50,9 @@ const TAIL: usize = 32 << 10;
 
 /// What every event is searched for; preparing a search costs more than searching an event.
 static FINISH_REASON: Key = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
+static STOP_REASON: Key = LazyLock::new(|| Finder::new(b"\"stop_reason\""));
+static STATUS: Key = LazyLock::new(|| Finder::new(b"\"status\""));
+static SERVICE_TIER: Key = LazyLock::new(|| Finder::new(b"\"service_tier\""));
 static USAGE: Key = LazyLock::new(|| Finder::new(b"\"usage\""));
 static ERROR: Key = LazyLock::new(|| Finder::new(b"\"error\""));
 static RESPONSE: Key = LazyLock::new(|| Finder::new(b"\"response\""));
@@ -303,7 +306,7 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         joined.get(joined.len().saturating_sub(TAIL)..).unwrap_or_default()
     };
     let mut tapped = Tapped { ended: true, ..Tapped::default() };
-    if let Some(raw) = value_after(tail, b"\"usage\"").and_then(first_value::<&RawValue>) {
+    if let Some(raw) = last_value(tail, &USAGE).and_then(first_value::<&RawValue>) {
         let usage = match dialect {
             Dialect::AnthropicMessages => Counts::default().take(raw),
             Dialect::OpenaiResponses => openai_responses::read_usage(raw),
@@ -316,13 +319,13 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
             | Dialect::ReplicatePredictions
             | Dialect::Surface(_) => None,
         };
-        let tier = value_after(tail, b"\"service_tier\"").and_then(first_value::<Cow<'_, str>>);
+        let tier = last_value(tail, &SERVICE_TIER).and_then(first_value::<Cow<'_, str>>);
         tapped.usage = usage.and_then(|usage| billed(usage, tier));
     }
-    let key: &[u8] = match dialect {
-        Dialect::AnthropicMessages => b"\"stop_reason\"",
-        Dialect::OpenaiResponses => b"\"status\"",
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions => b"\"finish_reason\"",
+    let key = match dialect {
+        Dialect::AnthropicMessages => &STOP_REASON,
+        Dialect::OpenaiResponses => &STATUS,
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions => &FINISH_REASON,
         Dialect::GeminiGenerate
         | Dialect::OllamaChat
         | Dialect::OllamaGenerate
@@ -331,7 +334,7 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         | Dialect::ReplicatePredictions
         | Dialect::Surface(_) => return tapped,
     };
-    tapped.finish = value_after(tail, key).and_then(first_value::<String>);
+    tapped.finish = last_value(tail, key).and_then(first_value::<String>);
     tapped
 }
 
@@ -374,8 +377,14 @@ fn ends_responses(start: &[u8]) -> bool {
 
 /// The bytes behind the last `key` and its colon.
 pub(crate) fn value_after<'a>(tail: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let at = memmem::rfind(tail, key)?;
-    let rest = tail.get(at + key.len()..)?.trim_ascii_start();
+    last_value(tail, &Finder::new(key))
+}
+
+/// The same for a key that is ready to be looked for. Going forward to the last of them is faster than going
+/// backward, which the processor's wide registers do not help with.
+fn last_value<'a>(tail: &'a [u8], key: &Finder<'_>) -> Option<&'a [u8]> {
+    let at = key.find_iter(tail).last()?;
+    let rest = tail.get(at + key.needle().len()..)?.trim_ascii_start();
     rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
 }
 

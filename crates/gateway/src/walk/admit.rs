@@ -4,7 +4,7 @@ use super::accept::Arrival;
 use super::settle::Ledger;
 use crate::config::Limits;
 use crate::shared::Shared;
-use http::{HeaderMap, Uri, header, request};
+use http::{HeaderMap, HeaderName, Uri, header, request};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -41,25 +41,30 @@ pub(crate) struct Caller {
     pub(crate) key: Option<Secret>,
 }
 
+/// Where callers show keys, beside `authorization`.
+const UPSTREAM: HeaderName = HeaderName::from_static("x-upstream-authorization");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const GOOGLES_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
 /// Tells the gateway's own key from keys meant for an upstream. Whatever equals the gateway's key is
 /// never a caller key, so it can never go upstream.
 ///
 /// # Errors
 /// 401 when the gateway has a key and the caller did not present it.
 pub(crate) fn identify(uri: &Uri, headers: &HeaderMap, gateway: Option<&Secret>) -> Result<Caller, Fault> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = |value: &str| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     };
     let presented: [Option<String>; 5] = [
-        text("x-upstream-authorization").map(|value| bearer(value).unwrap_or_else(|| value.to_owned())),
+        text(UPSTREAM).map(|value| bearer(value).unwrap_or_else(|| value.to_owned())),
         // Anthropic's API prefers it over `authorization`, so its clients expect the same of us.
-        text("x-api-key").map(str::to_owned),
+        text(API_KEY).map(str::to_owned),
         // As Google's clients show theirs; the older ones in the address, which goes no further than here.
-        text("x-goog-api-key").map(str::to_owned),
+        text(GOOGLES_KEY).map(str::to_owned),
         key_in(uri),
-        text(header::AUTHORIZATION.as_str()).and_then(bearer),
+        text(header::AUTHORIZATION).and_then(bearer),
     ];
     let is_gateway = |token: &String| gateway.is_some_and(|key| same(token, key.reveal()));
     let (own, others): (Vec<_>, Vec<_>) =
