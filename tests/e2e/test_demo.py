@@ -77,6 +77,13 @@ def test_sdks_reach_every_kind_of_model(demo: Process, kind: type[Speaker], mode
     assert QUOTED in speaker.ask(model, conversation, tools=TOOLS).text
 
 
+def test_lists_show_all_models_whatever_key_an_sdk_holds(demo: Process):
+    for headers in ({}, {"authorization": "Bearer any"}, {"x-goog-api-key": "any"}):
+        answer = httpx.get(f"{Demo(demo).url}/v1/models", headers=headers).json()
+        listed = {model.get("id") or model["name"].removeprefix("models/") for model in answer.get("data") or answer["models"]}
+        assert set(MODELS) <= listed, headers
+
+
 def test_the_session_of_the_readme(demo: Process):
     (code, shown) = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README.read_text(), re.DOTALL).groups()
     assert "http://localhost:30000" in code
