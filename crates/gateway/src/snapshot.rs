@@ -4,15 +4,17 @@
 //! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
 //! request.
 
+mod sources;
+
 use crate::config::Config;
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::admit::Admission;
+use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind};
-use trunkline_dialect::catalog::builtin;
 use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
 
@@ -35,14 +37,6 @@ pub struct Snapshot {
     wild: HashMap<Box<str>, Arc<ModelEntry>>,
     /// Workers by whose they are: the provider's id, or the engine's name.
     sources: HashMap<Box<str>, Source>,
-}
-
-/// What one provider, or all engines of one kind, serve.
-#[derive(Debug)]
-struct Source {
-    models: HashMap<String, Arc<ModelEntry>>,
-    /// Who may serve models that none of its workers is known to serve.
-    any: Option<Arc<ModelEntry>>,
 }
 
 /// What a client means by the name it asked for.
@@ -364,70 +358,6 @@ pub(crate) const LONGEST_MODEL: usize = 512;
 /// As much of a model's name as a message holds.
 fn shown(model: &str) -> String {
     model.chars().take(128).collect()
-}
-
-impl Source {
-    fn entry(&self, model: &str) -> Option<&Arc<ModelEntry>> {
-        self.models.get(model).or(self.any.as_ref())
-    }
-}
-
-/// What a provider that has not said what it serves is known to have, by names that lead there.
-fn catalogued<'a>(provider: &'a str, entry: &'a ModelEntry) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let able =
-        |kind: Kind| entry.workers.iter().flat_map(|w| w.dialects).any(|dialect| dialect.kind() == kind);
-    let known = builtin().of_provider(provider).filter(move |(_, kind)| able(*kind));
-    known.map(move |(id, _)| {
-        let name = id.split_once('/').map_or(id, |(_, name)| name);
-        let leads = provider::of_model(name).is_some_and(|owner| owner.id == provider);
-        (if leads { name } else { id }, provider)
-    })
-}
-
-/// Whether the operator means it to serve the models it is known to serve: all of an engine's, and what was written
-/// down. What a provider lists is what it has.
-fn is_meant(worker: &Arc<Worker>) -> bool {
-    !worker.is_external() || !worker.spec.models.is_empty()
-}
-
-/// Takes out who serves `model` only by chance: engines of the operator's own, and what was written down, go before
-/// what providers were found to list as well; of those, whose model it is goes before who resells it.
-fn without_chance(model: &str, workers: &mut Vec<Arc<Worker>>) {
-    if workers.iter().any(is_meant) {
-        return workers.retain(is_meant);
-    }
-    let owner = provider::of_model(model).map(|provider| provider.id);
-    let is_of = |worker: &Arc<Worker>, id: Option<&str>| worker.provider.as_deref() == id;
-    let first = workers.iter().find(|worker| is_of(worker, owner)).or(workers.first());
-    if let Some(source) = first.map(|worker| worker.provider.clone()) {
-        workers.retain(|worker| is_of(worker, source.as_deref()));
-    }
-}
-
-/// What one [`Source`] is made of.
-#[derive(Default)]
-struct Group<'a> {
-    served: BTreeMap<&'a str, Vec<Arc<Worker>>>,
-    any: Vec<Arc<Worker>>,
-}
-
-fn groups(workers: &[Arc<Worker>]) -> BTreeMap<&str, Group<'_>> {
-    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
-    for worker in workers {
-        let Some(source) = worker.source() else { continue };
-        let group = groups.entry(source).or_default();
-        for name in worker.names() {
-            let list = group.served.entry(name).or_default();
-            if !list.iter().any(|have| have.id == worker.id) {
-                list.push(Arc::clone(worker));
-            }
-        }
-        // What a provider lists is not all it has; what an operator wrote down is all that is wanted of it.
-        if worker.is_external() && worker.spec.models.is_empty() {
-            group.any.push(Arc::clone(worker));
-        }
-    }
-    groups
 }
 
 impl ModelEntry {
