@@ -1,6 +1,7 @@
 //! JSON we carry but do not interpret: the text survives exactly, so that `1.0`, integers beyond
 //! 2^53 and key order reach the other side as they came.
 
+use crate::trusted;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +43,12 @@ impl Json {
         &self.0
     }
 
+    /// The text as serde carries it.
+    #[must_use]
+    pub fn raw(&self) -> &RawValue {
+        trusted(&self.0)
+    }
+
     /// Whether the value is an object.
     #[must_use]
     pub fn is_object(&self) -> bool {
@@ -71,9 +78,7 @@ impl fmt::Debug for Json {
 
 impl serde::Serialize for Json {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::Error;
-        let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
-        raw.serialize(s)
+        self.raw().serialize(s)
     }
 }
 

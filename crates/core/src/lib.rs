@@ -21,6 +21,7 @@ mod reply;
 mod rerank;
 mod surface;
 mod tool;
+mod trusted;
 mod usage;
 
 pub use calendar::Utc;
@@ -48,6 +49,7 @@ pub use reply::{Choice, Finish, FinishReason, Reply};
 pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};
 pub use surface::Surface;
 pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
+pub use trusted::trusted;
 pub use usage::Usage;
 
 /// Fields a dialect sent that the model has no name for, in the order they came, each under the

@@ -3,8 +3,8 @@
 //! [`Fields`] hands out an object's members once each, so that what is left over is exactly what we do
 //! not understand, verbatim. Every refusal names the JSON path at fault. [`Writer`] emits compact JSON.
 
-use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
+mod split;
+
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +26,12 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`FaultKind::InvalidRequest`] at `path` when it is anything else.
     pub fn read(raw: &'a RawValue, path: impl Into<String>) -> Result<Self, Fault> {
-        Self::parse(raw.get(), path)
+        let path = path.into();
+        let is_object = raw.get().trim_start().starts_with('{');
+        match split::members(raw.get()).filter(|_| is_object) {
+            Some(members) => Ok(Self { path, members }),
+            None => Err(invalid(&path, format!("must be an object, not {}", kind_of(raw.get())))),
+        }
     }
 
     /// Reads a whole body, which must be one JSON object.
@@ -37,17 +42,12 @@ impl<'a> Fields<'a> {
         let text = std::str::from_utf8(bytes).map_err(|e| {
             Fault::new(FaultKind::InvalidRequest, format!("body is not UTF-8 at byte {}", e.valid_up_to()))
         })?;
-        Self::parse(text, "")
-    }
-
-    fn parse(text: &'a str, path: impl Into<String>) -> Result<Self, Fault> {
-        let path = path.into();
         if !text.trim_start().starts_with('{') {
-            return Err(invalid(&path, format!("must be an object, not {}", kind_of(text))));
+            return Err(invalid("", format!("must be an object, not {}", kind_of(text))));
         }
-        match serde_json::from_str::<Members<'a>>(text) {
-            Ok(members) => Ok(Self { path, members: members.0 }),
-            Err(error) => Err(invalid(&path, format!("is not valid JSON: {error}"))),
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) => Self::read(raw, ""),
+            Err(error) => Err(invalid("", format!("is not valid JSON: {error}"))),
         }
     }
 
@@ -251,15 +251,13 @@ pub fn object_of(extra: &Extra, dialect: Dialect) -> Option<Json> {
 /// The string in `raw`, borrowed when it has no escapes; `None` when it is not a string.
 #[must_use]
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    raw.get().starts_with('"').then(|| serde_json::from_str::<Text<'_>>(raw.get()).ok())?.map(|text| text.0)
+    split::string(raw.get())
 }
 
 /// The elements of `raw`; `None` when it is not an array.
 #[must_use]
 pub fn array(raw: &RawValue) -> Option<Vec<&RawValue>> {
-    raw.get().starts_with('[').then(|| serde_json::from_str(raw.get()).ok())?
+    split::elements(raw.get())
 }
 
 fn camel(name: &str) -> String {
@@ -287,32 +285,6 @@ pub fn kind_of(text: &str) -> &'static str {
         Some(b'0'..=b'9' | b'-') => "a number",
         Some(_) => "something that is not JSON",
         None => "nothing",
-    }
-}
-
-struct Members<'a>(Vec<(Cow<'a, str>, Option<&'a RawValue>)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Walk<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Walk<'a> {
-            type Value = Members<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                #[derive(Deserialize)]
-                struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
-                let mut members = Vec::with_capacity(16);
-                while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    members.push((key.0, Some(value)));
-                }
-                Ok(Members(members))
-            }
-        }
-        d.deserialize_map(Walk(std::marker::PhantomData))
     }
 }
 
@@ -421,8 +393,7 @@ impl<'o> Writer<'o> {
 
     /// Writes the members of a carried object as members of this one.
     pub fn members(&mut self, object: &Json) {
-        let fields = serde_json::from_str(object.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
-        for (key, value) in fields.map(|fields| fields.members).unwrap_or_default() {
+        for (key, value) in split::members(object.as_str()).unwrap_or_default() {
             if let Some(value) = value {
                 self.key(&key).raw(value.get());
             }
@@ -495,9 +466,28 @@ fn plain(text: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Any JSON, with text that brackets, quotes and escapes are frequent in.
+    pub(crate) fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let text = || r#"[\[\]{}",:\\ a-c\né]{0,6}"#;
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            text().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(3, 24, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+                prop::collection::btree_map(text(), inner, 0..5)
+                    .prop_map(|all| serde_json::Value::Object(all.into_iter().collect())),
+            ]
+        })
+    }
 
     #[test]
     fn fields_are_taken_once_and_the_rest_is_kept() {

@@ -1,0 +1,183 @@
+//! Cuts checked JSON into its members and elements, one level at a time and without looking inside them.
+//!
+//! The text was checked as a whole when it came in, so all that matters here is where strings and brackets
+//! end. Text that is no JSON gives `None` or odd parts, never a panic.
+
+use memchr::memchr2;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use trunkline_core::trusted;
+
+/// The members of an object, in order.
+pub(super) fn members(text: &str) -> Option<Vec<(Cow<'_, str>, Option<&RawValue>)>> {
+    let mut cursor = Cursor::inside(text, b'{')?;
+    let mut members = Vec::with_capacity(8);
+    while !cursor.is_at(b'}')? {
+        let key = string(cursor.value()?)?;
+        cursor.take(b':')?;
+        members.push((key, Some(trusted(cursor.value()?))));
+        cursor.comma();
+    }
+    Some(members)
+}
+
+/// The elements of an array, in order; `None` when `text` is none.
+pub(super) fn elements(text: &str) -> Option<Vec<&RawValue>> {
+    let mut cursor = Cursor::inside(text, b'[')?;
+    let mut elements = Vec::new();
+    while !cursor.is_at(b']')? {
+        elements.push(trusted(cursor.value()?));
+        cursor.comma();
+    }
+    Some(elements)
+}
+
+/// What a string says; borrowed when it has no escapes. `None` when `text` is no string.
+pub(super) fn string(text: &str) -> Option<Cow<'_, str>> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(text).ok().map(Cow::Owned)
+}
+
+/// A place in an object or array, between its values.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Just behind the bracket that `text` begins with.
+    fn inside(text: &'a str, open: u8) -> Option<Self> {
+        let mut cursor = Self { text, at: 0 };
+        cursor.take(open)?;
+        Some(cursor)
+    }
+
+    /// The next byte that is not white space, and stays.
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match *self.text.as_bytes().get(self.at)? {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                other => return Some(other),
+            }
+        }
+    }
+
+    fn is_at(&mut self, byte: u8) -> Option<bool> {
+        self.peek().map(|next| next == byte)
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn comma(&mut self) {
+        self.take(b',');
+    }
+
+    /// The next value, verbatim.
+    fn value(&mut self) -> Option<&'a str> {
+        let first = self.peek()?;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        self.at = match first {
+            b'"' => string_end(bytes, start + 1)?,
+            b'{' | b'[' => container_end(bytes, start)?,
+            _ => word_end(bytes, start)?,
+        };
+        self.text.get(start..self.at)
+    }
+}
+
+/// Behind the closing quote of the string whose content starts at `at`.
+fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if *bytes.get(at)? == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// Behind the bracket that closes the one at `at`.
+fn container_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        match byte {
+            b'"' => at = string_end(bytes, at)?,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Behind the number, `true`, `false` or `null` at `at`.
+fn word_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let word =
+        bytes.get(at..)?.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    Some(at + word.count()).filter(|end| *end > at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn parts_stand_as_they_came() {
+        let text = r#" { "a\n" : [ 1 , "]}" ] , "b":{"c":"\"{"},"d":-1.50E+3,"a\n":null , "e":""} "#;
+        let got: Vec<_> =
+            members(text).unwrap().into_iter().map(|(k, v)| (k.into_owned(), v.unwrap().get())).collect();
+        let want = [
+            ("a\n", r#"[ 1 , "]}" ]"#),
+            ("b", r#"{"c":"\"{"}"#),
+            ("d", "-1.50E+3"),
+            ("a\n", "null"),
+            ("e", r#""""#),
+        ];
+        assert_eq!(got, want.map(|(k, v)| (k.to_owned(), v)));
+        let got: Vec<_> =
+            elements(r#"[[],{"a":[]} , "x,]", true]"#).unwrap().into_iter().map(RawValue::get).collect();
+        assert_eq!(got, ["[]", r#"{"a":[]}"#, r#""x,]""#, "true"]);
+        assert!(elements("[]").unwrap().is_empty() && members(" {\n} ").unwrap().is_empty());
+        assert!(elements("{}").is_none() && members("[]").is_none() && string("1").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn as_serde_reads_it(value in crate::json::tests::any_json(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            prop_assert_eq!(
+                elements(&text).map(|all| all.into_iter().map(RawValue::get).collect::<Vec<_>>()),
+                serde_json::from_str::<Vec<&RawValue>>(&text).ok().map(|all| all.into_iter().map(RawValue::get).collect())
+            );
+            let map = |all: Vec<(Cow<'_, str>, Option<&RawValue>)>| -> BTreeMap<String, String> {
+                all.into_iter().map(|(k, v)| (k.into_owned(), v.unwrap().get().to_owned())).collect()
+            };
+            prop_assert_eq!(
+                members(&text).map(map),
+                serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&text).ok().map(|all| {
+                    all.into_iter().map(|(k, v)| (k, v.get().to_owned())).collect()
+                })
+            );
+            prop_assert_eq!(string(&text).map(Cow::into_owned), serde_json::from_str::<String>(&text).ok());
+        }
+
+        #[test]
+        fn what_is_no_json_never_panics(text in r#"[\[\]{}":,\\ a1é-]{0,40}"#) {
+            let _ = (members(&text), elements(&text), string(&text));
+        }
+    }
+}
