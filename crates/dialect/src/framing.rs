@@ -55,8 +55,13 @@ impl Framing {
     /// Whether a media type says that a stream like this follows; parameters do not matter.
     #[must_use]
     pub fn is_announced_by(self, media_type: &str) -> bool {
-        let essence = |kind: &str| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        essence(media_type) == essence(self.media_type())
+        let essence = |kind: &'static str| kind.split(';').next().unwrap_or_default().trim();
+        media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case(essence(self.media_type()))
     }
 
     /// What separates an event cut in two from what is said after it.

@@ -13,7 +13,7 @@ pub(crate) const SCHEMA: &str =
 /// What a free-text tool does and how its text must look, which only words can still say.
 pub(crate) fn describe<'c>(description: Option<&'c str>, format: Option<&Json>) -> Option<Cow<'c, str>> {
     let grammar = format.and_then(|format| {
-        let mut fields = Fields::read(serde_json::from_str(format.as_str()).ok()?, "").ok()?;
+        let mut fields = Fields::read(format.raw(), "").ok()?;
         let mut inner = fields.object("grammar").ok().flatten().unwrap_or(fields);
         let syntax = inner.string("syntax").ok()??;
         let definition = inner.string("definition").ok()??;

@@ -6,6 +6,7 @@
 //! may come last. Duplicates of the fields the gateway owns are refused, because an upstream might read
 //! the other one.
 
+use crate::json;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -252,8 +253,10 @@ impl Scan {
         while let Some(&byte) = chunk.get(at) {
             if let State::Str { key } = self.state {
                 let rest = chunk.get(at..).unwrap_or_default();
-                let plain = plain_prefix(rest);
-                self.hold(rest.get(..plain).unwrap_or_default(), key);
+                let plain = json::plain(rest);
+                if self.depth == 1 {
+                    self.hold(rest.get(..plain).unwrap_or_default(), key);
+                }
                 at += plain;
                 let Some(&special) = chunk.get(at) else { break };
                 // Code has an escape every few bytes; those that are whole need no automaton.
@@ -576,23 +579,6 @@ impl Num {
     const fn may_end(self) -> bool {
         matches!(self, Self::Zero | Self::Int | Self::Frac | Self::Exp)
     }
-}
-
-/// How many bytes at the start of `bytes` are plain string content: no quote, backslash or control
-/// character. Whole blocks are tested at once, which compiles to vector code.
-fn plain_prefix(bytes: &[u8]) -> usize {
-    const fn special(byte: u8) -> bool {
-        byte == b'"' || byte == b'\\' || byte < 0x20
-    }
-    let mut at = 0;
-    for block in bytes.chunks_exact(64) {
-        if block.iter().fold(false, |any, byte| any | special(*byte)) {
-            break;
-        }
-        at += 64;
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| special(*byte)).unwrap_or(rest.len())
 }
 
 /// The text of a raw JSON string body (without its quotes). It was checked on the way; one that was

@@ -8,7 +8,7 @@
 
 use crate::anthropic_messages::Counts;
 use crate::codec::{StreamReader, read_reply};
-use crate::{openai_chat, openai_responses, surface};
+use crate::{json, openai_chat, openai_responses, surface};
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
@@ -47,6 +47,8 @@ const LONGEST_LINE: usize = 256 << 10;
 const START: usize = 256;
 /// How much of the end of a whole answer is searched for usage.
 const TAIL: usize = 32 << 10;
+/// How much of an answer's end is searched first.
+const NEAR: usize = 512;
 
 /// What every event is searched for; preparing a search costs more than searching an event.
 static FINISH_REASON: Key = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
@@ -218,8 +220,8 @@ impl StreamTap {
                 }
             }
             let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
-            if let Some(usage) = usage.and_then(|raw| openai_chat::read_usage(raw.get())) {
-                self.tapped.usage = billed(usage, chunk.service_tier);
+            if let Some(usage) = usage.and_then(|raw| openai_chat::counts(raw.get())) {
+                self.tapped.usage = billed(usage.usage, chunk.service_tier);
             }
         }
     }
@@ -306,11 +308,13 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         joined.get(joined.len().saturating_sub(TAIL)..).unwrap_or_default()
     };
     let mut tapped = Tapped { ended: true, ..Tapped::default() };
-    if let Some(raw) = last_value(tail, &USAGE).and_then(first_value::<&RawValue>) {
+    if let Some(raw) = last_value(tail, &USAGE).and_then(object_at) {
         let usage = match dialect {
             Dialect::AnthropicMessages => Counts::default().take(raw),
             Dialect::OpenaiResponses => openai_responses::read_usage(raw),
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions => openai_chat::read_usage(raw.get()),
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions => {
+                openai_chat::counts(raw.get()).map(|counts| counts.usage)
+            }
             Dialect::GeminiGenerate
             | Dialect::OllamaChat
             | Dialect::OllamaGenerate
@@ -382,10 +386,21 @@ pub(crate) fn value_after<'a>(tail: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 
 /// The same for a key that is ready to be looked for. Going forward to the last of them is faster than going
 /// backward, which the processor's wide registers do not help with.
+///
+/// What the books need stands near the end, where it is looked for first: searching forwards is much faster.
 fn last_value<'a>(tail: &'a [u8], key: &Finder<'_>) -> Option<&'a [u8]> {
-    let at = key.find_iter(tail).last()?;
+    let near = tail.get(tail.len().saturating_sub(NEAR)..).unwrap_or_default();
+    let (tail, at) = match key.find_iter(near).last() {
+        Some(at) => (near, at),
+        None => (tail, key.find_iter(tail).last()?),
+    };
     let rest = tail.get(at + key.needle().len()..)?.trim_ascii_start();
     rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
+}
+
+/// The object that `bytes` begin with, as it stands.
+fn object_at(bytes: &[u8]) -> Option<&RawValue> {
+    bytes.starts_with(b"{").then(|| json::first(bytes)).flatten()
 }
 
 /// The value at the start of `bytes`, whatever follows it.

@@ -38,7 +38,7 @@ pub(crate) fn record(call: &Call, own: &[Dialect], taken: &[&str], losses: &mut 
 /// Records the settings of a local engine, each by its name, for a target that is none.
 pub(crate) fn options(call: &Call, losses: &mut Losses) {
     let Some(options) = &call.local.options else { return };
-    let read = serde_json::from_str(options.as_str()).ok().and_then(|raw| Fields::read(raw, "options").ok());
+    let read = Fields::read(options.raw(), "options").ok();
     for field in read.into_iter().flat_map(|fields| fields.rest(call.dialect)) {
         losses.dropped(format!("options.{}", field.key), "only a local engine has this setting");
     }

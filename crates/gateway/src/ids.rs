@@ -1,6 +1,6 @@
 //! Ids made here: cheap, unguessable enough to correlate by, not secrets.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use trunkline_core::RequestId;
 
 /// Longest request id taken from a client.
@@ -9,16 +9,26 @@ const LONGEST: usize = 128;
 /// `prefix` and 24 letters and digits.
 #[must_use]
 pub fn fresh(prefix: &str) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnopqrstuvwxyz0123456";
     let mut id = String::with_capacity(prefix.len() + 24);
     id.push_str(prefix);
-    id.extend(std::iter::repeat_with(fastrand::alphanumeric).take(24));
+    for _ in 0..2 {
+        let mut bits = fastrand::u64(..);
+        for _ in 0..12 {
+            // Five bits name one of the letters.
+            #[expect(clippy::cast_possible_truncation, reason = "masked on this line")]
+            let letter = LETTERS.get((bits & 31) as usize).copied().unwrap_or(b'a');
+            id.push(letter.into());
+            bits >>= 5;
+        }
+    }
     id
 }
 
 /// The client's own request id from the first of `names` that is present and harmless, else a fresh one.
 #[must_use]
-pub fn of_request(headers: &HeaderMap, names: &[String], prefix: &str) -> RequestId {
-    let given = names.iter().find_map(|name| headers.get(name.as_str())?.to_str().ok());
+pub fn of_request(headers: &HeaderMap, names: &[HeaderName], prefix: &str) -> RequestId {
+    let given = names.iter().find_map(|name| headers.get(name)?.to_str().ok());
     let harmless =
         |id: &&str| !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic());
     RequestId::new(given.filter(harmless).map_or_else(|| fresh(prefix), str::to_owned))
@@ -36,7 +46,7 @@ mod tests {
 
     #[test]
     fn client_ids_are_taken_when_harmless() {
-        let names = ["x-request-id".to_owned(), "request-id".to_owned()];
+        let names = ["x-request-id", "request-id"].map(HeaderName::from_static);
         for (header, value, taken) in [
             ("x-request-id", "abc-1", true),
             ("request-id", "abc-2", true),

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::admit::Admission;
+use http::HeaderName;
 use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Snapshot {
     /// Whether some workers are reached in other dialects than others, so that what one of them made may come to
     /// another.
     pub is_mixed: bool,
+    /// Headers that a client's own request id may stand in, the most telling first.
+    pub id_headers: Vec<HeaderName>,
     /// Bounds how many requests run.
     pub admission: Arc<Admission>,
     models: HashMap<String, Arc<ModelEntry>>,
@@ -188,7 +191,10 @@ impl Snapshot {
             })
             .collect();
         let is_mixed = workers.windows(2).any(|pair| matches!(pair, [a, b] if a.dialects != b.dialects));
-        Self { config, revision, workers, is_mixed, admission, models, wild, sources }
+        // Checked when the configuration was read.
+        let id_headers =
+            config.listen.request_id_headers.iter().filter_map(|name| name.parse().ok()).collect();
+        Self { config, revision, workers, is_mixed, id_headers, admission, models, wild, sources }
     }
 
     /// What a client means by `asked`: what an alias stands for, a model by its name, or one of a provider as in

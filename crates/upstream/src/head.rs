@@ -8,6 +8,7 @@ use crate::framing::{Body, NotHttp};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
+use std::mem::MaybeUninit;
 
 /// Most header fields of an answer.
 const MOST_HEADERS: usize = 128;
@@ -99,9 +100,11 @@ fn read_head(bytes: &[u8]) -> Result<(usize, Option<(Head, usize)>), NotHttp> {
     let mut skipped = 0;
     loop {
         let rest = bytes.get(skipped..).unwrap_or_default();
-        let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let mut parsed = httparse::Response::new(&mut fields);
-        let length = match parsed.parse(rest) {
+        // Not set to anything beforehand, which would cost more than reading the head.
+        let mut fields = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let length = match config.parse_response_with_uninit_headers(&mut parsed, rest, &mut fields) {
             Ok(httparse::Status::Complete(length)) if length > LONGEST_HEAD => return Err(TOO_LONG),
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok((skipped, None)),

@@ -116,7 +116,7 @@ impl Marks {
 
     /// Writes a block or tool of Anthropic's own, without its mark if that is left out.
     pub(super) fn native(&mut self, w: &mut Writer<'_>, raw: &Json, path: &str) {
-        let fields = serde_json::from_str(raw.as_str()).ok().and_then(|raw| Fields::read(raw, path).ok());
+        let fields = Fields::read(raw.raw(), path).ok();
         match fields {
             Some(mut fields) if fields.has("cache_control") && !self.keep(path) => {
                 fields.raw("cache_control");

@@ -117,7 +117,7 @@ pub(super) fn whole(raw: Json, input: &str, content: Option<&Json>) -> Json {
     if input.is_none() && content.is_none() {
         return raw;
     }
-    let fields = serde_json::from_str(raw.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
+    let fields = Fields::read(raw.raw(), "").ok();
     let mut out = Vec::new();
     Writer::new(&mut out).object(|w| {
         for field in fields.map(|fields| fields.rest(DIALECT)).unwrap_or_default() {

@@ -1,10 +1,10 @@
 //! Token counts. Anthropic's `input_tokens` leaves out what was read from or written to the prompt
 //! cache; ours includes both, so that a price does not depend on the dialect.
 
-use crate::json::Writer;
+use crate::json::{Fields, Writer};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use trunkline_core::{Dialect, Json, Usage};
+use trunkline_core::{Dialect, Json, Usage, trusted};
 
 /// The `usage` object of an answer, of `message_start` and of `message_delta`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -56,32 +56,38 @@ struct ServerToolUse {
 /// Everything an answer has said about its usage so far: each object overwrites what it restates.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Members of all usage objects, later ones in the place of earlier ones.
-    members: Vec<(String, Json)>,
+    /// The members of all usage objects, later ones in the place of earlier ones.
+    native: Option<Json>,
 }
 
 impl Counts {
     /// Takes the next usage object and gives the counts so far; `None` when it is not one.
     pub(crate) fn take(&mut self, raw: &RawValue) -> Option<Usage> {
-        let fields = crate::json::Fields::read(raw, "usage").ok()?;
-        for field in fields.rest(Dialect::AnthropicMessages) {
-            match self.members.iter_mut().find(|(key, _)| *key == *field.key) {
-                // A later object says `null` for what it does not know.
-                Some(_) if field.value.as_str() == "null" => {}
-                Some((_, value)) => *value = field.value,
-                None => self.members.push((field.key.into(), field.value)),
-            }
-        }
-        let mut native = Vec::new();
-        Writer::new(&mut native).object(|w| {
-            for (key, value) in &self.members {
-                w.key(key).raw(value.as_str());
-            }
-        });
-        let frame: UsageFrame = serde_json::from_slice(&native).ok()?;
-        let native = std::str::from_utf8(&native).ok().and_then(|text| Json::parse(text).ok())?;
+        let native = match &self.native {
+            None => Json::from_raw(raw),
+            Some(before) => merged(before, raw)?,
+        };
+        // Serde would read a list as the fields in order.
+        let frame = native.is_object().then(|| serde_json::from_str(native.as_str()).ok()).flatten()?;
+        self.native = Some(native.clone());
         Some(usage_of(frame, native))
     }
+}
+
+/// `before` with what `raw` says anew.
+fn merged(before: &Json, raw: &RawValue) -> Option<Json> {
+    let mut members = Fields::read(before.raw(), "usage").ok()?.left();
+    for (key, value) in Fields::read(raw, "usage").ok()?.left() {
+        match members.iter_mut().find(|(known, _)| *known == key) {
+            // A later object says `null` for what it does not know.
+            Some(_) if value.get() == "null" => {}
+            Some((_, known)) => *known = value,
+            None => members.push((key, value)),
+        }
+    }
+    let mut out = Vec::new();
+    Writer::new(&mut out).object(|w| members.iter().for_each(|(key, value)| w.key(key).raw(value.get())));
+    std::str::from_utf8(&out).ok().map(|text| Json::from_raw(trusted(text)))
 }
 
 fn usage_of(mut frame: UsageFrame, native: Json) -> Usage {

@@ -243,7 +243,7 @@ fn web_search<'c>(prepare: &mut Prepare<'c, '_>) -> Option<Entry<'c>> {
     }
     prepare.losses.emulated("web_search_options", "the target's web search tool is offered");
     let location = || {
-        let mut options = Fields::read(serde_json::from_str(options.as_str()).ok()?, "").ok()?;
+        let mut options = Fields::read(options.raw(), "").ok()?;
         let mut location = options.object("user_location").ok()??;
         let mut near = location.object("approximate").ok()??;
         let mut out = Vec::new();

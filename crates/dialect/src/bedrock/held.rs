@@ -78,7 +78,7 @@ impl Held {
 
 /// How a whole block is streamed: its kind, the members it begins with, and the piece that makes it whole.
 pub(super) fn split(raw: &Json) -> Option<(&'static str, Json, String)> {
-    let mut outer = Fields::read(serde_json::from_str(raw.as_str()).ok()?, "").ok()?;
+    let mut outer = Fields::read(raw.raw(), "").ok()?;
     let kinds = ["toolUse", "toolResult", "image"].into_iter();
     let (kind, mut inner) = kinds.filter_map(|kind| Some((kind, outer.object(kind).ok()??))).next()?;
     let grown = inner.raw(growing(kind)?);

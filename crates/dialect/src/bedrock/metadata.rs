@@ -30,8 +30,7 @@ impl Metadata {
         if let Some(id) = user_id(call, policy, LONGEST, losses) {
             labels.push(("user_id".to_owned(), id));
         }
-        let fields =
-            own.as_ref().and_then(|own| Fields::read(serde_json::from_str(own.as_str()).ok()?, "").ok());
+        let fields = own.as_ref().and_then(|own| Fields::read(own.raw(), "").ok());
         for field in fields.map(|fields| fields.rest(call.dialect)).unwrap_or_default() {
             let value = serde_json::from_str::<String>(field.value.as_str());
             match value {

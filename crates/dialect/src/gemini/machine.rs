@@ -404,7 +404,7 @@ impl Answer {
             (self.grounding.take(), ground::read as fn(&RawValue, &Words) -> Vec<Citation>),
             (self.sources.take(), ground::read_sources),
         ] {
-            let raw = json.as_ref().and_then(|json| serde_json::from_str(json.as_str()).ok());
+            let raw = json.as_ref().map(Json::raw);
             citations.extend(raw.map(|raw| read(raw, &self.words)).unwrap_or_default());
         }
         if !citations.is_empty() {

@@ -153,7 +153,7 @@ impl<'c> Prepare<'c, '_> {
     ) -> Result<Body<'c>, Fault> {
         let file = |uri: &'c String| {
             let kept = part.extra.iter().find(|field| field.dialect == DIALECT && &*field.key == FILE_TYPE);
-            let kept = kept.and_then(|field| string(serde_json::from_str(field.value.as_str()).ok()?));
+            let kept = kept.and_then(|field| string(field.value.raw()));
             Body::File { mime: kept.or_else(|| guessed(uri).map(Cow::Borrowed)), uri, meta }
         };
         match source {

@@ -130,7 +130,7 @@ fn answer(raw: &RawValue) -> (Part, bool) {
     let whole = || Part::new(PartKind::Json(Json::from_raw(raw)));
     let members = Fields::read(raw, "").map(|fields| fields.rest(DIALECT)).unwrap_or_default();
     let [only] = members.as_slice() else { return (whole(), false) };
-    let text = serde_json::from_str(only.value.as_str()).ok().and_then(string);
+    let text = string(only.value.raw());
     match (only.key.as_ref(), text) {
         ("result" | "output" | "content", Some(text)) => (Part::text(text), false),
         ("error", Some(text)) => (Part::text(text), true),

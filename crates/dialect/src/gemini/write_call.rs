@@ -129,7 +129,7 @@ fn stop<'c>(prepare: &mut Prepare<'c, '_>) -> &'c [String] {
 /// The voice that other dialects name in `audio`; sound comes in one format only.
 fn voice(prepare: &mut Prepare<'_, '_>) -> Option<String> {
     let audio = prepare.call.output.audio.as_ref()?;
-    let mut fields = Fields::read(serde_json::from_str(audio.as_str()).ok()?, "").ok()?;
+    let mut fields = Fields::read(audio.raw(), "").ok()?;
     if fields.has("format") {
         prepare.losses.dropped("audio.format", "target's sound has one format");
     }
@@ -272,7 +272,7 @@ impl Parts<'_> {
 
 /// The members of a kept object.
 fn members(object: &Json) -> trunkline_core::Extra {
-    let fields = serde_json::from_str(object.as_str()).ok().and_then(|raw| Fields::read(raw, "").ok());
+    let fields = Fields::read(object.raw(), "").ok();
     fields.map(|fields| fields.rest(DIALECT)).unwrap_or_default()
 }
 

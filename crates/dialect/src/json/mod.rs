@@ -141,10 +141,7 @@ impl<'a> Fields<'a> {
     /// When it is not one.
     pub fn u64(&mut self, key: &str) -> Result<Option<u64>, Fault> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
-        Number::parse(raw.get())
-            .and_then(|n| n.as_u64())
-            .map(Some)
-            .ok_or_else(|| self.wrong(key, "a whole number, 0 or more", raw))
+        whole(raw).map(Some).ok_or_else(|| self.wrong(key, "a whole number, 0 or more", raw))
     }
 
     /// Takes a whole number from 1.
@@ -153,8 +150,7 @@ impl<'a> Fields<'a> {
     /// When it is not one.
     pub fn positive(&mut self, key: &str) -> Result<Option<u64>, Fault> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
-        Number::parse(raw.get())
-            .and_then(|n| n.as_u64())
+        whole(raw)
             .filter(|whole| *whole > 0)
             .map(Some)
             .ok_or_else(|| self.wrong(key, "a whole number of at least 1", raw))
@@ -258,6 +254,18 @@ pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 #[must_use]
 pub fn array(raw: &RawValue) -> Option<Vec<&RawValue>> {
     split::elements(raw.get())
+}
+
+/// The value that `bytes` begin with, as it stands. Only where it ends is looked for.
+pub(crate) fn first(bytes: &[u8]) -> Option<&RawValue> {
+    split::first(bytes)
+}
+
+/// A whole number, however it is spelled.
+fn whole(raw: &RawValue) -> Option<u64> {
+    let text = raw.get();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    digits.or_else(|| Number::parse(text)?.as_u64())
 }
 
 fn camel(name: &str) -> String {
@@ -445,9 +453,27 @@ pub fn escape(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// How many bytes at the head of `text` stand in a JSON string as they are. Most text has few others, so
-/// eight are looked at together.
-fn plain(text: &[u8]) -> usize {
+/// How many bytes at the head of `text` stand in a JSON string as they are: no quote, backslash or control
+/// character. Most strings are short; what goes on is looked at in blocks, which compile to vector code.
+pub(crate) fn plain(text: &[u8]) -> usize {
+    const SHORT: usize = 32;
+    const BLOCK: usize = 64;
+    let (start, more) = text.split_at_checked(SHORT).unwrap_or((text, &[]));
+    let length = plain_words(start);
+    if length < start.len() || more.is_empty() {
+        return length;
+    }
+    let is_plain = |block: &&[u8]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
+    let blocks = more.chunks_exact(BLOCK).take_while(is_plain).count() * BLOCK;
+    SHORT + blocks + plain_words(more.get(blocks..).unwrap_or_default())
+}
+
+const fn is_special(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\' || byte < b' '
+}
+
+/// The same, by looking at eight bytes together.
+fn plain_words(text: &[u8]) -> usize {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = EACH << 7;
     // The highest bit of every byte below `bound`, and of none before the first such byte.
@@ -461,7 +487,7 @@ fn plain(text: &[u8]) -> usize {
             return at * 8 + special.trailing_zeros() as usize / 8;
         }
     }
-    let special = tail.iter().position(|byte| matches!(byte, 0..b' ' | b'"' | b'\\'));
+    let special = tail.iter().position(|byte| is_special(*byte));
     text.len() - tail.len() + special.unwrap_or(tail.len())
 }
 
@@ -537,6 +563,13 @@ pub(crate) mod tests {
     }
 
     proptest! {
+        #[test]
+        fn plain_text_is_found_whatever_its_length(length in 0_usize..400, end in "[\"\\\\\u{0}-\u{1f}]?", tail in "[a\"]{0,40}") {
+            let text = format!("{}{end}{tail}", "é".repeat(length / 2));
+            let want = text.bytes().position(is_special).unwrap_or(text.len());
+            prop_assert_eq!(plain(text.as_bytes()), want);
+        }
+
         #[test]
         fn escaped_text_reads_back(text in any::<String>()) {
             let mut out = Vec::new();

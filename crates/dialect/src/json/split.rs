@@ -41,6 +41,16 @@ pub(super) fn string(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(text).ok().map(Cow::Owned)
 }
 
+/// The value that `bytes` begin with, behind white space.
+pub(super) fn first(bytes: &[u8]) -> Option<&RawValue> {
+    // What follows it may have been cut inside a character.
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?,
+    };
+    Cursor { text, at: 0 }.value().map(trusted)
+}
+
 /// A place in an object or array, between its values.
 struct Cursor<'a> {
     text: &'a str,

@@ -270,6 +270,6 @@ fn lost(path: &'static str, reason: &'static str) -> Loss {
 
 /// The list inside the object that carries it.
 fn list_of(carried: &Json) -> Option<String> {
-    let raw = serde_json::from_str(carried.as_str()).ok()?;
+    let raw = carried.raw();
     Some(Fields::read(raw, "").ok()?.raw(LOGPROBS)?.get().to_owned())
 }

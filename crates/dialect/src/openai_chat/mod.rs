@@ -42,7 +42,7 @@ pub use write_call::write_call;
 pub use write_reply::write_reply;
 
 pub(crate) use spelling::SPELLING;
-pub(crate) use usage::read as read_usage;
+pub(crate) use usage::counts;
 
 use trunkline_core::Dialect;
 

@@ -8,7 +8,7 @@ use super::chunk::Count;
 use crate::json::Writer;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use trunkline_core::{Json, Number, Usage};
+use trunkline_core::{Json, Number, Usage, trusted};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -65,8 +65,23 @@ struct CompletionDetails {
     rejected_prediction_tokens: Count,
 }
 
-/// Reads an upstream's `usage`; `None` when it is not an object of counts.
+/// What a `usage` object counts.
+pub(crate) struct Counts {
+    /// The counts, without the object itself.
+    pub(crate) usage: Usage,
+    /// Whether it counts reasoning apart, which is wrong for clients, who expect it included.
+    apart: bool,
+}
+
+/// Reads an upstream's `usage`, which comes from checked JSON; `None` when it is not an object of counts.
 pub(crate) fn read(text: &str) -> Option<Usage> {
+    let Counts { usage, apart } = counts(text)?;
+    let native = (!apart).then(|| (OURS, Json::from_raw(trusted(text))));
+    Some(Usage { native, ..usage })
+}
+
+/// The same for the books alone.
+pub(crate) fn counts(text: &str) -> Option<Counts> {
     // Serde would read a list as the fields in order.
     let wire: Wire<'_> = text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()?;
     let prompt = wire.prompt_tokens_details.unwrap_or_default();
@@ -82,7 +97,7 @@ pub(crate) fn read(text: &str) -> Option<Usage> {
         (Some(output), Some(thought)) if apart => Some(output + thought),
         (output, _) => output,
     };
-    Some(Usage {
+    let usage = Usage {
         input_total: wire.prompt_tokens.0,
         input_text: prompt.text_tokens.0,
         input_audio: prompt.audio_tokens.0,
@@ -110,10 +125,9 @@ pub(crate) fn read(text: &str) -> Option<Usage> {
         decode_ns: wire.completion_time.and_then(nanoseconds),
         total_ns: wire.total_time.and_then(nanoseconds),
         reported_cost_usd: wire.cost.and_then(dollars).or(wire.cost_in_usd_ticks.0.and_then(ticks)),
-        // An object that counts reasoning apart is wrong for clients, who expect it included.
-        native: if apart { None } else { Json::parse(text).ok().map(|raw| (OURS, raw)) },
         ..Usage::default()
-    })
+    };
+    Some(Counts { usage, apart })
 }
 
 /// Writes the `usage` object; one that this dialect made goes back verbatim.

@@ -139,7 +139,7 @@ fn write_tool(w: &mut Writer<'_>, tool: &WireTool<'_>) {
 /// The form of a free text; its grammar, an object of its own in the neutral model, stands flat here.
 fn write_format(w: &mut Writer<'_>, format: &Json) {
     let grammar = || -> Option<(String, String)> {
-        let mut outer = Fields::read(serde_json::from_str(format.as_str()).ok()?, "").ok()?;
+        let mut outer = Fields::read(format.raw(), "").ok()?;
         let mut inner = outer.object("grammar").ok()??;
         let syntax = inner.need_string("syntax").ok()?.into_owned();
         Some((syntax, inner.need_string("definition").ok()?.into_owned()))

@@ -9,11 +9,13 @@ use trunkline_dialect::provider::may_receive;
 use trunkline_upstream::Signer;
 use trunkline_upstream::engine::present;
 
+const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Client headers every upstream gets. Everything not listed stays here: cookies, addresses and
 /// credentials of a client are not the upstream's business.
-const ALWAYS: [HeaderName; 5] = [
+static ALWAYS: [HeaderName; 5] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-correlation-id"),
@@ -22,15 +24,20 @@ const ALWAYS: [HeaderName; 5] = [
 ];
 
 /// Client headers that name the account to charge: they mean something with the caller's own key only.
-const OF_ACCOUNT: [&str; 3] = ["openai-organization", "openai-project", "x-goog-user-project"];
+static OF_ACCOUNT: [HeaderName; 3] =
+    [ORGANIZATION, HeaderName::from_static("openai-project"), HeaderName::from_static("x-goog-user-project")];
 
 /// Client headers the owner of a dialect understands.
-fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
+fn of_dialect(dialect: Dialect) -> &'static [HeaderName] {
+    static OPENAI: [HeaderName; 1] = [HeaderName::from_static("openai-beta")];
+    static ANTHROPIC: [HeaderName; 2] = [ANTHROPIC_VERSION, HeaderName::from_static("anthropic-beta")];
+    static GOOGLE: [HeaderName; 1] = [HeaderName::from_static("x-goog-api-client")];
+    static AMAZON: [HeaderName; 1] = [HeaderName::from_static("x-amzn-bedrock-accept")];
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => &["openai-beta"],
-        Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
-        Dialect::GeminiGenerate => &["x-goog-api-client"],
-        Dialect::BedrockConverse => &["x-amzn-bedrock-accept"],
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => &OPENAI,
+        Dialect::AnthropicMessages => &ANTHROPIC,
+        Dialect::GeminiGenerate => &GOOGLE,
+        Dialect::BedrockConverse => &AMAZON,
         Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::CohereChat
@@ -96,15 +103,15 @@ pub(crate) fn request_headers(
     }
     if from == to {
         for name in of_dialect(to) {
-            for value in client.get_all(*name) {
-                headers.append(*name, value.clone());
+            for value in client.get_all(name) {
+                headers.append(name.clone(), value.clone());
             }
         }
     }
     if from == to && !credential.is_ours && to.owner() != Dialect::AnthropicMessages {
-        for name in OF_ACCOUNT {
+        for name in &OF_ACCOUNT {
             if let Some(value) = client.get(name) {
-                headers.insert(name, value.clone());
+                headers.insert(name.clone(), value.clone());
             }
         }
     }
@@ -116,8 +123,8 @@ pub(crate) fn request_headers(
     if let Some(key) = credential.key {
         present(&mut headers, worker.auth, key);
     }
-    if to.owner() == Dialect::AnthropicMessages && !headers.contains_key("anthropic-version") {
-        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+    if to.owner() == Dialect::AnthropicMessages && !headers.contains_key(ANTHROPIC_VERSION) {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
     }
     headers
 }
@@ -125,7 +132,10 @@ pub(crate) fn request_headers(
 /// Gives each of the requests that together make one answer an idempotency key of its own; with one key, an
 /// upstream would answer all of them with the same text.
 pub(crate) fn tell_apart(headers: &mut HeaderMap, leg: usize) {
-    let Some(key) = headers.get_mut(IDEMPOTENCY_KEY).filter(|_| leg > 0) else { return };
+    if leg == 0 {
+        return;
+    }
+    let Some(key) = headers.get_mut(IDEMPOTENCY_KEY) else { return };
     if let Ok(own) = HeaderValue::try_from([key.as_bytes(), format!("-{leg}").as_bytes()].concat()) {
         *key = own;
     }
@@ -133,7 +143,7 @@ pub(crate) fn tell_apart(headers: &mut HeaderMap, leg: usize) {
 
 /// Headers of an upstream's answer that never reach the client: they speak of the connection or of the
 /// upstream's host.
-const NEVER: [HeaderName; 13] = [
+static NEVER: [HeaderName; 13] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -151,7 +161,11 @@ const NEVER: [HeaderName; 13] = [
 ];
 
 /// Headers that name the account an answer was charged to.
-const ACCOUNT: [&str; 3] = ["openai-organization", "openai-project", "anthropic-organization-id"];
+static ACCOUNT: [HeaderName; 3] = [
+    ORGANIZATION,
+    HeaderName::from_static("openai-project"),
+    HeaderName::from_static("anthropic-organization-id"),
+];
 
 /// Takes out of an upstream's headers what must not reach the client; an account is the client's business
 /// only when it is the client's.
@@ -164,11 +178,10 @@ pub(crate) fn clean(headers: &mut HeaderMap, account_is_ours: bool) {
             headers.remove(name.trim());
         }
     }
-    for name in &NEVER {
-        headers.remove(name);
-    }
-    if account_is_ours {
-        for name in ACCOUNT {
+    // Names are compared faster than they are looked up, and few answers have any of these.
+    let account = if account_is_ours { ACCOUNT.as_slice() } else { &[] };
+    for name in NEVER.iter().chain(account) {
+        if headers.keys().any(|key| key == name) {
             headers.remove(name);
         }
     }

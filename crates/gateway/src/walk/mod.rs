@@ -45,7 +45,7 @@ use trunkline_core::Fault;
 /// Answers one inference request.
 pub async fn serve(local: Arc<Local>, address: Address, request: Request<Incoming>) -> Response<Body> {
     let snapshot = local.shared.fleet.snapshot();
-    let mut ledger = Ledger::open(local, address.endpoint, &snapshot.config, request.headers());
+    let mut ledger = Ledger::open(local, address.endpoint, &snapshot, request.headers());
     match steps(&mut ledger, snapshot, address.said, request).await {
         Ok(answer) => relay::respond(ledger, answer),
         Err(fault) => settle::refuse(ledger, &fault),

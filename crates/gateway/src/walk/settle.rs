@@ -3,12 +3,11 @@
 
 use super::access::{Attempts, Line, TARGET, level, micros};
 use crate::body::Body;
-use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::fault;
 use crate::ids;
 use crate::shared::Local;
-use crate::snapshot::Lane;
+use crate::snapshot::{Lane, Snapshot};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use prometheus::local::LocalHistogram;
 use smallvec::SmallVec;
@@ -112,10 +111,10 @@ impl Ledger {
     pub(crate) fn open(
         local: Arc<Local>,
         endpoint: &'static Endpoint,
-        config: &Config,
+        snapshot: &Snapshot,
         headers: &HeaderMap,
     ) -> Self {
-        let id = ids::of_request(headers, &config.listen.request_id_headers, endpoint.id_prefix);
+        let id = ids::of_request(headers, &snapshot.id_headers, endpoint.id_prefix);
         local.shared.metrics.in_flight.inc();
         Self {
             local,
@@ -139,7 +138,7 @@ impl Ledger {
             refused: None,
             status: CLIENT_GONE,
             end: End::Open,
-            log: config.log.access_lines(),
+            log: snapshot.config.log.access_lines(),
             bytes_out: 0,
             losses: 0,
             provider: Box::default(),
