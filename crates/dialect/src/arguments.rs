@@ -23,7 +23,7 @@ pub(crate) fn object_of(text: &str) -> Option<&str> {
 /// An object with `text` as its one member.
 pub(crate) fn wrapped(key: &str, text: &str) -> String {
     let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| w.key(key).string(text));
+    Writer::new(&mut out).object(|w| w.member(key).string(text));
     String::from_utf8(out).unwrap_or_default()
 }
 

@@ -122,7 +122,7 @@ pub(super) fn whole(raw: Json, input: &str, content: Option<&Json>) -> Json {
     Writer::new(&mut out).object(|w| {
         for field in fields.map(|fields| fields.rest(DIALECT)).unwrap_or_default() {
             if !matches!((&*field.key, &input, content), ("input", Some(_), _) | ("content", _, Some(_))) {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             }
         }
         w.opt_json("input", input.as_ref());

@@ -86,7 +86,7 @@ fn merged(before: &Json, raw: &RawValue) -> Option<Json> {
         }
     }
     let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| members.iter().for_each(|(key, value)| w.key(key).raw(value.get())));
+    Writer::new(&mut out).object(|w| members.iter().for_each(|(key, value)| w.member(key).raw(value.get())));
     std::str::from_utf8(&out).ok().map(|text| Json::from_raw(trusted(text)))
 }
 

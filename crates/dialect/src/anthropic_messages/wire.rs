@@ -132,7 +132,7 @@ impl Wire {
     fn text_delta(&self, out: &mut Vec<u8>, kind: &str, key: &str, text: &str) {
         self.delta_frame(out, |w| {
             w.key("type").string(kind);
-            w.key(key).string(text);
+            w.member(key).string(text);
         });
     }
 

@@ -295,7 +295,7 @@ impl Parts<'_, '_> {
         for field in call.extra.iter().filter(|field| field.dialect == DIALECT) {
             // Leftovers of these two went back into their objects.
             if !matches!(field.key.as_ref(), "thinking" | "output_config") {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             }
         }
     }

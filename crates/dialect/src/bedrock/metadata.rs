@@ -51,7 +51,7 @@ impl Metadata {
         if !self.labels.is_empty() {
             w.key("requestMetadata").object(|w| {
                 for (key, value) in &self.labels {
-                    w.key(key).string(value);
+                    w.member(key).string(value);
                 }
             });
         }

@@ -220,7 +220,7 @@ impl Wire {
 
     fn thought(&self, out: &mut Vec<u8>, key: &str, text: &str) {
         self.block(out, "contentBlockDelta", "delta", |w| {
-            w.key("reasoningContent").object(|w| w.key(key).string(text));
+            w.key("reasoningContent").object(|w| w.member(key).string(text));
         });
     }
 
@@ -233,7 +233,7 @@ impl Wire {
     fn block(&self, out: &mut Vec<u8>, name: &str, key: &str, fill: impl FnOnce(&mut Writer<'_>)) {
         send(out, name, |w| {
             w.key("contentBlockIndex").u64(self.index);
-            w.key(key).object(fill);
+            w.member(key).object(fill);
         });
     }
 }

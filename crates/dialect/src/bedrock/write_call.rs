@@ -320,7 +320,7 @@ impl Parts<'_, '_> {
         if !said && kept.is_none() {
             return;
         }
-        w.key(key).object(|w| {
+        w.member(key).object(|w| {
             fill(w);
             if let Some(field) = kept {
                 w.members(&field.value);
@@ -337,7 +337,7 @@ impl Parts<'_, '_> {
         w.extra(&call.safety, DIALECT);
         for field in call.extra.iter().filter(|field| field.dialect == DIALECT) {
             if !KEPT.contains(&field.key.as_ref()) {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             }
         }
     }

@@ -84,7 +84,7 @@ fn rewrite(raw: &RawValue, w: &mut Writer<'_>, weaker: &mut bool, depth: u8) {
                 "properties" | "$defs" | "definitions" => named(&field.key, value, w, weaker, depth),
                 "items" => nested("items", value, w, weaker, depth),
                 "additionalProperties" if is_object => *weaker |= value != "false",
-                key => w.key(key).raw(value),
+                key => w.member(key).raw(value),
             }
         }
         if is_object {
@@ -105,13 +105,17 @@ fn is_refused(key: &str, value: &Json) -> bool {
 }
 
 fn each_of(key: &str, value: &str, w: &mut Writer<'_>, weaker: &mut bool, depth: u8) {
-    let Some(list) = serde_json::from_str(value).ok().and_then(array) else { return w.key(key).raw(value) };
-    w.key(key).array(|w| list.into_iter().for_each(|raw| rewrite(raw, w, weaker, depth + 1)));
+    let Some(list) = serde_json::from_str(value).ok().and_then(array) else {
+        return w.member(key).raw(value);
+    };
+    w.member(key).array(|w| list.into_iter().for_each(|raw| rewrite(raw, w, weaker, depth + 1)));
 }
 
 fn named(key: &str, value: &str, w: &mut Writer<'_>, weaker: &mut bool, depth: u8) {
-    let Some(list) = serde_json::from_str(value).ok().and_then(members) else { return w.key(key).raw(value) };
-    w.key(key).object(|w| {
+    let Some(list) = serde_json::from_str(value).ok().and_then(members) else {
+        return w.member(key).raw(value);
+    };
+    w.member(key).object(|w| {
         for field in &list {
             nested(&field.key, field.value.as_str(), w, weaker, depth);
         }
@@ -120,8 +124,8 @@ fn named(key: &str, value: &str, w: &mut Writer<'_>, weaker: &mut bool, depth: u
 
 fn nested(key: &str, value: &str, w: &mut Writer<'_>, weaker: &mut bool, depth: u8) {
     match serde_json::from_str(value) {
-        Ok(raw) => rewrite(raw, w.key(key), weaker, depth + 1),
-        Err(_) => w.key(key).raw(value),
+        Ok(raw) => rewrite(raw, w.member(key), weaker, depth + 1),
+        Err(_) => w.member(key).raw(value),
     }
 }
 
@@ -144,7 +148,7 @@ pub(crate) fn for_tool(schema: Option<&Json>) -> Rewritten {
         for field in &members {
             match field.key.as_ref() {
                 "type" | "properties" | "oneOf" | "anyOf" | "allOf" => {}
-                key => w.key(key).raw(field.value.as_str()),
+                key => w.member(key).raw(field.value.as_str()),
             }
         }
     });
@@ -158,7 +162,7 @@ fn properties(members: &Extra, w: &mut Writer<'_>) {
         let own = member(list, "properties").and_then(|text| serde_json::from_str(text).ok());
         for field in own.and_then(self::members).unwrap_or_default() {
             if seen.insert(field.key.clone()) {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             }
         }
     };

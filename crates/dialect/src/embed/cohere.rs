@@ -187,7 +187,7 @@ pub(super) fn write_reply(
                     VectorForm::Base64 => "base64",
                     VectorForm::Other(name) => name,
                 };
-                w.key(name).array(|w| {
+                w.member(name).array(|w| {
                     let all = reply.vectors.iter().try_for_each(|one| vector::write(w, one, form));
                     written = std::mem::replace(&mut written, Ok(())).and(all);
                 });

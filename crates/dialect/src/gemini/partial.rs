@@ -104,7 +104,7 @@ impl Node {
             Self::Text(text) => w.string(text),
             Self::Plain(plain) => w.raw(plain),
             Self::Object(members) => w.object(|w| {
-                members.iter().for_each(|(key, node)| node.write(w.key(key)));
+                members.iter().for_each(|(key, node)| node.write(w.member(key)));
             }),
             Self::Array(list) => w.array(|w| list.iter().for_each(|node| node.write(w))),
         }

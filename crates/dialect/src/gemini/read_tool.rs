@@ -19,7 +19,7 @@ pub(super) fn tools(
     }
     for own in fields.rest(DIALECT) {
         let mut out = Vec::new();
-        Writer::new(&mut out).object(|w| w.key(&own.key).raw(own.value.as_str()));
+        Writer::new(&mut out).object(|w| w.member(&own.key).raw(own.value.as_str()));
         let whole = std::str::from_utf8(&out).ok().and_then(|text| Json::parse(text).ok());
         let Some(raw) = whole else { continue };
         let kind = ToolKind::Server { dialect: DIALECT, native_type: own.key.into(), name: None, raw };

@@ -116,7 +116,7 @@ fn answered(text: String, failed: bool) -> Cow<'static, str> {
 
 fn member(key: &str, json: &str) -> String {
     let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| w.key(key).raw(json));
+    Writer::new(&mut out).object(|w| w.member(key).raw(json));
     String::from_utf8(out).unwrap_or_default()
 }
 

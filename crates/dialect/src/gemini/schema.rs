@@ -52,14 +52,14 @@ fn lower(raw: &RawValue, w: &mut Writer<'_>, depth: usize) {
                 "nullable" | "propertyOrdering" | "property_ordering" => {}
                 "type" => lower_type(value, nullable, w),
                 "properties" => named(&key, value, w, |raw, w| lower(raw, w, depth + 1)),
-                "items" | "additionalProperties" => lower(value, w.key(&key), depth + 1),
+                "items" | "additionalProperties" => lower(value, w.member(&key), depth + 1),
                 "anyOf" | "any_of" => listed(value, w, |raw, w| lower(raw, w, depth + 1)),
                 "minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties" | "maxProperties" => {
                     // Proto JSON spells 64-bit integers as strings.
                     let number = string(value).filter(|text| text.parse::<u64>().is_ok());
-                    w.key(&key).raw(number.as_deref().unwrap_or(value.get()));
+                    w.member(&key).raw(number.as_deref().unwrap_or(value.get()));
                 }
-                key => w.key(key).raw(value.get()),
+                key => w.member(key).raw(value.get()),
             }
         }
     });
@@ -123,17 +123,17 @@ impl<'a> Raise<'a> {
             "type" => self.kind(value, w),
             "title" | "description" | "nullable" | "required" | "minItems" | "maxItems" | "minimum"
             | "maximum" | "minLength" | "maxLength" | "pattern" | "default" | "example"
-            | "propertyOrdering" | "minProperties" | "maxProperties" => w.key(key).raw(value.get()),
+            | "propertyOrdering" | "minProperties" | "maxProperties" => w.member(key).raw(value.get()),
             "format" => match string(value).as_deref() {
                 Some("date-time" | "enum" | "int32" | "int64" | "float" | "double") => {
-                    w.key(key).raw(value.get());
+                    w.member(key).raw(value.get());
                 }
                 Some(_) | None => self.weaker = true,
             },
             "enum" => self.values(&array(value).unwrap_or_default(), w),
             "const" => self.values(&[value], w),
             "properties" => named(key, value, w, |raw, w| self.schema(raw, w, depth + 1)),
-            "items" => self.schema(value, w.key(key), depth + 1),
+            "items" => self.schema(value, w.member(key), depth + 1),
             "anyOf" | "oneOf" => listed(value, w, |raw, w| self.schema(raw, w, depth + 1)),
             "$schema" | "$id" | "$defs" | "definitions" | "$comment" | "examples" => {}
             "additionalProperties" if value.get() == "false" => {}
@@ -196,12 +196,12 @@ fn named<'a>(
     mut each: impl FnMut(&'a RawValue, &mut Writer<'_>),
 ) {
     match members(value) {
-        Some(members) => w.key(key).object(|w| {
+        Some(members) => w.member(key).object(|w| {
             for (name, raw) in members {
-                each(raw, w.key(&name));
+                each(raw, w.member(&name));
             }
         }),
-        None => w.key(key).raw(value.get()),
+        None => w.member(key).raw(value.get()),
     }
 }
 

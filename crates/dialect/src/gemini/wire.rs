@@ -85,7 +85,7 @@ impl<'c> Wire<'c> {
             w.opt_string("thoughtSignature", self.signature.as_deref());
             let kept = self.extra.into_iter().flatten().filter(|field| field.dialect == DIALECT);
             for field in kept.filter(|field| &*field.key != FILE_TYPE && self.keeps(&field.key)) {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             }
         });
     }

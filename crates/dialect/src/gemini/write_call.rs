@@ -167,7 +167,7 @@ impl Parts<'_> {
                 self.write_kept("toolConfig", w);
             });
             for field in call.safety.iter().filter(|field| field.dialect == DIALECT) {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             }
             member("generationConfig", w, |w| self.write_generation(w));
             w.opt_string("cachedContent", call.cache.resource.as_deref());
@@ -178,7 +178,7 @@ impl Parts<'_> {
                 let inner = ["toolConfig", "generationConfig", "thinkingConfig"];
                 let kept = call.extra.iter().filter(|field| field.dialect == DIALECT);
                 for field in kept.filter(|field| !inner.contains(&field.key.as_ref())) {
-                    w.key(&field.key).raw(field.value.as_str());
+                    w.member(&field.key).raw(field.value.as_str());
                 }
             }
         });
@@ -287,6 +287,6 @@ fn member(key: &str, w: &mut Writer<'_>, fill: impl FnOnce(&mut Writer<'_>)) {
     if let Ok(text) = std::str::from_utf8(&inner)
         && text != "{}"
     {
-        w.key(key).raw(text);
+        w.member(key).raw(text);
     }
 }

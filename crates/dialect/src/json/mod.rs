@@ -65,7 +65,7 @@ impl<'a> Fields<'a> {
     /// The path of member `key`.
     #[must_use]
     pub fn path(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() { key.to_owned() } else { [&self.path, ".", key].concat() }
     }
 
     /// The path of the object itself.
@@ -141,7 +141,7 @@ impl<'a> Fields<'a> {
     /// When it is not one.
     pub fn u64(&mut self, key: &str) -> Result<Option<u64>, Fault> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
-        whole(raw).map(Some).ok_or_else(|| self.wrong(key, "a whole number, 0 or more", raw))
+        whole(raw.get()).map(Some).ok_or_else(|| self.wrong(key, "a whole number, 0 or more", raw))
     }
 
     /// Takes a whole number from 1.
@@ -150,7 +150,7 @@ impl<'a> Fields<'a> {
     /// When it is not one.
     pub fn positive(&mut self, key: &str) -> Result<Option<u64>, Fault> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
-        whole(raw)
+        whole(raw.get())
             .filter(|whole| *whole > 0)
             .map(Some)
             .ok_or_else(|| self.wrong(key, "a whole number of at least 1", raw))
@@ -170,8 +170,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is not an object.
     pub fn object(&mut self, key: &str) -> Result<Option<Self>, Fault> {
-        let path = self.path(key);
-        self.raw(key).map(|raw| Self::read(raw, path)).transpose()
+        self.raw(key).map(|raw| Self::read(raw, self.path(key))).transpose()
     }
 
     /// Takes an object as carried JSON.
@@ -261,9 +260,13 @@ pub(crate) fn first(bytes: &[u8]) -> Option<&RawValue> {
     split::first(bytes)
 }
 
+/// Hands `each` the members of an object of checked JSON, their values as they stand; `None` when `text` is none.
+pub(crate) fn each<'a>(text: &'a str, each: impl FnMut(&str, &'a str)) -> Option<()> {
+    split::each(text, each)
+}
+
 /// A whole number, however it is spelled.
-fn whole(raw: &RawValue) -> Option<u64> {
-    let text = raw.get();
+pub(crate) fn whole(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     digits.or_else(|| Number::parse(text)?.as_u64())
 }
@@ -321,8 +324,19 @@ impl<'o> Writer<'o> {
         self.nest(b'[', b']', fill);
     }
 
-    /// Writes a member's key; its value must follow.
-    pub fn key(&mut self, key: &str) -> &mut Self {
+    /// Writes a member's key, which has nothing in it that must be escaped; its value must follow.
+    pub fn key(&mut self, key: &'static str) -> &mut Self {
+        self.separate();
+        self.out.reserve(key.len() + 3);
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.comma = false;
+        self
+    }
+
+    /// Writes a member's key that came from outside; its value must follow.
+    pub fn member(&mut self, key: &str) -> &mut Self {
         self.separate();
         escape(self.out, key);
         self.out.push(b':');
@@ -358,35 +372,35 @@ impl<'o> Writer<'o> {
     }
 
     /// Writes a string member, when there is one.
-    pub fn opt_string(&mut self, key: &str, text: Option<&str>) {
+    pub fn opt_string(&mut self, key: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             self.key(key).string(text);
         }
     }
 
     /// Writes a number member, when there is one.
-    pub fn opt_number(&mut self, key: &str, n: Option<&Number>) {
+    pub fn opt_number(&mut self, key: &'static str, n: Option<&Number>) {
         if let Some(n) = n {
             self.key(key).raw(n.as_str());
         }
     }
 
     /// Writes a whole-number member, when there is one.
-    pub fn opt_u64(&mut self, key: &str, n: Option<u64>) {
+    pub fn opt_u64(&mut self, key: &'static str, n: Option<u64>) {
         if let Some(n) = n {
             self.key(key).u64(n);
         }
     }
 
     /// Writes a boolean member, when there is one.
-    pub fn opt_bool(&mut self, key: &str, yes: Option<bool>) {
+    pub fn opt_bool(&mut self, key: &'static str, yes: Option<bool>) {
         if let Some(yes) = yes {
             self.key(key).bool(yes);
         }
     }
 
     /// Writes a carried member, when there is one.
-    pub fn opt_json(&mut self, key: &str, json: Option<&Json>) {
+    pub fn opt_json(&mut self, key: &'static str, json: Option<&Json>) {
         if let Some(json) = json {
             self.key(key).raw(json.as_str());
         }
@@ -395,7 +409,7 @@ impl<'o> Writer<'o> {
     /// Writes back what `dialect` itself sent and we did not understand.
     pub fn extra(&mut self, extra: &Extra, dialect: Dialect) {
         for field in extra.iter().filter(|field| field.dialect == dialect) {
-            self.key(&field.key).raw(field.value.as_str());
+            self.member(&field.key).raw(field.value.as_str());
         }
     }
 
@@ -403,7 +417,7 @@ impl<'o> Writer<'o> {
     pub fn members(&mut self, object: &Json) {
         for (key, value) in split::members(object.as_str()).unwrap_or_default() {
             if let Some(value) = value {
-                self.key(&key).raw(value.get());
+                self.member(&key).raw(value.get());
             }
         }
     }

@@ -3,7 +3,7 @@
 //! The text was checked as a whole when it came in, so all that matters here is where strings and brackets
 //! end. Text that is no JSON gives `None` or odd parts, never a panic.
 
-use memchr::memchr2;
+use super::plain;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::trusted;
@@ -21,6 +21,18 @@ pub(super) fn members(text: &str) -> Option<Vec<(Cow<'_, str>, Option<&RawValue>
     Some(members)
 }
 
+/// Hands `each` the members of an object, their values as they stand; `None` when `text` is none.
+pub(super) fn each<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Option<()> {
+    let mut cursor = Cursor::inside(text, b'{')?;
+    while !cursor.is_at(b'}')? {
+        let key = string(cursor.value()?)?;
+        cursor.take(b':')?;
+        each(&key, cursor.value()?);
+        cursor.comma();
+    }
+    Some(())
+}
+
 /// The elements of an array, in order; `None` when `text` is none.
 pub(super) fn elements(text: &str) -> Option<Vec<&RawValue>> {
     let mut cursor = Cursor::inside(text, b'[')?;
@@ -35,7 +47,7 @@ pub(super) fn elements(text: &str) -> Option<Vec<&RawValue>> {
 /// What a string says; borrowed when it has no escapes. `None` when `text` is no string.
 pub(super) fn string(text: &str) -> Option<Cow<'_, str>> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+    if plain(inner.as_bytes()) == inner.len() {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(text).ok().map(Cow::Owned)
@@ -104,11 +116,13 @@ impl<'a> Cursor<'a> {
 /// Behind the closing quote of the string whose content starts at `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if *bytes.get(at)? == b'"' {
-            return Some(at + 1);
+        at += plain(bytes.get(at..)?);
+        match *bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            // No JSON; passed over.
+            _ => at += 1,
         }
-        at += 2;
     }
 }
 

@@ -86,6 +86,6 @@ pub(super) fn own(extra: &[ExtraField]) -> impl Iterator<Item = &ExtraField> {
 
 fn write_extra(w: &mut Writer<'_>, extra: &[&ExtraField]) {
     for field in extra {
-        w.key(&field.key).raw(field.value.as_str());
+        w.member(&field.key).raw(field.value.as_str());
     }
 }

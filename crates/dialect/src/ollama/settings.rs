@@ -99,7 +99,7 @@ fn members<'k>(list: impl Iterator<Item = (Cow<'k, str>, Json)>) -> Option<Json>
     let mut any = false;
     Writer::new(&mut out).object(|w| {
         for (key, value) in list {
-            w.key(&key).raw(value.as_str());
+            w.member(&key).raw(value.as_str());
             any = true;
         }
     });

@@ -31,7 +31,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         write_tools::write(w, &tools);
         write_settings::write(w, call, target.model, losses);
         for field in message::own(&call.extra) {
-            w.key(&field.key).raw(field.value.as_str());
+            w.member(&field.key).raw(field.value.as_str());
         }
     });
     let free_text = restore::free_text(call, &mut names);

@@ -341,7 +341,7 @@ impl Settings<'_, '_> {
         for field in &self.call.safety {
             let knows = self.profile.unknown != Unknown::Refused || self.profile.own.contains(&&*field.key);
             if field.dialect == OURS && knows {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             } else {
                 self.losses.push(Loss {
                     path: field.key.to_string().into(),
@@ -401,7 +401,7 @@ impl Settings<'_, '_> {
             } else if self.profile.unknown == Unknown::Refused && !is_known {
                 self.losses.dropped(field.key.to_string(), "the target refuses fields it does not know");
             } else {
-                w.key(&field.key).raw(field.value.as_str());
+                w.member(&field.key).raw(field.value.as_str());
             }
         }
     }

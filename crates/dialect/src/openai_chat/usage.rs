@@ -4,65 +4,113 @@
 //! [`Usage`]; an upstream that counts reasoning apart (xAI) is folded here.
 
 use super::OURS;
-use super::chunk::Count;
-use crate::json::Writer;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use crate::json::{self, Writer};
 use trunkline_core::{Json, Number, Usage, trusted};
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+/// The members known so far, by whoever sends them.
+#[derive(Default)]
 struct Wire<'a> {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    total_tokens: Count,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    /// DeepSeek.
-    prompt_cache_hit_tokens: Count,
-    /// Moonshot.
-    cached_tokens: Count,
-    /// Gateways in front of Anthropic.
-    cache_read_input_tokens: Count,
-    cache_creation_input_tokens: Count,
-    /// Perplexity, SGLang.
-    reasoning_tokens: Count,
-    citation_tokens: Count,
-    num_search_queries: Count,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+    /// OpenAI's own, DeepSeek's, Moonshot's and that of gateways in front of Anthropic; the first that is there
+    /// counts.
+    cache_reads: [Option<u64>; 4],
+    /// OpenAI's own, and that of gateways in front of Anthropic.
+    cache_writes: [Option<u64>; 2],
+    /// OpenAI's own; Perplexity's and SGLang's.
+    reasoning: [Option<u64>; 2],
+    input_text: Option<u64>,
+    input_audio: Option<u64>,
+    input_image: Option<u64>,
+    input_video: Option<u64>,
+    output_text: Option<u64>,
+    output_audio: Option<u64>,
+    output_image: Option<u64>,
+    accepted: Option<u64>,
+    rejected: Option<u64>,
+    /// Perplexity.
+    citations: Option<u64>,
+    searches: Option<u64>,
     /// Mistral.
-    prompt_audio_seconds: Count,
+    audio_seconds: Option<u64>,
     /// Groq, in seconds.
-    queue_time: Option<f64>,
-    prompt_time: Option<f64>,
-    completion_time: Option<f64>,
-    total_time: Option<f64>,
+    queue: Option<f64>,
+    prompt: Option<f64>,
+    completion: Option<f64>,
+    total: Option<f64>,
     /// OpenRouter: a number of dollars; Perplexity: an object with `total_cost`.
-    #[serde(borrow)]
-    cost: Option<&'a RawValue>,
+    cost: Option<&'a str>,
     /// xAI, in ten-thousand-millionths of a dollar.
-    cost_in_usd_ticks: Count,
+    ticks: Option<u64>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PromptDetails {
-    cached_tokens: Count,
-    cache_write_tokens: Count,
-    text_tokens: Count,
-    audio_tokens: Count,
-    image_tokens: Count,
-    video_tokens: Count,
+impl<'a> Wire<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let mut wire = Self::default();
+        json::each(text, |key, value| wire.member(key, value))?;
+        Some(wire)
+    }
+
+    fn member(&mut self, key: &str, value: &'a str) {
+        match key {
+            "prompt_tokens" => self.prompt_tokens = count(value),
+            "completion_tokens" => self.completion_tokens = count(value),
+            "total_tokens" => self.total_tokens = count(value),
+            // `null`, or something that has no members, says nothing.
+            "prompt_tokens_details" => _ = json::each(value, |key, value| self.of_prompt(key, value)),
+            "completion_tokens_details" => _ = json::each(value, |key, value| self.of_completion(key, value)),
+            "prompt_cache_hit_tokens" => self.cache_reads[1] = count(value),
+            "cached_tokens" => self.cache_reads[2] = count(value),
+            "cache_read_input_tokens" => self.cache_reads[3] = count(value),
+            "cache_creation_input_tokens" => self.cache_writes[1] = count(value),
+            "reasoning_tokens" => self.reasoning[1] = count(value),
+            "citation_tokens" => self.citations = count(value),
+            "num_search_queries" => self.searches = count(value),
+            "prompt_audio_seconds" => self.audio_seconds = count(value),
+            "queue_time" => self.queue = value.parse().ok(),
+            "prompt_time" => self.prompt = value.parse().ok(),
+            "completion_time" => self.completion = value.parse().ok(),
+            "total_time" => self.total = value.parse().ok(),
+            "cost" => self.cost = Some(value),
+            "cost_in_usd_ticks" => self.ticks = count(value),
+            _ => {}
+        }
+    }
+
+    fn of_prompt(&mut self, key: &str, value: &str) {
+        match key {
+            "cached_tokens" => self.cache_reads[0] = count(value),
+            "cache_write_tokens" => self.cache_writes[0] = count(value),
+            "text_tokens" => self.input_text = count(value),
+            "audio_tokens" => self.input_audio = count(value),
+            "image_tokens" => self.input_image = count(value),
+            "video_tokens" => self.input_video = count(value),
+            _ => {}
+        }
+    }
+
+    fn of_completion(&mut self, key: &str, value: &str) {
+        match key {
+            "reasoning_tokens" => self.reasoning[0] = count(value),
+            "text_tokens" => self.output_text = count(value),
+            "audio_tokens" => self.output_audio = count(value),
+            "image_tokens" => self.output_image = count(value),
+            "accepted_prediction_tokens" => self.accepted = count(value),
+            "rejected_prediction_tokens" => self.rejected = count(value),
+            _ => {}
+        }
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct CompletionDetails {
-    reasoning_tokens: Count,
-    text_tokens: Count,
-    audio_tokens: Count,
-    image_tokens: Count,
-    accepted_prediction_tokens: Count,
-    rejected_prediction_tokens: Count,
+/// A whole number from 0, as a float too; anything else reads as none.
+fn count(value: &str) -> Option<u64> {
+    json::whole(value)
+}
+
+/// The first that is there.
+fn first<const N: usize>(counts: [Option<u64>; N]) -> Option<u64> {
+    counts.into_iter().flatten().next()
 }
 
 /// What a `usage` object counts.
@@ -82,49 +130,41 @@ pub(crate) fn read(text: &str) -> Option<Usage> {
 
 /// The same for the books alone.
 pub(crate) fn counts(text: &str) -> Option<Counts> {
-    // Serde would read a list as the fields in order.
-    let wire: Wire<'_> = text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()?;
-    let prompt = wire.prompt_tokens_details.unwrap_or_default();
-    let completion = wire.completion_tokens_details.unwrap_or_default();
-    let reasoning = completion.reasoning_tokens.0.or(wire.reasoning_tokens.0);
-    let apart = match (wire.prompt_tokens.0, wire.completion_tokens.0, reasoning, wire.total_tokens.0) {
+    let wire = Wire::read(text)?;
+    let reasoning = first(wire.reasoning);
+    let apart = match (wire.prompt_tokens, wire.completion_tokens, reasoning, wire.total_tokens) {
         (Some(input), Some(output), Some(thought), Some(total)) if thought > 0 => {
             input.checked_add(output).and_then(|sum| sum.checked_add(thought)) == Some(total)
         }
         _ => false,
     };
-    let output_total = match (wire.completion_tokens.0, reasoning) {
+    let output_total = match (wire.completion_tokens, reasoning) {
         (Some(output), Some(thought)) if apart => Some(output + thought),
         (output, _) => output,
     };
     let usage = Usage {
-        input_total: wire.prompt_tokens.0,
-        input_text: prompt.text_tokens.0,
-        input_audio: prompt.audio_tokens.0,
-        input_image: prompt.image_tokens.0,
-        input_video: prompt.video_tokens.0,
-        cache_read: prompt
-            .cached_tokens
-            .0
-            .or(wire.prompt_cache_hit_tokens.0)
-            .or(wire.cached_tokens.0)
-            .or(wire.cache_read_input_tokens.0),
-        cache_write_other: prompt.cache_write_tokens.0.or(wire.cache_creation_input_tokens.0),
+        input_total: wire.prompt_tokens,
+        input_text: wire.input_text,
+        input_audio: wire.input_audio,
+        input_image: wire.input_image,
+        input_video: wire.input_video,
+        cache_read: first(wire.cache_reads),
+        cache_write_other: first(wire.cache_writes),
         output_total,
-        output_text: completion.text_tokens.0,
-        output_audio: completion.audio_tokens.0,
-        output_image: completion.image_tokens.0,
+        output_text: wire.output_text,
+        output_audio: wire.output_audio,
+        output_image: wire.output_image,
         reasoning,
-        prediction_accepted: completion.accepted_prediction_tokens.0,
-        prediction_rejected: completion.rejected_prediction_tokens.0,
-        web_search_requests: wire.num_search_queries.0,
-        citation_tokens: wire.citation_tokens.0,
-        audio_seconds: wire.prompt_audio_seconds.0,
-        queue_ns: wire.queue_time.and_then(nanoseconds),
-        prompt_ns: wire.prompt_time.and_then(nanoseconds),
-        decode_ns: wire.completion_time.and_then(nanoseconds),
-        total_ns: wire.total_time.and_then(nanoseconds),
-        reported_cost_usd: wire.cost.and_then(dollars).or(wire.cost_in_usd_ticks.0.and_then(ticks)),
+        prediction_accepted: wire.accepted,
+        prediction_rejected: wire.rejected,
+        web_search_requests: wire.searches,
+        citation_tokens: wire.citations,
+        audio_seconds: wire.audio_seconds,
+        queue_ns: wire.queue.and_then(nanoseconds),
+        prompt_ns: wire.prompt.and_then(nanoseconds),
+        decode_ns: wire.completion.and_then(nanoseconds),
+        total_ns: wire.total.and_then(nanoseconds),
+        reported_cost_usd: wire.cost.and_then(dollars).or(wire.ticks.and_then(ticks)),
         ..Usage::default()
     };
     Some(Counts { usage, apart })
@@ -162,14 +202,14 @@ fn nanoseconds(seconds: f64) -> Option<u64> {
     std::time::Duration::try_from_secs_f64(seconds).ok()?.as_nanos().try_into().ok()
 }
 
-fn dollars(cost: &RawValue) -> Option<Number> {
-    #[derive(Deserialize)]
-    struct Cost<'a> {
-        #[serde(borrow)]
-        total_cost: &'a RawValue,
-    }
-    Number::parse(cost.get())
-        .or_else(|| Number::parse(serde_json::from_str::<Cost<'_>>(cost.get()).ok()?.total_cost.get()))
+fn dollars(cost: &str) -> Option<Number> {
+    let mut total = None;
+    let _ = json::each(cost, |key, value| {
+        if key == "total_cost" {
+            total = Some(value);
+        }
+    });
+    Number::parse(total.unwrap_or(cost))
 }
 
 fn ticks(count: u64) -> Option<Number> {

@@ -139,6 +139,6 @@ fn call_input<'c>(wire: &WireCall<'c>, sheet: Sheet) -> (ToolCallKind, Cow<'c, s
 /// Unknown fields of an object, but for those of the object nested under `nested`.
 pub(super) fn write_extra(w: &mut Writer<'_>, extra: &[ExtraField], nested: &str) {
     for field in extra.iter().filter(|field| field.dialect == OURS && *field.key != *nested) {
-        w.key(&field.key).raw(field.value.as_str());
+        w.member(&field.key).raw(field.value.as_str());
     }
 }

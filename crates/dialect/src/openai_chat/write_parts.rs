@@ -162,7 +162,7 @@ impl WirePart<'_> {
                 w.key("type").string(kind);
                 fill(w);
                 let nested = self.extra.iter().filter(|field| field.dialect == OURS && *field.key != *kind);
-                nested.for_each(|field| w.key(&field.key).raw(field.value.as_str()));
+                nested.for_each(|field| w.member(&field.key).raw(field.value.as_str()));
                 if let Some(mark) = self.mark {
                     mark.write(w);
                 }

@@ -249,7 +249,7 @@ fn write_identity(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
     }
     for field in &call.safety {
         if field.dialect == OURS {
-            w.key(&field.key).raw(field.value.as_str());
+            w.member(&field.key).raw(field.value.as_str());
         } else {
             losses.push(Loss {
                 path: field.key.to_string().into(),

@@ -405,7 +405,7 @@ fn write_texts(w: &mut Writer<'_>, kind: &str, texts: &[String]) {
 /// Unknown fields of an item; its type is written already.
 fn write_extra(w: &mut Writer<'_>, extra: Option<&Extra>) {
     for field in extra.into_iter().flatten().filter(|field| field.dialect == OURS && &*field.key != "type") {
-        w.key(&field.key).raw(field.value.as_str());
+        w.member(&field.key).raw(field.value.as_str());
     }
 }
 

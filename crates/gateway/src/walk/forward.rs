@@ -4,40 +4,29 @@ use super::settle::REQUEST_ID;
 use crate::fleet::worker::Worker;
 use crate::ids;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
 use trunkline_core::{Dialect, RequestId, Secret};
 use trunkline_dialect::provider::may_receive;
 use trunkline_upstream::Signer;
 use trunkline_upstream::engine::present;
 
-const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Client headers every upstream gets. Everything not listed stays here: cookies, addresses and
 /// credentials of a client are not the upstream's business.
-static ALWAYS: [HeaderName; 5] = [
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("x-correlation-id"),
-    IDEMPOTENCY_KEY,
-    header::ACCEPT,
-];
+const ALWAYS: [&str; 5] = ["traceparent", "tracestate", "x-correlation-id", "idempotency-key", "accept"];
 
 /// Client headers that name the account to charge: they mean something with the caller's own key only.
-static OF_ACCOUNT: [HeaderName; 3] =
-    [ORGANIZATION, HeaderName::from_static("openai-project"), HeaderName::from_static("x-goog-user-project")];
+const OF_ACCOUNT: [&str; 3] = ["openai-organization", "openai-project", "x-goog-user-project"];
 
 /// Client headers the owner of a dialect understands.
-fn of_dialect(dialect: Dialect) -> &'static [HeaderName] {
-    static OPENAI: [HeaderName; 1] = [HeaderName::from_static("openai-beta")];
-    static ANTHROPIC: [HeaderName; 2] = [ANTHROPIC_VERSION, HeaderName::from_static("anthropic-beta")];
-    static GOOGLE: [HeaderName; 1] = [HeaderName::from_static("x-goog-api-client")];
-    static AMAZON: [HeaderName; 1] = [HeaderName::from_static("x-amzn-bedrock-accept")];
+fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => &OPENAI,
-        Dialect::AnthropicMessages => &ANTHROPIC,
-        Dialect::GeminiGenerate => &GOOGLE,
-        Dialect::BedrockConverse => &AMAZON,
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiResponses => &["openai-beta"],
+        Dialect::AnthropicMessages => &["anthropic-version", "anthropic-beta"],
+        Dialect::GeminiGenerate => &["x-goog-api-client"],
+        Dialect::BedrockConverse => &["x-amzn-bedrock-accept"],
         Dialect::OllamaChat
         | Dialect::OllamaGenerate
         | Dialect::CohereChat
@@ -96,23 +85,16 @@ pub(crate) fn request_headers(
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(REQUEST_ID, ids::header(id));
-    for name in &ALWAYS {
-        if let Some(value) = client.get(name) {
-            headers.insert(name.clone(), value.clone());
-        }
-    }
-    if from == to {
-        for name in of_dialect(to) {
-            for value in client.get_all(name) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-    }
-    if from == to && !credential.is_ours && to.owner() != Dialect::AnthropicMessages {
-        for name in &OF_ACCOUNT {
-            if let Some(value) = client.get(name) {
-                headers.insert(name.clone(), value.clone());
-            }
+    let same = from == to;
+    let pays = same && !credential.is_ours && to.owner() != Dialect::AnthropicMessages;
+    // One pass over what the client sent is cheaper than looking for each of what may pass.
+    for (name, value) in client {
+        let text = name.as_str();
+        let passes = ALWAYS.contains(&text)
+            || (same && of_dialect(to).contains(&text))
+            || (pays && OF_ACCOUNT.contains(&text));
+        if passes {
+            headers.append(name.clone(), value.clone());
         }
     }
     for (name, value) in extra {
@@ -143,29 +125,25 @@ pub(crate) fn tell_apart(headers: &mut HeaderMap, leg: usize) {
 
 /// Headers of an upstream's answer that never reach the client: they speak of the connection or of the
 /// upstream's host.
-static NEVER: [HeaderName; 13] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::HOST,
-    HeaderName::from_static("keep-alive"),
+const NEVER: [&str; 13] = [
+    "connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "host",
+    "keep-alive",
     // A browser would take them for ours.
-    header::SET_COOKIE,
-    header::STRICT_TRANSPORT_SECURITY,
-    header::ACCESS_CONTROL_ALLOW_ORIGIN,
-    HeaderName::from_static("alt-svc"),
+    "set-cookie",
+    "strict-transport-security",
+    "access-control-allow-origin",
+    "alt-svc",
 ];
 
 /// Headers that name the account an answer was charged to.
-static ACCOUNT: [HeaderName; 3] = [
-    ORGANIZATION,
-    HeaderName::from_static("openai-project"),
-    HeaderName::from_static("anthropic-organization-id"),
-];
+const ACCOUNT: [&str; 3] = ["openai-organization", "openai-project", "anthropic-organization-id"];
 
 /// Takes out of an upstream's headers what must not reach the client; an account is the client's business
 /// only when it is the client's.
@@ -178,12 +156,12 @@ pub(crate) fn clean(headers: &mut HeaderMap, account_is_ours: bool) {
             headers.remove(name.trim());
         }
     }
-    // Names are compared faster than they are looked up, and few answers have any of these.
-    let account = if account_is_ours { ACCOUNT.as_slice() } else { &[] };
-    for name in NEVER.iter().chain(account) {
-        if headers.keys().any(|key| key == name) {
-            headers.remove(name);
-        }
+    // Few answers have any of them, and comparing names is cheaper than looking each up.
+    let account: &[&str] = if account_is_ours { &ACCOUNT } else { &[] };
+    let goes = |name: &&HeaderName| NEVER.contains(&name.as_str()) || account.contains(&name.as_str());
+    let going: SmallVec<[HeaderName; 2]> = headers.keys().filter(goes).cloned().collect();
+    for name in &going {
+        headers.remove(name);
     }
 }
 
