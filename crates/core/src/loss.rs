@@ -2,6 +2,10 @@
 //! emulated or invented thing becomes a [`Loss`], and the operator decides what happens then.
 
 use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Bytes of the longest "; +N more".
+const LONGEST_MORE: usize = 28;
 
 /// One thing that did not survive as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,16 +192,23 @@ impl Losses {
     pub fn header(&self, limit: usize) -> String {
         let mut out = String::new();
         for (at, loss) in self.0.iter().enumerate() {
-            let entry = format!("{} {} ({})", loss.path, loss.action.name(), loss.reason);
-            let more = format!("; +{} more", self.0.len() - at);
-            if out.len() + entry.len() + 2 + more.len() > limit {
-                out.push_str(if out.is_empty() { more.trim_start_matches("; ") } else { &more });
+            let entry = [&*loss.path, " ", loss.action.name(), " (", &*loss.reason, ")"];
+            let length: usize = entry.iter().map(|piece| piece.len()).sum();
+            let between = if out.is_empty() { "" } else { "; " };
+            if out.len() + between.len() + length + LONGEST_MORE > limit {
+                out.push_str(between);
+                let _ = write!(out, "+{} more", self.0.len() - at);
                 break;
             }
-            if !out.is_empty() {
-                out.push_str("; ");
+            out.reserve(between.len() + length);
+            out.push_str(between);
+            for piece in entry {
+                if piece.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+                    out.push_str(piece);
+                } else {
+                    out.extend(piece.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }));
+                }
             }
-            out.extend(entry.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }));
         }
         out
     }

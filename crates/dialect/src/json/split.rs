@@ -4,6 +4,7 @@
 //! end. Text that is no JSON gives `None` or odd parts, never a panic.
 
 use super::plain;
+use memchr::memchr2;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::trusted;
@@ -47,7 +48,7 @@ pub(super) fn elements(text: &str) -> Option<Vec<&RawValue>> {
 /// What a string says; borrowed when it has no escapes. `None` when `text` is no string.
 pub(super) fn string(text: &str) -> Option<Cow<'_, str>> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    if plain(inner.as_bytes()) == inner.len() {
+    if plain_length(inner.as_bytes()) == inner.len() {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(text).ok().map(Cow::Owned)
@@ -62,6 +63,9 @@ pub(super) fn first(bytes: &[u8]) -> Option<&RawValue> {
     };
     Cursor { text, at: 0 }.value().map(trusted)
 }
+
+/// Bytes that are looked at before a vector search is worth its beginning.
+const SHORT: usize = 24;
 
 /// A place in an object or array, between its values.
 struct Cursor<'a> {
@@ -116,7 +120,7 @@ impl<'a> Cursor<'a> {
 /// Behind the closing quote of the string whose content starts at `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += plain(bytes.get(at..)?);
+        at += plain_length(bytes.get(at..)?);
         match *bytes.get(at)? {
             b'"' => return Some(at + 1),
             b'\\' => at += 2,
@@ -124,6 +128,18 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
             _ => at += 1,
         }
     }
+}
+
+/// How many bytes come before the next quote or backslash, or at least before some control character that has no
+/// business in a string.
+fn plain_length(bytes: &[u8]) -> usize {
+    // Most strings are short; what goes on is searched with wide vectors.
+    let (start, more) = bytes.split_at_checked(SHORT).unwrap_or((bytes, &[]));
+    let length = plain(start);
+    if length < start.len() {
+        return length;
+    }
+    length + memchr2(b'"', b'\\', more).unwrap_or(more.len())
 }
 
 /// Behind the bracket that closes the one at `at`.
