@@ -16,7 +16,6 @@ pub fn fresh(prefix: &str) -> String {
         let mut bits = fastrand::u64(..);
         for _ in 0..12 {
             // Five bits name one of the letters.
-            #[expect(clippy::cast_possible_truncation, reason = "masked on this line")]
             let letter = LETTERS.get((bits & 31) as usize).copied().unwrap_or(b'a');
             id.push(letter.into());
             bits >>= 5;

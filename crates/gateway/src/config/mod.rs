@@ -5,6 +5,7 @@
 
 mod file;
 pub(crate) mod later;
+mod pools;
 mod problem;
 mod surroundings;
 mod tree;
@@ -13,6 +14,7 @@ mod validate;
 mod worker;
 mod worker_url;
 
+pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
 pub use worker::{Aws, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};

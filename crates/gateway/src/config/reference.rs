@@ -1,6 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
+use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
 use super::surroundings::OLLAMA_VARIABLES;
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
@@ -78,7 +79,7 @@ fn type_words(field: &Field) -> String {
         "bool" => "`true` `false`".into(),
         "usize" if field.attributes.contains("units::size") => "size".into(),
         "Duration" => "duration".into(),
-        "u8" | "u16" | "u32" | "u64" | "usize" => "whole number".into(),
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i32" => "whole number".into(),
         "f32" | "f64" => "number".into(),
         "String" => "text".into(),
         "PathBuf" => "file".into(),
@@ -96,6 +97,9 @@ fn type_words(field: &Field) -> String {
         "PolicyName" => names::<PolicyName>(),
         "CallerModels" => names::<CallerModels>(),
         "LogLevel" => names::<LogLevel>(),
+        "Strategy" => names::<Strategy>(),
+        "LatencyMetric" => names::<LatencyMetric>(),
+        "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
         "UserIds" => names::<UserIds>(),
@@ -142,7 +146,7 @@ impl Page {
             let listed = field.kind.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>'));
             let held = listed.unwrap_or(&field.kind);
             let default = defaults.get(&field.name);
-            let hidden = field.attributes.contains("skip_serializing");
+            let hidden = field.attributes.contains("skip_serializing") || is_required(of, &field.name);
             assert!(default.is_some() || hidden, "serde does not know {path}, the page does");
             let words = if self.structs.contains_key(held) {
                 let many = if listed.is_some() { "[]" } else { "" };
@@ -154,8 +158,8 @@ impl Page {
             } else {
                 type_words(field)
             };
-            let required = field.name == "url" && of == "WorkerSpec";
-            let default = if required { "required".into() } else { default_words(default) };
+            let default =
+                if is_required(of, &field.name) { "required".into() } else { default_words(default) };
             let doc = field.doc.replace('|', "\\|");
             let sources = sources(&path);
             writeln!(self.text, "| `{path}` | {words} | {default} | {doc} | {sources} |")
@@ -165,13 +169,37 @@ impl Page {
         for (path, held, listed, name) in inner {
             let title = format!("`{path}`");
             let defaults = if listed {
-                serde_json::to_value(WorkerSpec::new("")).expect("a worker serialises")
+                element(&held)
             } else {
                 defaults.get(&name).cloned().expect("a part serialises")
             };
             self.section(&title, &held, &format!("{path}."), &defaults);
         }
     }
+}
+
+/// What an element of a list is when nothing but what must be is said of it.
+fn element(kind: &str) -> Value {
+    let member = || MemberSpec { name: String::new(), weight: 1, model: None, model_map: BTreeMap::new() };
+    match kind {
+        "WorkerSpec" => serde_json::to_value(WorkerSpec::new("")),
+        "PoolSpec" => serde_json::from_str(r#"{"name":"","backends":[]}"#)
+            .and_then(|pool: PoolSpec| serde_json::to_value(pool)),
+        "MemberSpec" => serde_json::to_value(member()),
+        "RouteSpec" => serde_json::to_value(RouteSpec::default()),
+        other => panic!("the page has no element of {other}"),
+    }
+    .expect("an element serialises")
+}
+
+fn is_required(of: &str, field: &str) -> bool {
+    matches!(
+        (of, field),
+        ("WorkerSpec", "url")
+            | ("PoolSpec", "name" | "backends")
+            | ("MemberSpec", "name")
+            | ("RouteSpec", "backend")
+    )
 }
 
 fn sources(path: &str) -> String {
@@ -199,7 +227,8 @@ fn sources(path: &str) -> String {
 }
 
 fn page() -> Page {
-    let structs = structs(concat!(include_str!("tree.rs"), include_str!("worker.rs")));
+    let structs =
+        structs(concat!(include_str!("tree.rs"), include_str!("worker.rs"), include_str!("pools.rs")));
     let unused = structs.keys().cloned().collect();
     let mut page = Page { structs, unused, text: INTRODUCTION.to_owned(), known: Vec::new() };
     let defaults = serde_json::to_value(Config::default()).expect("the tree serialises");

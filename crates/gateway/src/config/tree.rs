@@ -1,6 +1,7 @@
 //! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
+use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ pub struct Config {
     pub listen: Listen,
     /// Workers known at start.
     pub workers: Vec<WorkerSpec>,
+    /// Backends that answer for each other.
+    pub pools: Vec<PoolSpec>,
+    /// Which requests go to which pool or backend. A request that none matches goes by its model's name.
+    pub routes: Vec<RouteSpec>,
     /// Start with any number of workers, also none, and take more over `/workers`.
     pub igw: bool,
     /// What the workers of `workers` and `--worker-urls` are, when their address does not tell.

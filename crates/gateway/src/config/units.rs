@@ -94,6 +94,33 @@ fn split(text: &str) -> (&str, &str) {
     (number, unit.trim_start())
 }
 
+/// `#[serde(with = "units::maybe_duration")]`.
+pub mod maybe_duration {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    /// Reads what [`super::duration`] reads, or `null`.
+    ///
+    /// # Errors
+    /// Whatever else stands there.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        #[derive(Deserialize)]
+        struct Said(#[serde(with = "super::duration")] Duration);
+        Option::<Said>::deserialize(from).map(|said| said.map(|Said(duration)| duration))
+    }
+
+    /// Writes the shortest exact text.
+    ///
+    /// # Errors
+    /// Only the serializer's own.
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => super::duration::serialize(duration, to),
+            None => to.serialize_none(),
+        }
+    }
+}
+
 /// `#[serde(with = "units::duration")]`.
 pub mod duration {
     use super::{DURATION, duration_text, parse_duration};

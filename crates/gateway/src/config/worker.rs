@@ -5,6 +5,7 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 use trunkline_core::Secret;
 use trunkline_dialect::provider::{self, Provider};
 use trunkline_dialect::region;
@@ -14,6 +15,9 @@ use trunkline_upstream::Signer;
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerSpec {
+    /// What pools and routes call it, and its id; made up from the address when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// `http://` or `https://`, with or without a trailing `/v1`.
     pub url: String,
     /// Sent to this worker and nowhere else; never shown.
@@ -40,6 +44,30 @@ pub struct WorkerSpec {
     /// Multiplies its load in cost-aware scores; above 0.
     #[serde(default = "default_cost")]
     pub cost: f32,
+    /// Its share of the calls where several are chosen from by weight; 0 gets none.
+    #[serde(default = "default_weight")]
+    pub weight: u32,
+    /// The model it is asked for where it stands in for a backend whose model it does not serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_model: Option<String>,
+    /// In place of `timeouts.first_byte`.
+    #[serde(default, with = "super::units::maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// How often a call that failed on it is repeated there, where it is the only one that may answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+    /// In place of `translate.default_max_tokens`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// OpenAI organisation that calls with its own key are charged to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// OpenAI project that calls with its own key are charged to, or Google Cloud project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Google Cloud location, such as `us-central1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -56,6 +84,7 @@ impl WorkerSpec {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
+            name: None,
             url: url.into(),
             api_key: None,
             aws: Aws::default(),
@@ -65,6 +94,14 @@ impl WorkerSpec {
             worker_type: WorkerType::Regular,
             priority: default_priority(),
             cost: default_cost(),
+            weight: default_weight(),
+            default_model: None,
+            timeout: None,
+            max_retries: None,
+            max_tokens: None,
+            organization: None,
+            project: None,
+            location: None,
             labels: BTreeMap::new(),
             models: Vec::new(),
             health: WorkerHealth::default(),
@@ -153,6 +190,10 @@ fn priority<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     }
 
     from.deserialize_u64(Priority)
+}
+
+const fn default_weight() -> u32 {
+    1
 }
 
 const fn default_cost() -> f32 {
