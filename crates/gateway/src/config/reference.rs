@@ -124,6 +124,8 @@ struct Page {
     structs: BTreeMap<String, Struct>,
     /// Names of those that have no section yet.
     unused: BTreeSet<String>,
+    /// The path whose section describes each.
+    sections: BTreeMap<String, String>,
     text: String,
     known: Vec<String>,
 }
@@ -150,6 +152,20 @@ impl Page {
             assert!(default.is_some() || hidden, "serde does not know {path}, the page does");
             let words = if self.structs.contains_key(held) {
                 let many = if listed.is_some() { "[]" } else { "" };
+                let first =
+                    self.sections.entry(held.to_owned()).or_insert_with(|| format!("{path}{many}")).clone();
+                let is_first = first == format!("{path}{many}");
+                if !is_first {
+                    self.known.push(path.clone());
+                    writeln!(
+                        self.text,
+                        "| `{path}` | list of maps, as `{first}` | none | {} | {} |",
+                        field.doc,
+                        sources(&path)
+                    )
+                    .expect("a text takes writes");
+                    continue;
+                }
                 inner.push((format!("{path}{many}"), held.to_owned(), listed.is_some(), field.name.clone()));
                 if listed.is_none() {
                     continue;
@@ -195,10 +211,7 @@ fn element(kind: &str) -> Value {
 fn is_required(of: &str, field: &str) -> bool {
     matches!(
         (of, field),
-        ("WorkerSpec", "url")
-            | ("PoolSpec", "name" | "backends")
-            | ("MemberSpec", "name")
-            | ("RouteSpec", "backend")
+        ("PoolSpec", "name" | "backends") | ("MemberSpec", "name") | ("RouteSpec", "backend")
     )
 }
 
@@ -230,7 +243,8 @@ fn page() -> Page {
     let structs =
         structs(concat!(include_str!("tree.rs"), include_str!("worker.rs"), include_str!("pools.rs")));
     let unused = structs.keys().cloned().collect();
-    let mut page = Page { structs, unused, text: INTRODUCTION.to_owned(), known: Vec::new() };
+    let mut page =
+        Page { structs, unused, sections: BTreeMap::new(), text: INTRODUCTION.to_owned(), known: Vec::new() };
     let defaults = serde_json::to_value(Config::default()).expect("the tree serialises");
     page.section("Top level", "Config", "", &defaults);
     page
