@@ -15,6 +15,7 @@ mod validate;
 mod worker;
 mod worker_url;
 
+pub use file::{Form, Imported};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
@@ -23,8 +24,11 @@ pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use surroundings::Environment;
+
+/// The JSON Schema (draft 2020-12) of our form, made from the types of the tree.
+pub const SCHEMA: &str = include_str!("schema.json");
 
 /// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
 #[derive(Clone, Default)]
@@ -60,7 +64,10 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
             let text = std::fs::read_to_string(path)
                 .map_err(|why| ConfigError::Unreadable { file: path.clone(), why })?;
             match file::read(&text, &sources.env, &mut problems) {
-                Some((config, document)) => (config, Some(document)),
+                Some((mut config, document)) => {
+                    config.warnings = document.lost.iter().map(|lost| lost.line(Some(path))).collect();
+                    (config, Some(document))
+                }
                 None => return Err(ConfigError::Invalid { file, problems }),
             }
         }
@@ -107,6 +114,17 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     }
 }
 
+/// A file, whoever's form it has, in ours.
+///
+/// # Errors
+/// It cannot be read, or is no YAML.
+pub fn import(file: &Path, form: Option<Form>) -> Result<Imported, ConfigError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|why| ConfigError::Unreadable { file: file.to_owned(), why })?;
+    file::import(&text, form)
+        .map_err(|problem| ConfigError::Invalid { file: Some(file.to_owned()), problems: vec![problem] })
+}
+
 /// The flag of the setting a path leads to: that of `workers` for `workers[0].url`.
 fn name_flag(problem: Problem) -> Problem {
     let setting = problem.path.split('[').next().unwrap_or_default();
@@ -115,5 +133,7 @@ fn name_flag(problem: Problem) -> Problem {
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

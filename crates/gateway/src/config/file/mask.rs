@@ -20,6 +20,10 @@ impl Mask {
         mask
     }
 
+    pub(super) fn ranges(self) -> Vec<Range<usize>> {
+        self.0
+    }
+
     pub(super) fn add(&mut self, more: &[Range<usize>]) {
         self.0.extend_from_slice(more);
     }

@@ -10,8 +10,36 @@ pub(super) enum Path<'p> {
     Index(&'p Path<'p>, usize),
 }
 
-/// Keys under which everything is a credential, wherever they stand.
-const SECRET: [&str; 4] = ["auth", "api_key", "aws", "provider_keys"];
+/// Keys under which everything is a credential, wherever they stand: ours, and those of other gateways' files.
+const SECRET: [&str; 15] = [
+    "auth",
+    "api_key",
+    "aws",
+    "provider_keys",
+    "apiKey",
+    "master_key",
+    "password",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "azure_ad_token",
+    "client_secret",
+    "vertex_credentials",
+    "environment_variables",
+    "env",
+];
+
+/// Settings of a worker that it may lack, and that neither say who it is nor pay for it.
+const MAY_BE_ABSENT: [&str; 8] = [
+    "default_model",
+    "timeout",
+    "max_retries",
+    "max_tokens",
+    "organization",
+    "project",
+    "location",
+    "api_version",
+];
 
 impl Path<'_> {
     /// Whether the value here may be a credential.
@@ -20,6 +48,16 @@ impl Path<'_> {
             Self::Root => false,
             Self::Key(parent, key) => SECRET.contains(key) || parent.is_secret(),
             Self::Index(parent, _) => parent.is_secret(),
+        }
+    }
+
+    /// Whether the setting here is left out when the one variable that it consists of is not set.
+    pub(super) fn may_be_absent(&self) -> bool {
+        match self {
+            Self::Key(Self::Index(Self::Key(Self::Root, list), _), key) => {
+                ["workers", "backends"].contains(list) && MAY_BE_ABSENT.contains(key)
+            }
+            Self::Root | Self::Key(..) | Self::Index(..) => false,
         }
     }
 }
