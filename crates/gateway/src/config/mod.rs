@@ -80,12 +80,17 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     surroundings::providers(Environment(&sources.env), &mut config);
     config.place_backends();
     // A key that is not known may be `workers` misspelt; that there are none would then only mislead.
-    let guessed = problems.iter().any(|problem| !problem.path.contains(['.', '[']));
+    let is_foreign = document.as_ref().is_some_and(file::Document::is_foreign);
+    let guessed = problems.iter().any(|problem| is_foreign || !problem.path.contains(['.', '[']));
     for problem in config.validate().into_iter().filter(|problem| !(guessed && problem.path == "workers")) {
-        problems.push(match &document {
+        let problem = match &document {
             Some(document) if of_file.contains(&problem) => document.locate(problem),
             Some(_) | None => name_flag(problem),
-        });
+        };
+        // What a map lacks may only be misspelt in it, or have been refused.
+        if !problems.iter().any(|known: &Problem| file::is_within(&known.path, &problem.path)) {
+            problems.push(problem);
+        }
     }
     if !problems.is_empty() {
         return Err(ConfigError::Invalid { file, problems });

@@ -123,19 +123,24 @@ fn object(of: &str, part: &Struct, structs: &BTreeMap<String, Struct>) -> Value 
         }
         properties.insert(field.name.clone(), Value::Object(schema.clone()));
     }
-    let required: Vec<&str> = part
-        .fields
-        .iter()
-        .filter(|field| is_required(of, &field.name) && spellings(field).next().is_none())
-        .map(|field| field.name.as_str())
-        .collect();
-    json!({
+    let required = part.fields.iter().filter(|field| is_required(of, &field.name));
+    let (one, several): (Vec<_>, Vec<_>) = required.partition(|field| spellings(field).next().is_none());
+    let any_of = |field: &&Field| {
+        let names = std::iter::once(field.name.as_str()).chain(spellings(field));
+        json!({"anyOf": names.map(|name| json!({"required": [name]})).collect::<Vec<_>>()})
+    };
+    let mut object = json!({
         "type": ["object", "null"],
         "description": part.doc,
         "properties": properties,
-        "required": required,
+        "required": one.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(),
         "additionalProperties": false,
-    })
+    });
+    // An empty list of conditions is no schema.
+    if let (Some(keys), false) = (object.as_object_mut(), several.is_empty()) {
+        keys.insert("allOf".into(), several.iter().map(any_of).collect());
+    }
+    object
 }
 
 fn schema() -> Value {

@@ -15,6 +15,7 @@ mod path;
 
 pub use forms::{Form, Imported};
 pub(crate) use node::Document;
+pub(crate) use path::is_within;
 
 use super::problem::Problem;
 use super::tree::Config;

@@ -14,8 +14,8 @@ use std::ops::Range;
 pub(crate) struct Document {
     pub(super) root: Node,
     pub(super) source: String,
-    /// What must not be shown of values that are no longer in the tree.
-    pub(super) hidden: Vec<Range<usize>>,
+    /// What must not be shown, where the tree is no longer the one that was written.
+    pub(super) hidden: Option<Vec<Range<usize>>>,
     /// What of it is not taken as it may have been meant.
     pub(crate) lost: Vec<Problem>,
 }
@@ -81,7 +81,12 @@ impl Document {
             Err(error) => return Err(syntax_problem(source, &error)),
         };
         root.recover_spelling(source);
-        Ok(Self { root, source: source.to_owned(), hidden: Vec::new(), lost: Vec::new() })
+        Ok(Self { root, source: source.to_owned(), hidden: None, lost: Vec::new() })
+    }
+
+    /// Whether it was of another form.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.hidden.is_some()
     }
 
     /// Gives a problem found later, by its path alone, the place its value stands at, or the map that
@@ -123,8 +128,7 @@ impl Document {
 
     /// What to show for a mark; `more` is hidden besides what always is.
     pub(super) fn place(&self, mark: &Mark, more: &[Range<usize>]) -> Place {
-        let mut hidden = Mask::of(&self.root);
-        hidden.add(&self.hidden);
+        let mut hidden = self.hidden.as_deref().map_or_else(|| Mask::of(&self.root), Mask::again);
         hidden.add(more);
         mask::show(&self.source, mark, &hidden)
     }
@@ -249,9 +253,14 @@ impl Node {
         }
     }
 
-    /// Whether it is anything but no.
+    /// Whether it is anything but no, and nothing that is not `enabled`.
     pub(super) fn is_on(&self) -> bool {
-        !matches!(self.value, Value::Null) && !matches!(self.said(), Some("false" | "False" | "FALSE"))
+        match &self.value {
+            Value::Null => false,
+            Value::Scalar(scalar) => !matches!(scalar.text.trim(), "false" | "False" | "FALSE"),
+            Value::List(items) => !items.is_empty(),
+            Value::Map(entries) => entries.iter().all(|entry| entry.key != "enabled" || entry.value.is_on()),
+        }
     }
 
     /// Puts back how plain numbers and booleans were spelled, which the YAML reader does not pass on.

@@ -63,7 +63,7 @@ impl Path<'_> {
 }
 
 /// Whether a path leads to something inside another, both as printed.
-pub(super) fn is_within(path: &str, outer: &str) -> bool {
+pub(crate) fn is_within(path: &str, outer: &str) -> bool {
     outer.is_empty() || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 

@@ -3,7 +3,7 @@
 //! Every request goes by the strategy there, so a route that matches anything leads to one pool of all targets; what
 //! depends on the model or the prompt is a route before it.
 
-use super::fields::{Fields, Findings, Made};
+use super::fields::{Fields, Findings, Made, items};
 use crate::config::file::node::{Node, Value};
 use crate::config::problem::nearest;
 
@@ -121,14 +121,26 @@ fn strategy(strategy: Option<Fields>, members: Vec<Node>, made: &mut Made, findi
         None => ("priority", false),
     };
     let mut routes = Vec::new();
-    for condition in strategy.maps("conditions", findings) {
-        routes.push(model_route(condition, findings));
+    let mut variants = Vec::new();
+    for (key, of) in
+        [("conditions", "conditional"), ("content_conditions", "content-based"), ("ab_variants", "ab-test")]
+    {
+        let Some(rules) = strategy.take(key) else { continue };
+        if mode.as_ref().and_then(Node::said) != Some(of) {
+            findings.lose(&rules, format!("are of the strategy `{of}` alone"));
+            continue;
+        }
+        for rule in
+            items(rules, findings).into_iter().map(|rule| Fields::of(rule, findings)).collect::<Vec<_>>()
+        {
+            match key {
+                "conditions" => routes.push(model_route(rule, findings)),
+                "content_conditions" => routes.push(content_route(rule, findings)),
+                _ => variants.push(variant(rule, findings)),
+            }
+        }
     }
-    for condition in strategy.maps("content_conditions", findings) {
-        routes.push(content_route(condition, findings));
-    }
-    let variants = strategy.maps("ab_variants", findings);
-    let members = if variants.is_empty() { members } else { self::variants(variants, findings) };
+    let members = if variants.is_empty() { members } else { variants };
     if let Some(unpriced) = strategy.take("unpriced_strategy").filter(|said| said.said() != Some("fallback"))
     {
         findings.lose(&unpriced, "what has no known price comes after what has one");
@@ -213,16 +225,13 @@ fn content_route(mut condition: Fields, findings: &mut Findings) -> Node {
     route.node()
 }
 
-/// The variants of an experiment as members of the pool.
-fn variants(variants: Vec<Fields>, findings: &mut Findings) -> Vec<Node> {
-    let member = |mut variant: Fields| {
-        let mut member = Made::of(&variant.here);
-        variant.rename(&[("target_key", "name"), ("weight", "weight")], &mut member);
-        variant.lose(&[("label", "logs and metrics name the backend that answered")], findings);
-        variant.end(findings);
-        member.node()
-    };
-    variants.into_iter().map(member).collect()
+/// A variant of an experiment as a member of the pool.
+fn variant(mut variant: Fields, findings: &mut Findings) -> Node {
+    let mut member = Made::of(&variant.here);
+    variant.rename(&[("target_key", "name"), ("weight", "weight")], &mut member);
+    variant.lose(&[("label", "logs and metrics name the backend that answered")], findings);
+    variant.end(findings);
+    member.node()
 }
 
 fn plugin(mut plugin: Fields, findings: &mut Findings) {

@@ -20,12 +20,13 @@ pub(super) struct Finding {
     mark: Mark,
     path: String,
     message: String,
-    hide: Vec<Range<usize>>,
+    /// What of the file is not shown, since a misspelt key's value may be a secret all the same.
+    pub(super) hide: Vec<Range<usize>>,
 }
 
 impl Finding {
     pub(super) fn placed(self, document: &Document) -> Problem {
-        let place = Some(document.place(&self.mark, &self.hide));
+        let place = Some(document.place(&self.mark, &[]));
         Problem { place, ..Problem::new(self.path, self.message) }
     }
 }
@@ -34,6 +35,12 @@ impl Findings {
     /// `node` has no counterpart.
     pub(super) fn lose(&mut self, node: &Node, why: impl Into<String>) {
         self.lost.push(finding(node, why.into()));
+    }
+
+    /// `node` is not what stands there; who knows what it is.
+    pub(super) fn mistake(&mut self, node: &Node, why: &str) {
+        let hide = vec![node.mark.bytes.clone()];
+        self.wrong.push(Finding { hide, ..finding(node, why.to_owned()) });
     }
 
     /// `node` has no counterpart, and leaving it out would do harm.
@@ -65,7 +72,7 @@ impl Fields {
             Value::Map(entries) => entries,
             Value::Null => Vec::new(),
             Value::Scalar(_) | Value::List(_) => {
-                findings.refuse(&here, "expected a map");
+                findings.mistake(&here, "expected a map");
                 Vec::new()
             }
         };
@@ -177,7 +184,7 @@ pub(super) fn items(node: Node, findings: &mut Findings) -> Vec<Node> {
         Value::List(items) => items,
         Value::Null => Vec::new(),
         Value::Scalar(_) | Value::Map(_) => {
-            findings.refuse(&here, "expected a list");
+            findings.mistake(&here, "expected a list");
             Vec::new()
         }
     }
@@ -192,7 +199,6 @@ fn unknown(entry: &Entry, known: &[&'static str], findings: &mut Findings) {
         }
     };
     let path = entry.value.origin.as_deref().unwrap_or(&entry.key).to_owned();
-    // A misspelt key's value may be a secret all the same.
     findings.wrong.push(Finding { mark: entry.mark.clone(), path, message, hide: scalars(&entry.value) });
 }
 

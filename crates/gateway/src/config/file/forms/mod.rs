@@ -86,7 +86,8 @@ pub(super) fn naturalise(document: &mut Document) -> Vec<Problem> {
     let findings = turn(document, form);
     let placed = |finding: Finding| finding.placed(document);
     let wrong = findings.wrong.into_iter().map(placed).collect();
-    let lost: Vec<_> = findings.lost.into_iter().map(placed).collect();
+    let mut lost: Vec<_> = findings.lost.into_iter().map(placed).collect();
+    lost.sort_by_key(place);
     document.lost.extend(lost);
     wrong
 }
@@ -99,8 +100,13 @@ pub(super) fn import(document: &mut Document, form: Option<Form>) -> Result<Impo
         .map_err(|why| Problem::new("", format!("cannot be written as YAML: {why}")))?;
     let mut all = findings.wrong;
     all.extend(findings.lost);
-    let lost = all.into_iter().map(|finding| finding.placed(document)).collect();
+    let mut lost: Vec<_> = all.into_iter().map(|finding| finding.placed(document)).collect();
+    lost.sort_by_key(place);
     Ok(Imported { form, yaml, lost })
+}
+
+fn place(problem: &Problem) -> Option<(usize, usize)> {
+    problem.place.as_ref().map(|place| (place.line, place.column))
 }
 
 fn turn(document: &mut Document, form: Form) -> Findings {
@@ -111,7 +117,7 @@ fn turn(document: &mut Document, form: Form) -> Findings {
         Form::Ferro => ferro::native,
         Form::Litellm => litellm::native,
     };
-    document.hidden = Mask::of(&document.root).ranges();
+    let mut hidden = Mask::of(&document.root);
     document.root.mark_origins(&Path::Root);
     let root = document.root.becoming(Value::Null);
     let root = std::mem::replace(&mut document.root, root);
@@ -120,6 +126,8 @@ fn turn(document: &mut Document, form: Form) -> Findings {
     turned(&mut file, &mut made, &mut findings);
     file.pass_on(&mut made, &mut findings);
     document.root = made.node();
+    findings.wrong.iter().for_each(|finding| hidden.add(&finding.hide));
+    document.hidden = Some(hidden.ranges());
     findings
 }
 

@@ -235,12 +235,7 @@ fn about(mut gateway: Fields, made: &mut Made, findings: &mut Findings) {
 fn auth(mut auth: Fields, made: &mut Made, findings: &mut Findings) {
     auth.skip(&["requireAll"]);
     for key in ["apiKey", "jwt", "oauth2", "oidc"] {
-        let Some(way) = auth.take(key) else { continue };
-        let is_off = match &way.value {
-            Value::Map(keys) => keys.iter().any(|entry| entry.key == "enabled" && !entry.value.is_on()),
-            Value::Null | Value::List(_) | Value::Scalar(_) => !way.is_on(),
-        };
-        if !is_off {
+        if let Some(way) = auth.take(key).filter(Node::is_on) {
             close(&way, made, findings);
         }
     }

@@ -166,7 +166,7 @@ impl Settings {
 
     fn fallback(&mut self, rule: Node, findings: &mut Findings) {
         let Value::Map(entries) = rule.value else {
-            return findings.refuse(&rule, "expected a map of a model's name to a list of others");
+            return findings.mistake(&rule, "expected a map of a model's name to a list of others");
         };
         for entry in entries {
             let others = items(entry.value, findings);
