@@ -105,17 +105,14 @@ impl PoolSpec {
     /// How one of those that stand first is chosen: a pool that goes by order leaves it to the pools in it.
     #[must_use]
     pub fn effective_strategy(&self, all: &[Self]) -> Strategy {
-        let mut inner = self.backends.iter().filter_map(|member| member.pool(all));
-        match self.strategy {
-            Strategy::Priority => inner
-                .map(|pool| pool.effective_strategy(all))
-                .find(|strategy| *strategy != Strategy::Priority)
-                .unwrap_or_default(),
-            other => {
-                debug_assert!(inner.all(|pool| pool.strategy == other), "checked with the configuration");
-                other
-            }
+        if self.strategy != Strategy::Priority {
+            return self.strategy;
         }
+        let inner = self.backends.iter().filter_map(|member| member.pool(all));
+        inner
+            .map(|pool| pool.effective_strategy(all))
+            .find(|strategy| *strategy != Strategy::Priority)
+            .unwrap_or_default()
     }
 
     /// Why the pools in it cannot be taken apart, if that is so. Cycles are found elsewhere.
