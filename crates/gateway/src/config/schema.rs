@@ -83,7 +83,10 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
             json!({"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
                    "properties": Map::from_iter(rules)})
         }
-        other => match inner("Vec", other) {
+        other => match inner("Vec", other).or_else(|| inner("BTreeMap", other)) {
+            Some(item) if item.starts_with("String, ") => {
+                map_of(&json!({"$ref": format!("#/$defs/{}", item.trim_start_matches("String, "))}))
+            }
             Some(item) if structs.contains_key(&item) => list_of(&json!({"$ref": format!("#/$defs/{item}")})),
             None if structs.contains_key(other) => {
                 json!({"anyOf": [{"$ref": format!("#/$defs/{other}")}, {"type": "null"}]})

@@ -54,8 +54,8 @@ pub enum FleetError {
     /// No such worker.
     #[error("worker `{0}` does not exist; see GET /workers")]
     NotFound(String),
-    /// Another worker has this address.
-    #[error("a worker with this URL exists already: `{0}`")]
+    /// Another worker has this name or, without one, this address.
+    #[error("a worker with this name or URL exists already: `{0}`")]
     Exists(WorkerId),
     /// The description is wrong.
     #[error("{0}")]
@@ -103,12 +103,12 @@ impl Fleet {
         // Under the lock: a reload on another thread must not be undone by what is published here.
         let config = Arc::clone(&self.snapshot.load().config);
         check(&spec, &config)?;
-        if let Some(same) = state.workers.iter().find(|w| stands_for(w, &spec)) {
+        if let Some(same) = state.workers.iter().find(|w| stays(w, &spec)) {
             return Err(FleetError::Exists(same.id.clone()));
         }
         let is_free = |id: &WorkerId| state.workers.iter().all(|w| w.id != *id);
-        // One of the same name may still drain.
-        let named = spec.name.clone().map(WorkerId::new).filter(is_free);
+        // One of that name may still be draining.
+        let named = spec.name.as_deref().map(WorkerId::new).filter(is_free);
         let id = named.unwrap_or_else(|| {
             loop {
                 let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
@@ -229,9 +229,13 @@ impl Fleet {
             }
         }
         for spec in &config.workers {
-            let existing = before.workers.iter().find(|worker| stands_for(worker, spec));
+            let existing = before.workers.iter().find(|worker| stays(worker, spec));
             let result = match existing {
                 Some(worker) if same_spec(&worker.spec, spec) => Ok(()),
+                // Another place is another worker, whatever it is called.
+                Some(worker) if !same_place(&worker.spec.url, &spec.url) => {
+                    self.remove(worker.id.as_str()).and_then(|_| self.add(spec.clone())).map(drop)
+                }
                 Some(worker) => self.change(worker.id.as_str(), spec.clone()).map(drop),
                 None => self.add(spec.clone()).map(drop),
             };
@@ -337,16 +341,19 @@ impl State {
     }
 }
 
-/// Whether `worker` is the one that `spec` describes. One that drains is not: it will be gone, and the place is free
-/// for another.
-fn stands_for(worker: &Worker, spec: &WorkerSpec) -> bool {
+/// Whether `worker` is the one at `url`. One that drains is not: it will be gone, and the place is free for
+/// another.
+fn stays(worker: &Worker, spec: &WorkerSpec) -> bool {
     worker.load.health() != Health::Draining && is_same(&worker.spec, spec)
 }
 
-/// Whether two descriptions are of one worker: both are of one place, where only names tell accounts apart.
+/// Whether two descriptions are of one worker: of one name, or without names at one place.
 fn is_same(a: &WorkerSpec, b: &WorkerSpec) -> bool {
-    let are_accounts = a.name.is_some() && b.name.is_some() && a.name != b.name;
-    !are_accounts && same_place(&a.url, &b.url)
+    match (&a.name, &b.name) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => same_place(&a.url, &b.url),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }
 
 /// Whether two URLs name the same worker: one with and one without `/v1` or a trailing slash do.
@@ -396,10 +403,8 @@ mod tests {
         let add = |name, url| fleet.add(spec(name, url)).map(|worker| worker.id.as_str().to_owned());
         assert_eq!(add(Some("one"), "http://127.0.0.1:9").unwrap(), "one");
         assert_eq!(add(Some("two"), "http://127.0.0.1:9/v1").unwrap(), "two");
-        for name in [None, Some("one")] {
-            let refused = add(name, "http://127.0.0.1:9").unwrap_err().to_string();
-            assert_eq!(refused, "a worker with this URL exists already: `one`");
-        }
+        let refused = add(Some("one"), "http://127.0.0.1:9").unwrap_err().to_string();
+        assert_eq!(refused, "a worker with this name or URL exists already: `one`");
         let ids = |fleet: &Fleet| {
             let ids = fleet.snapshot().workers.iter().map(|w| w.id.as_str().to_owned()).collect::<Vec<_>>();
             ids.join(" ")
