@@ -576,6 +576,10 @@ fn pools_routes_and_names_are_checked() {
             "pools: [{name: p, latency: {percentile: 2}, backends: [{name: one}]}]",
             "pools[0].latency.percentile: 2 is not between 0 and 1",
         ),
+        (
+            "pools: [{name: p, strategy: random, backends: [{name: q}]}, {name: q, strategy: latency, backends: [{name: one}]}]",
+            "pools[0].strategy: has pool `q` in it, which chooses in another way; give both the same `strategy`, or make the outer one `priority`",
+        ),
         ("routes: [{path: /v1}]", "routes[0].backend: is missing; name the pool or backend that answers"),
         (
             "routes: [{backend: tow}]",
