@@ -60,6 +60,11 @@ async fn targets_are_the_providers_that_their_variables_set_up() {
     let told = openai.requests().pop().unwrap();
     assert_eq!(told.header("authorization"), Some("Bearer key-openai"));
     assert_eq!(substituted(&answer), None);
+    // A target is asked for models of its own only.
+    let answer = rig.ask(&asking("smart")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(asked_of(&anthropic), ["claude-3-5-sonnet-20241022"]);
+    assert_eq!(asked_of(&openai).len(), 1);
 }
 
 #[tokio::test]
