@@ -8,6 +8,7 @@ mod file;
 pub(crate) mod later;
 mod pools;
 mod problem;
+mod routing;
 mod surroundings;
 mod tree;
 pub mod units;
@@ -73,6 +74,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     apply(&sources.flags, &mut config);
     // Last, since a flag may say where we listen.
     surroundings::providers(Environment(&sources.env), &mut config);
+    config.place_backends();
     // A key that is not known may be `workers` misspelt; that there are none would then only mislead.
     let guessed = problems.iter().any(|problem| !problem.path.contains(['.', '[']));
     for problem in config.validate().into_iter().filter(|problem| !(guessed && problem.path == "workers")) {
@@ -81,7 +83,11 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
             Some(_) | None => name_flag(problem),
         });
     }
-    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { file, problems }) }
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid { file, problems });
+    }
+    config.workers.append(&mut config.backends);
+    Ok(config)
 }
 
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {

@@ -126,6 +126,8 @@ struct Page {
     structs: BTreeMap<String, Struct>,
     /// Names of those that have no section yet.
     unused: BTreeSet<String>,
+    /// The path whose section describes each.
+    sections: BTreeMap<String, String>,
     text: String,
     known: Vec<String>,
 }
@@ -157,7 +159,19 @@ impl Page {
                     (None, Some(_)) => (".NAME", "map"),
                     (None, None) => ("", ""),
                 };
-                inner.push((format!("{path}{many}"), held.to_owned(), !many.is_empty(), field.name.clone()));
+                let own = format!("{path}{many}");
+                let first = self.sections.entry(held.to_owned()).or_insert_with(|| own.clone()).clone();
+                if first != own {
+                    self.known.push(path.clone());
+                    let (doc, sources) = (&field.doc, sources(&path));
+                    writeln!(
+                        self.text,
+                        "| `{path}` | {what} of maps, as `{first}` | none | {doc} | {sources} |"
+                    )
+                    .expect("a text takes writes");
+                    continue;
+                }
+                inner.push((own, held.to_owned(), !many.is_empty(), field.name.clone()));
                 if many.is_empty() {
                     continue;
                 }
@@ -205,10 +219,7 @@ fn element(kind: &str) -> Value {
 fn is_required(of: &str, field: &str) -> bool {
     matches!(
         (of, field),
-        ("WorkerSpec", "url")
-            | ("PoolSpec", "name" | "backends")
-            | ("MemberSpec", "name")
-            | ("RouteSpec", "backend")
+        ("PoolSpec", "name" | "backends") | ("MemberSpec", "name") | ("RouteSpec", "backend")
     )
 }
 
@@ -244,7 +255,8 @@ fn page() -> Page {
         include_str!("catalog.rs")
     ));
     let unused = structs.keys().cloned().collect();
-    let mut page = Page { structs, unused, text: INTRODUCTION.to_owned(), known: Vec::new() };
+    let mut page =
+        Page { structs, unused, sections: BTreeMap::new(), text: INTRODUCTION.to_owned(), known: Vec::new() };
     let defaults = serde_json::to_value(Config::default()).expect("the tree serialises");
     page.section("Top level", "Config", "", &defaults);
     page
