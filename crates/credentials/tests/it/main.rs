@@ -1,10 +1,5 @@
 //! Every source of every chain, asked over loopback: what is sent to whom, and what comes of it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a failed expectation is a failed test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 mod aws;
 mod azure;
