@@ -31,7 +31,14 @@ fn fleet(workers: usize) -> Vec<Candidate> {
     let worker = |slot: usize| {
         let load = Arc::new(Load::default());
         load.set_health(Health::Ready);
-        Candidate { id: WorkerId::new(format!("worker-{slot}")), slot, priority: 50, cost: 1.0, load }
+        Candidate {
+            id: WorkerId::new(format!("worker-{slot}")),
+            slot,
+            priority: 50,
+            cost: 1.0,
+            weight: 1,
+            load,
+        }
     };
     (0..workers).map(worker).collect()
 }

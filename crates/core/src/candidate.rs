@@ -15,6 +15,8 @@ pub struct Candidate {
     pub priority: u8,
     /// Multiplies its load in cost-aware scores; 1.0 is neutral, above 0.
     pub cost: f32,
+    /// Its share, against those of the others; 0 for none.
+    pub weight: u32,
     /// What is running on it.
     pub load: Arc<Load>,
 }

@@ -214,7 +214,14 @@ mod tests {
         let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
             let load = Arc::new(Load::default());
             load.set_health(*health);
-            Candidate { id: WorkerId::new(n.to_string()), slot: n, priority: *priority, cost: 1.0, load }
+            Candidate {
+                id: WorkerId::new(n.to_string()),
+                slot: n,
+                priority: *priority,
+                cost: 1.0,
+                weight: 1,
+                load,
+            }
         };
         spec.iter().enumerate().map(candidate).collect()
     }

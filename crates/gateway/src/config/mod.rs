@@ -14,7 +14,7 @@ mod validate;
 mod worker;
 mod worker_url;
 
-pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Strategy};
+pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
 pub use worker::{Aws, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
