@@ -24,7 +24,7 @@ mod tool;
 mod trusted;
 mod usage;
 
-pub use calendar::Utc;
+pub use calendar::{Utc, read_rfc3339};
 pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
     Reasoning, ReasoningMode, Sampling, Service, State, StreamOptions,
