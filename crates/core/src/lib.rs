@@ -33,7 +33,7 @@ pub use candidate::{Candidate, Health, Load, LoadGuard, Prompt};
 pub use dialect::{Dialect, Kind};
 pub use embed::{EmbedCall, EmbedInput, EmbedReply, Purpose, Truncate, Vector, VectorForm};
 pub use event::{Delta, Event, Open};
-pub use fault::{Fault, FaultKind, Origin};
+pub use fault::{Fault, FaultKind, Origin, Repeat};
 pub use fold::{Fold, unfold};
 pub use id::{Model, RequestId, Secret, TenantId, WorkerId};
 pub use item::{
