@@ -160,7 +160,7 @@ impl Snapshot {
                 .by_model
                 .entry(name.clone())
                 .and_modify(|(policy, _)| {
-                    if policy.name() != policy_of(&config).name() {
+                    if !policy.is_like(&policy_of(&config)) {
                         *policy = Arc::new(policy_of(&config));
                     }
                 })
@@ -319,7 +319,10 @@ impl Snapshot {
         let shown = shown(model);
         let message = if entry.name == model {
             let workers = if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") };
-            format!("model `{shown}` has {workers}, of which none is ready; see GET /workers")
+            let is_ready = |worker: &Arc<Worker>| worker.load.health().may_serve();
+            let what =
+                if entry.workers.iter().any(is_ready) { "ready and has a weight above 0" } else { "ready" };
+            format!("model `{shown}` has {workers}, of which none is {what}; see GET /workers")
         } else {
             let silent = match count {
                 1 => "1 worker has not said yet what it serves, and is not ready".to_owned(),
@@ -427,6 +430,8 @@ impl Lane {
             slot,
             priority: worker.spec.priority,
             cost: worker.spec.cost,
+            weight: worker.spec.weight,
+            price: None,
             load: Arc::clone(&worker.load),
         };
         Self {

@@ -65,7 +65,8 @@ pub(crate) fn request_of(
     let Some(model) = model.or(scanned.model.map(|(model, _)| model)) else {
         return Err(Fault::new(FaultKind::InvalidRequest, "`model` is missing").at("model"));
     };
-    Ok(Request { model, dialect, stream: scanned.stream.unwrap_or(false), forced: None })
+    let prompt_bytes = scanned.prompt.map_or(0, |(_, range)| range.len());
+    Ok(Request { model, dialect, stream: scanned.stream.unwrap_or(false), prompt_bytes, forced: None })
 }
 
 /// The dialect of an endpoint, by path or name.

@@ -7,8 +7,9 @@ use crate::snapshot::{LONGEST_MODEL, Lane, Meant, Passage, Snapshot, passage};
 use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind, Model};
-use trunkline_route::Verdict;
+use std::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
+use trunkline_route::{Draw, Verdict};
 
 /// A request and the workers it may go to.
 pub(crate) struct Plan {
@@ -43,10 +44,20 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let Found { meant, lane } = found;
     let model = if meant.model == asked.as_str() { asked.clone() } else { Model::new(meant.model) };
     ledger.planned(&model, &lane);
-    if !lane.candidates.iter().any(|candidate| candidate.load.health().may_serve()) {
+    if !lane.candidates.iter().any(Candidate::may_serve) {
         return Err(question.snapshot.nobody_ready(meant.model, meant.entry));
     }
     Ok(Plan { question, asked, model, lane })
+}
+
+/// Bytes of a prompt that are about one token, its JSON included.
+const TOKEN: usize = 4;
+/// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
+const ANSWER: u64 = 500;
+
+/// What policies may go by of a prompt of so many bytes.
+pub(super) const fn prompt(bytes: usize) -> Prompt<'static> {
+    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER }
 }
 
 /// What a client says of who must answer.
@@ -189,6 +200,8 @@ pub struct Request {
     pub dialect: Dialect,
     /// Whether the answer would be streamed.
     pub stream: bool,
+    /// How long its prompt is.
+    pub prompt_bytes: usize,
     /// Who must answer.
     pub forced: Option<Forced>,
 }
@@ -198,11 +211,12 @@ pub struct Request {
 /// # Errors
 /// As [`plan`], except that workers which are not ready are shown rather than refused.
 pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
-    let Request { model: asked, dialect, stream, forced } = request;
+    let Request { model: asked, dialect, stream, prompt_bytes, forced } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
     let Found { meant: Meant { model, entry }, lane } = find(&snapshot, asked, dialect, forced.as_ref())?;
-    let (verdicts, choice) = lane.policy.explain(&lane.candidates, &[], fastrand::u64(..));
+    let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
+    let (verdicts, choice) = lane.policy.explain(&prompt(*prompt_bytes), &lane.candidates, &[], draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
     let idle = entry.workers.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
@@ -212,6 +226,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         let (filtered, score) = match verdict {
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
+            Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
             Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),
