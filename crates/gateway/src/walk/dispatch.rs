@@ -8,7 +8,7 @@ use super::count;
 use super::failure::{Failure, error_answer, nobody_left, refused, unanswered, unnameable};
 use super::form::Form;
 use super::forward;
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::predict;
 use super::settle::{Ledger, Outcome};
 use super::small;
@@ -22,9 +22,10 @@ use http::{HeaderName, HeaderValue, Method, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::SystemTime;
-use trunkline_core::{Candidate, Dialect, Fault, Kind, LoadGuard, Prompt, WorkerId};
+use tokio::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, Kind, LoadGuard, WorkerId};
 use trunkline_dialect::rope::Rope;
-use trunkline_route::{Backoff, Policy};
+use trunkline_route::{Backoff, Draw, Policy};
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
 
 /// Where the official libraries say how often they asked already.
@@ -59,20 +60,21 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
+    let prompt = plan::prompt(plan.question.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len()));
     let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
     let mut parsed = None;
     let mut done = 0;
     let mut only: Option<&Candidate> = None;
     loop {
-        let pick = |tried: &[WorkerId]| {
-            lane.policy.pick(&Prompt::default(), &lane.candidates, tried, fastrand::u64(..))
-        };
+        let now = Instant::now();
+        let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
+        let pick = |tried: &[WorkerId]| lane.policy.pick(&prompt, &lane.candidates, tried, draw);
         let candidate = only.or_else(|| pick(&tried)).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
         // Whoever is chosen answers, or nobody does.
         only = Some(candidate).filter(|_| !lane.failover);
         let worker = lane.workers.get(candidate.slot).ok_or_else(nobody_left)?;
         ledger.guards.push(LoadGuard::new(&candidate.load));
-        ledger.attempts(&worker.id);
+        ledger.attempts(&worker.id, now);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
             Ok(mut answered) => {
@@ -83,6 +85,9 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
             Err(failure) => failure,
         };
         ledger.attempted(failure.outcome);
+        if failure.outcome.is_some() {
+            ledger.report(|after| failure.says(after));
+        }
         tried.push(worker.id.clone());
         let same_worker = only.is_some() || !Policy::has_other(&lane.candidates, &tried);
         let shared = shared_backoff(&plan);

@@ -40,7 +40,11 @@ async fn the_choice_and_its_reasons_are_shown() {
     assert_eq!(lines.len(), 7, "{}", run.out);
     for (line, engine) in lines[5..].iter().zip([&one, &two]) {
         let words = words(line);
-        assert_eq!(words[1..8], [engine.url().as_str(), "llama3", "ready", "50", "0", "splice", "1.00"], "{line}");
+        assert_eq!(
+            words[1..8],
+            [engine.url().as_str(), "llama3", "ready", "50", "0", "splice", "1.00"],
+            "{line}"
+        );
     }
     let ending = |end: &str| lines.iter().filter(|line| line.ends_with(end)).count();
     assert_eq!((ending("  chosen"), ending("  could be chosen")), (1, 1), "{}", run.out);
