@@ -77,6 +77,9 @@ impl<'a> Check<'a> {
             self.known(&format!("{path}.name"), &member.name);
             self.member(&path, pool, index, member);
         }
+        if let Some(problem) = pool.nesting_problem(self.pools) {
+            self.fail(format!("{path}.strategy"), problem);
+        }
         self.latency(path, &pool.latency);
     }
 

@@ -12,6 +12,9 @@ use trunkline_dialect::region;
 /// Where Ollama listens unless told otherwise.
 const OLLAMA_PORT: u16 = 11434;
 
+/// Google's models in its cloud, whose address is that of the project's location.
+const VERTEX: &str = "vertex";
+
 /// Variables of an Ollama's address.
 pub(super) const OLLAMA_VARIABLES: [&str; 3] = ["OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"];
 /// Variables of the deployment that an Azure account is for.
@@ -122,6 +125,13 @@ fn ollama(address: &str) -> String {
     format!("{scheme}://{host}:{port}{path}")
 }
 
+fn vertex(location: &str) -> String {
+    match location {
+        "global" => "https://aiplatform.googleapis.com".to_owned(),
+        location => format!("https://{location}-aiplatform.googleapis.com"),
+    }
+}
+
 fn default_port(scheme: &str) -> u16 {
     match scheme {
         "https" => 443,
@@ -172,6 +182,8 @@ impl Config {
         if let Some(known) = known {
             let region = worker.aws.region.as_deref().or(self.aws.region.as_deref());
             worker.url = self.address_of(known, region).unwrap_or_default();
+        } else if worker.provider.as_deref() == Some(VERTEX) {
+            worker.url = worker.location.as_deref().map(vertex).unwrap_or_default();
         } else if worker.provider.is_none() && worker.runtime == Some(RuntimeName::Ollama) {
             worker.url = self.provider_urls.get(OLLAMA).cloned().unwrap_or_else(|| ollama(""));
         }

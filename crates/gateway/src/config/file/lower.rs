@@ -53,7 +53,7 @@ pub(super) fn lower(document: &mut Document, problems: &mut Vec<Problem>) -> Opt
         }
     };
     found.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
-    problems.append(&mut found);
+    problems.extend(found.into_iter().map(|problem| document.named(problem)));
     config
 }
 
