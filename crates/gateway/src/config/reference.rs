@@ -159,20 +159,19 @@ impl Page {
                     (None, Some(_)) => (".NAME", "map"),
                     (None, None) => ("", ""),
                 };
-                let here = format!("{path}{many}");
-                let first = self.sections.entry(held.to_owned()).or_insert_with(|| here.clone()).clone();
-                if first != here {
+                let own = format!("{path}{many}");
+                let first = self.sections.entry(held.to_owned()).or_insert_with(|| own.clone()).clone();
+                if first != own {
                     self.known.push(path.clone());
+                    let (doc, sources) = (&field.doc, sources(&path));
                     writeln!(
                         self.text,
-                        "| `{path}` | {what} of maps, as `{first}` | none | {} | {} |",
-                        field.doc,
-                        sources(&path)
+                        "| `{path}` | {what} of maps, as `{first}` | none | {doc} | {sources} |"
                     )
                     .expect("a text takes writes");
                     continue;
                 }
-                inner.push((here, held.to_owned(), !many.is_empty(), field.name.clone()));
+                inner.push((own, held.to_owned(), !many.is_empty(), field.name.clone()));
                 if many.is_empty() {
                     continue;
                 }

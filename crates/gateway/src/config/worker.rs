@@ -166,6 +166,7 @@ impl Aws {
             secret_access_key: self.secret_access_key.clone()?,
             session_token: self.session_token.clone(),
             region: region.into(),
+            service: Signer::BEDROCK,
         })
     }
 

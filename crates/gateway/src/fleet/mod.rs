@@ -341,18 +341,17 @@ impl State {
     }
 }
 
-/// Whether `worker` is the one at `url`. One that drains is not: it will be gone, and the place is free for
-/// another.
+/// Whether `worker` is the one that `spec` describes. One that drains is not: it will be gone, and the place is free
+/// for another.
 fn stays(worker: &Worker, spec: &WorkerSpec) -> bool {
     worker.load.health() != Health::Draining && is_same(&worker.spec, spec)
 }
 
-/// Whether two descriptions are of one worker: of one name, or without names at one place.
+/// Whether two descriptions are of one worker: of one name or, where not both have one, at one place.
 fn is_same(a: &WorkerSpec, b: &WorkerSpec) -> bool {
     match (&a.name, &b.name) {
         (Some(a), Some(b)) => a == b,
-        (None, None) => same_place(&a.url, &b.url),
-        (Some(_), None) | (None, Some(_)) => false,
+        (None | Some(_), None) | (None, Some(_)) => same_place(&a.url, &b.url),
     }
 }
 
@@ -403,8 +402,10 @@ mod tests {
         let add = |name, url| fleet.add(spec(name, url)).map(|worker| worker.id.as_str().to_owned());
         assert_eq!(add(Some("one"), "http://127.0.0.1:9").unwrap(), "one");
         assert_eq!(add(Some("two"), "http://127.0.0.1:9/v1").unwrap(), "two");
-        let refused = add(Some("one"), "http://127.0.0.1:9").unwrap_err().to_string();
-        assert_eq!(refused, "a worker with this name or URL exists already: `one`");
+        for name in [None, Some("one")] {
+            let refused = add(name, "http://127.0.0.1:9").unwrap_err().to_string();
+            assert_eq!(refused, "a worker with this name or URL exists already: `one`");
+        }
         let ids = |fleet: &Fleet| {
             let ids = fleet.snapshot().workers.iter().map(|w| w.id.as_str().to_owned()).collect::<Vec<_>>();
             ids.join(" ")
