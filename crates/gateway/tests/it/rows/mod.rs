@@ -90,7 +90,12 @@ fn own_dialect(row: &Provider) -> Option<(cloud::Provider, &'static [&'static st
         Dialect::ReplicatePredictions => {
             Some((cloud::Provider::Replicate, &["meta/meta-llama-3-8b-instruct"]))
         }
-        _ => None,
+        Dialect::OpenaiChat
+        | Dialect::OpenaiCompletions
+        | Dialect::OpenaiResponses
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::Surface(_) => None,
     }
 }
 
