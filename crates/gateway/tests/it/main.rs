@@ -14,6 +14,7 @@ mod rig;
 mod bad_input;
 mod costs;
 mod fleet;
+mod forms;
 mod keys;
 mod lifecycle;
 mod limits;
