@@ -1,12 +1,13 @@
 //! Prices of the models that are called, each looked up once: the catalogue is a compressed list, and most calls are
 //! of a few models.
 
+use crate::fleet::worker::Worker;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use trunkline_core::Usage;
+use trunkline_core::{Kind, Price, Usage};
 use trunkline_dialect::catalog::{Catalog, Deployment, Entry};
-use trunkline_dialect::cost::{Facts, Flag, Usd, cost};
+use trunkline_dialect::cost::{Cost, Facts, Flag, Usd, cost, estimate};
 
 /// Most models remembered. Their names are the clients', who may make up any number of them.
 const MOST: usize = 1024;
@@ -58,9 +59,27 @@ impl Prices {
     }
 }
 
+/// What a token of `model` costs on `worker`, in a call of usual length; nothing on an engine of the operator's own.
+/// `None` when nobody knows.
+#[must_use]
+pub fn price(worker: &Worker, model: &str) -> Option<Price> {
+    let Some(provider) = worker.provider.as_deref() else { return Some(Price::default()) };
+    let found = Catalog::default().resolve(provider, worker.name_for(model), Deployment::default())?;
+    let facts = Facts { region: worker.region.as_deref(), ..Facts::default() };
+    let of = |input, output| estimate(input, output, &found.entry, facts).ok();
+    let pico = |cost: Cost| u64::try_from(cost.total.pico()).ok();
+    let input = of(1, 0).and_then(pico)?;
+    // What makes no tokens has a price for those it is given alone.
+    let is_made = found.entry.mode.kind().is_none_or(|kind| kind == Kind::Generate);
+    let output = if is_made { of(0, 1).and_then(pico)? } else { 0 };
+    Some(Price { input, output })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, WorkerSpec};
+    use trunkline_core::WorkerId;
 
     #[test]
     fn calls_cost_what_the_catalogue_or_the_provider_says() {
@@ -96,5 +115,21 @@ mod tests {
         }
         let held: usize = prices.found.lock().unwrap().values().map(HashMap::len).sum();
         assert!(held <= MOST, "{held}");
+    }
+
+    #[test]
+    fn tokens_have_a_price_where_the_catalogue_has_one() {
+        for (provider, model, want) in [
+            (Some("openai"), "gpt-4o", Some((2_500_000, 10_000_000))),
+            (Some("openai"), "text-embedding-3-small", Some((20_000, 0))),
+            (Some("openai"), "of-nobody", None),
+            (Some("my-cloud"), "gpt-4o", None),
+            (None, "gpt-4o", Some((0, 0))),
+        ] {
+            let spec = WorkerSpec { provider: provider.map(str::to_owned), ..WorkerSpec::new("http://a") };
+            let worker = Worker::new(WorkerId::new("w"), spec, &Config::default(), Arc::default()).unwrap();
+            let want = want.map(|(input, output)| Price { input, output });
+            assert_eq!(price(&worker, model), want, "{provider:?} {model}");
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
 //! request.
 
+mod policy;
 mod sources;
 
 use crate::config::Config;
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
+use crate::prices::price;
 use crate::walk::admit::Admission;
 use http::HeaderName;
 use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
@@ -155,16 +157,17 @@ impl Snapshot {
             servers.contains_key(name.as_str())
                 || wild.keys().chain(groups.keys()).any(|provider| any_of(provider) == *name)
         });
+        let new_policy = || Policy::from(&*config);
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
             let (policy, model) = heirlooms
                 .by_model
                 .entry(name.clone())
                 .and_modify(|(policy, _)| {
-                    if !policy.is_like(&policy_of(&config)) {
-                        *policy = Arc::new(policy_of(&config));
+                    if !policy.is_like(&new_policy()) {
+                        *policy = Arc::new(new_policy());
                     }
                 })
-                .or_insert_with(|| (Arc::new(policy_of(&config)), Arc::new(metrics.model(&name))));
+                .or_insert_with(|| (Arc::new(new_policy()), Arc::new(metrics.model(&name))));
             Arc::new(ModelEntry::new(name, workers, policy, model))
         };
         let models: HashMap<String, Arc<ModelEntry>> =
@@ -397,7 +400,7 @@ impl ModelEntry {
             if able.is_empty() {
                 return None;
             }
-            let lane = Arc::new(Lane::new(able, policy, metrics));
+            let lane = Arc::new(Lane::new(able, &name, policy, metrics));
             known.push(Arc::clone(&lane));
             Some(lane)
         };
@@ -424,14 +427,22 @@ impl ModelEntry {
 }
 
 impl Lane {
-    fn new(workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
+    /// `workers`, which serve `model`, highest priority first.
+    fn new(
+        workers: Vec<Arc<Worker>>,
+        model: &str,
+        policy: &Arc<Policy>,
+        metrics: &Arc<ModelMetrics>,
+    ) -> Self {
+        // Nobody else asks for prices, and finding one takes time.
+        let price = |worker: &Worker| if policy.is_like(&Policy::Cost) { price(worker, model) } else { None };
         let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
             id: worker.id.clone(),
             slot,
             priority: worker.spec.priority,
             cost: worker.spec.cost,
             weight: worker.spec.weight,
-            price: None,
+            price: price(worker),
             load: Arc::clone(&worker.load),
         };
         Self {
@@ -445,13 +456,17 @@ impl Lane {
     /// Its workers, and those of `others` for when they fail.
     #[must_use]
     pub fn before(&self, others: &Self) -> Self {
-        let new = |worker: &&Arc<Worker>| !self.workers.iter().any(|have| have.id == worker.id);
-        let workers = self.workers.iter().chain(others.workers.iter().filter(new)).map(Arc::clone).collect();
-        let mut lane = Self::new(workers, &self.policy, &self.metrics);
-        for first in lane.candidates.iter_mut().take(self.workers.len()) {
-            first.priority = first.priority.saturating_add(HIGHEST + 1);
-        }
-        lane
+        let first = self.candidates.iter().zip(&self.workers).map(|(candidate, worker)| {
+            let priority = candidate.priority.saturating_add(HIGHEST + 1);
+            (Candidate { priority, ..candidate.clone() }, worker)
+        });
+        let then = others.candidates.iter().zip(&others.workers);
+        let then = then.filter(|(_, worker)| !self.workers.iter().any(|have| have.id == worker.id));
+        let both = first.chain(then.map(|(candidate, worker)| (candidate.clone(), worker))).enumerate();
+        let (candidates, workers) = both
+            .map(|(slot, (candidate, worker))| (Candidate { slot, ..candidate }, Arc::clone(worker)))
+            .unzip();
+        Self { candidates, workers, policy: Arc::clone(&self.policy), metrics: Arc::clone(&self.metrics) }
     }
 }
 
@@ -461,13 +476,4 @@ const HIGHEST: u8 = 100;
 /// What the models of workers that list none are called in metrics: their own names are clients' text.
 fn any_of(provider: &str) -> String {
     if provider.is_empty() { "(any)".to_owned() } else { format!("(any {provider})") }
-}
-
-fn policy_of(config: &Config) -> Policy {
-    use crate::config::PolicyName;
-    match config.policy {
-        PolicyName::RoundRobin => Policy::round_robin(),
-        PolicyName::Random => Policy::Random,
-        PolicyName::PowerOfTwo => Policy::PowerOfTwo,
-    }
 }
