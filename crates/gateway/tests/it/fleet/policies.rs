@@ -92,17 +92,16 @@ async fn calls_leave_the_slow_worker_and_the_failing_one() {
 #[tokio::test]
 async fn attempts_say_of_workers_what_is_the_workers() {
     let ranking = Ranking::new(Metric::Total, 0.5, Duration::from_secs(3600));
-    let error = |status| Reply::json(status, r#"{"error":{"message":"no","type":"t"}}"#);
-    let cases: [(&str, bool, Box<dyn Fn() -> Reply + Send + Sync>, fn(Standing) -> bool); 9] = [
-        ("answers", false, Box::new(|| CHAT.answer(false)), answered),
-        ("streams", true, Box::new(|| CHAT.answer(true)), answered),
-        ("refuses the request", false, Box::new(move || error(400)), untold),
-        ("does not know the caller", false, Box::new(move || error(401)), untold),
-        ("is limited", false, Box::new(move || error(429)), failed),
-        ("fails", false, Box::new(move || error(500)), failed),
-        ("hangs up", false, Box::new(Reply::hang_up), failed),
-        ("breaks off", true, Box::new(|| Reply::cut_after(pieces(&CHAT.stream[..2]))), failed),
-        ("is left", true, Box::new(hanging), untold),
+    let cases: [(&str, bool, fn() -> Reply, fn(Standing) -> bool); 9] = [
+        ("answers", false, || CHAT.answer(false), answered),
+        ("streams", true, || CHAT.answer(true), answered),
+        ("refuses the request", false, || error(400), untold),
+        ("does not know the caller", false, || error(401), untold),
+        ("is limited", false, || error(429), failed),
+        ("fails", false, || error(500), failed),
+        ("hangs up", false, Reply::hang_up, failed),
+        ("breaks off", true, || Reply::cut_after(pieces(&CHAT.stream[..2])), failed),
+        ("is left", true, hanging, untold),
     ];
     for (what, streams, reply, holds) in cases {
         let upstream = Upstream::directed(move |_, _| reply()).await.unwrap();
@@ -124,6 +123,10 @@ async fn attempts_say_of_workers_what_is_the_workers() {
         until(what, async || standing() != Standing::Unknown).await;
         assert!(holds(standing()), "{what}: {:?}", standing());
     }
+}
+
+fn error(status: u16) -> Reply {
+    Reply::json(status, r#"{"error":{"message":"no","type":"t"}}"#)
 }
 
 fn hanging() -> Reply {
