@@ -54,8 +54,8 @@ pub enum FleetError {
     /// No such worker.
     #[error("worker `{0}` does not exist; see GET /workers")]
     NotFound(String),
-    /// Another worker has this address.
-    #[error("a worker with this URL exists already: `{0}`")]
+    /// Another worker has this name or, without one, this address.
+    #[error("a worker with this name or URL exists already: `{0}`")]
     Exists(WorkerId),
     /// The description is wrong.
     #[error("{0}")]
@@ -103,15 +103,20 @@ impl Fleet {
         // Under the lock: a reload on another thread must not be undone by what is published here.
         let config = Arc::clone(&self.snapshot.load().config);
         check(&spec, &config)?;
-        if let Some(same) = state.workers.iter().find(|w| stays_at(w, &spec.url)) {
+        if let Some(same) = state.workers.iter().find(|w| stays(w, &spec)) {
             return Err(FleetError::Exists(same.id.clone()));
         }
-        let id = loop {
-            let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
-            if state.workers.iter().all(|w| w.id != id) {
-                break id;
+        let is_free = |id: &WorkerId| state.workers.iter().all(|w| w.id != *id);
+        // One of that name may still be draining.
+        let named = spec.name.as_deref().map(WorkerId::new).filter(is_free);
+        let id = named.unwrap_or_else(|| {
+            loop {
+                let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
+                if is_free(&id) {
+                    break id;
+                }
             }
-        };
+        });
         let worker = Worker::new(id, spec, &config, Arc::new(Load::default()));
         let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
         state.workers.push(Arc::clone(&worker));
@@ -215,17 +220,22 @@ impl Fleet {
             // Whether and how often they are probed may have changed.
             state.workers.iter().for_each(|worker| worker.reach.wake());
         }
-        let named = |config: &Config, url: &str| config.workers.iter().any(|spec| same_place(&spec.url, url));
+        let named =
+            |config: &Config, worker: &Worker| config.workers.iter().any(|spec| is_same(&worker.spec, spec));
         for worker in &before.workers {
-            if named(&before.config, &worker.spec.url) && !named(&config, &worker.spec.url) {
+            if named(&before.config, worker) && !named(&config, worker) {
                 // It may have been removed by hand meanwhile.
                 let _ = self.remove(worker.id.as_str());
             }
         }
         for spec in &config.workers {
-            let existing = before.workers.iter().find(|worker| stays_at(worker, &spec.url));
+            let existing = before.workers.iter().find(|worker| stays(worker, spec));
             let result = match existing {
                 Some(worker) if same_spec(&worker.spec, spec) => Ok(()),
+                // Another place is another worker, whatever it is called.
+                Some(worker) if !same_place(&worker.spec.url, &spec.url) => {
+                    self.remove(worker.id.as_str()).and_then(|_| self.add(spec.clone())).map(drop)
+                }
                 Some(worker) => self.change(worker.id.as_str(), spec.clone()).map(drop),
                 None => self.add(spec.clone()).map(drop),
             };
@@ -333,8 +343,17 @@ impl State {
 
 /// Whether `worker` is the one at `url`. One that drains is not: it will be gone, and the place is free for
 /// another.
-fn stays_at(worker: &Worker, url: &str) -> bool {
-    worker.load.health() != Health::Draining && same_place(&worker.spec.url, url)
+fn stays(worker: &Worker, spec: &WorkerSpec) -> bool {
+    worker.load.health() != Health::Draining && is_same(&worker.spec, spec)
+}
+
+/// Whether two descriptions are of one worker: of one name, or without names at one place.
+fn is_same(a: &WorkerSpec, b: &WorkerSpec) -> bool {
+    match (&a.name, &b.name) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => same_place(&a.url, &b.url),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }
 
 /// Whether two URLs name the same worker: one with and one without `/v1` or a trailing slash do.

@@ -1,35 +1,32 @@
 //! From what operators write to the policies that pick.
 
-use crate::config::{Config, LatencyMetric, LatencySpec, PolicyName, PoolSpec, Strategy};
+use super::Way;
+use crate::config::{Config, LatencyMetric, LatencySpec, PolicyName, Strategy};
 use trunkline_core::{Metric, Ranking};
 use trunkline_route::{Latency, Policy};
 
 /// How one of the workers that serve a model is picked.
-impl From<&Config> for Policy {
-    fn from(config: &Config) -> Self {
-        match config.policy {
-            PolicyName::RoundRobin => Self::round_robin(),
-            PolicyName::Random => Self::Random,
-            PolicyName::PowerOfTwo => Self::PowerOfTwo,
-            PolicyName::Weighted => Self::weighted(),
-            PolicyName::LeastConnections => Self::LeastConnections,
-            PolicyName::Latency => Self::Latency(latency(&LatencySpec::default())),
-            PolicyName::Cost => Self::Cost,
-        }
+pub(super) fn of_config(config: &Config) -> Policy {
+    match config.policy {
+        PolicyName::RoundRobin => Policy::round_robin(),
+        PolicyName::Random => Policy::Random,
+        PolicyName::PowerOfTwo => Policy::PowerOfTwo,
+        PolicyName::Weighted => Policy::weighted(),
+        PolicyName::LeastConnections => Policy::LeastConnections,
+        PolicyName::Latency => Policy::Latency(latency(&LatencySpec::default())),
+        PolicyName::Cost => Policy::Cost,
     }
 }
 
-/// How one of a pool is picked.
-impl From<&PoolSpec> for Policy {
-    fn from(pool: &PoolSpec) -> Self {
-        match pool.strategy {
-            Strategy::Priority => Self::Priority,
-            Strategy::RoundRobin => Self::weighted(),
-            Strategy::Random => Self::Random,
-            Strategy::LeastConnections => Self::LeastConnections,
-            Strategy::Latency => Self::Latency(latency(&pool.latency)),
-            Strategy::Cost => Self::Cost,
-        }
+/// How one of a pool is picked. One that goes by order has tiers of one, or of what the pools in it pick from.
+pub(super) fn of_pool((strategy, spec): Way) -> Policy {
+    match strategy {
+        Strategy::Priority => Policy::Priority,
+        Strategy::RoundRobin => Policy::weighted(),
+        Strategy::Random => Policy::Random,
+        Strategy::LeastConnections => Policy::LeastConnections,
+        Strategy::Latency => Policy::Latency(latency(&spec)),
+        Strategy::Cost => Policy::Cost,
     }
 }
 

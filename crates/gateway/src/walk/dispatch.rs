@@ -18,12 +18,12 @@ use crate::config::Retry;
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
-use http::{Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, Kind, LoadGuard, WorkerId};
+use trunkline_core::{Candidate, Dialect, Fault, Kind, LoadGuard, WorkerId};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::{Backoff, Draw, Policy};
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
@@ -44,26 +44,30 @@ pub(super) fn backoff(retry: &Retry) -> Backoff {
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let backoff = backoff(&plan.question.snapshot.config.retry);
+    let retry = &plan.question.snapshot.config.retry;
     let lane = &plan.lane;
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
-    let prompt = plan::prompt(plan.question.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len()));
+    let prompt = plan::prompt(&plan.question.scanned);
     let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
     let mut parsed = None;
     let mut done = 0;
+    let mut only: Option<&Candidate> = None;
     loop {
         let now = Instant::now();
         let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
         let pick = |tried: &[WorkerId]| lane.policy.pick(&prompt, &lane.candidates, tried, draw);
-        let candidate = pick(&tried).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
+        let candidate = only.or_else(|| pick(&tried)).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
+        // Whoever is chosen answers, or nobody does.
+        only = Some(candidate).filter(|_| !lane.failover);
         let worker = lane.workers.get(candidate.slot).ok_or_else(nobody_left)?;
         ledger.guards.push(LoadGuard::new(&candidate.load));
         ledger.attempts(&worker.id, now);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
-            Ok(answered) => {
+            Ok(mut answered) => {
+                tell_stand_in(&mut answered, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
@@ -74,8 +78,11 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
             ledger.report(|after| failure.says(after));
         }
         tried.push(worker.id.clone());
-        let same_worker = !Policy::has_other(&lane.candidates, &tried);
-        let delay = backoff.delay(done, failure.wait, same_worker, fastrand::f64());
+        let same_worker = only.is_some() || !Policy::has_other(&lane.candidates, &tried);
+        let own = worker.spec.max_retries.filter(|_| same_worker);
+        let attempts = own.map_or(retry.attempts, |retries| retries.saturating_add(1));
+        let delay =
+            Backoff { attempts, ..backoff(retry) }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         match delay.filter(|_| failure.retry && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.
@@ -86,6 +93,16 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
                 tokio::time::sleep(delay).await;
             }
         }
+    }
+}
+
+/// The model that answers in place of the one that was asked for.
+const SUBSTITUTED: HeaderName = HeaderName::from_static("x-trunkline-model-substituted");
+
+/// Tells the client of a model that it did not ask for.
+fn tell_stand_in(answered: &mut Answered, worker: &Worker) {
+    if let Some(value) = worker.stand_in().and_then(|model| HeaderValue::from_str(model).ok()) {
+        answered.headers.insert(SUBSTITUTED, value);
     }
 }
 
@@ -210,7 +227,7 @@ pub(super) async fn send(
         }
         headers
     };
-    let first_byte = config.timeouts.first_byte;
+    let first_byte = worker.spec.timeout.unwrap_or(config.timeouts.first_byte);
     let answer = match &question.form {
         None if to == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await

@@ -6,6 +6,7 @@ use super::failure::says;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::fleet::worker::Worker;
 use crate::ids;
 use crate::shared::Local;
 use crate::snapshot::{Lane, Snapshot};
@@ -21,6 +22,7 @@ use trunkline_core::{
     Attempt, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc,
     WorkerId,
 };
+use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
 use trunkline_dialect::profile::Parameter;
 
@@ -58,6 +60,7 @@ pub(crate) struct Ledger {
     asked: Instant,
     /// Once it is known.
     charge: Option<Charge>,
+    catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
     attempts: SmallVec<[(WorkerId, Outcome); 1]>,
@@ -138,6 +141,7 @@ impl Ledger {
             began: now,
             asked: now,
             charge: None,
+            catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
             attempts: SmallVec::new(),
@@ -328,17 +332,16 @@ impl Ledger {
             .as_ref()
             .zip(self.attempts.last())
             .and_then(|(lane, (id, _))| lane.workers.iter().find(|worker| worker.id == *id));
-        let Some((worker, provider)) = worker.and_then(|worker| Some((worker, worker.provider.as_deref()?)))
-        else {
-            return Charge::None;
-        };
+        // An engine of one's own costs nothing, unless the operator says what.
+        let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
+        let Some(worker) = worker.filter(priced) else { return Charge::None };
         if self.endpoint.dialect.kind() == Kind::Count {
             return Charge::None;
         }
         let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
         match &self.usage {
             Some(usage) => {
-                let cost = self.local.prices.cost(provider, model, worker.region.as_deref(), usage);
+                let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
                 cost.map_or(Charge::Unknown, Charge::Known)
             }
             None if (200..300).contains(&self.status) => Charge::Unknown,

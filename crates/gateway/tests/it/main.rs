@@ -17,6 +17,7 @@ mod fleet;
 mod keys;
 mod lifecycle;
 mod limits;
+mod pools;
 mod providers;
 mod relay;
 mod retry;
