@@ -25,7 +25,7 @@ mod tool;
 mod trusted;
 mod usage;
 
-pub use calendar::Utc;
+pub use calendar::{Utc, read_rfc3339};
 pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
     Reasoning, ReasoningMode, Sampling, Service, State, StreamOptions,
@@ -34,7 +34,7 @@ pub use candidate::{Candidate, Health, Load, LoadGuard, Price, Prompt};
 pub use dialect::{Dialect, Kind};
 pub use embed::{EmbedCall, EmbedInput, EmbedReply, Purpose, Truncate, Vector, VectorForm};
 pub use event::{Delta, Event, Open};
-pub use fault::{Fault, FaultKind, Origin};
+pub use fault::{Fault, FaultKind, Origin, Repeat};
 pub use fold::{Fold, unfold};
 pub use id::{Model, RequestId, Secret, TenantId, WorkerId};
 pub use item::{

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use trunkline_core::{Kind, Price, Usage};
-use trunkline_dialect::catalog::{Catalog, Deployment, Entry};
+use trunkline_dialect::catalog::{Catalog, Entry};
 use trunkline_dialect::cost::{Facts, Flag, Usd, cost, estimate};
 
 /// Most models remembered. Their names are the clients', who may make up any number of them.
@@ -70,8 +70,7 @@ impl Prices {
     }
 
     fn entry(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str) -> Option<Arc<Entry>> {
-        let deployment =
-            Deployment { prices: worker.prices.as_deref(), base_model: worker.spec.base_model.as_deref() };
+        let deployment = worker.deployment();
         let is_own = deployment.prices.is_some() || deployment.base_model.is_some();
         // What is said of a worker holds for it alone.
         let source = if is_own { worker.id.as_str() } else { worker.owner() };

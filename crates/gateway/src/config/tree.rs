@@ -21,6 +21,8 @@ pub struct Config {
     pub listen: Listen,
     /// Workers known at start.
     pub workers: Vec<WorkerSpec>,
+    /// Workers with names, which pools and routes speak of; they stay where `--worker-urls` replaces `workers`.
+    pub backends: Vec<WorkerSpec>,
     /// Backends that answer for each other.
     pub pools: Vec<PoolSpec>,
     /// Which requests go to which pool or backend. A request that none matches goes by its model's name.
@@ -75,7 +77,7 @@ pub struct Config {
     pub metrics: Metrics,
     /// Threads and sockets.
     pub runtime: Runtime,
-    /// What of the environment was not taken as it may have been meant.
+    /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }

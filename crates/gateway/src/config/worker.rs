@@ -18,7 +18,8 @@ pub struct WorkerSpec {
     /// What pools and routes call it, and its id; made up from the address when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `http://` or `https://`, with or without a trailing `/v1`.
+    /// `http://` or `https://`, with or without a trailing `/v1`; that of `provider` when absent, where it is known.
+    #[serde(default)]
     pub url: String,
     /// Sent to this worker and nowhere else; never shown.
     #[serde(default, skip_serializing)]
@@ -49,7 +50,7 @@ pub struct WorkerSpec {
     #[serde(default = "default_weight")]
     pub weight: u32,
     /// The model it is asked for where it stands in for a backend whose model it does not serve.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "defaultModel", skip_serializing_if = "Option::is_none")]
     pub default_model: Option<String>,
     /// In place of `timeouts.first_byte`.
     #[serde(default, with = "super::units::maybe_duration", skip_serializing_if = "Option::is_none")]
@@ -166,6 +167,7 @@ impl Aws {
             secret_access_key: self.secret_access_key.clone()?,
             session_token: self.session_token.clone(),
             region: region.into(),
+            service: Signer::BEDROCK,
         })
     }
 

@@ -28,6 +28,9 @@ use trunkline_dialect::rope::Rope;
 use trunkline_route::{Backoff, Draw, Policy};
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
 
+/// Where the official libraries say how often they asked already.
+const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
+
 /// When attempts are repeated.
 pub(super) fn backoff(retry: &Retry) -> Backoff {
     Backoff {
@@ -39,12 +42,20 @@ pub(super) fn backoff(retry: &Retry) -> Backoff {
     }
 }
 
+/// The same for a client that asks again by itself: what it tried already counts, so that its attempts and ours add
+/// up rather than multiply.
+fn shared_backoff(plan: &Plan) -> Backoff {
+    let backoff = backoff(&plan.question.snapshot.config.retry);
+    let count =
+        plan.question.head.headers.get(RETRY_COUNT).and_then(|count| count.to_str().ok()?.parse().ok());
+    Backoff { attempts: backoff.attempts.saturating_sub(count.unwrap_or(0)).max(1), ..backoff }
+}
+
 /// Gets an answer.
 ///
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let retry = &plan.question.snapshot.config.retry;
     let lane = &plan.lane;
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
@@ -79,10 +90,10 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         }
         tried.push(worker.id.clone());
         let same_worker = only.is_some() || !Policy::has_other(&lane.candidates, &tried);
+        let shared = shared_backoff(&plan);
         let own = worker.spec.max_retries.filter(|_| same_worker);
-        let attempts = own.map_or(retry.attempts, |retries| retries.saturating_add(1));
-        let delay =
-            Backoff { attempts, ..backoff(retry) }.delay(done, failure.wait, same_worker, fastrand::f64());
+        let attempts = own.map_or(shared.attempts, |retries| retries.saturating_add(1));
+        let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         match delay.filter(|_| failure.retry && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.
