@@ -243,6 +243,10 @@ fn everything_out_of_range_is_found() {
         ("workers: [{url: ftp://a}]", "workers[0].url: has an unknown scheme; use http:// or https://"),
         ("workers: [{url: http://a, priority: 101}]", "workers[0].priority: 101 is over 100; use 0 to 100"),
         (
+            "workers: [{url: http://a, weight: 1000001}]",
+            "workers[0].weight: 1000001 is over 1000000; weights count against each other",
+        ),
+        (
             "workers: [{url: http://a, cost: 0}]",
             "workers[0].cost: 0 is not above 0; use 1 for the usual cost",
         ),

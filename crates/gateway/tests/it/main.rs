@@ -22,6 +22,7 @@ mod pools;
 mod providers;
 mod relay;
 mod retry;
+mod rows;
 mod signing;
 mod slow;
 mod splice;

@@ -142,11 +142,12 @@ fn turns_by_weight_are_spread_over_the_round() {
         (&[5, 1, 1][..], "0010200"),
         (&[1, 1, 5], "0221222"),
         (&[1, 5, 1], "0111211"),
-        (&[3, 2, 1], "010201"),
+        (&[3, 2, 1], "012001"),
         (&[2, 1, 1], "0201"),
-        (&[4, 2], "010100"),
+        (&[4, 2], "001001"),
         (&[2, 2], "0101"),
         (&[1, 1, 1, 1], "0123"),
+        (&[2, 6, 1], "011101112"),
         (&[7], "0000000"),
         (&[0, 2, 1], "112112"),
         (&[0, 0], ""),
@@ -397,7 +398,7 @@ proptest! {
             let counts = counts(&fleet, &picks[..turns]);
             for (count, weight) in counts.iter().zip(&weights) {
                 let share = turns as f64 * f64::from(*weight) / round as f64;
-                prop_assert!((*count as f64 - share).abs() < 2.0, "{weights:?} after {turns}: {counts:?}");
+                prop_assert!((*count as f64 - share).abs() < 2.5, "{weights:?} after {turns}: {counts:?}");
             }
         }
     }
