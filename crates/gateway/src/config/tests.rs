@@ -580,6 +580,10 @@ fn pools_routes_and_names_are_checked() {
             "pools: [{name: p, latency: {percentile: 2}, backends: [{name: one}]}]",
             "pools[0].latency.percentile: 2 is not between 0 and 1",
         ),
+        (
+            "pools: [{name: p, strategy: random, backends: [{name: q}]}, {name: q, strategy: latency, backends: [{name: one}]}]",
+            "pools[0].strategy: has pool `q` in it, which chooses in another way; give both the same `strategy`, or make the outer one `priority`",
+        ),
         ("routes: [{path: /v1}]", "routes[0].backend: is missing; name the pool or backend that answers"),
         (
             "routes: [{backend: tow}]",
@@ -632,4 +636,21 @@ fn pools_routes_and_names_are_checked() {
          \x20 5 |       - name: on\n\
          \x20   |               ^^"
     );
+}
+
+#[test]
+fn pools_in_pools_have_an_end() {
+    let deep = |levels: usize| {
+        let pool = |at: usize| {
+            let inner = if at == levels { "one".to_owned() } else { format!("p{}", at + 1) };
+            format!("- {{name: p{at}, backends: [{{name: {inner}}}]}}\n")
+        };
+        let pools: String = (0..=levels).map(pool).collect();
+        format!("backends: [{{name: one, url: http://a}}]\npools:\n{pools}")
+    };
+    let file = Temporary::new(&deep(8));
+    assert!(load(&Sources { file: Some(file.0.clone()), ..Sources::default() }).is_ok());
+    let said = refusal(&deep(9), &[], "");
+    let says = "gw.yaml:3:24: pools[0].backends: are pools in pools of more than 8 levels; use fewer\n";
+    assert!(said.starts_with(says), "{said}");
 }
