@@ -5,6 +5,9 @@ use trunkline_core::{Candidate, Health, WorkerId};
 /// Larger weights count as this one, so that products of turns and weights stay far below 2^64.
 const HEAVIEST: u32 = 1 << 20;
 
+/// Turns in a row that are nobody's before the first one's is taken: more than chance ever brings together.
+const MISSES: usize = 64;
+
 /// The eligible workers of the highest priority that has any.
 pub(crate) struct Tier<'f, 't> {
     fleet: &'f [Candidate],
@@ -79,11 +82,10 @@ impl<'f, 't> Tier<'f, 't> {
         if self.even {
             return self.next(turn());
         }
-        // A turn whose place is behind the last one's is nobody's; the next never is, since of two one is in the
-        // first half of a range that is less than twice as long.
-        let mut place = || spread(turn(), self.weight);
-        let first = place();
-        self.at(if first < self.weight { first } else { place() })
+        // A turn whose place is behind the last one's is nobody's. Of two in a row one is somebody's, since every
+        // other falls into the first half of a range that is less than twice as long; but others may take that one.
+        let places = std::iter::repeat_with(|| spread(turn(), self.weight));
+        self.at(places.take(MISSES).find(|place| *place < self.weight).unwrap_or(0))
     }
 
     /// One drawn by weight.
@@ -161,7 +163,7 @@ fn weight(candidate: &Candidate) -> u64 {
 /// A place in `0..range`, or behind it in what makes it a power of two; an order in which places of any stretch come
 /// up evenly: the bits of the turn, reversed (van der Corput's sequence). Backwards, because that makes `a a b a c a a`
 /// of weights 5, 1 and 1, in their order.
-const fn spread(turn: u64, range: u64) -> u64 {
+pub(crate) const fn spread(turn: u64, range: u64) -> u64 {
     let unused = range.saturating_sub(1).leading_zeros();
     match turn.wrapping_neg().reverse_bits().checked_shr(unused) {
         Some(place) => place,

@@ -11,6 +11,11 @@ use trunkline_core::{Metric, Ranking, Standing};
 use trunkline_gateway::config::{Config, PolicyName, WorkerSpec};
 use trunkline_testkit::script::{Reply, Then, Upstream};
 
+/// A way to answer, made anew for each request.
+type Answering = fn() -> Reply;
+/// What that says of who answered.
+type Says = fn(Standing) -> bool;
+
 fn picking(policy: PolicyName, workers: impl IntoIterator<Item = WorkerSpec>) -> Config {
     Config { policy, ..settings(workers) }
 }
@@ -65,7 +70,7 @@ async fn a_model_whose_workers_are_all_drained_is_not_served() {
 
 #[tokio::test]
 async fn calls_leave_the_slow_worker_and_the_failing_one() {
-    let slow = Upstream::directed(|_, _| CHAT.answer(false).after(Duration::from_millis(250)));
+    let slow = Upstream::directed(|_, _| CHAT.answer(false).after(Duration::from_millis(600)));
     let is_broken = Arc::new(AtomicBool::new(false));
     let broken = Arc::clone(&is_broken);
     let fast = Upstream::directed(move |_, _| match broken.load(Relaxed) {
@@ -80,19 +85,19 @@ async fn calls_leave_the_slow_worker_and_the_failing_one() {
     assert!((1..=8).contains(&served), "the slow one served {served} of 40");
     let seconds = |of: &Value, worker: usize| of["candidates"][worker]["score"].as_f64().unwrap();
     let before = explained(&rig, "m").await;
-    assert!(seconds(&before, 0) >= 0.25 && seconds(&before, 1) < 0.25, "{before}");
+    assert!(seconds(&before, 0) > seconds(&before, 1), "{before}");
     // It fails faster than the other one answers.
     is_broken.store(true, Relaxed);
-    let statuses = rig.chat("m", 20).await;
+    let statuses = rig.chat("m", 14).await;
     let failed = statuses.iter().filter(|status| **status == 500).count();
-    assert!((1..=10).contains(&failed), "{statuses:?}");
+    assert!((1..=9).contains(&failed), "{statuses:?}");
     assert!(seconds(&explained(&rig, "m").await, 1) >= 60.0);
 }
 
 #[tokio::test]
 async fn attempts_say_of_workers_what_is_the_workers() {
     let ranking = Ranking::new(Metric::Total, 0.5, Duration::from_secs(3600));
-    let cases: [(&str, bool, fn() -> Reply, fn(Standing) -> bool); 9] = [
+    let cases: [(&str, bool, Answering, Says); 9] = [
         ("answers", false, || CHAT.answer(false), answered),
         ("streams", true, || CHAT.answer(true), answered),
         ("refuses the request", false, || error(400), untold),
