@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use trunkline_core::Usage;
 use trunkline_dialect::catalog::{Catalog, Deployment, Entry};
 use trunkline_dialect::cost::{Facts, Flag, Usd, cost};
+use trunkline_dialect::provider::{VERTEX, VERTEX_CLAUDE};
 
 /// Most models remembered. Their names are the clients', who may make up any number of them.
 const MOST: usize = 1024;
@@ -51,7 +52,9 @@ impl Prices {
         if found.values().map(HashMap::len).sum::<usize>() >= MOST {
             found.clear();
         }
-        let entry = self.catalog.resolve(provider, model, Deployment::default());
+        // One price list holds for both of its halves.
+        let listed = if provider == VERTEX_CLAUDE { VERTEX } else { provider };
+        let entry = self.catalog.resolve(listed, model, Deployment::default());
         let entry = entry.map(|found| Arc::new(found.entry));
         found.entry(provider.into()).or_default().insert(model.into(), entry.clone());
         entry

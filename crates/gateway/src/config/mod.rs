@@ -3,6 +3,7 @@
 //! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
 //! is wrong in one go, and never lets a credential into a message.
 
+mod chains;
 mod file;
 pub(crate) mod later;
 mod pools;
@@ -17,13 +18,14 @@ mod worker_url;
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
-pub use worker::{Aws, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
+pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use surroundings::Environment;
+use trunkline_credentials::Surroundings;
 
 /// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
 #[derive(Clone, Default)]
@@ -83,6 +85,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
 
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     let environment = Environment(env);
+    config.surroundings = Surroundings::of(env);
     let secret = |name: &str| environment.secret(name);
     // One key's parts: those of the file do not fit it.
     if let (Some(id), Some(key)) = (secret("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {

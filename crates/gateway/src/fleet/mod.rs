@@ -6,6 +6,7 @@
 
 pub mod inventory;
 mod layout;
+pub mod lender;
 pub mod reach;
 mod watch;
 pub mod worker;
@@ -16,6 +17,7 @@ use crate::snapshot::{Heirlooms, Snapshot};
 use crate::walk::admit::Admission;
 use arc_swap::ArcSwap;
 use inventory::Inventories;
+use lender::same_lender;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
@@ -217,6 +219,14 @@ impl Fleet {
                 })
                 .collect();
             self.publish(&mut state, Arc::clone(&config));
+            // The task of a worker keeps what is lent to it, and by whom is another question now.
+            for worker in state.workers.clone() {
+                let was = before.workers.iter().find(|before| before.id == worker.id);
+                let is_watched = worker.load.health() != Health::Draining;
+                if is_watched && was.is_some_and(|was| !same_lender(was, &worker)) {
+                    self.watch(&mut state, &worker.id);
+                }
+            }
             // Whether and how often they are probed may have changed.
             state.workers.iter().for_each(|worker| worker.reach.wake());
         }
@@ -364,7 +374,7 @@ fn same_place(a: &str, b: &str) -> bool {
 
 fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
     let text = |spec: &WorkerSpec| serde_json::to_string(spec).unwrap_or_default();
-    a.api_key == b.api_key && a.aws == b.aws && text(a) == text(b)
+    a.api_key == b.api_key && a.aws == b.aws && a.azure == b.azure && text(a) == text(b)
 }
 
 fn check(spec: &WorkerSpec, config: &Config) -> Result<(), FleetError> {

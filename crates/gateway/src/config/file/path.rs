@@ -11,7 +11,7 @@ pub(super) enum Path<'p> {
 }
 
 /// Keys under which everything is a credential, wherever they stand.
-const SECRET: [&str; 4] = ["auth", "api_key", "aws", "provider_keys"];
+const SECRET: [&str; 5] = ["auth", "api_key", "aws", "azure", "provider_keys"];
 
 impl Path<'_> {
     /// Whether the value here may be a credential.
