@@ -186,14 +186,14 @@ impl Check {
             for problem in worker.validate(&config.aws) {
                 self.fail(format!("workers[{index}].{}", problem.path), problem.message);
             }
-            let Ok(url) = WorkerUrl::parse(&worker.url) else { continue };
-            match seen.get(url.base()) {
+            let Some(place) = worker.place() else { continue };
+            match seen.get(&place) {
                 Some(first) => self.fail(
                     format!("workers[{index}].url"),
                     format!("is the same worker as workers[{first}]; list it once"),
                 ),
                 None => {
-                    seen.insert(url.base().to_owned(), index);
+                    seen.insert(place, index);
                 }
             }
         }
@@ -219,6 +219,10 @@ impl Check {
         }
         if (worker.aws.has_keys() || worker.aws.names_source()) && worker.region(url, all).is_none() {
             self.fail("aws.region", "is missing, and the address names none; set it, or AWS_REGION");
+        }
+        if worker.aws.has_keys() && worker.aws.names_source() {
+            let said = if worker.aws.profile.is_some() { "aws.profile" } else { "aws.role_arn" };
+            self.fail(said, "stands beside keys; keep the one or the other");
         }
         self.aws(&worker.aws);
     }

@@ -142,6 +142,14 @@ impl WorkerSpec {
         self.project.is_some() && self.location.is_some()
     }
 
+    /// Where it is: what tells it from other workers. `None` for an address that is none.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let url = WorkerUrl::parse(&self.url).ok()?;
+        let provider = self.known_provider(&url).map(|provider| provider.id);
+        Some(self.below_project(provider, &url).unwrap_or_else(|| url.base().to_owned()))
+    }
+
     /// Where a worker of Vertex AI at `url` has its models, if `url` does not say it all.
     #[must_use]
     pub fn below_project(&self, provider: Option<&str>, url: &WorkerUrl) -> Option<String> {

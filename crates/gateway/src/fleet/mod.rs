@@ -139,7 +139,7 @@ impl Fleet {
         let config = Arc::clone(&self.snapshot.load().config);
         check(&spec, &config)?;
         let before = state.find(id)?;
-        if !same_place(&before.spec.url, &spec.url) {
+        if !same_place(&before.spec, &spec) {
             return Err(FleetError::Invalid(
                 "url cannot be changed; remove the worker and add the other one".into(),
             ));
@@ -243,7 +243,7 @@ impl Fleet {
             let result = match existing {
                 Some(worker) if same_spec(&worker.spec, spec) => Ok(()),
                 // Another place is another worker, whatever it is called.
-                Some(worker) if !same_place(&worker.spec.url, &spec.url) => {
+                Some(worker) if !same_place(&worker.spec, spec) => {
                     self.remove(worker.id.as_str()).and_then(|_| self.add(spec.clone())).map(drop)
                 }
                 Some(worker) => self.change(worker.id.as_str(), spec.clone()).map(drop),
@@ -361,15 +361,14 @@ fn stays(worker: &Worker, spec: &WorkerSpec) -> bool {
 fn is_same(a: &WorkerSpec, b: &WorkerSpec) -> bool {
     match (&a.name, &b.name) {
         (Some(a), Some(b)) => a == b,
-        (None, None) => same_place(&a.url, &b.url),
+        (None, None) => same_place(a, b),
         (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
-/// Whether two URLs name the same worker: one with and one without `/v1` or a trailing slash do.
-fn same_place(a: &str, b: &str) -> bool {
-    let base = |url: &str| crate::config::WorkerUrl::parse(url).map(|url| url.base().to_owned());
-    matches!((base(a), base(b)), (Ok(a), Ok(b)) if a == b)
+/// Whether two descriptions are of one place: URLs with and without `/v1` or a trailing slash lead to one.
+fn same_place(a: &WorkerSpec, b: &WorkerSpec) -> bool {
+    matches!((a.place(), b.place()), (Some(a), Some(b)) if a == b)
 }
 
 fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
