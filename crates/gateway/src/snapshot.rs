@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind};
+use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::provider::vertex;
 use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     /// Whether some workers are reached in other dialects than others, so that what one of them made may come to
     /// another.
     pub is_mixed: bool,
+    /// What is known of models, and what they cost.
+    pub catalog: Arc<Catalog>,
     /// Headers that a client's own request id may stand in, the most telling first.
     pub id_headers: Vec<HeaderName>,
     /// Bounds how many requests run.
@@ -101,6 +104,8 @@ impl Lane {
 #[derive(Debug, Default)]
 pub struct Heirlooms {
     by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
+    /// The catalogue of the configuration that it was made of.
+    catalog: Option<(Arc<Config>, Arc<Catalog>)>,
     /// By the pool's name, as long as the pool chooses in the same way.
     by_pool: HashMap<String, (Way, Arc<Policy>, Arc<ModelMetrics>)>,
 }
@@ -109,6 +114,17 @@ pub struct Heirlooms {
 type Way = (Strategy, LatencySpec);
 
 impl Heirlooms {
+    fn catalog(&mut self, config: &Arc<Config>) -> Arc<Catalog> {
+        match &self.catalog {
+            Some((of, catalog)) if Arc::ptr_eq(of, config) => Arc::clone(catalog),
+            Some(_) | None => {
+                let catalog = Arc::new(config.catalog.catalog());
+                self.catalog = Some((Arc::clone(config), Arc::clone(&catalog)));
+                catalog
+            }
+        }
+    }
+
     fn of_pool(
         &mut self,
         pool: &PoolSpec,
@@ -241,12 +257,14 @@ impl Snapshot {
             config.pools.iter().any(|pool| pool.name == *name) || workers.iter().any(has)
         });
         let pools = pools::pools(&config.pools, &workers, heirlooms, metrics);
+        let catalog = heirlooms.catalog(&config);
         let routes = routes_of(&config, &workers, &pools, heirlooms, metrics);
         Self {
             config,
             revision,
             workers,
             is_mixed,
+            catalog,
             id_headers,
             admission,
             models,

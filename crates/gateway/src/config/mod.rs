@@ -3,6 +3,7 @@
 //! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
 //! is wrong in one go, and never lets a credential into a message.
 
+mod catalog;
 mod chains;
 mod file;
 pub(crate) mod later;
@@ -15,6 +16,8 @@ mod validate;
 mod worker;
 mod worker_url;
 
+pub(crate) use catalog::read_prices;
+pub use catalog::{CatalogSettings, ModelFacts};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;

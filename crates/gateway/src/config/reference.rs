@@ -42,7 +42,9 @@ fn structs(source: &str) -> BTreeMap<String, Struct> {
         } else if line.starts_with("#[") {
             attributes.push_str(line);
         } else {
+            // What borrows is no part of the tree.
             let declared = line.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {"));
+            let declared = declared.filter(|name| !name.contains('<'));
             let field = line.strip_prefix("pub ").and_then(|rest| rest.strip_suffix(',')?.split_once(": "));
             match (declared, field, &open) {
                 (Some(name), _, _) => {
@@ -144,17 +146,22 @@ impl Page {
         for field in &part.fields {
             let path = format!("{prefix}{}", field.name);
             let listed = field.kind.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>'));
-            let held = listed.unwrap_or(&field.kind);
+            let mapped = field.kind.strip_prefix("BTreeMap<String, ").and_then(|rest| rest.strip_suffix('>'));
+            let held = listed.or(mapped).unwrap_or(&field.kind);
             let default = defaults.get(&field.name);
             let hidden = field.attributes.contains("skip_serializing") || is_required(of, &field.name);
             assert!(default.is_some() || hidden, "serde does not know {path}, the page does");
             let words = if self.structs.contains_key(held) {
-                let many = if listed.is_some() { "[]" } else { "" };
-                inner.push((format!("{path}{many}"), held.to_owned(), listed.is_some(), field.name.clone()));
-                if listed.is_none() {
+                let (many, what) = match (listed, mapped) {
+                    (Some(_), _) => ("[]", "list"),
+                    (None, Some(_)) => (".NAME", "map"),
+                    (None, None) => ("", ""),
+                };
+                inner.push((format!("{path}{many}"), held.to_owned(), !many.is_empty(), field.name.clone()));
+                if many.is_empty() {
                     continue;
                 }
-                format!("list of maps, see `{path}[]`")
+                format!("{what} of maps, see `{path}{many}`")
             } else {
                 type_words(field)
             };
@@ -186,6 +193,9 @@ fn element(kind: &str) -> Value {
         "PoolSpec" => serde_json::from_str(r#"{"name":"","backends":[]}"#)
             .and_then(|pool: PoolSpec| serde_json::to_value(pool)),
         "MemberSpec" => serde_json::to_value(member()),
+        "ModelFacts" => Ok(serde_json::json!({
+            "prices": null, "context": null, "max_input": null, "max_output": null
+        })),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         other => panic!("the page has no element of {other}"),
     }
@@ -229,8 +239,12 @@ fn sources(path: &str) -> String {
 }
 
 fn page() -> Page {
-    let structs =
-        structs(concat!(include_str!("tree.rs"), include_str!("worker.rs"), include_str!("pools.rs")));
+    let structs = structs(concat!(
+        include_str!("tree.rs"),
+        include_str!("worker.rs"),
+        include_str!("pools.rs"),
+        include_str!("catalog.rs")
+    ));
     let unused = structs.keys().cloned().collect();
     let mut page = Page { structs, unused, text: INTRODUCTION.to_owned(), known: Vec::new() };
     let defaults = serde_json::to_value(Config::default()).expect("the tree serialises");

@@ -1,6 +1,7 @@
 //! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
+use super::catalog::CatalogSettings;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
@@ -58,6 +59,8 @@ pub struct Config {
     pub health: HealthChecks,
     /// How models are found that no worker lists.
     pub discovery: Discovery,
+    /// What is known of models beside the built-in catalogue.
+    pub catalog: CatalogSettings,
     /// What translation does where dialects differ.
     pub translate: Translate,
     /// How workers are reached.

@@ -1,5 +1,6 @@
 //! Everything a well-typed configuration can still have wrong, all of it found before a port is bound.
 
+use super::catalog::price_problems;
 use super::problem::Problem;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
 use super::worker::{Aws, Entra, ModelCard, WorkerSpec, WorkerType};
@@ -40,6 +41,9 @@ impl Config {
                 "runtime.threads",
                 format!("{} is over {MOST_THREADS}; use 0 for one per core", self.runtime.threads),
             );
+        }
+        for problem in self.catalog.problems() {
+            check.fail(format!("catalog.{}", problem.path), problem.message);
         }
         check.problems
     }
@@ -90,6 +94,7 @@ impl WorkerSpec {
                 check.fail(format!("models[{index}]"), "has an empty name; write the model's name");
             }
         }
+        check.problems.extend(price_problems("prices", &self.prices));
         let health = &self.health;
         for (key, seconds) in [
             ("health.timeout_secs", health.timeout_secs),

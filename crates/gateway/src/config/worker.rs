@@ -75,6 +75,14 @@ pub struct WorkerSpec {
     /// Google Cloud location, such as `us-central1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// What it costs, in dollars per million tokens, where that is not what its provider takes: `input 0.2` and so on,
+    /// as in `catalog.models`. An engine of one's own costs nothing that is counted without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<String>,
+    /// The model that its models are, by the provider's name for it, where their own names do not tell (deployments of
+    /// Azure).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<String>,
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -111,6 +119,8 @@ impl WorkerSpec {
             organization: None,
             project: None,
             location: None,
+            prices: Vec::new(),
+            base_model: None,
             labels: BTreeMap::new(),
             models: Vec::new(),
             health: WorkerHealth::default(),

@@ -5,6 +5,7 @@ use super::access::{Attempts, Line, TARGET, level, micros};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::fleet::worker::Worker;
 use crate::ids;
 use crate::shared::Local;
 use crate::snapshot::{Lane, Snapshot};
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use trunkline_core::{
     Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, Utc, WorkerId,
 };
+use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
 use trunkline_dialect::profile::Parameter;
 
@@ -54,6 +56,7 @@ pub(crate) struct Ledger {
     began: Instant,
     /// Once it is known.
     charge: Option<Charge>,
+    catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
     attempts: SmallVec<[(WorkerId, Outcome); 1]>,
@@ -132,6 +135,7 @@ impl Ledger {
             guards: SmallVec::new(),
             began: Instant::now(),
             charge: None,
+            catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
             attempts: SmallVec::new(),
@@ -278,17 +282,16 @@ impl Ledger {
             .as_ref()
             .zip(self.attempts.last())
             .and_then(|(lane, (id, _))| lane.workers.iter().find(|worker| worker.id == *id));
-        let Some((worker, provider)) = worker.and_then(|worker| Some((worker, worker.provider.as_deref()?)))
-        else {
-            return Charge::None;
-        };
+        // An engine of one's own costs nothing, unless the operator says what.
+        let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
+        let Some(worker) = worker.filter(priced) else { return Charge::None };
         if self.endpoint.dialect.kind() == Kind::Count {
             return Charge::None;
         }
         let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
         match &self.usage {
             Some(usage) => {
-                let cost = self.local.prices.cost(provider, model, worker.region.as_deref(), usage);
+                let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
                 cost.map_or(Charge::Unknown, Charge::Known)
             }
             None if (200..300).contains(&self.status) => Charge::Unknown,
