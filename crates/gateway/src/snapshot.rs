@@ -4,6 +4,7 @@
 //! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
 //! request.
 
+mod policy;
 pub mod pools;
 pub mod routes;
 mod sources;
@@ -19,7 +20,7 @@ use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind};
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind, Price};
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::provider::vertex;
 use trunkline_dialect::{provider, reads, writes};
@@ -75,7 +76,7 @@ pub struct ModelEntry {
 }
 
 /// The workers one request may go to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lane {
     /// As routing sees them, highest priority first.
     pub candidates: Vec<Candidate>,
@@ -137,12 +138,12 @@ impl Heirlooms {
             .and_modify(|(before, policy, _)| {
                 if *before != way {
                     *before = way;
-                    *policy = Arc::new(policy_of_pool(way));
+                    *policy = Arc::new(policy::of_pool(way));
                 }
             })
             .or_insert_with(|| {
                 let metrics = Arc::new(metrics.model(&format!("(pool {})", pool.name)));
-                (way, Arc::new(policy_of_pool(way)), metrics)
+                (way, Arc::new(policy::of_pool(way)), metrics)
             });
         (Arc::clone(policy), Arc::clone(metrics))
     }
@@ -213,16 +214,17 @@ impl Snapshot {
             servers.contains_key(name.as_str())
                 || wild.keys().chain(groups.keys()).any(|provider| any_of(provider) == *name)
         });
+        let new_policy = || policy::of_config(&config);
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
             let (policy, model) = heirlooms
                 .by_model
                 .entry(name.clone())
                 .and_modify(|(policy, _)| {
-                    if policy.name() != policy_of(&config).name() {
-                        *policy = Arc::new(policy_of(&config));
+                    if !policy.is_like(&new_policy()) {
+                        *policy = Arc::new(new_policy());
                     }
                 })
-                .or_insert_with(|| (Arc::new(policy_of(&config)), Arc::new(metrics.model(&name))));
+                .or_insert_with(|| (Arc::new(new_policy()), Arc::new(metrics.model(&name))));
             Arc::new(ModelEntry::new(name, workers, policy, model))
         };
         let models: HashMap<String, Arc<ModelEntry>> =
@@ -448,7 +450,10 @@ impl Snapshot {
         let shown = shown(model);
         let message = if entry.name == model {
             let workers = if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") };
-            format!("model `{shown}` has {workers}, of which none is ready; see GET /workers")
+            let is_ready = |worker: &Arc<Worker>| worker.load.health().may_serve();
+            let what =
+                if entry.workers.iter().any(is_ready) { "ready and has a weight above 0" } else { "ready" };
+            format!("model `{shown}` has {workers}, of which none is {what}; see GET /workers")
         } else {
             let silent = match count {
                 1 => "1 worker has not said yet what it serves, and is not ready".to_owned(),
@@ -555,11 +560,12 @@ impl ModelEntry {
 impl Lane {
     fn new(workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
         let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
-            weight: worker.spec.weight,
             id: worker.id.clone(),
             slot,
             priority: worker.spec.priority,
             cost: worker.spec.cost,
+            weight: worker.spec.weight,
+            price: None,
             load: Arc::clone(&worker.load),
         };
         Self {
@@ -569,6 +575,27 @@ impl Lane {
             metrics: Arc::clone(metrics),
             failover: true,
             pool: None,
+        }
+    }
+
+    /// The same with what each asks for a token, where that is what it goes by.
+    #[must_use]
+    pub fn priced(self: Arc<Self>, price: impl Fn(&Worker) -> Option<Price>) -> Arc<Self> {
+        match *self.policy {
+            Policy::Cost => {
+                let mut lane = Self::clone(&self);
+                for candidate in &mut lane.candidates {
+                    candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
+                }
+                Arc::new(lane)
+            }
+            Policy::RoundRobin(_)
+            | Policy::Weighted(_)
+            | Policy::Random
+            | Policy::PowerOfTwo
+            | Policy::LeastConnections
+            | Policy::Latency(_)
+            | Policy::Priority => self,
         }
     }
 
@@ -619,24 +646,4 @@ fn routes_of(
         Route::new(spec, pool)
     };
     specs.into_iter().filter_map(&mut route).collect()
-}
-
-/// How a pool chooses. One that goes by order has tiers of one, or of what the pools in it choose from.
-fn policy_of_pool((strategy, _): Way) -> Policy {
-    match strategy {
-        Strategy::Random => Policy::Random,
-        Strategy::LeastConnections => Policy::PowerOfTwo,
-        Strategy::Priority | Strategy::RoundRobin | Strategy::Latency | Strategy::Cost => {
-            Policy::round_robin()
-        }
-    }
-}
-
-fn policy_of(config: &Config) -> Policy {
-    use crate::config::PolicyName;
-    match config.policy {
-        PolicyName::RoundRobin => Policy::round_robin(),
-        PolicyName::Random => Policy::Random,
-        PolicyName::PowerOfTwo => Policy::PowerOfTwo,
-    }
 }

@@ -11,13 +11,18 @@ pub const VERTEX_CLAUDE: &str = "vertex-anthropic";
 #[must_use]
 pub fn url(provider: &str, address: Option<&str>, project: &str, location: &str) -> String {
     let publisher = if provider == VERTEX_CLAUDE { "anthropic" } else { "google" };
-    let public = || match location {
+    let base = address.map_or_else(|| host(location), |address| address.trim_end_matches('/').to_owned());
+    format!("{base}/v1/projects/{project}/locations/{location}/publishers/{publisher}")
+}
+
+/// The public address of a location.
+#[must_use]
+pub fn host(location: &str) -> String {
+    match location {
         "global" => "https://aiplatform.googleapis.com".to_owned(),
         "us" | "eu" => format!("https://aiplatform.{location}.rep.googleapis.com"),
         region => format!("https://{region}-aiplatform.googleapis.com"),
-    };
-    let base = address.map_or_else(public, |address| address.trim_end_matches('/').to_owned());
-    format!("{base}/v1/projects/{project}/locations/{location}/publishers/{publisher}")
+    }
 }
 
 /// Whether `host`, in lower case, is one of its public ones.

@@ -18,17 +18,17 @@ use trunkline_dialect::provider::PROVIDERS;
 const INTRODUCTION: &str = include_str!("reference.md");
 
 #[derive(Debug, Clone, Default)]
-struct Struct {
-    doc: String,
-    fields: Vec<Field>,
+pub(super) struct Struct {
+    pub(super) doc: String,
+    pub(super) fields: Vec<Field>,
 }
 
 #[derive(Debug, Clone)]
-struct Field {
-    name: String,
-    kind: String,
-    doc: String,
-    attributes: String,
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) doc: String,
+    pub(super) attributes: String,
 }
 
 /// The structs of the tree by name. Relies on rustfmt's layout: one field, attribute or comment a line.
@@ -68,7 +68,7 @@ fn structs(source: &str) -> BTreeMap<String, Struct> {
 }
 
 /// The names an enum knows, as its own error lists them.
-fn names<T: DeserializeOwned + std::fmt::Debug>() -> String {
+pub(super) fn names<T: DeserializeOwned + std::fmt::Debug>() -> String {
     let unknown: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = "?".into_deserializer();
     let error = T::deserialize(unknown).expect_err("`?` names nothing").to_string();
     error.split('`').skip(3).step_by(2).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ")
@@ -126,6 +126,8 @@ struct Page {
     structs: BTreeMap<String, Struct>,
     /// Names of those that have no section yet.
     unused: BTreeSet<String>,
+    /// The path whose section describes each.
+    sections: BTreeMap<String, String>,
     text: String,
     known: Vec<String>,
 }
@@ -157,7 +159,19 @@ impl Page {
                     (None, Some(_)) => (".NAME", "map"),
                     (None, None) => ("", ""),
                 };
-                inner.push((format!("{path}{many}"), held.to_owned(), !many.is_empty(), field.name.clone()));
+                let own = format!("{path}{many}");
+                let first = self.sections.entry(held.to_owned()).or_insert_with(|| own.clone()).clone();
+                if first != own {
+                    self.known.push(path.clone());
+                    let (doc, sources) = (&field.doc, sources(&path));
+                    writeln!(
+                        self.text,
+                        "| `{path}` | {what} of maps, as `{first}` | none | {doc} | {sources} |"
+                    )
+                    .expect("a text takes writes");
+                    continue;
+                }
+                inner.push((own, held.to_owned(), !many.is_empty(), field.name.clone()));
                 if many.is_empty() {
                     continue;
                 }
@@ -186,7 +200,7 @@ impl Page {
 }
 
 /// What an element of a list is when nothing but what must be is said of it.
-fn element(kind: &str) -> Value {
+pub(super) fn element(kind: &str) -> Value {
     let member = || MemberSpec { name: String::new(), weight: 1, model: None, model_map: BTreeMap::new() };
     match kind {
         "WorkerSpec" => serde_json::to_value(WorkerSpec::new("")),
@@ -202,13 +216,10 @@ fn element(kind: &str) -> Value {
     .expect("an element serialises")
 }
 
-fn is_required(of: &str, field: &str) -> bool {
+pub(super) fn is_required(of: &str, field: &str) -> bool {
     matches!(
         (of, field),
-        ("WorkerSpec", "url")
-            | ("PoolSpec", "name" | "backends")
-            | ("MemberSpec", "name")
-            | ("RouteSpec", "backend")
+        ("PoolSpec", "name" | "backends") | ("MemberSpec", "name") | ("RouteSpec", "backend")
     )
 }
 
@@ -238,15 +249,20 @@ fn sources(path: &str) -> String {
     flags.chain(variables.iter().map(|variable| format!("`{variable}`"))).collect::<Vec<_>>().join(" ")
 }
 
-fn page() -> Page {
-    let structs = structs(concat!(
+pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
+    structs(concat!(
         include_str!("tree.rs"),
         include_str!("worker.rs"),
         include_str!("pools.rs"),
         include_str!("catalog.rs")
-    ));
+    ))
+}
+
+fn page() -> Page {
+    let structs = structs_of_the_tree();
     let unused = structs.keys().cloned().collect();
-    let mut page = Page { structs, unused, text: INTRODUCTION.to_owned(), known: Vec::new() };
+    let mut page =
+        Page { structs, unused, sections: BTreeMap::new(), text: INTRODUCTION.to_owned(), known: Vec::new() };
     let defaults = serde_json::to_value(Config::default()).expect("the tree serialises");
     page.section("Top level", "Config", "", &defaults);
     page

@@ -26,6 +26,7 @@ impl Config {
         let mut check = Check::default();
         check.listen(&self.listen);
         check.workers(self);
+        check.problems.extend(super::routing::problems(self));
         check.aws(&self.aws);
         check.aliases(&self.aliases);
         check.keys(self);
@@ -55,6 +56,7 @@ impl WorkerSpec {
     pub fn validate(&self, aws: &Aws) -> Vec<Problem> {
         let mut check = Check::default();
         match WorkerUrl::parse(&self.url) {
+            Err(_) if self.url.is_empty() => check.no_address(self),
             Err(why) => check.fail("url", why.to_string()),
             Ok(url) => {
                 if self.aws != Aws::default() {
@@ -82,11 +84,16 @@ impl WorkerSpec {
                 "`decode` is not in this build: disaggregated serving comes later; use `regular`",
             ),
         }
+        check.account(self);
         if self.priority > 100 {
             check.fail("priority", format!("{} is over 100; use 0 to 100", self.priority));
         }
         if !(self.cost.is_finite() && self.cost > 0.0) {
             check.fail("cost", format!("{} is not above 0; use 1 for the usual cost", self.cost));
+        }
+        if self.weight > 1_000_000 {
+            check
+                .fail("weight", format!("{} is over 1000000; weights count against each other", self.weight));
         }
         for (index, model) in self.models.iter().enumerate() {
             let (ModelCard::Name(id) | ModelCard::Card { id, .. }) = model;
@@ -177,7 +184,8 @@ impl Check {
     fn workers(&mut self, config: &Config) {
         let is_set_up = !config.provider_keys.is_empty() || config.provider_urls.contains_key(OLLAMA);
         let is_lent = || PROVIDERS.iter().any(|known| known.id != BEDROCK && config.has_credentials(known));
-        let is_told = !config.workers.is_empty() || config.igw || is_set_up || is_lent();
+        let has_any = !config.workers.is_empty() || !config.backends.is_empty();
+        let is_told = has_any || config.igw || is_set_up || is_lent();
         if !is_told && config.aws.has_keys() && config.aws.region.is_none() {
             let message = "there are none; the AWS keys make one when AWS_REGION says where";
             self.fail("workers", message);
@@ -186,21 +194,81 @@ impl Check {
                            OPENAI_API_KEY, or start empty with --enable-igw";
             self.fail("workers", message);
         }
-        let mut seen = BTreeMap::new();
-        for (index, worker) in config.workers.iter().enumerate() {
-            for problem in worker.validate(&config.aws) {
-                self.fail(format!("workers[{index}].{}", problem.path), problem.message);
-            }
-            let Some(place) = worker.place() else { continue };
-            match seen.get(&place) {
-                Some(first) => self.fail(
-                    format!("workers[{index}].url"),
-                    format!("is the same worker as workers[{first}]; list it once"),
-                ),
-                None => {
-                    seen.insert(place, index);
+        let mut seen: BTreeMap<String, Vec<(&WorkerSpec, String)>> = BTreeMap::new();
+        for (list, workers) in [("workers", &config.workers), ("backends", &config.backends)] {
+            for (index, worker) in workers.iter().enumerate() {
+                let path = format!("{list}[{index}]");
+                for problem in worker.validate(&config.aws) {
+                    self.fail(format!("{path}.{}", problem.path), problem.message);
+                }
+                if list == "backends" && worker.name.is_none() {
+                    self.fail(
+                        format!("{path}.name"),
+                        "is missing; a backend has a name, which pools and routes use",
+                    );
+                }
+                let Some(place) = worker.place() else { continue };
+                let there = seen.entry(place).or_default();
+                // Two names at one address are two accounts.
+                let twin = there.iter().find(|(other, _)| other.name.is_none() || worker.name.is_none());
+                match twin {
+                    Some((_, first)) => self.fail(
+                        format!("{path}.url"),
+                        format!("is the same worker as {first}; list it once, or give each a `name`"),
+                    ),
+                    None => there.push((worker, path)),
                 }
             }
+        }
+    }
+
+    /// Why a worker without a `url` has no address.
+    fn no_address(&mut self, worker: &WorkerSpec) {
+        let Some(name) = &worker.provider else {
+            let message = "is missing; write http://HOST:PORT, or name a `provider` whose address is known";
+            return self.fail("url", message);
+        };
+        match provider::named(name) {
+            None => self.fail("provider", format!("{}; or set `url`", unknown_provider(name))),
+            Some(known) if known.id == BEDROCK => self
+                .fail("aws.region", "is missing, which its address depends on; set it, AWS_REGION, or `url`"),
+            Some(known) => {
+                let variable = known.url_variables.first().map(|name| format!(", or {name}"));
+                let message = format!(
+                    "is missing: the address of `{}` depends on the account; set it{}",
+                    known.id,
+                    variable.unwrap_or_default()
+                );
+                self.fail("url", message);
+            }
+        }
+    }
+
+    /// What is said of an account beyond its address.
+    fn account(&mut self, worker: &WorkerSpec) {
+        let is_plain = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b"/?#%\"\\".contains(&b))
+        };
+        if worker.name.as_deref().is_some_and(|name| !is_plain(name)) {
+            self.fail("name", "is no name; use letters, digits, dashes and dots");
+        }
+        for (key, said) in [
+            ("organization", &worker.organization),
+            ("project", &worker.project),
+            ("location", &worker.location),
+        ] {
+            if said.as_deref().is_some_and(|said| !is_plain(said)) {
+                self.fail(key, "is empty or has characters that cannot be sent; set it, or leave it out");
+            }
+        }
+        if worker.default_model.as_deref() == Some("") {
+            self.fail("default_model", "is empty; write the model's name, or leave it out");
+        }
+        if worker.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            self.fail("timeout", "is 0; use a duration above 0, such as 30s");
+        }
+        if worker.max_tokens == Some(0) {
+            self.fail("max_tokens", "is 0; use 1 or more, or leave it out");
         }
     }
 
@@ -450,7 +518,7 @@ fn unknown_provider(name: &str) -> String {
 }
 
 /// A token of RFC 9110, section 5.6.2.
-fn is_header_name(name: &str) -> bool {
+pub(super) fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

@@ -19,7 +19,8 @@ pub struct WorkerSpec {
     /// What pools and routes call it, and its id; made up from the address when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `http://` or `https://`, with or without a trailing `/v1`.
+    /// `http://` or `https://`, with or without a trailing `/v1`; that of `provider` when absent, where it is known.
+    #[serde(default)]
     pub url: String,
     /// Sent to this worker and nowhere else; never shown.
     #[serde(default, skip_serializing)]
@@ -51,11 +52,12 @@ pub struct WorkerSpec {
     /// Multiplies its load in cost-aware scores; above 0.
     #[serde(default = "default_cost")]
     pub cost: f32,
-    /// Its share of the calls where several are chosen from by weight; 0 gets none.
+    /// Its share of the calls where several are chosen from by weight, at most 1000000; 0 takes it out, whatever the
+    /// policy.
     #[serde(default = "default_weight")]
     pub weight: u32,
     /// The model it is asked for where it stands in for a backend whose model it does not serve.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "defaultModel", skip_serializing_if = "Option::is_none")]
     pub default_model: Option<String>,
     /// In place of `timeouts.first_byte`.
     #[serde(default, with = "super::units::maybe_duration", skip_serializing_if = "Option::is_none")]
@@ -146,6 +148,13 @@ impl WorkerSpec {
             (true, false) => provider::named(VERTEX),
             (false, _) => Some(known),
         }
+    }
+
+    /// Whether it is said to be of Vertex AI, by either of its names.
+    #[must_use]
+    pub fn is_of_vertex(&self) -> bool {
+        let known = self.provider.as_deref().and_then(provider::named).map(|provider| provider.id);
+        matches!(known, Some(VERTEX | VERTEX_CLAUDE)) || (known == Some("gemini") && self.has_project())
     }
 
     fn has_project(&self) -> bool {

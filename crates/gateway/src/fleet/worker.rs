@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Dialect, Load, Secret, WorkerId};
-use trunkline_dialect::catalog::Price;
+use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
@@ -334,6 +334,12 @@ impl Worker {
             Some(_) => false,
             None => self.models.is_empty() && owner.is_none(),
         }
+    }
+
+    /// What the operator says of what it runs and costs.
+    #[must_use]
+    pub fn deployment(&self) -> Deployment<'_> {
+        Deployment { prices: self.prices.as_deref(), base_model: self.spec.base_model.as_deref() }
     }
 
     /// Whose it is: its provider's id, or what engine it is, once known.

@@ -3,6 +3,8 @@
 use super::read::Question;
 use super::settle::Ledger;
 use crate::fleet::Fleet;
+use crate::fleet::worker::Worker;
+use crate::prices::Prices;
 use crate::snapshot::pools::Pool;
 use crate::snapshot::routes::{Asking, Route};
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
@@ -10,10 +12,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind, Model};
+use std::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
-use trunkline_route::Verdict;
+use trunkline_route::{Draw, Verdict};
 
 /// A request and the workers it may go to.
 pub(crate) struct Plan {
@@ -52,6 +55,10 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
         choose(snapshot, asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
+    let prices = |worker: &Worker| {
+        ledger.local.prices.of_token(&snapshot.catalog, worker, worker.name_for(model.as_str()))
+    };
+    let lane = lane.priced(prices);
     ledger.planned(&model, &lane);
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
@@ -61,7 +68,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
 }
 
 fn is_ready(lane: &Lane) -> bool {
-    lane.candidates.iter().any(|candidate| candidate.load.health().may_serve())
+    lane.candidates.iter().any(Candidate::may_serve)
 }
 
 /// The fault when none of a lane's workers is ready.
@@ -103,6 +110,17 @@ fn through<'a>(
     let model = asked.map(|asked| snapshot.resolve(asked)).filter(|model| **model != *pool.name);
     let lane = snapshot.through(pool, model, dialect)?;
     Ok((model.unwrap_or(&pool.name), lane))
+}
+
+/// Bytes of a prompt that are about one token, its JSON included.
+const TOKEN: usize = 4;
+/// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
+const ANSWER: u64 = 500;
+
+/// What policies may go by of a prompt.
+pub(super) fn prompt(scanned: &Scanned) -> Prompt<'static> {
+    let bytes = scanned.prompt.as_ref().map_or(0, |(_, range)| range.len());
+    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER }
 }
 
 /// What a client says of who must answer.
@@ -290,21 +308,25 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
     let Found { route, model, lane, entry } = choose(&snapshot, request.asking(), dialect, forced.as_ref())?;
-    let (verdicts, choice) = lane.policy.explain(&lane.candidates, &[], fastrand::u64(..));
+    let prices = Prices::default();
+    let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
+    let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
+    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, &[], draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
     let idle = all.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
-    let priority = |worker: &Arc<crate::fleet::worker::Worker>| {
+    let priority = |worker: &Arc<Worker>| {
         let candidate = lane.candidates.iter().find(|candidate| candidate.id == worker.id);
         candidate.map(|candidate| candidate.priority)
     };
-    let considered = |worker: &Arc<crate::fleet::worker::Worker>| {
+    let considered = |worker: &Arc<Worker>| {
         let at = verdicts.iter().position(|(id, _)| *id == worker.id);
         let verdict = at.map(|at| verdicts.swap_remove(at).1);
         let (filtered, score) = match verdict {
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
+            Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
             Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),

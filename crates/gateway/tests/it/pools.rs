@@ -20,7 +20,7 @@ fn backend(name: &str, provider: &str, upstream: &Upstream, default: &str) -> Wo
     }
 }
 
-async fn answering(speech: Speech) -> Upstream {
+pub(crate) async fn answering(speech: Speech) -> Upstream {
     Upstream::directed(move |request, _| {
         if request.path() == "/v1/models" {
             return Reply::json(404, "{}");
@@ -31,7 +31,7 @@ async fn answering(speech: Speech) -> Upstream {
     .unwrap()
 }
 
-async fn failing(status: u16) -> Upstream {
+pub(crate) async fn failing(status: u16) -> Upstream {
     Upstream::directed(move |request, _| match request.path() {
         "/v1/models" => Reply::json(404, "{}"),
         _ => Reply::json(status, r#"{"error":{"message":"no","type":"server_error"}}"#),
@@ -51,7 +51,7 @@ fn to(backend: &str) -> RouteSpec {
     RouteSpec { name: format!("to {backend}"), backend: backend.to_owned(), ..RouteSpec::default() }
 }
 
-fn asking(model: &str) -> Ask {
+pub(crate) fn asking(model: &str) -> Ask {
     post(
         CHAT.path,
         json!({"model": model, "messages": [{"role": "user", "content": "Hi there"}]}).to_string(),
@@ -59,12 +59,12 @@ fn asking(model: &str) -> Ask {
 }
 
 /// The models that `upstream` was asked for.
-fn asked_of(upstream: &Upstream) -> Vec<String> {
+pub(crate) fn asked_of(upstream: &Upstream) -> Vec<String> {
     let asked = upstream.requests().into_iter().filter(|request| request.body.len() > 2);
     asked.map(|request| request.json()["model"].as_str().unwrap().to_owned()).collect()
 }
 
-fn substituted(answer: &Answer) -> Option<&str> {
+pub(crate) fn substituted(answer: &Answer) -> Option<&str> {
     answer.headers.get("x-trunkline-model-substituted").map(|value| value.to_str().unwrap())
 }
 
@@ -111,6 +111,43 @@ async fn without_fallback_whoever_was_chosen_answers_alone() {
     let answer = rig.ask(&asking("gpt-4o")).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!((asked_of(&openai).len(), asked_of(&other).len()), (2, 0));
+}
+
+#[tokio::test]
+async fn weights_share_out_and_none_takes_out() {
+    let (a, b, c) = (answering(CHAT).await, answering(CHAT).await, answering(CHAT).await);
+    let workers = vec![
+        backend("a", "openai", &a, "gpt-4o"),
+        backend("b", "openai", &b, "gpt-4o"),
+        backend("c", "openai", &c, "gpt-4o"),
+    ];
+    let pool = pool("p", Strategy::RoundRobin, true, &[("a", 3), ("b", 1), ("c", 0)]);
+    let rig = Rig::start(config(workers, vec![pool], vec![])).await;
+    for _ in 0..8 {
+        assert_eq!(rig.ask(&asking("p")).await.status, 200);
+    }
+    assert_eq!([&a, &b, &c].map(|upstream| asked_of(upstream).len()), [6, 2, 0]);
+}
+
+#[tokio::test]
+async fn the_cheapest_is_asked_and_who_has_no_price_comes_last() {
+    let upstreams = [answering(CHAT).await, answering(CHAT).await, answering(CHAT).await];
+    let [free, dear, cheap] = &upstreams;
+    let priced = |spec: WorkerSpec, prices: &[&str]| {
+        let prices = prices.iter().map(|price| (*price).to_owned()).collect();
+        WorkerSpec { prices, ..spec }
+    };
+    let workers = vec![
+        backend("unpriced", "openai", free, "of-nobody"),
+        priced(backend("dear", "openai", dear, "gpt-4o"), &["input 5", "output 15"]),
+        priced(backend("cheap", "openai", cheap, "gpt-4o"), &["input 4", "output 15"]),
+    ];
+    let members = [("unpriced", 1), ("dear", 9), ("cheap", 1)];
+    let rig = Rig::start(config(workers, vec![pool("p", Strategy::Cost, true, &members)], vec![])).await;
+    for _ in 0..3 {
+        assert_eq!(rig.ask(&asking("p")).await.status, 200);
+    }
+    assert_eq!(upstreams.each_ref().map(|upstream| asked_of(upstream).len()), [0, 0, 3]);
 }
 
 #[tokio::test]

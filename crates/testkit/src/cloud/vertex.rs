@@ -41,7 +41,8 @@ type Refusal = (StatusCode, &'static str, &'static str);
 /// The request as the publisher of the model takes it at home.
 fn at_home(account: &Account, request: &Received) -> Result<(Publisher, Received), Refusal> {
     let lacks = "Request is missing required authentication credential. Expected OAuth 2 access token.";
-    let token = request.bearer().filter(|token| account.takes(token));
+    let token = request.bearer().or_else(|| request.header("x-goog-api-key"));
+    let token = token.filter(|token| account.takes(token));
     token.ok_or((StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", lacks))?;
     let lost = (StatusCode::NOT_FOUND, "NOT_FOUND", "Requested entity was not found.");
     let (publisher, model, verb) = place(request).filter(|_| request.method == Method::POST).ok_or(lost)?;
@@ -69,13 +70,19 @@ fn at_home(account: &Account, request: &Received) -> Result<(Publisher, Received
 /// Publisher, model and verb of `/v1/projects/P/locations/L/publishers/PUBLISHER/models/MODEL:VERB`.
 fn place(request: &Received) -> Option<(&str, String, &str)> {
     let parts: Vec<_> = request.path().strip_prefix("/v1/")?.split('/').collect();
-    let ["projects", project, "locations", location, "publishers", publisher, "models", last] = parts[..]
-    else {
-        return None;
+    let (publisher, last) = match parts[..] {
+        ["projects", project, "locations", location, "publishers", publisher, "models", last]
+            if !project.is_empty() && !location.is_empty() =>
+        {
+            (publisher, last)
+        }
+        // Express mode, in which the key says whose project it is.
+        ["publishers", "google", "models", last] => ("google", last),
+        _ => return None,
     };
     let (model, verb) = last.rsplit_once(':')?;
     let model = percent_decode_str(model).decode_utf8().ok()?.into_owned();
-    (!project.is_empty() && !location.is_empty()).then_some((publisher, model, verb))
+    Some((publisher, model, verb))
 }
 
 fn uri(text: &str) -> Option<Uri> {
