@@ -37,6 +37,8 @@ pub struct Metrics {
     pub unpriced: IntCounterVec,
     /// Configuration reloads, by result.
     pub reloads: IntCounterVec,
+    /// Questions to whoever lends credentials, by provider and outcome.
+    pub credential_refreshes: IntCounterVec,
     /// Probes of workers, by result.
     pub probes: IntCounterVec,
     worker_health: IntGaugeVec,
@@ -165,6 +167,11 @@ impl Metrics {
                 &["model", "provider"],
             )?,
             reloads: counter("config_reloads_total", "Configuration reloads.", &["result"])?,
+            credential_refreshes: counter(
+                "credential_refresh_total",
+                "Questions to whoever lends credentials.",
+                &["provider", "outcome"],
+            )?,
             probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,
             worker_health: gauges("worker_state", "1 for the state a worker is in.", &["worker", "state"])?,
             worker_in_flight: gauges(

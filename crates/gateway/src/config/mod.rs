@@ -4,6 +4,7 @@
 //! is wrong in one go, and never lets a credential into a message.
 
 mod catalog;
+mod chains;
 mod file;
 pub(crate) mod later;
 mod pools;
@@ -22,13 +23,14 @@ pub use file::{Form, Imported};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
-pub use worker::{Aws, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
+pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use surroundings::Environment;
+use trunkline_credentials::Surroundings;
 
 /// The JSON Schema (draft 2020-12) of our form, made from the types of the tree.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -104,6 +106,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
 
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     let environment = Environment(env);
+    config.surroundings = Surroundings::of(env);
     let secret = |name: &str| environment.secret(name);
     // One key's parts: those of the file do not fit it.
     if let (Some(id), Some(key)) = (secret("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {

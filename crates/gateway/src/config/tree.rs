@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use trunkline_core::{OnUnsupported, Secret};
+use trunkline_credentials::Surroundings;
 use trunkline_dialect::UserIds;
 
 /// Everything that can be set.
@@ -77,6 +78,9 @@ pub struct Config {
     pub metrics: Metrics,
     /// Threads and sockets.
     pub runtime: Runtime,
+    /// What of the environment credentials are lent by.
+    #[serde(skip)]
+    pub surroundings: Surroundings,
     /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,
