@@ -91,16 +91,19 @@ async fn acquainted(fleet: &Fleet) {
 }
 
 fn table(explanation: &Explanation) -> String {
-    let Explanation { asked, model, dialect, stream, policy, candidates, choice } = explanation;
+    let Explanation { asked, model, route, pool, dialect, stream, policy, candidates, choice } = explanation;
     let meant = if asked == model { String::new() } else { format!(", asked for as {asked}") };
     let streamed = if *stream { ", streamed" } else { "" };
     let facts = [
-        ("model", format!("{model}{meant}")),
-        ("client", format!("{dialect}{streamed}")),
-        ("policy", (*policy).to_owned()),
+        ("model", Some(format!("{model}{meant}"))),
+        ("client", Some(format!("{dialect}{streamed}"))),
+        ("route", route.clone()),
+        ("pool", pool.clone()),
+        ("policy", Some((*policy).to_owned())),
     ];
-    let mut text = aligned(0, &facts.map(|(name, fact)| [name.to_owned(), fact]));
-    let heading = ["WORKER", "URL", "STATE", "PRIORITY", "IN FLIGHT", "PASSAGE", "SCORE", "VERDICT"];
+    let facts: Vec<_> = facts.into_iter().filter_map(|(name, fact)| Some([name.to_owned(), fact?])).collect();
+    let mut text = aligned(0, &facts);
+    let heading = ["WORKER", "URL", "MODEL", "STATE", "PRIORITY", "IN FLIGHT", "PASSAGE", "SCORE", "VERDICT"];
     let mut rows = vec![heading.map(str::to_owned)];
     rows.extend(candidates.iter().map(|considered| row(considered, choice.as_deref())));
     text.push('\n');
@@ -108,9 +111,10 @@ fn table(explanation: &Explanation) -> String {
     text
 }
 
-fn row(considered: &Considered, choice: Option<&str>) -> [String; 8] {
-    let Considered { worker, url, priority, in_flight, state, passage, eligible, filtered, trouble, score } =
+fn row(considered: &Considered, choice: Option<&str>) -> [String; 9] {
+    let Considered { worker, url, model, priority, in_flight, state, passage, eligible, filtered, .. } =
         considered;
+    let Considered { trouble, score, .. } = considered;
     let verdict = match (filtered, trouble) {
         (Some(why), Some(trouble)) => format!("out: {why}, {trouble}"),
         (Some(why), None) => format!("out: {why}"),
@@ -121,6 +125,7 @@ fn row(considered: &Considered, choice: Option<&str>) -> [String; 8] {
     [
         worker.clone(),
         url.clone(),
+        model.clone(),
         (*state).to_owned(),
         priority.to_string(),
         in_flight.to_string(),
@@ -139,6 +144,7 @@ mod tests {
         let considered = |worker: &str, filtered: Option<&str>, score| Considered {
             worker: worker.to_owned(),
             url: format!("http://{worker}"),
+            model: "llama".to_owned(),
             priority: 50,
             in_flight: 2,
             state: if filtered.is_some() { "pending" } else { "ready" },
@@ -151,6 +157,8 @@ mod tests {
         let text = table(&Explanation {
             asked: "fast".to_owned(),
             model: "llama".to_owned(),
+            route: None,
+            pool: None,
             dialect: "openai-chat",
             stream: true,
             policy: "power_of_two",
@@ -165,10 +173,10 @@ mod tests {
                     client  openai-chat, streamed\n\
                     policy  power_of_two\n\
                     \n\
-                    WORKER  URL        STATE    PRIORITY  IN FLIGHT  PASSAGE  SCORE  VERDICT\n\
-                    w1      http://w1  ready    50        2          splice   3.00   chosen\n\
-                    w2      http://w2  ready    50        2          splice   4.50   could be chosen\n\
-                    w3      http://w3  pending  50        2          splice   -      out: is pending, does not answer\n";
+                    WORKER  URL        MODEL  STATE    PRIORITY  IN FLIGHT  PASSAGE  SCORE  VERDICT\n\
+                    w1      http://w1  llama  ready    50        2          splice   3.00   chosen\n\
+                    w2      http://w2  llama  ready    50        2          splice   4.50   could be chosen\n\
+                    w3      http://w3  llama  pending  50        2          splice   -      out: is pending, does not answer\n";
         assert_eq!(text, want);
     }
 }

@@ -4,18 +4,24 @@
 //! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
 //! request.
 
+mod policy;
+pub mod pools;
+pub mod routes;
 mod sources;
 
-use crate::config::Config;
+use crate::config::{Config, LatencySpec, PoolSpec, RouteSpec, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::admit::Admission;
 use http::HeaderName;
+use pools::Pool;
+use routes::{Asking, Route};
 use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind};
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind, Price};
+use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
 
@@ -31,6 +37,8 @@ pub struct Snapshot {
     /// Whether some workers are reached in other dialects than others, so that what one of them made may come to
     /// another.
     pub is_mixed: bool,
+    /// What is known of models, and what they cost.
+    pub catalog: Arc<Catalog>,
     /// Headers that a client's own request id may stand in, the most telling first.
     pub id_headers: Vec<HeaderName>,
     /// Bounds how many requests run.
@@ -38,6 +46,10 @@ pub struct Snapshot {
     models: HashMap<String, Arc<ModelEntry>>,
     /// Workers that serve whatever their provider has; engines without a list under the empty name.
     wild: HashMap<Box<str>, Arc<ModelEntry>>,
+    /// Pools by their names.
+    pools: HashMap<Box<str>, Arc<Pool>>,
+    /// Routes, those to be looked at first first.
+    routes: Vec<Route>,
     /// Workers by whose they are: the provider's id, or the engine's name.
     sources: HashMap<Box<str>, Source>,
 }
@@ -63,7 +75,7 @@ pub struct ModelEntry {
 }
 
 /// The workers one request may go to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lane {
     /// As routing sees them, highest priority first.
     pub candidates: Vec<Candidate>,
@@ -73,6 +85,10 @@ pub struct Lane {
     pub policy: Arc<Policy>,
     /// What is measured per model.
     pub metrics: Arc<ModelMetrics>,
+    /// Whether another worker answers when the one that was picked fails.
+    pub failover: bool,
+    /// The pool that it is of.
+    pub pool: Option<Box<str>>,
 }
 
 impl Lane {
@@ -88,6 +104,48 @@ impl Lane {
 #[derive(Debug, Default)]
 pub struct Heirlooms {
     by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
+    /// The catalogue of the configuration that it was made of.
+    catalog: Option<(Arc<Config>, Arc<Catalog>)>,
+    /// By the pool's name, as long as the pool chooses in the same way.
+    by_pool: HashMap<String, (Way, Arc<Policy>, Arc<ModelMetrics>)>,
+}
+
+/// What a pool's position depends on.
+type Way = (Strategy, LatencySpec);
+
+impl Heirlooms {
+    fn catalog(&mut self, config: &Arc<Config>) -> Arc<Catalog> {
+        match &self.catalog {
+            Some((of, catalog)) if Arc::ptr_eq(of, config) => Arc::clone(catalog),
+            Some(_) | None => {
+                let catalog = Arc::new(config.catalog.catalog());
+                self.catalog = Some((Arc::clone(config), Arc::clone(&catalog)));
+                catalog
+            }
+        }
+    }
+
+    fn of_pool(
+        &mut self,
+        pool: &PoolSpec,
+        strategy: Strategy,
+        metrics: &Metrics,
+    ) -> (Arc<Policy>, Arc<ModelMetrics>) {
+        let way = (strategy, pool.latency);
+        let known = self.by_pool.entry(pool.name.clone());
+        let (_, policy, metrics) = known
+            .and_modify(|(before, policy, _)| {
+                if *before != way {
+                    *before = way;
+                    *policy = Arc::new(policy::of_pool(way));
+                }
+            })
+            .or_insert_with(|| {
+                let metrics = Arc::new(metrics.model(&format!("(pool {})", pool.name)));
+                (way, Arc::new(policy::of_pool(way)), metrics)
+            });
+        (Arc::clone(policy), Arc::clone(metrics))
+    }
 }
 
 /// How a worker can serve a client of a dialect.
@@ -155,16 +213,17 @@ impl Snapshot {
             servers.contains_key(name.as_str())
                 || wild.keys().chain(groups.keys()).any(|provider| any_of(provider) == *name)
         });
+        let new_policy = || policy::of_config(&config);
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
             let (policy, model) = heirlooms
                 .by_model
                 .entry(name.clone())
                 .and_modify(|(policy, _)| {
-                    if policy.name() != policy_of(&config).name() {
-                        *policy = Arc::new(policy_of(&config));
+                    if !policy.is_like(&new_policy()) {
+                        *policy = Arc::new(new_policy());
                     }
                 })
-                .or_insert_with(|| (Arc::new(policy_of(&config)), Arc::new(metrics.model(&name))));
+                .or_insert_with(|| (Arc::new(new_policy()), Arc::new(metrics.model(&name))));
             Arc::new(ModelEntry::new(name, workers, policy, model))
         };
         let models: HashMap<String, Arc<ModelEntry>> =
@@ -194,7 +253,27 @@ impl Snapshot {
         // Checked when the configuration was read.
         let id_headers =
             config.listen.request_id_headers.iter().filter_map(|name| name.parse().ok()).collect();
-        Self { config, revision, workers, is_mixed, id_headers, admission, models, wild, sources }
+        heirlooms.by_pool.retain(|name, _| {
+            let has = |worker: &Arc<Worker>| worker.spec.name.as_ref() == Some(name);
+            config.pools.iter().any(|pool| pool.name == *name) || workers.iter().any(has)
+        });
+        let pools = pools::pools(&config.pools, &workers, heirlooms, metrics);
+        let catalog = heirlooms.catalog(&config);
+        let routes = routes_of(&config, &workers, &pools, heirlooms, metrics);
+        Self {
+            config,
+            revision,
+            workers,
+            is_mixed,
+            catalog,
+            id_headers,
+            admission,
+            models,
+            wild,
+            sources,
+            pools,
+            routes,
+        }
     }
 
     /// What a client means by `asked`: what an alias stands for, a model by its name, or one of a provider as in
@@ -277,7 +356,9 @@ impl Snapshot {
         matches!((self.source(a), self.source(b)), (Some(a), Some(b)) if std::ptr::eq(a, b))
     }
 
-    fn resolve<'a>(&'a self, asked: &'a str) -> &'a str {
+    /// What an alias stands for; a name that is none stands for itself.
+    #[must_use]
+    pub fn resolve<'a>(&'a self, asked: &'a str) -> &'a str {
         self.config.aliases.get(asked).map_or(asked, String::as_str)
     }
 
@@ -306,10 +387,58 @@ impl Snapshot {
             debug_assert!(!owner(entry).is_empty());
             Some((alias.as_str(), entry.workers.first()?.owner()))
         }));
+        let pools = self.pools.values().filter(|pool| pool.has_models());
+        list.extend(pools.map(|pool| (&*pool.name, POOL_OWNER)));
         list.extend(self.wild.iter().flat_map(|(provider, entry)| catalogued(provider, entry)));
         list.sort_unstable();
         list.dedup_by_key(|(name, _)| *name);
         list
+    }
+
+    /// The route that `asking` goes by; `None` for its model's name.
+    #[must_use]
+    pub fn route(&self, asking: Asking<'_>) -> Option<&Route> {
+        self.routes.iter().find(|route| route.takes(asking))
+    }
+
+    /// The pool of that name, or that the name is an alias of.
+    #[must_use]
+    pub fn pool(&self, asked: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(self.resolve(asked))
+    }
+
+    /// The lane through `pool`, for a client that asked for `model` or, without one, for the pool itself.
+    ///
+    /// # Errors
+    /// 404 when nobody in the pool serves the model or stands in for it.
+    pub fn through(&self, pool: &Pool, model: Option<&str>, dialect: Dialect) -> Result<Arc<Lane>, Fault> {
+        if let Some(mut lane) = pool.lane(model, dialect) {
+            let known = model.and_then(|model| self.models.get(model));
+            if let Some(known) = known.and_then(|entry| entry.lanes.iter().flatten().next()) {
+                lane.metrics = Arc::clone(&known.metrics);
+            }
+            return Ok(Arc::new(lane));
+        }
+        let message = match model {
+            Some(model) => format!(
+                "no backend of `{}` serves model `{}` to clients of {dialect}, nor has a `default_model` for it",
+                pool.name,
+                shown(model)
+            ),
+            None => format!("`model` is missing, and no backend of `{}` has a `default_model`", pool.name),
+        };
+        Err(Fault::new(FaultKind::NotFound, message).at("model").code("model_not_found"))
+    }
+
+    /// The fault when none of a pool's workers is ready.
+    #[must_use]
+    pub fn nobody_of_pool_ready(&self, pool: &str, lane: &Lane) -> Fault {
+        let count = lane.workers.len();
+        let backends = if count == 1 { "1 backend".to_owned() } else { format!("{count} backends") };
+        let message = format!("`{pool}` has {backends} for this, of which none is ready; see GET /workers");
+        let mut fault = Fault::new(FaultKind::Unavailable, message).code("no_available_workers");
+        fault.retry_after = Some(Duration::from_secs(1));
+        fault
     }
 
     /// The fault when none of the workers of `entry`, that may serve `model`, is ready.
@@ -319,7 +448,10 @@ impl Snapshot {
         let shown = shown(model);
         let message = if entry.name == model {
             let workers = if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") };
-            format!("model `{shown}` has {workers}, of which none is ready; see GET /workers")
+            let is_ready = |worker: &Arc<Worker>| worker.load.health().may_serve();
+            let what =
+                if entry.workers.iter().any(is_ready) { "ready and has a weight above 0" } else { "ready" };
+            format!("model `{shown}` has {workers}, of which none is {what}; see GET /workers")
         } else {
             let silent = match count {
                 1 => "1 worker has not said yet what it serves, and is not ready".to_owned(),
@@ -357,6 +489,9 @@ impl Snapshot {
         (!names.is_empty()).then(|| format!("did you mean {}?", names.join(", ")))
     }
 }
+
+/// What `GET /v1/models` calls the owner of a pool.
+const POOL_OWNER: &str = "pool";
 
 /// Bytes of the longest name a model may have.
 pub(crate) const LONGEST_MODEL: usize = 512;
@@ -427,6 +562,8 @@ impl Lane {
             slot,
             priority: worker.spec.priority,
             cost: worker.spec.cost,
+            weight: worker.spec.weight,
+            price: None,
             load: Arc::clone(&worker.load),
         };
         Self {
@@ -434,7 +571,35 @@ impl Lane {
             workers,
             policy: Arc::clone(policy),
             metrics: Arc::clone(metrics),
+            failover: true,
+            pool: None,
         }
+    }
+
+    /// The same with what each asks for a token, where that is what it goes by.
+    #[must_use]
+    pub fn priced(self: Arc<Self>, price: impl Fn(&Worker) -> Option<Price>) -> Arc<Self> {
+        match *self.policy {
+            Policy::Cost => {
+                let mut lane = Self::clone(&self);
+                for candidate in &mut lane.candidates {
+                    candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
+                }
+                Arc::new(lane)
+            }
+            Policy::RoundRobin(_)
+            | Policy::Weighted(_)
+            | Policy::Random
+            | Policy::PowerOfTwo
+            | Policy::LeastConnections
+            | Policy::Latency(_)
+            | Policy::Priority => self,
+        }
+    }
+
+    /// Puts candidates of a higher tier first; workers stay where they are.
+    fn sort(&mut self) {
+        self.candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
     }
 
     /// Its workers, and those of `others` for when they fail.
@@ -458,11 +623,25 @@ fn any_of(provider: &str) -> String {
     if provider.is_empty() { "(any)".to_owned() } else { format!("(any {provider})") }
 }
 
-fn policy_of(config: &Config) -> Policy {
-    use crate::config::PolicyName;
-    match config.policy {
-        PolicyName::RoundRobin => Policy::round_robin(),
-        PolicyName::Random => Policy::Random,
-        PolicyName::PowerOfTwo => Policy::PowerOfTwo,
-    }
+fn routes_of(
+    config: &Config,
+    workers: &[Arc<Worker>],
+    pools: &HashMap<Box<str>, Arc<Pool>>,
+    heirlooms: &mut Heirlooms,
+    metrics: &Metrics,
+) -> Vec<Route> {
+    let mut specs: Vec<&RouteSpec> = config.routes.iter().collect();
+    // Stable, so that routes of one priority keep their order.
+    specs.sort_by_key(|spec| spec.priority);
+    let mut route = |spec: &RouteSpec| {
+        let pool = match pools.get(spec.backend.as_str()) {
+            Some(pool) => Arc::clone(pool),
+            None => {
+                let of = |worker: &&Arc<Worker>| worker.spec.name.as_ref() == Some(&spec.backend);
+                Arc::new(pools::alone(workers.iter().find(of)?, heirlooms, metrics))
+            }
+        };
+        Route::new(spec, pool)
+    };
+    specs.into_iter().filter_map(&mut route).collect()
 }

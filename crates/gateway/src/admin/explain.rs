@@ -1,16 +1,17 @@
 //! `POST /admin/v1/explain`: where a request would go, and why, without sending it.
 
 use super::{json, refuse};
-use crate::endpoint::{ENDPOINTS, dialect_of_path};
+use crate::endpoint::{ENDPOINTS, Endpoint, dialect_of_path};
 use crate::shared::Shared;
 use crate::walk::plan::{Explanation, Request, explain as explain_plan, forced};
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Deserialize;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind};
+use trunkline_core::{Fault, FaultKind};
+use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError};
 
 #[derive(Debug, Deserialize)]
@@ -43,7 +44,8 @@ fn explained(
     body: &[u8],
 ) -> Result<Explanation, Fault> {
     let depth = shared.fleet.snapshot().config.limits.json_depth;
-    let request = request_of(endpoint, None, body, depth)?;
+    let mut request = request_of(endpoint, None, body, depth)?;
+    request.head.headers.clone_from(headers);
     explain_plan(&shared.fleet, &Request { forced: forced(headers)?, ..request })
 }
 
@@ -57,21 +59,26 @@ pub(crate) fn request_of(
     body: &[u8],
     depth: usize,
 ) -> Result<Request, Fault> {
-    let dialect = dialect_named(endpoint)?;
+    let endpoint = endpoint_named(endpoint)?;
     let mut scan = Scan::new(depth);
     let invalid = |error: ScanError| Fault::new(FaultKind::InvalidRequest, error.to_string());
     scan.push(body).map_err(invalid)?;
     let scanned = scan.finish().map_err(invalid)?;
-    let Some(model) = model.or(scanned.model.map(|(model, _)| model)) else {
-        return Err(Fault::new(FaultKind::InvalidRequest, "`model` is missing").at("model"));
-    };
-    Ok(Request { model, dialect, stream: scanned.stream.unwrap_or(false), forced: None })
+    let model = model.or_else(|| scanned.model.as_ref().map(|(model, _)| model.clone()));
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = Method::POST;
+    // Paths that name the model end in what it is asked.
+    head.uri = Uri::from_static(endpoint.path);
+    let stream = scanned.stream.unwrap_or(false);
+    let mut rope = Rope::default();
+    rope.push(Bytes::copy_from_slice(body));
+    Ok(Request { head, model, body: (rope, scanned), dialect: endpoint.dialect, stream, forced: None })
 }
 
-/// The dialect of an endpoint, by path or name.
-pub(crate) fn dialect_named(endpoint: &str) -> Result<Dialect, Fault> {
+/// An endpoint, by path or name.
+fn endpoint_named(endpoint: &str) -> Result<&'static Endpoint, Fault> {
     let matches = |e: &&crate::endpoint::Endpoint| e.path == endpoint || e.name == endpoint;
-    ENDPOINTS.iter().find(matches).map(|e| e.dialect).ok_or_else(|| {
+    ENDPOINTS.iter().find(matches).ok_or_else(|| {
         let known: Vec<_> = ENDPOINTS.iter().map(|e| e.name).collect();
         let message = format!("endpoint is unknown; it may be {} or their paths", known.join(", "));
         Fault::new(FaultKind::InvalidRequest, message).at("endpoint")

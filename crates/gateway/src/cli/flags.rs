@@ -2,7 +2,7 @@
 //! own, so that an absent flag leaves what the file and the environment said.
 
 use crate::config::units::parse_size;
-use crate::config::{Backend, LogLevel, PolicyName, later};
+use crate::config::{Backend, Form, LogLevel, PolicyName, later};
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -46,7 +46,8 @@ pub struct Flags {
     /// Start with any number of workers, also none, and take more over /workers.
     #[arg(long, help_heading = "Workers")]
     pub enable_igw: bool,
-    /// How a worker is picked: round_robin, random or power_of_two [default: round_robin].
+    /// How a worker is picked: round_robin, random, power_of_two, weighted, least_connections, latency or cost
+    /// [default: round_robin].
     #[arg(long, value_parser = policy, help_heading = "Workers")]
     pub policy: Option<PolicyName>,
     /// Names clients may use, and the model each stands for.
@@ -156,6 +157,46 @@ pub struct DemoFlags {
     /// Port to bind; 0 picks a free one [default: 30000].
     #[arg(long)]
     pub port: Option<u16>,
+}
+
+/// What `trunkline import` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ImportFlags {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose it is.
+    #[arg(long, value_enum, default_value_t = Whose::Auto)]
+    pub from: Whose,
+    /// Where the result goes [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Whose file is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Whose {
+    /// What its shape says.
+    Auto,
+    /// Ferro's AI Gateway.
+    Ferro,
+    /// LiteLLM's proxy.
+    Litellm,
+    /// RTD's LLM Gateway.
+    Rtd,
+}
+
+impl Whose {
+    /// The form that was named.
+    #[must_use]
+    pub const fn form(self) -> Option<Form> {
+        match self {
+            Self::Auto => None,
+            Self::Ferro => Some(Form::Ferro),
+            Self::Litellm => Some(Form::Litellm),
+            Self::Rtd => Some(Form::Rtd),
+        }
+    }
 }
 
 /// What `trunkline explain` takes.

@@ -27,6 +27,127 @@ pub struct PoolSpec {
     pub backends: Vec<MemberSpec>,
 }
 
+/// One backend's share of a pool, pools in it taken apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share<'a> {
+    /// Who, and what it is asked for.
+    pub member: &'a MemberSpec,
+    /// Its share, against those of the others.
+    pub weight: u32,
+    /// Its place, 0 for the first, where the pool goes by order.
+    pub tier: Option<u8>,
+}
+
+/// Most levels of pools in pools.
+pub(super) const DEEPEST: usize = 8;
+/// What the shares of a pool with pools in it add up to.
+const WHOLE: f64 = 1e6;
+
+impl PoolSpec {
+    /// A pool that goes by order and does not fall back.
+    #[must_use]
+    pub fn new(name: String, backends: Vec<MemberSpec>) -> Self {
+        Self {
+            name,
+            strategy: Strategy::default(),
+            latency: LatencySpec::default(),
+            fallback: false,
+            backends,
+        }
+    }
+
+    /// Every backend in it, and in the pools in it. What is a pool's share is shared out among its own.
+    #[must_use]
+    pub fn flattened<'a>(&'a self, all: &'a [Self]) -> Vec<Share<'a>> {
+        let mut leaves = Vec::new();
+        self.leaves(all, 1.0, &mut 0, DEEPEST, &mut leaves);
+        let is_nested = self.backends.iter().any(|member| member.pool(all).is_some());
+        let by_order = self.strategy == Strategy::Priority;
+        let share = |(member, part, place): (&'a MemberSpec, f64, u8)| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a part is from 0 to 1"
+            )]
+            let weight = if is_nested { (part * WHOLE).ceil() as u32 } else { member.weight };
+            Share { member, weight, tier: by_order.then_some(place) }
+        };
+        leaves.into_iter().map(share).collect()
+    }
+
+    /// Collects backends with their part of `part`, and their place; places count up through pools that go by order.
+    fn leaves<'a>(
+        &'a self,
+        all: &'a [Self],
+        part: f64,
+        place: &mut u8,
+        depth: usize,
+        found: &mut Vec<(&'a MemberSpec, f64, u8)>,
+    ) {
+        let by_order = self.strategy == Strategy::Priority;
+        let total = self.backends.iter().map(|member| f64::from(member.weight)).sum::<f64>();
+        for member in &self.backends {
+            let own = match f64::from(member.weight) {
+                0.0 => 0.0,
+                _ if by_order => part,
+                weight => part * weight / total,
+            };
+            match member.pool(all).filter(|_| depth > 0) {
+                Some(inner) => inner.leaves(all, own, place, depth - 1, found),
+                None => found.push((member, own, *place)),
+            }
+            if by_order {
+                *place = place.saturating_add(1);
+            }
+        }
+    }
+
+    /// How one of those that stand first is chosen: a pool that goes by order leaves it to the pools in it.
+    #[must_use]
+    pub fn effective_strategy(&self, all: &[Self]) -> Strategy {
+        if self.strategy != Strategy::Priority {
+            return self.strategy;
+        }
+        let inner = self.backends.iter().filter_map(|member| member.pool(all));
+        inner
+            .map(|pool| pool.effective_strategy(all))
+            .find(|strategy| *strategy != Strategy::Priority)
+            .unwrap_or_default()
+    }
+
+    /// Why the pools in it cannot be taken apart, if that is so. Cycles are found elsewhere.
+    #[must_use]
+    pub fn nesting_problem(&self, all: &[Self]) -> Option<String> {
+        let inner: Vec<&Self> = self.backends.iter().filter_map(|member| member.pool(all)).collect();
+        if self.strategy != Strategy::Priority {
+            let other = inner.iter().find(|pool| pool.strategy != self.strategy)?;
+            return Some(format!(
+                "has pool `{}` in it, which chooses in another way; give both the same `strategy`, or make the outer one `priority`",
+                other.name
+            ));
+        }
+        let mut ways = inner.iter().filter(|pool| pool.strategy != Strategy::Priority);
+        let first = ways.next()?;
+        let other = ways.find(|pool| pool.strategy != first.strategy)?;
+        Some(format!(
+            "has pools `{}` and `{}` in it, which choose in different ways; give both the same `strategy`",
+            first.name, other.name
+        ))
+    }
+}
+
+impl MemberSpec {
+    /// A whole share, asked for what clients ask for.
+    #[must_use]
+    pub fn new(name: String) -> Self {
+        Self { name, weight: 1, model: None, model_map: BTreeMap::new() }
+    }
+
+    fn pool<'a>(&self, all: &'a [PoolSpec]) -> Option<&'a PoolSpec> {
+        all.iter().find(|pool| pool.name == self.name)
+    }
+}
+
 /// How one of a pool is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -143,4 +264,55 @@ pub enum ContentRule {
 
 const fn one() -> u32 {
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools(yaml: &str) -> Vec<PoolSpec> {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    fn shares<'a>(pool: &'a PoolSpec, all: &'a [PoolSpec]) -> Vec<(&'a str, u32, Option<u8>)> {
+        pool.flattened(all)
+            .iter()
+            .map(|share| (share.member.name.as_str(), share.weight, share.tier))
+            .collect()
+    }
+
+    #[test]
+    fn pools_in_pools_share_what_is_theirs() {
+        let all = pools(
+            "
+- {name: outer, strategy: weighted, backends: [{name: a, weight: 70}, {name: inner, weight: 30}]}
+- {name: inner, strategy: weighted, backends: [{name: b, weight: 2}, {name: c}]}
+- {name: chain, backends: [{name: inner}, {name: d}, {name: e, weight: 0}]}",
+        );
+        assert_eq!(shares(&all[0], &all), [("a", 700_000, None), ("b", 200_000, None), ("c", 100_000, None)]);
+        assert_eq!(shares(&all[1], &all), [("b", 2, None), ("c", 1, None)]);
+        let chain = shares(&all[2], &all);
+        assert_eq!(
+            chain.iter().map(|(name, _, tier)| (*name, tier.unwrap())).collect::<Vec<_>>(),
+            [("b", 0), ("c", 0), ("d", 1), ("e", 2)]
+        );
+        assert_eq!(chain[0].1, 2 * chain[1].1 - 1, "rounded up");
+        assert_eq!((chain[2].1, chain[3].1), (1_000_000, 0));
+        assert_eq!(all[2].effective_strategy(&all), Strategy::RoundRobin);
+        assert_eq!(all.iter().filter_map(|pool| pool.nesting_problem(&all)).count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_apart_is_said() {
+        let all = pools(
+            "
+- {name: outer, strategy: weighted, backends: [{name: fast}]}
+- {name: both, backends: [{name: fast}, {name: even}]}
+- {name: fast, strategy: latency, backends: [{name: a}]}
+- {name: even, strategy: weighted, backends: [{name: b}]}",
+        );
+        assert!(all[0].nesting_problem(&all).unwrap().contains("`fast`"));
+        let both = all[1].nesting_problem(&all).unwrap();
+        assert!(both.contains("`fast`") && both.contains("`even`"), "{both}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
+use super::catalog::CatalogSettings;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
@@ -20,6 +21,8 @@ pub struct Config {
     pub listen: Listen,
     /// Workers known at start.
     pub workers: Vec<WorkerSpec>,
+    /// Workers with names, which pools and routes speak of; they stay where `--worker-urls` replaces `workers`.
+    pub backends: Vec<WorkerSpec>,
     /// Backends that answer for each other.
     pub pools: Vec<PoolSpec>,
     /// Which requests go to which pool or backend. A request that none matches goes by its model's name.
@@ -28,7 +31,12 @@ pub struct Config {
     pub igw: bool,
     /// What the workers of `workers` and `--worker-urls` are, when their address does not tell.
     pub backend: Option<Backend>,
-    /// How one of the workers that serve a model is picked.
+    /// How one of the workers that serve a model is picked: in turn (`round_robin`, or `weighted` by each one's
+    /// `weight`), by chance (`random`), by calls in flight (`power_of_two`: the less loaded of two drawn by chance;
+    /// `least_connections`: the least loaded for its weight), by how soon answers began in the last five minutes
+    /// (`latency`: nine in ten of them; a call in twenty goes to one drawn by weight), or by the catalogue's prices
+    /// for a prompt of that length (`cost`: engines cost nothing, and what has no price comes last). Where several are
+    /// as good, weight decides.
     pub policy: PolicyName,
     /// Names clients may use, and the model each stands for.
     pub aliases: BTreeMap<String, String>,
@@ -57,6 +65,8 @@ pub struct Config {
     pub health: HealthChecks,
     /// How models are found that no worker lists.
     pub discovery: Discovery,
+    /// What is known of models beside the built-in catalogue.
+    pub catalog: CatalogSettings,
     /// What translation does where dialects differ.
     pub translate: Translate,
     /// How workers are reached.
@@ -67,7 +77,7 @@ pub struct Config {
     pub metrics: Metrics,
     /// Threads and sockets.
     pub runtime: Runtime,
-    /// What of the environment was not taken as it may have been meant.
+    /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
@@ -182,10 +192,18 @@ pub enum PolicyName {
     /// In turn.
     #[default]
     RoundRobin,
-    /// By chance.
+    /// By chance, each as often as its weight says.
     Random,
     /// The less loaded of two drawn by chance.
     PowerOfTwo,
+    /// In turn, each as often as its weight says.
+    Weighted,
+    /// The one with fewest calls in flight for its weight.
+    LeastConnections,
+    /// The one whose answers began soonest lately.
+    Latency,
+    /// The cheapest for the prompt, by the catalogue's prices.
+    Cost,
 }
 
 /// Who may call.

@@ -54,8 +54,8 @@ pub enum FleetError {
     /// No such worker.
     #[error("worker `{0}` does not exist; see GET /workers")]
     NotFound(String),
-    /// Another worker has this address.
-    #[error("a worker with this URL exists already: `{0}`")]
+    /// Another worker has this name or, without one, this address.
+    #[error("a worker with this name or URL exists already: `{0}`")]
     Exists(WorkerId),
     /// The description is wrong.
     #[error("{0}")]
@@ -103,15 +103,20 @@ impl Fleet {
         // Under the lock: a reload on another thread must not be undone by what is published here.
         let config = Arc::clone(&self.snapshot.load().config);
         check(&spec, &config)?;
-        if let Some(same) = state.workers.iter().find(|w| stays_at(w, &spec.url)) {
+        if let Some(same) = state.workers.iter().find(|w| stays(w, &spec)) {
             return Err(FleetError::Exists(same.id.clone()));
         }
-        let id = loop {
-            let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
-            if state.workers.iter().all(|w| w.id != id) {
-                break id;
+        let is_free = |id: &WorkerId| state.workers.iter().all(|w| w.id != *id);
+        // One of that name may still be draining.
+        let named = spec.name.as_deref().map(WorkerId::new).filter(is_free);
+        let id = named.unwrap_or_else(|| {
+            loop {
+                let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
+                if is_free(&id) {
+                    break id;
+                }
             }
-        };
+        });
         let worker = Worker::new(id, spec, &config, Arc::new(Load::default()));
         let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
         state.workers.push(Arc::clone(&worker));
@@ -215,17 +220,22 @@ impl Fleet {
             // Whether and how often they are probed may have changed.
             state.workers.iter().for_each(|worker| worker.reach.wake());
         }
-        let named = |config: &Config, url: &str| config.workers.iter().any(|spec| same_place(&spec.url, url));
+        let named =
+            |config: &Config, worker: &Worker| config.workers.iter().any(|spec| is_same(&worker.spec, spec));
         for worker in &before.workers {
-            if named(&before.config, &worker.spec.url) && !named(&config, &worker.spec.url) {
+            if named(&before.config, worker) && !named(&config, worker) {
                 // It may have been removed by hand meanwhile.
                 let _ = self.remove(worker.id.as_str());
             }
         }
         for spec in &config.workers {
-            let existing = before.workers.iter().find(|worker| stays_at(worker, &spec.url));
+            let existing = before.workers.iter().find(|worker| stays(worker, spec));
             let result = match existing {
                 Some(worker) if same_spec(&worker.spec, spec) => Ok(()),
+                // Another place is another worker, whatever it is called.
+                Some(worker) if !same_place(&worker.spec.url, &spec.url) => {
+                    self.remove(worker.id.as_str()).and_then(|_| self.add(spec.clone())).map(drop)
+                }
                 Some(worker) => self.change(worker.id.as_str(), spec.clone()).map(drop),
                 None => self.add(spec.clone()).map(drop),
             };
@@ -331,10 +341,18 @@ impl State {
     }
 }
 
-/// Whether `worker` is the one at `url`. One that drains is not: it will be gone, and the place is free for
-/// another.
-fn stays_at(worker: &Worker, url: &str) -> bool {
-    worker.load.health() != Health::Draining && same_place(&worker.spec.url, url)
+/// Whether `worker` is the one that `spec` describes. One that drains is not: it will be gone, and the place is free
+/// for another.
+fn stays(worker: &Worker, spec: &WorkerSpec) -> bool {
+    worker.load.health() != Health::Draining && is_same(&worker.spec, spec)
+}
+
+/// Whether two descriptions are of one worker: of one name or, where not both have one, at one place.
+fn is_same(a: &WorkerSpec, b: &WorkerSpec) -> bool {
+    match (&a.name, &b.name) {
+        (Some(a), Some(b)) => a == b,
+        (None | Some(_), None) | (None, Some(_)) => same_place(&a.url, &b.url),
+    }
 }
 
 /// Whether two URLs name the same worker: one with and one without `/v1` or a trailing slash do.
@@ -371,6 +389,31 @@ mod tests {
         let pool = Pool::new(connector, settings, Arc::new(ConnectionCounts::default()));
         let metrics = Arc::new(Metrics::new(&config.metrics.duration_buckets).unwrap());
         Fleet::new(Arc::new(config), metrics, Handle::current(), pool)
+    }
+
+    /// Two names at one address are two accounts; a name is an id as long as nobody has it.
+    #[tokio::test]
+    async fn names_tell_accounts_at_one_address_apart() {
+        let fleet = fleet(Config { igw: true, ..Config::default() });
+        let spec = |name: Option<&str>, url: &str| WorkerSpec {
+            name: name.map(str::to_owned),
+            ..WorkerSpec::new(url)
+        };
+        let add = |name, url| fleet.add(spec(name, url)).map(|worker| worker.id.as_str().to_owned());
+        assert_eq!(add(Some("one"), "http://127.0.0.1:9").unwrap(), "one");
+        assert_eq!(add(Some("two"), "http://127.0.0.1:9/v1").unwrap(), "two");
+        for name in [None, Some("one")] {
+            let refused = add(name, "http://127.0.0.1:9").unwrap_err().to_string();
+            assert_eq!(refused, "a worker with this name or URL exists already: `one`");
+        }
+        let ids = |fleet: &Fleet| {
+            let ids = fleet.snapshot().workers.iter().map(|w| w.id.as_str().to_owned()).collect::<Vec<_>>();
+            ids.join(" ")
+        };
+        let workers =
+            vec![spec(Some("two"), "http://127.0.0.1:9"), spec(Some("three"), "http://127.0.0.1:9")];
+        fleet.reconfigure(Arc::new(Config { workers, ..Config::default() }));
+        assert_eq!(ids(&fleet), "one two three", "what came over the network stays");
     }
 
     /// Workers are watched by other threads than those that register them.

@@ -2,7 +2,9 @@
 
 use super::layout::{IN_PATH, Layout, in_path};
 use super::reach::{Contact, Reach};
-use crate::config::{Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError};
+use crate::config::{
+    Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError, read_prices,
+};
 use crate::endpoint::operation;
 use http::uri::PathAndQuery;
 use std::borrow::Cow;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Dialect, Load, Secret, WorkerId};
 use trunkline_dialect::Vendor;
+use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
@@ -51,6 +54,10 @@ pub struct Worker {
     pub load: Arc<Load>,
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
+    /// What it costs, where that is not what its provider takes.
+    pub prices: Option<Arc<[Price]>>,
+    /// What it is asked for whatever clients ask for, where a pool says so.
+    instead: Option<Instead>,
     profile: &'static Profile,
     /// Whether paths begin with a version.
     versioned: bool,
@@ -65,6 +72,13 @@ pub struct Served {
     pub id: String,
     /// Other names clients may use.
     pub aliases: Vec<String>,
+}
+
+/// What a worker is asked for in place of what clients ask for.
+#[derive(Debug, Clone)]
+struct Instead {
+    model: Box<str>,
+    stands_in: bool,
 }
 
 /// What `GET /v1/models` calls the owner of an engine's models.
@@ -122,6 +136,8 @@ impl Worker {
             models: spec.models.iter().map(Served::from).collect(),
             no_list: None,
             labels: spec.labels.clone(),
+            prices: (!spec.prices.is_empty()).then(|| read_prices(&spec.prices).into()),
+            instead: None,
             profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
             layout,
@@ -252,12 +268,52 @@ impl Worker {
     /// client used, which may be a dated release.
     #[must_use]
     pub fn name_for<'a>(&'a self, asked: &'a str) -> &'a str {
+        if let Some(instead) = &self.instead {
+            return &instead.model;
+        }
         if self.is_external() {
             return asked;
         }
         let serves =
             |served: &&Served| served.id == asked || served.aliases.iter().any(|alias| alias == asked);
         self.models.iter().find(serves).map_or(asked, |served| &served.id)
+    }
+
+    /// The same worker as one that is asked for `model` whatever clients ask for; `stands_in` when clients are to be
+    /// told.
+    #[must_use]
+    pub fn asked_for(&self, model: &str, stands_in: bool) -> Self {
+        let model = self.name_for(model).into();
+        Self { instead: Some(Instead { model, stands_in }), ..self.clone() }
+    }
+
+    /// The model that it answers with in place of the one asked for, where clients are to be told.
+    #[must_use]
+    pub fn stand_in(&self) -> Option<&str> {
+        self.instead.as_ref().filter(|instead| instead.stands_in).map(|instead| &*instead.model)
+    }
+
+    /// Whether a call for `model` may be for it: it is known to serve it or, where that is not known, it is the
+    /// provider that such names belong to, or an engine.
+    #[must_use]
+    pub fn may_serve(&self, model: &str) -> bool {
+        if self.names().any(|name| name == model) {
+            return true;
+        }
+        let owner = provider::of_model(model).map(|provider| provider.id);
+        match self.provider.as_deref() {
+            Some(own) if self.spec.models.is_empty() => {
+                owner == Some(own) || (owner.is_none() && self.models.is_empty())
+            }
+            Some(_) => false,
+            None => self.models.is_empty() && owner.is_none(),
+        }
+    }
+
+    /// What the operator says of what it runs and costs.
+    #[must_use]
+    pub fn deployment(&self) -> Deployment<'_> {
+        Deployment { prices: self.prices.as_deref(), base_model: self.spec.base_model.as_deref() }
     }
 
     /// Whose it is: its provider's id, or what engine it is, once known.

@@ -64,20 +64,29 @@ pub(super) struct Group<'a> {
     pub(super) any: Vec<Arc<Worker>>,
 }
 
-pub(super) fn groups(workers: &[Arc<Worker>]) -> BTreeMap<&str, Group<'_>> {
-    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
-    for worker in workers {
-        let Some(source) = worker.source() else { continue };
-        let group = groups.entry(source).or_default();
+impl<'a> Group<'a> {
+    fn add(&mut self, worker: &'a Arc<Worker>) {
         for name in worker.names() {
-            let list = group.served.entry(name).or_default();
+            let list = self.served.entry(name).or_default();
             if !list.iter().any(|have| have.id == worker.id) {
                 list.push(Arc::clone(worker));
             }
         }
         // What a provider lists is not all it has; what an operator wrote down is all that is wanted of it.
         if worker.is_external() && worker.spec.models.is_empty() {
-            group.any.push(Arc::clone(worker));
+            self.any.push(Arc::clone(worker));
+        }
+    }
+}
+
+/// Workers by whose they are, and by their own names.
+pub(super) fn groups(workers: &[Arc<Worker>]) -> BTreeMap<&str, Group<'_>> {
+    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+    for worker in workers {
+        let source = worker.source();
+        let named = worker.spec.name.as_deref().filter(|name| Some(*name) != source);
+        for source in source.into_iter().chain(named) {
+            groups.entry(source).or_default().add(worker);
         }
     }
     groups

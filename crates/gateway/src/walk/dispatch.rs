@@ -8,7 +8,7 @@ use super::count;
 use super::failure::{Failure, error_answer, nobody_left, refused, unanswered, unnameable};
 use super::form::Form;
 use super::forward;
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::predict;
 use super::settle::{Ledger, Outcome};
 use super::small;
@@ -18,13 +18,14 @@ use crate::config::Retry;
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
-use http::{HeaderName, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::SystemTime;
-use trunkline_core::{Dialect, Fault, Kind, LoadGuard, Prompt, WorkerId};
+use tokio::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, Kind, LoadGuard, WorkerId};
 use trunkline_dialect::rope::Rope;
-use trunkline_route::{Backoff, Policy};
+use trunkline_route::{Backoff, Draw, Policy};
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
 
 /// Where the official libraries say how often they asked already.
@@ -59,30 +60,40 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
+    let prompt = plan::prompt(&plan.question.scanned);
     let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
     let mut parsed = None;
     let mut done = 0;
+    let mut only: Option<&Candidate> = None;
     loop {
-        let pick = |tried: &[WorkerId]| {
-            lane.policy.pick(&Prompt::default(), &lane.candidates, tried, fastrand::u64(..))
-        };
-        let candidate = pick(&tried).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
+        let now = Instant::now();
+        let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
+        let pick = |tried: &[WorkerId]| lane.policy.pick(&prompt, &lane.candidates, tried, draw);
+        let candidate = only.or_else(|| pick(&tried)).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
+        // Whoever is chosen answers, or nobody does.
+        only = Some(candidate).filter(|_| !lane.failover);
         let worker = lane.workers.get(candidate.slot).ok_or_else(nobody_left)?;
         ledger.guards.push(LoadGuard::new(&candidate.load));
-        ledger.attempts(&worker.id);
+        ledger.attempts(&worker.id, now);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
-            Ok(answered) => {
+            Ok(mut answered) => {
+                tell_stand_in(&mut answered, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
             Err(failure) => failure,
         };
         ledger.attempted(failure.outcome);
+        if failure.outcome.is_some() {
+            ledger.report(|after| failure.says(after));
+        }
         tried.push(worker.id.clone());
-        let same_worker = !Policy::has_other(&lane.candidates, &tried);
-        let backoff = shared_backoff(&plan);
-        let delay = backoff.delay(done, failure.wait, same_worker, fastrand::f64());
+        let same_worker = only.is_some() || !Policy::has_other(&lane.candidates, &tried);
+        let shared = shared_backoff(&plan);
+        let own = worker.spec.max_retries.filter(|_| same_worker);
+        let attempts = own.map_or(shared.attempts, |retries| retries.saturating_add(1));
+        let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         match delay.filter(|_| failure.retry && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.
@@ -93,6 +104,16 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
                 tokio::time::sleep(delay).await;
             }
         }
+    }
+}
+
+/// The model that answers in place of the one that was asked for.
+const SUBSTITUTED: HeaderName = HeaderName::from_static("x-trunkline-model-substituted");
+
+/// Tells the client of a model that it did not ask for.
+fn tell_stand_in(answered: &mut Answered, worker: &Worker) {
+    if let Some(value) = worker.stand_in().and_then(|model| HeaderValue::from_str(model).ok()) {
+        answered.headers.insert(SUBSTITUTED, value);
     }
 }
 
@@ -217,7 +238,7 @@ pub(super) async fn send(
         }
         headers
     };
-    let first_byte = config.timeouts.first_byte;
+    let first_byte = worker.spec.timeout.unwrap_or(config.timeouts.first_byte);
     let answer = match &question.form {
         None if to == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use trunkline_core::{Dialect, Fault, FaultKind, Origin, Repeat};
+use trunkline_core::{Attempt, Dialect, Fault, FaultKind, Origin, Repeat};
 use trunkline_dialect::read_error;
 use trunkline_upstream::{Answer, UpstreamError};
 
@@ -27,6 +27,25 @@ pub(super) struct Failure {
     pub(super) wait: Option<Duration>,
     /// What the client gets if there is no other attempt.
     pub(super) last: Result<Answered, Fault>,
+}
+
+impl Failure {
+    /// What it says of the worker, whose attempt went on for so long.
+    pub(super) fn says(&self, after: Duration) -> Attempt {
+        match &self.last {
+            Err(fault) => says(fault, after),
+            Ok(answered) => match answered.status.as_u16() {
+                408 | 429 | 500.. => Attempt::Failed(after),
+                _ => Attempt::Untold,
+            },
+        }
+    }
+}
+
+/// What `fault` says of a worker, whose attempt went on for so long: nothing, where the request is at fault.
+pub(super) fn says(fault: &Fault, after: Duration) -> Attempt {
+    let is_workers = is_retryable(fault) || fault.kind == FaultKind::Timeout;
+    if is_workers { Attempt::Failed(after) } else { Attempt::Untold }
 }
 
 /// Error answers are read up to this size.

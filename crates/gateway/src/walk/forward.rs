@@ -1,6 +1,7 @@
 //! Which headers go through, in both directions, and which key goes where.
 
 use super::settle::REQUEST_ID;
+use crate::config::WorkerSpec;
 use crate::fleet::worker::Worker;
 use crate::ids;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -10,6 +11,8 @@ use trunkline_dialect::provider::may_receive;
 use trunkline_upstream::Signer;
 use trunkline_upstream::engine::present;
 
+const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+const PROJECT: HeaderName = HeaderName::from_static("openai-project");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -95,6 +98,14 @@ pub(crate) fn request_headers(
             || (pays && OF_ACCOUNT.contains(&text));
         if passes {
             headers.append(name.clone(), value.clone());
+        }
+    }
+    if worker.provider.as_deref() == Some("openai") && credential.is_ours {
+        let WorkerSpec { organization, project, .. } = &worker.spec;
+        for (name, value) in [(ORGANIZATION, organization), (PROJECT, project)] {
+            if let Some(value) = value.as_ref().and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
         }
     }
     for (name, value) in extra {

@@ -3,12 +3,20 @@
 use super::read::Question;
 use super::settle::Ledger;
 use crate::fleet::Fleet;
-use crate::snapshot::{LONGEST_MODEL, Lane, Meant, Passage, Snapshot, passage};
+use crate::fleet::worker::Worker;
+use crate::prices::Prices;
+use crate::snapshot::pools::Pool;
+use crate::snapshot::routes::{Asking, Route};
+use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind, Model};
-use trunkline_route::Verdict;
+use std::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::scan::Scanned;
+use trunkline_route::{Draw, Verdict};
 
 /// A request and the workers it may go to.
 pub(crate) struct Plan {
@@ -26,27 +34,93 @@ pub(crate) struct Plan {
 /// 400 without a model or a way to reach it in this dialect, 404 when nobody serves it, 503 when nobody
 /// who does is ready.
 pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Fault> {
-    let Some((asked, _)) = question.scanned.model.as_ref().filter(|(name, _)| !name.trim().is_empty()) else {
-        let message = "`model` is missing; name the model that should answer (GET /v1/models lists them)";
-        return Err(Fault::new(FaultKind::InvalidRequest, message)
-            .at("model")
-            .code("missing_required_parameter"));
-    };
-    if asked.len() > LONGEST_MODEL {
+    let asked = question.scanned.model.as_ref().map(|(name, _)| name.as_str());
+    let asked = asked.filter(|name| !name.trim().is_empty());
+    if asked.is_some_and(|asked| asked.len() > LONGEST_MODEL) {
         let message = format!("`model` must be a name of at most {LONGEST_MODEL} bytes");
         return Err(Fault::new(FaultKind::InvalidRequest, message).at("model"));
     }
-    let asked = Model::new(asked.as_str());
-    ledger.asks_for(&asked);
-    let forced = forced(&question.head.headers)?;
-    let found = find(&question.snapshot, asked.as_str(), ledger.endpoint.dialect, forced.as_ref())?;
-    let Found { meant, lane } = found;
-    let model = if meant.model == asked.as_str() { asked.clone() } else { Model::new(meant.model) };
-    ledger.planned(&model, &lane);
-    if !lane.candidates.iter().any(|candidate| candidate.load.health().may_serve()) {
-        return Err(question.snapshot.nobody_ready(meant.model, meant.entry));
+    let asked = asked.map(Model::new);
+    if let Some(asked) = &asked {
+        ledger.asks_for(asked);
     }
+    let forced = forced(&question.head.headers)?;
+    let asking = Asking {
+        head: &question.head,
+        model: asked.as_ref().map(Model::as_str),
+        body: Some((&question.body, &question.scanned)),
+    };
+    let snapshot = &question.snapshot;
+    let Found { model, lane, entry, .. } =
+        choose(snapshot, asking, ledger.endpoint.dialect, forced.as_ref())?;
+    let model =
+        asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
+    let prices = |worker: &Worker| {
+        ledger.local.prices.of_token(&snapshot.catalog, worker, worker.name_for(model.as_str()))
+    };
+    let lane = lane.priced(prices);
+    ledger.planned(&model, &lane);
+    if !is_ready(&lane) {
+        return Err(nobody(snapshot, model.as_str(), &lane, entry));
+    }
+    let asked = asked.unwrap_or_else(|| model.clone());
     Ok(Plan { question, asked, model, lane })
+}
+
+fn is_ready(lane: &Lane) -> bool {
+    lane.candidates.iter().any(Candidate::may_serve)
+}
+
+/// The fault when none of a lane's workers is ready.
+fn nobody(snapshot: &Snapshot, model: &str, lane: &Lane, entry: Option<&Arc<ModelEntry>>) -> Fault {
+    match entry {
+        Some(entry) => snapshot.nobody_ready(model, entry),
+        None => snapshot.nobody_of_pool_ready(lane.pool.as_deref().unwrap_or_default(), lane),
+    }
+}
+
+/// Who may answer: whoever the client named, or its route leads to, or serves the model.
+fn choose<'a>(
+    snapshot: &'a Snapshot,
+    asking: Asking<'a>,
+    dialect: Dialect,
+    forced: Option<&Forced>,
+) -> Result<Found<'a>, Fault> {
+    let route = if forced.is_none() { snapshot.route(asking) } else { None };
+    match (route, asking.model) {
+        (Some(route), asked) => {
+            let (model, lane) = through(snapshot, &route.pool, asked, dialect)?;
+            Ok(Found { route: Some(route), model, lane, entry: None })
+        }
+        (None, Some(asked)) => find(snapshot, asked, dialect, forced),
+        (None, None) => {
+            let message = "`model` is missing; name the model that should answer (GET /v1/models lists them)";
+            Err(Fault::new(FaultKind::InvalidRequest, message).at("model").code("missing_required_parameter"))
+        }
+    }
+}
+
+/// The lane through a pool, and the model that is meant. A client may ask for the pool itself.
+fn through<'a>(
+    snapshot: &'a Snapshot,
+    pool: &'a Pool,
+    asked: Option<&'a str>,
+    dialect: Dialect,
+) -> Result<(&'a str, Arc<Lane>), Fault> {
+    let model = asked.map(|asked| snapshot.resolve(asked)).filter(|model| **model != *pool.name);
+    let lane = snapshot.through(pool, model, dialect)?;
+    Ok((model.unwrap_or(&pool.name), lane))
+}
+
+/// Bytes of a prompt that are about one token, its JSON included.
+const TOKEN: usize = 4;
+/// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
+const ANSWER: u64 = 500;
+
+/// What policies may go by of a prompt.
+pub(super) fn prompt(scanned: &Scanned) -> Prompt<'static> {
+    let bytes = scanned.prompt.as_ref().map_or(0, |(_, range)| range.len());
+    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER }
 }
 
 /// What a client says of who must answer.
@@ -90,8 +164,17 @@ pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
 
 /// Where a request may go.
 struct Found<'a> {
-    meant: Meant<'a>,
+    route: Option<&'a Route>,
+    model: &'a str,
     lane: Arc<Lane>,
+    /// Who serves the model, where that is not a pool's.
+    entry: Option<&'a Arc<ModelEntry>>,
+}
+
+impl<'a> Found<'a> {
+    fn new(Meant { model, entry }: Meant<'a>, lane: Arc<Lane>) -> Self {
+        Self { route: None, model, lane, entry: Some(entry) }
+    }
 }
 
 fn find<'a>(
@@ -101,16 +184,20 @@ fn find<'a>(
     forced: Option<&Forced>,
 ) -> Result<Found<'a>, Fault> {
     let Some(forced) = forced else {
+        if let Some(pool) = snapshot.pool(asked) {
+            let (model, lane) = through(snapshot, pool, Some(asked), dialect)?;
+            return Ok(Found { route: None, model, lane, entry: None });
+        }
         let meant = snapshot.mean(asked)?;
         let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
-        return Ok(Found { meant, lane });
+        return Ok(Found::new(meant, lane));
     };
     let meant = match snapshot.mean_of(&forced.provider, asked) {
         // Who allows others may have them also where the one that was named does not serve the model.
         Err(fault) if forced.fallback && fault.kind == FaultKind::NotFound => {
             let meant = snapshot.mean(asked)?;
             let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
-            return Ok(Found { meant, lane });
+            return Ok(Found::new(meant, lane));
         }
         meant => meant?,
     };
@@ -121,14 +208,14 @@ fn find<'a>(
         Some(others) => Arc::new(lane.before(others)),
         None => lane,
     };
-    Ok(Found { meant, lane })
+    Ok(Found::new(meant, lane))
 }
 
 /// What a client would be told when none of the workers that `request` may go to is ready.
 #[must_use]
 pub fn nobody_ready(snapshot: &Snapshot, request: &Request) -> Fault {
-    match find(snapshot, &request.model, request.dialect, request.forced.as_ref()) {
-        Ok(found) => snapshot.nobody_ready(found.meant.model, found.meant.entry),
+    match choose(snapshot, request.asking(), request.dialect, request.forced.as_ref()) {
+        Ok(found) => nobody(snapshot, found.model, &found.lane, found.entry),
         Err(fault) => fault,
     }
 }
@@ -140,6 +227,12 @@ pub struct Explanation {
     pub asked: String,
     /// The model it means.
     pub model: String,
+    /// The route that it goes by, where it is one that leads somewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The pool that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// What the client speaks.
     pub dialect: &'static str,
     /// Whether the answer would be streamed.
@@ -159,6 +252,8 @@ pub struct Considered {
     pub worker: String,
     /// Where it is.
     pub url: String,
+    /// The model it would be asked for.
+    pub model: String,
     /// Its tier.
     pub priority: u8,
     /// Calls on it now.
@@ -181,10 +276,14 @@ pub struct Considered {
 }
 
 /// What there is to explain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Request {
+    /// The head it would have.
+    pub head: Parts,
     /// The model asked for.
-    pub model: String,
+    pub model: Option<String>,
+    /// Its body, and what was found in it.
+    pub body: (Rope, Scanned),
     /// What the client speaks.
     pub dialect: Dialect,
     /// Whether the answer would be streamed.
@@ -193,25 +292,41 @@ pub struct Request {
     pub forced: Option<Forced>,
 }
 
+impl Request {
+    fn asking(&self) -> Asking<'_> {
+        let (body, scanned) = &self.body;
+        Asking { head: &self.head, model: self.model.as_deref(), body: Some((body, scanned)) }
+    }
+}
+
 /// Explains a request, through the very code that routes.
 ///
 /// # Errors
 /// As [`plan`], except that workers which are not ready are shown rather than refused.
 pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
-    let Request { model: asked, dialect, stream, forced } = request;
+    let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { meant: Meant { model, entry }, lane } = find(&snapshot, asked, dialect, forced.as_ref())?;
-    let (verdicts, choice) = lane.policy.explain(&lane.candidates, &[], fastrand::u64(..));
+    let Found { route, model, lane, entry } = choose(&snapshot, request.asking(), dialect, forced.as_ref())?;
+    let prices = Prices::default();
+    let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
+    let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
+    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, &[], draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
-    let idle = entry.workers.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
-    let considered = |worker: &Arc<crate::fleet::worker::Worker>| {
+    let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
+    let idle = all.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
+    let priority = |worker: &Arc<Worker>| {
+        let candidate = lane.candidates.iter().find(|candidate| candidate.id == worker.id);
+        candidate.map(|candidate| candidate.priority)
+    };
+    let considered = |worker: &Arc<Worker>| {
         let at = verdicts.iter().position(|(id, _)| *id == worker.id);
         let verdict = at.map(|at| verdicts.swap_remove(at).1);
         let (filtered, score) = match verdict {
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
+            Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
             Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),
@@ -219,7 +334,8 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         Considered {
             worker: worker.id.to_string(),
             url: worker.spec.url.clone(),
-            priority: worker.spec.priority,
+            model: worker.name_for(model).to_owned(),
+            priority: priority(worker).unwrap_or(worker.spec.priority),
             in_flight: worker.load.in_flight(),
             state: worker.load.health().name(),
             passage: match passage(dialect, worker) {
@@ -235,8 +351,10 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         }
     };
     Ok(Explanation {
-        asked: asked.clone(),
+        asked: asked.as_deref().unwrap_or(model).to_owned(),
         model: model.to_owned(),
+        route: route.map(|route| route.name.to_string()),
+        pool: lane.pool.as_deref().map(str::to_owned),
         dialect: dialect.name(),
         stream: *stream,
         policy: lane.policy.name(),

@@ -293,7 +293,7 @@ impl Job {
                 let bare = || {
                     HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/event-stream"))])
                 };
-                self.account.pool.send_once(&to, Method::GET, &path, bare, patience).await
+                self.account.pool.send_once(&to, Method::GET, &path, bare, &none, patience).await
             }
         };
         self.checked(desk, sent).await.map(Some)

@@ -42,6 +42,15 @@ pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
         edits.extend(ask_for_usage(&plan.question.body, scanned));
     }
     let name = worker.name_for(plan.model.as_str());
+    if scanned.model.is_none() && plan.question.form.is_none() {
+        // Left out, as a route allows.
+        let mut field = b"\"model\":".to_vec();
+        trunkline_dialect::json::escape(&mut field, name);
+        if scanned.has_members {
+            field.push(b',');
+        }
+        edits.push((scanned.inside..scanned.inside, field.into()));
+    }
     if name != plan.asked.as_str()
         && let Some((_, range)) = scanned.model.as_ref().filter(|(_, range)| !range.is_empty())
     {

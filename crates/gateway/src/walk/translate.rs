@@ -72,7 +72,7 @@ impl Parsed {
         let target = Target {
             model: worker.name_for(plan.model.as_str()),
             vendor: worker.vendor(to),
-            default_max_tokens: settings.default_max_tokens,
+            default_max_tokens: worker.spec.max_tokens.or(settings.default_max_tokens),
             user_ids: settings.user_ids,
             strict_arguments: settings.strict_arguments,
             anthropic_version: &settings.anthropic_version,

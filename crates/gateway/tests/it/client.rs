@@ -36,6 +36,11 @@ pub(crate) fn get(path: &str) -> Ask {
 }
 
 impl Ask {
+    /// The same to another path.
+    pub(crate) fn at(self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
     /// The same by another method.
     pub(crate) fn method(self, method: &'static str) -> Self {
         Self { method, ..self }

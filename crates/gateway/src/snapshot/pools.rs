@@ -1,0 +1,135 @@
+//! Pools as lanes: who of one may answer a request, and what each is asked for.
+//!
+//! What a member can be asked for is worked out when the snapshot is built, so that a request only chooses
+//! among workers that stand there already.
+
+use super::{Heirlooms, Lane, Passage, passage};
+use crate::config::{MemberSpec, PoolSpec, Share, Strategy};
+use crate::fleet::worker::Worker;
+use crate::metrics::{Metrics, ModelMetrics};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use trunkline_core::Dialect;
+use trunkline_route::Policy;
+
+/// Tier of the first member of a pool that goes by order.
+const FIRST: u8 = u8::MAX;
+
+/// Several backends that answer for each other.
+#[derive(Debug)]
+pub struct Pool {
+    /// What routes and clients call it.
+    pub name: Box<str>,
+    members: Vec<Member>,
+    policy: Arc<Policy>,
+    /// Whether another one answers when the chosen one fails.
+    fallback: bool,
+    metrics: Arc<ModelMetrics>,
+}
+
+#[derive(Debug)]
+struct Member {
+    worker: Arc<Worker>,
+    weight: u32,
+    tier: u8,
+    /// As it is asked whatever the client asked for.
+    always: Option<Arc<Worker>>,
+    /// As it is asked in place of these models.
+    mapped: BTreeMap<Box<str>, Arc<Worker>>,
+    /// As it is asked for its own model, in place of one that it does not serve.
+    instead: Option<Arc<Worker>>,
+}
+
+impl Member {
+    fn new(worker: &Arc<Worker>, spec: &MemberSpec, weight: u32, tier: u8, fallback: bool) -> Self {
+        let asked = |model: &String| Arc::new(worker.asked_for(model, false));
+        let default = worker.spec.default_model.as_deref();
+        Self {
+            worker: Arc::clone(worker),
+            weight,
+            tier,
+            always: spec.model.as_ref().map(asked),
+            mapped: spec.model_map.iter().map(|(from, to)| (from.as_str().into(), asked(to))).collect(),
+            instead: default.map(|model| Arc::new(worker.asked_for(model, fallback))),
+        }
+    }
+
+    /// The worker as it would be asked for `model`; `None` when it has nothing to answer with.
+    fn serving(&self, model: Option<&str>, fallback: bool) -> Option<&Arc<Worker>> {
+        let Some(model) = model else { return self.always.as_ref().or(self.instead.as_ref()) };
+        let said = self.always.as_ref().or_else(|| self.mapped.get(model));
+        let own = || Some(&self.worker).filter(|worker| worker.may_serve(model));
+        said.or_else(own).or_else(|| self.instead.as_ref().filter(|_| fallback))
+    }
+}
+
+impl Pool {
+    /// The lane of a client that speaks `dialect` and asked for `model`, or for the pool itself; `None` when no
+    /// member can answer.
+    pub fn lane(&self, model: Option<&str>, dialect: Dialect) -> Option<Lane> {
+        let able: Vec<(&Member, &Arc<Worker>)> = self
+            .members
+            .iter()
+            .filter(|member| member.weight > 0)
+            .filter_map(|member| Some((member, member.serving(model, self.fallback)?)))
+            .filter(|(_, worker)| !matches!(passage(dialect, worker), Passage::Closed | Passage::Estimate))
+            .collect();
+        if able.is_empty() {
+            return None;
+        }
+        let workers = able.iter().map(|(_, worker)| Arc::clone(worker)).collect();
+        let mut lane = Lane::new(workers, &self.policy, &self.metrics);
+        for (candidate, (member, _)) in lane.candidates.iter_mut().zip(&able) {
+            candidate.priority = member.tier;
+            candidate.weight = member.weight;
+        }
+        lane.sort();
+        lane.failover = self.fallback;
+        lane.pool = Some(self.name.clone());
+        Some(lane)
+    }
+
+    /// Who is in it.
+    pub fn workers(&self) -> impl Iterator<Item = &Arc<Worker>> {
+        self.members.iter().map(|member| &member.worker)
+    }
+
+    /// Whether a client that asks for the pool itself can be answered.
+    #[must_use]
+    pub fn has_models(&self) -> bool {
+        self.members.iter().any(|member| member.serving(None, self.fallback).is_some())
+    }
+}
+
+/// The pools of a configuration, over the workers there are. A backend that is not there any more is left out.
+pub(super) fn pools(
+    specs: &[PoolSpec],
+    workers: &[Arc<Worker>],
+    heirlooms: &mut Heirlooms,
+    metrics: &Metrics,
+) -> HashMap<Box<str>, Arc<Pool>> {
+    let named: HashMap<&str, &Arc<Worker>> =
+        workers.iter().filter_map(|worker| Some((worker.spec.name.as_deref()?, worker))).collect();
+    let pool = |spec: &PoolSpec| {
+        let flat = spec.flattened(specs);
+        let member = |flat: &Share<'_>| {
+            let worker = named.get(flat.member.name.as_str())?;
+            let tier = flat.tier.map_or(worker.spec.priority, |place| FIRST.saturating_sub(place));
+            Some(Member::new(worker, flat.member, flat.weight, tier, spec.fallback))
+        };
+        let (policy, metrics) = heirlooms.of_pool(spec, spec.effective_strategy(specs), metrics);
+        let members = flat.iter().filter_map(member).collect();
+        let name: Box<str> = spec.name.as_str().into();
+        (name.clone(), Arc::new(Pool { name, members, policy, fallback: spec.fallback, metrics }))
+    };
+    specs.iter().map(pool).collect()
+}
+
+/// A pool of one, for a route that names a backend.
+pub(super) fn alone(worker: &Arc<Worker>, heirlooms: &mut Heirlooms, metrics: &Metrics) -> Pool {
+    let name = worker.spec.name.clone().unwrap_or_default();
+    let spec = PoolSpec::new(name.clone(), vec![MemberSpec::new(name)]);
+    let (policy, metrics) = heirlooms.of_pool(&spec, Strategy::Priority, metrics);
+    let members = spec.backends.iter().map(|own| Member::new(worker, own, 1, FIRST, false)).collect();
+    Pool { name: spec.name.as_str().into(), members, policy, fallback: false, metrics }
+}

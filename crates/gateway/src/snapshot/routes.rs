@@ -1,0 +1,186 @@
+//! Routes: which pool or backend a request goes to by what it is, rather than by its model's name alone.
+
+use super::pools::Pool;
+use crate::config::{ContentRule, RouteSpec};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method};
+use regex::Regex;
+use serde_json::Value;
+use std::sync::Arc;
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::scan::Scanned;
+
+/// A route, ready to be tried.
+#[derive(Debug)]
+pub struct Route {
+    /// What explanations call it.
+    pub name: Box<str>,
+    /// Where it leads.
+    pub pool: Arc<Pool>,
+    path: Option<Path>,
+    methods: Vec<Method>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    models: Vec<Box<str>>,
+    content: Option<Content>,
+}
+
+#[derive(Debug)]
+enum Path {
+    Whole(Box<str>),
+    Beginning(Box<str>),
+}
+
+#[derive(Debug)]
+enum Content {
+    Has { text: String, wanted: bool },
+    Matches(Regex),
+}
+
+/// A request, as routes see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Its head.
+    pub head: &'a Parts,
+    /// The model it names, if it does.
+    pub model: Option<&'a str>,
+    /// Its body, and what was found in it.
+    pub body: Option<(&'a Rope, &'a Scanned)>,
+}
+
+impl Route {
+    /// As described; `None` when it was not described as the configuration's own check wants it.
+    pub(super) fn new(spec: &RouteSpec, pool: Arc<Pool>) -> Option<Self> {
+        let path = spec.path.as_deref().map(|path| match path.strip_suffix('*') {
+            Some(beginning) => Path::Beginning(beginning.into()),
+            None => Path::Whole(path.into()),
+        });
+        let header = |(name, value): (&String, &String)| Some((name.parse().ok()?, value.parse().ok()?));
+        let method = |name: &String| Method::from_bytes(name.to_ascii_uppercase().as_bytes()).ok();
+        let content = match &spec.content {
+            None => None,
+            Some(ContentRule::Contains(text)) => {
+                Some(Content::Has { text: text.to_lowercase(), wanted: true })
+            }
+            Some(ContentRule::NotContains(text)) => {
+                Some(Content::Has { text: text.to_lowercase(), wanted: false })
+            }
+            Some(ContentRule::Regex(pattern)) => Some(Content::Matches(Regex::new(pattern).ok()?)),
+        };
+        Some(Self {
+            name: spec.name.as_str().into(),
+            pool,
+            path,
+            methods: spec.methods.iter().map(method).collect::<Option<_>>()?,
+            headers: spec.headers.iter().map(header).collect::<Option<_>>()?,
+            models: spec.models.iter().map(|model| model.as_str().into()).collect(),
+            content,
+        })
+    }
+
+    /// Whether it is the way of `asking`.
+    #[must_use]
+    pub fn takes(&self, asking: Asking<'_>) -> bool {
+        let path = asking.head.uri.path();
+        let path_fits = match &self.path {
+            None => true,
+            Some(Path::Whole(whole)) => path == &**whole,
+            Some(Path::Beginning(beginning)) => path.starts_with(&**beginning),
+        };
+        let has = |(name, value): &(HeaderName, HeaderValue)| {
+            asking.head.headers.get_all(name).iter().any(|given| given == value)
+        };
+        path_fits
+            && (self.methods.is_empty() || self.methods.contains(&asking.head.method))
+            && self.headers.iter().all(has)
+            && (self.models.is_empty() || self.models.iter().any(|model| asking.is_for(model)))
+            && self.content.as_ref().is_none_or(|content| content.fits(asking))
+    }
+}
+
+impl Asking<'_> {
+    fn is_for(self, pattern: &str) -> bool {
+        self.model.is_some_and(|model| matches(pattern, model))
+    }
+
+    /// Every text of its prompt.
+    fn prompt(self) -> Vec<String> {
+        let mut texts = Vec::new();
+        let Some((body, scanned)) = self.body else { return texts };
+        if let Some((_, range)) = &scanned.prompt
+            && let Ok(prompt) = serde_json::from_slice(&body.slice(range.clone()))
+        {
+            gather(prompt, &mut texts);
+        }
+        texts
+    }
+}
+
+impl Content {
+    fn fits(&self, asking: Asking<'_>) -> bool {
+        let texts = asking.prompt();
+        match self {
+            Self::Has { text, wanted } => {
+                texts.iter().any(|found| found.to_lowercase().contains(text)) == *wanted
+            }
+            Self::Matches(pattern) => texts.iter().any(|found| pattern.is_match(found)),
+        }
+    }
+}
+
+/// Collects the texts in `value`: those of fields that say what something is are none of the prompt's.
+fn gather(value: Value, texts: &mut Vec<String>) {
+    const NAMES: [&str; 6] = ["role", "type", "id", "name", "url", "data"];
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(all) => all.into_iter().for_each(|value| gather(value, texts)),
+        Value::Object(all) => {
+            let said = all.into_iter().filter(|(key, _)| !NAMES.contains(&key.as_str()));
+            said.for_each(|(_, value)| gather(value, texts));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether `text` is what `pattern` describes, in which `*` stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = rest.get(at + part.len()..).unwrap_or_default();
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_anything() {
+        for (pattern, text, fits) in [
+            ("gpt-4o", "gpt-4o", true),
+            ("gpt-4o", "gpt-4o-mini", false),
+            ("gpt-*", "gpt-4o", true),
+            ("*", "", true),
+            ("*-mini", "gpt-4o-mini", true),
+            ("gpt-*-mini", "gpt-mini", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_said_is_searched() {
+        let prompt = serde_json::json!([
+            {"role": "assistant", "content": "One"},
+            {"role": "user", "content": [{"type": "text", "text": "Two"}, {"type": "image_url", "image_url": {"url": "x"}}]},
+        ]);
+        let mut texts = Vec::new();
+        gather(prompt, &mut texts);
+        assert_eq!(texts, ["One", "Two"]);
+    }
+}
