@@ -145,6 +145,7 @@ fn mock(mut flags: Flags) -> Outcome {
             latency: flags.millis("latency-ms", pacing.latency)?,
             burst: flags.value("burst", pacing.burst)?,
         },
+        says: None,
     };
     flags.finish()?;
     let mock = Mock::start(&config)?;
