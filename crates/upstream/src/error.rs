@@ -68,46 +68,6 @@ impl UpstreamError {
         }
     }
 
-    /// Whether another worker might do better and trying again cannot double what the client gets.
-    #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Resolve(_)
-            | Self::Connect(_)
-            | Self::Tls(_)
-            | Self::ConnectTimeout(_)
-            | Self::Closed { .. }
-            | Self::Reset(_)
-            | Self::Cut(_)
-            | Self::Protocol(_) => true,
-            // The upstream may still be working on it, and the next one would take as long.
-            Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::TooLarge(_) => false,
-            // Nobody has the rest of it.
-            Self::Upload(_) => false,
-        }
-    }
-
-    /// Whether nothing at all came from the upstream on a fresh connection: nobody is there, as far as a
-    /// call can tell. What is slow, or answers nonsense, was reached.
-    #[must_use]
-    pub const fn is_unreached(&self) -> bool {
-        match self {
-            Self::Resolve(_)
-            | Self::Connect(_)
-            | Self::Tls(_)
-            | Self::ConnectTimeout(_)
-            | Self::Closed { reused: false } => true,
-            Self::Closed { reused: true }
-            | Self::FirstByteTimeout(_)
-            | Self::IdleTimeout(_)
-            | Self::Reset(_)
-            | Self::Cut(_)
-            | Self::Upload(_)
-            | Self::Protocol(_)
-            | Self::TooLarge(_) => false,
-        }
-    }
-
     /// Whether time ran out.
     #[must_use]
     pub const fn is_timeout(&self) -> bool {

@@ -2,6 +2,7 @@
 //! dropped on the way because the client hung up.
 
 use super::access::{Attempts, Line, TARGET, level, micros};
+use super::verdict::{Counts, Mishap};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::fault;
@@ -175,6 +176,14 @@ impl Ledger {
             *last = outcome;
         }
         self.count_attempt();
+    }
+
+    /// The last attempt, or the answer that it gave, failed in this way.
+    pub(crate) fn failed(&self, mishap: Mishap) {
+        let (row, last) = (mishap.row(), self.attempts.last());
+        if let Some((worker, _)) = last.filter(|_| row.counts != Counts::No) {
+            self.local.shared.metrics.worker_faults.with_label_values(&[worker.as_str(), row.name]).inc();
+        }
     }
 
     /// Counts the last attempt.

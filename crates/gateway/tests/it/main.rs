@@ -13,6 +13,7 @@ mod rig;
 
 mod bad_input;
 mod costs;
+mod failover;
 mod fleet;
 mod keys;
 mod lifecycle;
