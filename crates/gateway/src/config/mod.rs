@@ -3,10 +3,12 @@
 //! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
 //! is wrong in one go, and never lets a credential into a message.
 
+mod catalog;
 mod file;
 pub(crate) mod later;
 mod pools;
 mod problem;
+mod routing;
 mod surroundings;
 mod tree;
 pub mod units;
@@ -14,6 +16,9 @@ mod validate;
 mod worker;
 mod worker_url;
 
+pub(crate) use catalog::read_prices;
+pub use catalog::{CatalogSettings, ModelFacts};
+pub use file::{Form, Imported};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
@@ -22,8 +27,11 @@ pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use surroundings::Environment;
+
+/// The JSON Schema (draft 2020-12) of our form, made from the types of the tree.
+pub const SCHEMA: &str = include_str!("schema.json");
 
 /// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
 #[derive(Clone, Default)]
@@ -59,7 +67,10 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
             let text = std::fs::read_to_string(path)
                 .map_err(|why| ConfigError::Unreadable { file: path.clone(), why })?;
             match file::read(&text, &sources.env, &mut problems) {
-                Some((config, document)) => (config, Some(document)),
+                Some((mut config, document)) => {
+                    config.warnings = document.lost.iter().map(|lost| lost.line(Some(path))).collect();
+                    (config, Some(document))
+                }
                 None => return Err(ConfigError::Invalid { file, problems }),
             }
         }
@@ -70,15 +81,25 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     apply(&sources.flags, &mut config);
     // Last, since a flag may say where we listen.
     surroundings::providers(Environment(&sources.env), &mut config);
+    config.place_backends();
     // A key that is not known may be `workers` misspelt; that there are none would then only mislead.
-    let guessed = problems.iter().any(|problem| !problem.path.contains(['.', '[']));
+    let is_foreign = document.as_ref().is_some_and(file::Document::is_foreign);
+    let guessed = problems.iter().any(|problem| is_foreign || !problem.path.contains(['.', '[']));
     for problem in config.validate().into_iter().filter(|problem| !(guessed && problem.path == "workers")) {
-        problems.push(match &document {
+        let problem = match &document {
             Some(document) if of_file.contains(&problem) => document.locate(problem),
             Some(_) | None => name_flag(problem),
-        });
+        };
+        // What a map lacks may only be misspelt in it, or have been refused.
+        if !problems.iter().any(|known: &Problem| file::is_within(&known.path, &problem.path)) {
+            problems.push(problem);
+        }
     }
-    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { file, problems }) }
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid { file, problems });
+    }
+    config.workers.append(&mut config.backends);
+    Ok(config)
 }
 
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
@@ -101,6 +122,17 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     }
 }
 
+/// A file, whoever's form it has, in ours.
+///
+/// # Errors
+/// It cannot be read, or is no YAML.
+pub fn import(file: &Path, form: Option<Form>) -> Result<Imported, ConfigError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|why| ConfigError::Unreadable { file: file.to_owned(), why })?;
+    file::import(&text, form)
+        .map_err(|problem| ConfigError::Invalid { file: Some(file.to_owned()), problems: vec![problem] })
+}
+
 /// The flag of the setting a path leads to: that of `workers` for `workers[0].url`.
 fn name_flag(problem: Problem) -> Problem {
     let setting = problem.path.split('[').next().unwrap_or_default();
@@ -109,5 +141,7 @@ fn name_flag(problem: Problem) -> Problem {
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

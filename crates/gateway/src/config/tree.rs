@@ -1,6 +1,7 @@
 //! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
+use super::catalog::CatalogSettings;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
@@ -20,6 +21,8 @@ pub struct Config {
     pub listen: Listen,
     /// Workers known at start.
     pub workers: Vec<WorkerSpec>,
+    /// Workers with names, which pools and routes speak of; they stay where `--worker-urls` replaces `workers`.
+    pub backends: Vec<WorkerSpec>,
     /// Backends that answer for each other.
     pub pools: Vec<PoolSpec>,
     /// Which requests go to which pool or backend. A request that none matches goes by its model's name.
@@ -57,6 +60,8 @@ pub struct Config {
     pub health: HealthChecks,
     /// How models are found that no worker lists.
     pub discovery: Discovery,
+    /// What is known of models beside the built-in catalogue.
+    pub catalog: CatalogSettings,
     /// What translation does where dialects differ.
     pub translate: Translate,
     /// How workers are reached.
@@ -67,7 +72,7 @@ pub struct Config {
     pub metrics: Metrics,
     /// Threads and sockets.
     pub runtime: Runtime,
-    /// What of the environment was not taken as it may have been meant.
+    /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }

@@ -1,17 +1,19 @@
 //! Who is left to try a request on: nobody who failed it while there are others, and nobody whom a failure has
 //! ruled out.
 
-use super::plan::Plan;
+use super::plan::{Plan, prompt};
 use super::verdict::Again;
 use crate::fleet::worker::Worker;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use tokio::time::Instant;
 use trunkline_core::{Candidate, Prompt, WorkerId};
-use trunkline_route::Policy;
+use trunkline_route::{Draw, Policy};
 
 /// The workers of a request's lane, and what became of them so far.
 pub(super) struct Left<'p> {
     plan: &'p Plan,
+    prompt: Prompt<'static>,
     /// Who comes last.
     tried: SmallVec<[WorkerId; 2]>,
     /// Who does not come at all; they are in `tried` as well.
@@ -20,15 +22,15 @@ pub(super) struct Left<'p> {
 
 impl<'p> Left<'p> {
     pub(super) fn of(plan: &'p Plan) -> Self {
-        Self { plan, tried: SmallVec::new(), out: SmallVec::new() }
+        let size = plan.question.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len());
+        Self { plan, prompt: prompt(size), tried: SmallVec::new(), out: SmallVec::new() }
     }
 
     /// Whom to try next.
-    pub(super) fn pick(&self) -> Option<(&'p Candidate, &'p Arc<Worker>)> {
+    pub(super) fn pick(&self, now: Instant) -> Option<(&'p Candidate, &'p Arc<Worker>)> {
         let lane = &self.plan.lane;
-        let pick = |without: &[WorkerId]| {
-            lane.policy.pick(&Prompt::default(), &lane.candidates, without, fastrand::u64(..))
-        };
+        let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
+        let pick = |without: &[WorkerId]| lane.policy.pick(&self.prompt, &lane.candidates, without, draw);
         let candidate = pick(&self.tried).or_else(|| pick(&self.out))?;
         Some((candidate, lane.workers.get(candidate.slot)?))
     }

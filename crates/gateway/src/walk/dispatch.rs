@@ -23,10 +23,14 @@ use crate::snapshot::{Passage, passage};
 use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
+use tokio::time::Instant;
 use trunkline_core::{Dialect, Fault, Kind, LoadGuard};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::Backoff;
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
+
+/// Where the official libraries say how often they asked already.
+const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 
 /// When attempts are repeated.
 pub(super) fn backoff(retry: &Retry) -> Backoff {
@@ -39,12 +43,20 @@ pub(super) fn backoff(retry: &Retry) -> Backoff {
     }
 }
 
+/// The same for a client that asks again by itself: what it tried already counts, so that its attempts and ours add
+/// up rather than multiply.
+fn shared_backoff(plan: &Plan) -> Backoff {
+    let backoff = backoff(&plan.question.snapshot.config.retry);
+    let count =
+        plan.question.head.headers.get(RETRY_COUNT).and_then(|count| count.to_str().ok()?.parse().ok());
+    Backoff { attempts: backoff.attempts.saturating_sub(count.unwrap_or(0)).max(1), ..backoff }
+}
+
 /// Gets an answer.
 ///
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let retry = &plan.question.snapshot.config.retry;
     let lane = &plan.lane;
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
@@ -53,11 +65,12 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     let (mut parsed, mut last) = (None, None);
     let mut done = 0;
     loop {
-        let Some((candidate, worker)) = left.pick() else {
+        let now = Instant::now();
+        let Some((candidate, worker)) = left.pick(now) else {
             return last.unwrap_or_else(|| Err(nobody_left()));
         };
         ledger.guards.push(LoadGuard::new(&candidate.load));
-        ledger.attempts(&worker.id);
+        ledger.attempts(&worker.id, now);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
             Ok(mut answered) => {
@@ -71,12 +84,12 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         if let Some(mishap) = failure.mishap {
             ledger.failed(mishap);
         }
-        left.failed(worker, failure.again_within(retry.max_backoff));
+        let shared = shared_backoff(&plan);
+        left.failed(worker, failure.again_within(shared.max));
         let same_worker = !left.has_other();
         let own = worker.spec.max_retries.filter(|_| same_worker);
-        let attempts = own.map_or(retry.attempts, |retries| retries.saturating_add(1));
-        let delay =
-            Backoff { attempts, ..backoff(retry) }.delay(done, failure.wait, same_worker, fastrand::f64());
+        let attempts = own.map_or(shared.attempts, |retries| retries.saturating_add(1));
+        let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         // What was refused unasked says nothing of why those that were asked failed.
         let told = if failure.outcome.is_some() { None } else { last.take() }.unwrap_or(failure.last);

@@ -7,13 +7,14 @@ use super::redact::redact;
 use super::relay::broke_off;
 use super::settle::{Ledger, Outcome};
 use super::verdict::{Again, Key, Keys, Mishap};
+use crate::fault::SHOULD_RETRY;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use trunkline_core::{Dialect, Fault, FaultKind, Origin};
+use trunkline_core::{Dialect, Fault, FaultKind, Origin, Repeat};
 use trunkline_dialect::read_error;
 use trunkline_upstream::{Answer, UpstreamError};
 
@@ -60,7 +61,13 @@ pub(super) fn unfit(fault: Fault) -> Failure {
 /// An answer that began and broke off before the client got any of it.
 pub(super) fn broken(error: &UpstreamError) -> Failure {
     let fault = broke_off(Some(error));
-    Failure::of(Mishap::of_error(error), Outcome::Failed(error.class()), Err(fault))
+    Failure::of(Mishap::of_error(error), Outcome::Failed(error.class()), Err(spent(fault)))
+}
+
+/// A fault that came when an answer was on its way: asked for once more by a client, it would be computed, and paid
+/// for, twice. One that says that there was no room for an answer is none of these.
+pub(super) fn spent(fault: Fault) -> Fault {
+    if matches!(fault.kind, FaultKind::Upstream | FaultKind::Timeout) { fault.futile() } else { fault }
 }
 
 /// An answer that says nothing that can be passed on.
@@ -71,7 +78,7 @@ pub(super) fn unreadable(mut fault: Fault) -> Failure {
     } else {
         Mishap::Unreadable
     };
-    Failure::of(mishap, Outcome::Failed("unreadable"), Err(fault))
+    Failure::of(mishap, Outcome::Failed("unreadable"), Err(spent(fault)))
 }
 
 /// Nobody is there to try it on.
@@ -141,13 +148,17 @@ pub(super) async fn error_answer(
     let bytes = credential.secrets().fold(bytes, |bytes, secret| redact(&bytes, secret));
     let mut fault = read_error(to, status.as_u16(), &bytes);
     fault.retry_after = fault.retry_after.or_else(|| retry_after(&head.headers));
+    fault.repeat = match head.headers.get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
+        Some(b"true") => Repeat::Worthwhile,
+        Some(b"false") => Repeat::Futile,
+        Some(_) | None => fault.repeat,
+    };
     let mishap = Mishap::of_fault(&fault, Keys::of(worker, credential));
-    let advice = head.headers.get("x-should-retry").map(HeaderValue::as_bytes);
-    let again = match advice {
-        Some(b"true") => Again::Everyone,
+    let again = match fault.repeat {
+        Repeat::Worthwhile => Again::Everyone,
         // It speaks of its own model.
-        Some(b"false") => mishap.row().again.min(Again::StandIns),
-        Some(_) | None => mishap.row().again,
+        Repeat::Futile => mishap.row().again.min(Again::StandIns),
+        Repeat::Unsaid => mishap.row().again,
     };
     let wait = fault.retry_after;
     let failed =
@@ -168,7 +179,7 @@ pub(super) async fn error_answer(
                         keys, whether they have expired, its region and this machine's clock");
         let message = "the model's provider refuses this gateway's signature: its AWS keys are wrong or expired, or its \
                        clock is; tell the gateway's operator";
-        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth");
+        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth").futile();
         let outcome = Outcome::Status(status.as_u16());
         return Failure::of(Mishap::Unauthorized(Key::Operator), outcome, Err(fault));
     }
@@ -176,7 +187,7 @@ pub(super) async fn error_answer(
         tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
         let message =
             "the model's provider refuses the key this gateway holds for it; tell the gateway's operator";
-        return failed(Err(Fault::new(FaultKind::Upstream, message).code("upstream_auth")));
+        return failed(Err(Fault::new(FaultKind::Upstream, message).code("upstream_auth").futile()));
     }
     let is_same = to == ledger.endpoint.dialect;
     if credential.is_ours && fault.kind == FaultKind::Billing {
@@ -185,6 +196,8 @@ pub(super) async fn error_answer(
             fault.kind = FaultKind::RateLimit;
             fault.code = Some("insufficient_quota".into());
             fault.origin = Origin::Gateway;
+            // The status, that of somebody who has to wait, would have it asked for again.
+            fault.repeat = Repeat::Futile;
             return failed(Err(fault));
         }
     }

@@ -128,7 +128,7 @@ impl Relay {
             }
             Step::End => {
                 if self.flow.broke_inside() {
-                    ledger.failed(Mishap::ErrorInside);
+                    ledger.blame(Mishap::ErrorInside);
                 }
                 ledger.done();
                 self.close();
@@ -136,7 +136,6 @@ impl Relay {
             }
             Step::Failed(fault) => {
                 ledger.cut(&fault);
-                ledger.failed(Mishap::inside(&fault));
                 tracing::warn!(request_id = %ledger.id, reason = %fault.message, "an answer broke off");
                 let told = self.flow.tell(&fault, ledger);
                 if let Some(told) = &told {

@@ -6,7 +6,8 @@
 
 use super::forward::Credential;
 use crate::fleet::worker::Worker;
-use trunkline_core::{Fault, FaultKind, Origin};
+use std::time::Duration;
+use trunkline_core::{Attempt, Fault, FaultKind, Origin};
 use trunkline_upstream::UpstreamError;
 
 /// Where a call that failed may be tried again; each place takes in those before it.
@@ -149,6 +150,15 @@ pub enum Mishap {
     CutInside,
     /// An error behind content.
     ErrorInside,
+}
+
+impl Row {
+    /// What policies are told of the worker, whose attempt went on for so long: nothing, where nobody would have done
+    /// better.
+    pub(super) fn says(self, after: Duration) -> Attempt {
+        let is_workers = self.counts != Counts::No || self.again >= Again::Others;
+        if is_workers { Attempt::Failed(after) } else { Attempt::Untold }
+    }
 }
 
 const fn row(name: &'static str, what: &'static str, again: Again, counts: Counts, told: Told) -> Row {
