@@ -67,10 +67,4 @@ impl UpstreamError {
             Self::TooLarge(_) => "too_large",
         }
     }
-
-    /// Whether time ran out.
-    #[must_use]
-    pub const fn is_timeout(&self) -> bool {
-        matches!(self, Self::ConnectTimeout(_) | Self::FirstByteTimeout(_) | Self::IdleTimeout(_))
-    }
 }

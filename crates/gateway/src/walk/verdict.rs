@@ -388,3 +388,34 @@ impl Mishap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_there_once_is_not_unreached() {
+        for (error, mishap, counts) in [
+            (UpstreamError::Closed { reused: false }, Mishap::HungUp, Counts::Unreached),
+            (UpstreamError::Closed { reused: true }, Mishap::Dropped, Counts::Fault),
+            (UpstreamError::Reset("CANCEL"), Mishap::Dropped, Counts::Fault),
+        ] {
+            let found = Mishap::of_error(&error);
+            assert_eq!((found, found.row().counts), (mishap, counts), "{error}");
+            assert_eq!(found.row().again, Again::Everyone, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_behind_content_is_tried_nowhere() {
+        for (kind, code, mishap) in [
+            (FaultKind::Upstream, "upstream_cut", Mishap::CutInside),
+            (FaultKind::Timeout, "upstream_idle_timeout", Mishap::StalledInside),
+            (FaultKind::Overloaded, "overloaded", Mishap::ErrorInside),
+            (FaultKind::Upstream, "too_many_tool_calls", Mishap::Excess),
+        ] {
+            let found = Mishap::inside(&Fault::new(kind, "").code(code));
+            assert_eq!((found, found.row().again), (mishap, Again::Nowhere), "{code}");
+        }
+    }
+}

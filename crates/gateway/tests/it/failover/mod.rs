@@ -115,16 +115,24 @@ fn config(mishap: Mishap, speech: Speech, bad: &Bad, good: &Upstream) -> Config 
 
 /// What `mishap` is of an answer that may be a stream; `None` where there is no such thing.
 fn seen(mishap: Mishap, streams: bool) -> Option<Mishap> {
-    match mishap {
-        // What one answer cannot show is tested elsewhere.
-        Mishap::Dropped | Mishap::Excess | Mishap::Unfit => None,
-        _ if streams => Some(mishap),
-        Mishap::DripBeforeContent | Mishap::InvalidEvents | Mishap::ErrorFirst | Mishap::ErrorInside => None,
-        // The client gets nothing of a whole answer before it has all.
-        Mishap::StalledInside => Some(Mishap::StalledBeforeContent),
-        Mishap::CutInside => Some(Mishap::CutBeforeContent),
-        _ => Some(mishap),
-    }
+    use Mishap::{
+        CutBeforeContent, CutInside, DripBeforeContent, Dropped, ErrorFirst, ErrorInside, Excess,
+        InvalidEvents, StalledBeforeContent, StalledInside, Unfit,
+    };
+    // What one answer cannot show is tested elsewhere.
+    let is_shown = !matches!(mishap, Dropped | Excess | Unfit);
+    let of_streams = matches!(mishap, DripBeforeContent | InvalidEvents | ErrorFirst | ErrorInside);
+    // The client gets nothing of a whole answer before it has all.
+    let seen = if streams {
+        mishap
+    } else if mishap == StalledInside {
+        StalledBeforeContent
+    } else if mishap == CutInside {
+        CutBeforeContent
+    } else {
+        mishap
+    };
+    (is_shown && (streams || !of_streams)).then_some(seen)
 }
 
 fn ask(fleet: Fleet, client: Speech, upstream: Speech, streams: bool, id: &str, mishap: Mishap) -> Ask {
@@ -272,4 +280,48 @@ async fn only_who_is_not_reached_is_taken_out() {
         let unreached = seen(mishap, false).unwrap().row().counts == Counts::Unreached;
         assert_eq!(state, if unreached { "unhealthy" } else { "ready" }, "{mishap:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_limits_is_nobodys_fault_and_asked_for_once() {
+    let long = MESSAGES.reply.replace("hello", &"hello ".repeat(2000));
+    let bad = Upstream::directed(move |_, _| Reply::json(200, long.clone())).await.unwrap();
+    let good = Upstream::directed(|_, _| MESSAGES.answer(false)).await.unwrap();
+    let first = WorkerSpec { priority: 90, ..MESSAGES.worker(bad.url()) };
+    let mut config = settings([first, MESSAGES.worker(good.url())]);
+    config.limits.reply_bytes = 4 << 10;
+    let rig = Rig::start(config).await;
+    let answer = rig.ask(&CHAT.ask(false)).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-error-code")), (502, "upstream_too_large"));
+    assert_eq!((bad.requests().len(), good.requests().len()), (1, 0));
+    assert!(rig.metric("trunkline_worker_faults_total", &[]).await < 0.1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_said_to_one_is_said_to_another() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"seed":7}"#;
+    let strict = crate::client::post(CHAT.path, body).header("x-trunkline-on-unsupported-param", "reject");
+    let seedless = Upstream::directed(|_, _| MESSAGES.answer(false)).await.unwrap();
+    let good = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
+    let failing = Upstream::directed(|_, _| Reply::json(503, "{}")).await.unwrap();
+    let last = MESSAGES.worker(seedless.url());
+    let first = WorkerSpec { priority: 90, ..last.clone() };
+
+    let rig = Rig::start(settings([first, CHAT.worker(good.url())])).await;
+    assert_eq!(rig.ask(&strict).await.status, 200);
+    assert!(
+        (rig.metric("trunkline_attempts_total", &[]).await - 1.0).abs() < 0.1,
+        "who is not asked is no attempt"
+    );
+
+    let rig = Rig::start(settings([last.clone()])).await;
+    let answer = rig.ask(&strict).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-error-code")), (400, "unsupported_parameter"));
+
+    // What the one that was asked came to is told, not what another one could not be asked.
+    let mut config = settings([WorkerSpec { priority: 90, ..CHAT.worker(failing.url()) }, last]);
+    config.retry.attempts = 2;
+    let rig = Rig::start(config).await;
+    assert_eq!(rig.ask(&strict).await.status, 503);
+    assert!(seedless.requests().is_empty());
 }

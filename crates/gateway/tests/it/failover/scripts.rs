@@ -18,22 +18,27 @@ pub(super) struct Bad {
 
 /// A worker that speaks as `speech` does and fails in this way, told whether a stream is wanted.
 pub(super) async fn bad(mishap: Mishap, speech: Speech) -> Bad {
-    let alone = |url: String| Bad { url, _upstream: None };
-    match mishap {
+    let nobody = if mishap == Mishap::Unresolved {
         // A label that is too long for any resolver to be asked about.
-        Mishap::Unresolved => alone(format!("http://{}", "x".repeat(64))),
-        Mishap::Refused => alone(format!("http://{}", refusing().await.unwrap())),
-        Mishap::Tls => alone(speaking_first(b"no TLS here\r\n").await),
-        Mishap::ConnectTimeout => alone(speaking_first(b"").await),
-        _ => {
-            let upstream = Upstream::directed(move |request, _| match request.path() {
-                "/v1/models" => Reply::json(404, "{}"),
-                _ => reply(mishap, speech, request.json()["stream"] == true),
-            });
-            let upstream = upstream.await.unwrap();
-            Bad { url: upstream.url(), _upstream: Some(upstream) }
-        }
+        Some(format!("http://{}", "x".repeat(64)))
+    } else if mishap == Mishap::Refused {
+        Some(format!("http://{}", refusing().await.unwrap()))
+    } else if mishap == Mishap::Tls {
+        Some(speaking_first(b"no TLS here\r\n").await)
+    } else if mishap == Mishap::ConnectTimeout {
+        Some(speaking_first(b"").await)
+    } else {
+        None
+    };
+    if let Some(url) = nobody {
+        return Bad { url, _upstream: None };
     }
+    let upstream = Upstream::directed(move |request, _| match request.path() {
+        "/v1/models" => Reply::json(404, "{}"),
+        _ => reply(mishap, speech, request.json()["stream"] == true),
+    });
+    let upstream = upstream.await.unwrap();
+    Bad { url: upstream.url(), _upstream: Some(upstream) }
 }
 
 /// An address for TLS where somebody says `words` and nothing else.
