@@ -1,10 +1,10 @@
 //! An answer that is ready to be relayed, and how far one is read before it is.
 
 use super::failure::Failure;
+use super::plan::Plan;
 use super::relay::{Flow, Step, silent};
 use super::settle::{Ledger, Outcome};
 use super::verdict::{Keys, Mishap};
-use crate::config::Timeouts;
 use crate::fleet::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header, response};
@@ -46,10 +46,17 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    pub(super) fn of(timeouts: &Timeouts, worker: &Worker) -> Self {
-        let content = worker.spec.timeout.unwrap_or(timeouts.first_byte);
+    pub(super) fn of(plan: &Plan, worker: &Worker) -> Self {
+        let timeouts = &plan.question.snapshot.config.timeouts;
+        let content = until_begun(plan, worker);
         Self { idle: timeouts.idle, content, heartbeat: timeouts.heartbeat }
     }
+}
+
+/// How long an answer of `worker` may take to begin: until its head, and from there until the content of a stream.
+pub(super) fn until_begun(plan: &Plan, worker: &Worker) -> Duration {
+    let usual = plan.question.snapshot.config.timeouts.first_byte;
+    plan.wishes.timeout.or(worker.spec.timeout).unwrap_or(usual)
 }
 
 /// Reads until the answer's content has begun. A failure before that can still be tried elsewhere; but a client that

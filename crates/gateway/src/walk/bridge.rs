@@ -46,7 +46,7 @@ pub(super) async fn translate(
     if !plan.question.stream || !are_streams(&answers) {
         return whole(ledger, plan, worker, translation, answers).await;
     }
-    let patience = Patience::of(&plan.question.snapshot.config.timeouts, worker);
+    let patience = Patience::of(plan, worker);
     let keys = Keys::of(worker, forward::credential(worker, plan.question.caller_key.as_ref()));
     let (mut flow, headers) = begin(ledger, plan, worker, translation, answers).map_err(refused)?;
     let primed = Some(prime(&mut flow, ledger, patience, keys).await?);

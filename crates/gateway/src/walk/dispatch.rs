@@ -2,7 +2,7 @@
 //! reached the client. Retries, credentials and the choice between splicing and translating are here and
 //! nowhere else.
 
-use super::answer::Answered;
+use super::answer::{Answered, until_begun};
 use super::bridge::{Translation, translate};
 use super::choice::Left;
 use super::count;
@@ -87,8 +87,8 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         let shared = shared_backoff(&plan);
         left.failed(worker, failure.again_within(shared.max));
         let same_worker = !left.has_other();
-        let own = worker.spec.max_retries.filter(|_| same_worker);
-        let attempts = own.map_or(shared.attempts, |retries| retries.saturating_add(1));
+        let own = worker.spec.max_retries.filter(|_| same_worker).map(|retries| retries.saturating_add(1));
+        let attempts = plan.wishes.attempts.or(own).unwrap_or(shared.attempts);
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         // What was refused unasked says nothing of why those that were asked failed.
@@ -236,7 +236,7 @@ pub(super) async fn send(
         }
         headers
     };
-    let first_byte = worker.spec.timeout.unwrap_or(config.timeouts.first_byte);
+    let first_byte = until_begun(plan, worker);
     let answer = match &question.form {
         None if to == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await

@@ -33,6 +33,7 @@ mod small;
 mod splice;
 mod translate;
 pub mod verdict;
+mod wishes;
 
 use crate::body::Body;
 use crate::endpoint::{Address, InPath};

@@ -157,7 +157,7 @@ async fn splice_stream(
 ) -> Result<Answered, Failure> {
     let Answer { head, body } = answer;
     let dialect = ledger.endpoint.dialect;
-    let patience = Patience::of(&plan.question.snapshot.config.timeouts, worker);
+    let patience = Patience::of(plan, worker);
     let keys = Keys::of(worker, forward::credential(worker, plan.question.caller_key.as_ref()));
     let idle = patience.idle;
     let choices = plan.question.scanned.choices.unwrap_or(1);

@@ -196,6 +196,29 @@ async fn a_worker_that_never_answers_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_client_says_how_often_and_for_how_long_it_wants_to_wait() {
+    let failing = Upstream::directed(|_, _| error(503)).await.unwrap();
+    let silent = Upstream::directed(|_, _| Reply::hang()).await.unwrap();
+    // Until its head it is quick, then it says nothing for as long as anybody listens.
+    let speechless = Upstream::directed(|_, _| Reply::head_then_hang()).await.unwrap();
+    for (upstream, name, value, streams, status, requests) in [
+        (&failing, "x-trunkline-num-retries", "2", false, 503, 3),
+        (&failing, "x-trunkline-num-retries", "0", true, 503, 1),
+        (&failing, "x-trunkline-num-retries", "many", false, 400, 0),
+        (&silent, "x-trunkline-timeout", "0.2", false, 504, 1),
+        (&silent, "x-trunkline-stream-timeout", "0.2", true, 504, 1),
+        (&speechless, "x-trunkline-timeout", "0.2", true, 504, 1),
+    ] {
+        let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+        let before = upstream.requests().len();
+        let answer = rig.ask(&CHAT.ask(streams).header(name, value)).await;
+        assert_eq!(answer.status, status, "{name}: {value}: {}", answer.text());
+        assert_eq!(upstream.requests().len() - before, requests, "{name}: {value}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
 async fn retry_after_is_honoured_on_the_same_worker_only() {
     let limited = || Reply::rate_limited(1);
     let upstream = Upstream::replying([limited(), CHAT.answer(false)]).await.unwrap();
