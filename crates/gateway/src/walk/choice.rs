@@ -22,8 +22,7 @@ pub(super) struct Left<'p> {
 
 impl<'p> Left<'p> {
     pub(super) fn of(plan: &'p Plan) -> Self {
-        let size = plan.question.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len());
-        Self { plan, prompt: prompt(size), tried: SmallVec::new(), out: SmallVec::new() }
+        Self { plan, prompt: prompt(&plan.question.scanned), tried: SmallVec::new(), out: SmallVec::new() }
     }
 
     /// Whom to try next.
