@@ -25,6 +25,8 @@ pub struct Metrics {
     pub errors: IntCounterVec,
     /// Attempts, by worker and outcome.
     pub attempts: IntCounterVec,
+    /// What is held against workers, by worker and fault.
+    pub worker_faults: IntCounterVec,
     /// Requests between their first byte in and their last byte out.
     pub in_flight: IntGauge,
     /// Requests waiting for admission.
@@ -148,6 +150,11 @@ impl Metrics {
                 &["endpoint", "error"],
             )?,
             attempts: counter("attempts_total", "Attempts on workers.", &["worker", "outcome"])?,
+            worker_faults: counter(
+                "worker_faults_total",
+                "Failures that are held against a worker.",
+                &["worker", "fault"],
+            )?,
             in_flight: gauge("in_flight_requests", "Requests being served, streams until their last byte.")?,
             queued: gauge("queued_requests", "Requests waiting for admission.")?,
             losses: counter(

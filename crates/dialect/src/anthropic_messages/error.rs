@@ -61,6 +61,8 @@ pub(super) fn fault_of(error: &ErrorFrame<'_>, status: u16) -> Fault {
     };
     let code = if error.message.contains("prompt is too long") {
         Some("context_length_exceeded")
+    } else if kind == FaultKind::InvalidRequest && error.message.contains("content filtering policy") {
+        Some("content_policy_violation")
     } else if kind == FaultKind::NotFound && error.message.contains("model") {
         Some("model_not_found")
     } else {

@@ -275,14 +275,15 @@ pub struct Timeouts {
     /// Until a connection stands.
     #[serde(with = "super::units::duration")]
     pub connect: Duration,
-    /// From the request sent until the answer's head.
+    /// From the request sent until the answer's head, and from there until the first content of a stream.
     #[serde(with = "super::units::duration")]
     pub first_byte: Duration,
     /// Between two pieces of an answer.
     #[serde(with = "super::units::duration")]
     pub idle: Duration,
     /// Between two signs of life to the client of a translated stream, in dialects that have such, while the
-    /// upstream says nothing; 0 for none. They do not hold off `idle`. A call whose client got one is not tried on
+    /// upstream says nothing; 0 for none. They do not hold off `idle`. Where bytes pass untouched, what an upstream
+    /// said before its content is handed on after that time. A call whose client got anything is not tried on
     /// another worker. Responses streams get comments and, every fourth time, `response.in_progress`: Codex counts
     /// events alone, and gives a stream up after five minutes without.
     #[serde(with = "super::units::duration")]

@@ -318,6 +318,13 @@ impl Worker {
         self.instead.as_ref().filter(|instead| instead.stands_in).map(|instead| &*instead.model)
     }
 
+    /// Whether a call for `model` is one for another model here than at `before`. Where no pool has either asked for
+    /// something of its own, names may differ while the model is one.
+    #[must_use]
+    pub fn serves_another(&self, before: &Self, model: &str) -> bool {
+        (self.instead.is_some() || before.instead.is_some()) && self.name_for(model) != before.name_for(model)
+    }
+
     /// Whether a call for `model` may be for it: it is known to serve it or, where that is not known, it is the
     /// provider that such names belong to, or an engine.
     #[must_use]

@@ -1,8 +1,11 @@
 //! An answer that is ready to be relayed, and how far one is read before it is.
 
-use super::failure::{Failure, is_retryable};
-use super::relay::{Flow, Step};
+use super::failure::Failure;
+use super::plan::Plan;
+use super::relay::{Flow, Step, silent};
 use super::settle::{Ledger, Outcome};
+use super::verdict::{Keys, Mishap};
+use crate::fleet::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 use smallvec::SmallVec;
@@ -28,55 +31,87 @@ pub(crate) enum Content {
     Flow { flow: Flow, primed: Option<Bytes>, idle: Duration },
 }
 
-/// Reads until the answer has really begun. A failure before that can still be tried elsewhere; but a client that
-/// can be given signs of life is not left without any for longer than one heartbeat.
-pub(super) async fn prime(flow: &mut Flow, ledger: &mut Ledger, idle: Duration) -> Result<Bytes, Failure> {
+/// What is held of an answer at most before it is committed to.
+pub(super) const HELD: usize = 256 << 10;
+
+/// How long an answer may take to say something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Between two pieces.
+    pub(super) idle: Duration,
+    /// Until its content.
+    content: Duration,
+    /// Until the client has to hear of it, content or not; zero for as long as it takes.
+    heartbeat: Duration,
+}
+
+impl Patience {
+    pub(super) fn of(plan: &Plan, worker: &Worker) -> Self {
+        let timeouts = &plan.question.snapshot.config.timeouts;
+        let content = until_begun(plan, worker);
+        Self { idle: timeouts.idle, content, heartbeat: timeouts.heartbeat }
+    }
+}
+
+/// How long an answer of `worker` may take to begin: until its head, and from there until the content of a stream.
+pub(super) fn until_begun(plan: &Plan, worker: &Worker) -> Duration {
+    let usual = plan.question.snapshot.config.timeouts.first_byte;
+    plan.wishes.timeout.or(worker.spec.timeout).unwrap_or(usual)
+}
+
+/// Reads until the answer's content has begun. A failure before that can still be tried elsewhere; but a client that
+/// can be given anything is not left without for longer than one heartbeat.
+pub(super) async fn prime(
+    flow: &mut Flow,
+    ledger: &mut Ledger,
+    patience: Patience,
+    keys: Keys,
+) -> Result<Bytes, Failure> {
+    let failed = |class: &'static str, fault: Fault| {
+        let (mishap, wait) = (Mishap::of_stream(&fault, keys), fault.retry_after);
+        Failure { wait, ..Failure::of(mishap, Outcome::Failed(class), Err(fault)) }
+    };
     let mut ready = BytesMut::new();
     let began = Instant::now();
-    let mut last = began;
+    let content = began + patience.content;
+    let mut due = (!patience.heartbeat.is_zero()).then(|| began + patience.heartbeat);
+    let (mut last, mut is_overdue) = (began, false);
     loop {
-        let end = last + idle;
-        let wake = flow.next_beat(began).map_or(end, |beat| beat.min(end));
+        let end = content.min(last + patience.idle);
+        let wake = due.map_or(end, |due| due.min(end));
         let step = tokio::time::timeout_at(wake, poll_fn(|cx| flow.poll(cx, ledger))).await;
         match step {
-            Ok(Step::Data(data)) if ready.is_empty() && flow.has_content() => return Ok(data),
+            Ok(Step::Data(data)) if ready.is_empty() && flow.has_begun() => return Ok(data),
             Ok(Step::Data(data)) => {
                 ready.extend_from_slice(&data);
                 last = Instant::now();
-                if flow.has_content() {
+                if flow.has_begun() || is_overdue || ready.len() > HELD {
                     return Ok(ready.freeze());
                 }
             }
             // The next poll of the flow says so again.
             Ok(Step::End) => return Ok(ready.freeze()),
-            Ok(Step::Failed(fault)) => {
-                let retry = is_retryable(&fault);
-                return Err(Failure {
-                    outcome: Some(Outcome::Failed("cut")),
-                    retry,
-                    wait: fault.retry_after,
-                    last: Err(fault),
-                });
-            }
+            Ok(Step::Failed(fault)) => return Err(failed("cut", fault)),
             Err(_) if wake < end => {
                 if let Some(beat) = flow.beat(Instant::now()) {
                     ready.extend_from_slice(&beat);
+                }
+                if !ready.is_empty() {
                     return Ok(ready.freeze());
                 }
+                // Whatever comes is handed on at once.
+                (due, is_overdue) = (None, true);
             }
             // Bytes that give the client nothing, such as keep-alive comments, are signs of life all the same.
-            Err(_) if ledger.heard.is_some_and(|heard| heard > last) => last = ledger.heard.unwrap_or(last),
+            Err(_) if end < content && ledger.heard.is_some_and(|heard| heard > last) => {
+                last = ledger.heard.unwrap_or(last);
+            }
+            Err(_) if end < content => return Err(failed("idle_timeout", silent(patience.idle))),
             Err(_) => {
-                let fault = Fault::new(
-                    FaultKind::Timeout,
-                    "the upstream's answer went silent before it really began",
-                );
-                return Err(Failure {
-                    outcome: Some(Outcome::Failed("idle_timeout")),
-                    retry: false,
-                    wait: None,
-                    last: Err(fault),
-                });
+                let message =
+                    format!("the upstream's answer had no content after {} s", patience.content.as_secs());
+                let fault = Fault::new(FaultKind::Timeout, message).code("upstream_content_timeout");
+                return Err(failed("content_timeout", fault));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The answer to a translated call, brought back into the client's dialect.
 
-use super::answer::{Answered, Content, collect, is_stream, prime, stream_headers};
+use super::answer::{Answered, Content, Patience, collect, is_stream, prime, stream_headers};
 use super::dispatch::send;
 use super::failure::{Failure, broken, refused, unreadable};
 use super::fan;
@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::predict::{self, Job};
 use super::relay::{Flow, Leg, Translate, too_many_calls};
 use super::settle::{Ledger, WARNINGS, warnings};
+use super::verdict::Keys;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
@@ -45,10 +46,11 @@ pub(super) async fn translate(
     if !plan.question.stream || !are_streams(&answers) {
         return whole(ledger, plan, worker, translation, answers).await;
     }
-    let idle = plan.question.snapshot.config.timeouts.idle;
+    let patience = Patience::of(plan, worker);
+    let keys = Keys::behind(worker, plan.question.caller_key.as_ref());
     let (mut flow, headers) = begin(ledger, plan, worker, translation, answers).map_err(refused)?;
-    let primed = Some(prime(&mut flow, ledger, idle).await?);
-    let content = Content::Flow { flow, primed, idle };
+    let primed = Some(prime(&mut flow, ledger, patience, keys).await?);
+    let content = Content::Flow { flow, primed, idle: patience.idle };
     Ok(Answered { status: StatusCode::OK, headers, content })
 }
 

@@ -2,32 +2,33 @@
 //! reached the client. Retries, credentials and the choice between splicing and translating are here and
 //! nowhere else.
 
-use super::answer::Answered;
+use super::answer::{Answered, until_begun};
 use super::bridge::{Translation, translate};
+use super::choice::Left;
 use super::count;
 use super::failure::{
-    Failure, UPSTREAM_AUTH, error_answer, nobody_left, refused, unanswered, unlent, unnameable,
+    Failure, UPSTREAM_AUTH, error_answer, nobody_left, refused, unanswered, unfit, unlent, unnameable,
 };
 use super::form::Form;
 use super::forward;
-use super::plan::{self, Plan};
+use super::plan::Plan;
 use super::predict;
 use super::settle::{Ledger, Outcome};
 use super::small;
-use super::splice::{self, echo};
+use super::splice;
 use super::translate::{Parsed, context};
+use super::verdict::{Again, Counts, Mishap};
 use crate::config::Retry;
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
 use http::{HeaderName, HeaderValue, Method, header};
-use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
-use trunkline_core::{Candidate, Dialect, Fault, Kind, LoadGuard, WorkerId};
+use trunkline_core::{Dialect, Fault, Kind, LoadGuard};
 use trunkline_dialect::rope::Rope;
-use trunkline_route::{Backoff, Draw, Policy};
+use trunkline_route::Backoff;
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
 
 /// Where the official libraries say how often they asked already.
@@ -62,19 +63,14 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
-    let prompt = plan::prompt(&plan.question.scanned);
-    let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
-    let mut parsed = None;
+    let mut left = Left::of(&plan);
+    let (mut parsed, mut last) = (None, None);
     let mut done = 0;
-    let mut only: Option<&Candidate> = None;
     loop {
         let now = Instant::now();
-        let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
-        let pick = |tried: &[WorkerId]| lane.policy.pick(&prompt, &lane.candidates, tried, draw);
-        let candidate = only.or_else(|| pick(&tried)).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
-        // Whoever is chosen answers, or nobody does.
-        only = Some(candidate).filter(|_| !lane.failover);
-        let worker = lane.workers.get(candidate.slot).ok_or_else(nobody_left)?;
+        let Some((candidate, worker)) = left.pick(now) else {
+            return last.unwrap_or_else(|| Err(nobody_left()));
+        };
         ledger.guards.push(LoadGuard::new(&candidate.load));
         ledger.attempts(&worker.id, now);
         done += 1;
@@ -87,20 +83,23 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
             Err(failure) => failure,
         };
         ledger.attempted(failure.outcome);
-        if failure.outcome.is_some() {
-            ledger.report(|after| failure.says(after));
+        if let Some(mishap) = failure.mishap {
+            ledger.failed(mishap);
         }
-        tried.push(worker.id.clone());
-        let same_worker = only.is_some() || !Policy::has_other(&lane.candidates, &tried);
         let shared = shared_backoff(&plan);
-        let own = worker.spec.max_retries.filter(|_| same_worker);
-        let attempts = own.map_or(shared.attempts, |retries| retries.saturating_add(1));
+        left.failed(worker, failure.again_within(shared.max));
+        let same_worker = !left.has_other();
+        let own = worker.spec.max_retries.filter(|_| same_worker).map(|retries| retries.saturating_add(1));
+        let attempts = plan.wishes.attempts.or(own).unwrap_or(shared.attempts);
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
-        match delay.filter(|_| failure.retry && !is_spent) {
+        // What was refused unasked says nothing of why those that were asked failed.
+        let told = if failure.outcome.is_some() { None } else { last.take() }.unwrap_or(failure.last);
+        match delay.filter(|_| left.is_anyone() && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.
-            None => return failure.last,
+            None => return told,
             Some(delay) => {
+                last = Some(told);
                 ledger.guards.clear();
                 tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");
                 tokio::time::sleep(delay).await;
@@ -140,8 +139,7 @@ async fn attempt(
                 }
                 Err(failure) => return Err(failure),
             };
-            let rename = echo(plan, worker, dialect);
-            splice::answer(ledger, plan, answer, rename).await
+            splice::answer(ledger, plan, worker, answer).await
         }
         Passage::Translate(to) if to.kind() != Kind::Generate => small::call(ledger, plan, worker, to).await,
         // Boxed, so that calls that pass untouched do not carry the room for it.
@@ -197,7 +195,7 @@ async fn converse(
             parsed.insert(Box::new(read))
         }
     };
-    let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(refused)?;
+    let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(unfit)?;
     ledger.lost(&losses, to.name(), worker.owner());
     let context = context(ledger, plan, parsed.include_usage());
     let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
@@ -224,7 +222,7 @@ pub(super) async fn send(
     let dialects = (ledger.endpoint.dialect, to);
     let name = worker.name_for(plan.model.as_str());
     let Some(path) = worker.path(to, name, question.stream) else {
-        return Err(refused(unnameable()));
+        return Err(unfit(unnameable()));
     };
     let dressed = worker.dressed(to, body);
     let body = dressed.as_ref().unwrap_or(body);
@@ -244,7 +242,7 @@ pub(super) async fn send(
         }
         headers
     };
-    let first_byte = worker.spec.timeout.unwrap_or(config.timeouts.first_byte);
+    let first_byte = until_begun(plan, worker);
     let answer = match &question.form {
         None if to == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await
@@ -258,9 +256,11 @@ pub(super) async fn send(
     };
     match &answer {
         Ok(_) => worker.met(Contact::Answered, config),
-        Err(error) if error.is_unreached() => worker.met(Contact::Unreached, config),
-        // Somebody is there, but slow or confused.
-        Err(_) => {}
+        Err(error) => match Mishap::of_error(error).row().counts {
+            Counts::Unreached => worker.met(Contact::Unreached, config),
+            // Somebody is there, but slow or confused.
+            Counts::Fault | Counts::No => {}
+        },
     }
     let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
     forward::clean(&mut answer.head.headers, credential.is_ours);
@@ -274,7 +274,7 @@ pub(super) async fn send(
     if let (true, Some(lender), Some(lent)) = (is_refused, &worker.lender, &lent)
         && lender.give_up(lent)
     {
-        failure.retry = true;
+        failure.again = Again::Everyone;
     }
     Err(failure)
 }

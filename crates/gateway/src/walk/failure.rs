@@ -6,6 +6,7 @@ use super::forward::Credential;
 use super::redact::redact;
 use super::relay::broke_off;
 use super::settle::{Ledger, Outcome};
+use super::verdict::{Again, Key, Keys, Mishap};
 use crate::fault::SHOULD_RETRY;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use trunkline_core::{Attempt, Dialect, Fault, FaultKind, Origin, Repeat};
+use trunkline_core::{Dialect, Fault, FaultKind, Origin, Repeat};
 use trunkline_credentials::ChainError;
 use trunkline_dialect::read_error;
 use trunkline_upstream::{Answer, UpstreamError};
@@ -22,8 +23,10 @@ use trunkline_upstream::{Answer, UpstreamError};
 pub(super) struct Failure {
     /// What became of it, in the books; `None` when nothing was sent.
     pub(super) outcome: Option<Outcome>,
-    /// Whether another attempt may do better.
-    pub(super) retry: bool,
+    /// In which way the upstream failed; `None` when it was not asked.
+    pub(super) mishap: Option<Mishap>,
+    /// Where it may be tried again.
+    pub(super) again: Again,
     /// How long the upstream asked us to wait.
     pub(super) wait: Option<Duration>,
     /// What the client gets if there is no other attempt.
@@ -33,41 +36,36 @@ pub(super) struct Failure {
 /// The code of faults that are the operator's credentials'.
 pub(super) const UPSTREAM_AUTH: &str = "upstream_auth";
 
-impl Failure {
-    /// What it says of the worker, whose attempt went on for so long.
-    pub(super) fn says(&self, after: Duration) -> Attempt {
-        match &self.last {
-            Err(fault) => says(fault, after),
-            Ok(answered) => match answered.status.as_u16() {
-                408 | 429 | 500.. => Attempt::Failed(after),
-                _ => Attempt::Untold,
-            },
-        }
-    }
-}
-
-/// What `fault` says of a worker, whose attempt went on for so long: nothing, where the request is at fault.
-pub(super) fn says(fault: &Fault, after: Duration) -> Attempt {
-    let is_workers = is_retryable(fault) || fault.kind == FaultKind::Timeout;
-    if is_workers { Attempt::Failed(after) } else { Attempt::Untold }
-}
-
 /// Error answers are read up to this size.
 const LONGEST_ERROR: usize = 1 << 20;
 
+impl Failure {
+    /// The upstream failed in this way, which says where to try again.
+    pub(super) fn of(mishap: Mishap, outcome: Outcome, last: Result<Answered, Fault>) -> Self {
+        let again = mishap.row().again;
+        Self { outcome: Some(outcome), mishap: Some(mishap), again, wait: None, last }
+    }
+
+    /// Where it may be tried again by a client that waits for `longest` at most: who asks for more is left alone.
+    pub(super) fn again_within(&self, longest: Duration) -> Again {
+        if self.wait.is_some_and(|wait| wait > longest) { self.again.min(Again::Others) } else { self.again }
+    }
+}
+
 /// The request itself is at fault; nobody will do better.
 pub(super) fn refused(fault: Fault) -> Failure {
-    Failure { outcome: None, retry: false, wait: None, last: Err(fault) }
+    Failure { outcome: None, mishap: None, again: Again::Nowhere, wait: None, last: Err(fault) }
+}
+
+/// This worker cannot be asked; others may do without what it lacks.
+pub(super) fn unfit(fault: Fault) -> Failure {
+    Failure { again: Mishap::Unfit.row().again, ..refused(fault) }
 }
 
 /// An answer that began and broke off before the client got any of it.
 pub(super) fn broken(error: &UpstreamError) -> Failure {
-    let mut fault = broke_off(Some(error));
-    if error.is_timeout() {
-        fault.kind = FaultKind::Timeout;
-    }
-    let outcome = Some(Outcome::Failed(error.class()));
-    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(spent(fault)) }
+    let fault = broke_off(Some(error));
+    Failure::of(Mishap::of_error(error), Outcome::Failed(error.class()), Err(spent(fault)))
 }
 
 /// A fault that came when an answer was on its way: asked for once more by a client, it would be computed, and paid
@@ -76,18 +74,15 @@ pub(super) fn spent(fault: Fault) -> Fault {
     if matches!(fault.kind, FaultKind::Upstream | FaultKind::Timeout) { fault.futile() } else { fault }
 }
 
-/// An answer that came whole and cannot be made anything of.
-pub(super) fn unreadable(fault: Fault) -> Failure {
-    let retry = is_retryable(&fault);
-    Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(spent(fault)) }
-}
-
-/// Whether a failure inside a stream might not happen elsewhere.
-pub(super) const fn is_retryable(fault: &Fault) -> bool {
-    matches!(
-        fault.kind,
-        FaultKind::Upstream | FaultKind::Overloaded | FaultKind::RateLimit | FaultKind::Unavailable
-    )
+/// An answer that says nothing that can be passed on.
+pub(super) fn unreadable(mut fault: Fault) -> Failure {
+    fault.code.get_or_insert("upstream_unreadable".into());
+    let mishap = if fault.code.as_deref() == Some("too_many_tool_calls") {
+        Mishap::Excess
+    } else {
+        Mishap::Unreadable
+    };
+    Failure::of(mishap, Outcome::Failed("unreadable"), Err(spent(fault)))
 }
 
 /// Nobody is there to try it on.
@@ -110,12 +105,14 @@ pub(super) fn unlent(why: &ChainError) -> Failure {
     let kind = if why.is_passing() { FaultKind::Unavailable } else { FaultKind::Authentication };
     let mut fault = Fault::new(kind, why.told()).code("no_credentials");
     fault.retry_after = why.is_passing().then_some(Duration::from_secs(1));
-    Failure { outcome: None, retry: true, wait: None, last: Err(fault) }
+    let again = if why.is_passing() { Again::Everyone } else { Again::Others };
+    Failure { again, ..refused(fault) }
 }
 
 /// No answer began.
 pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError) -> Failure {
-    let outcome = Some(Outcome::Failed(error.class()));
+    let outcome = Outcome::Failed(error.class());
+    let mishap = Mishap::of_error(error);
     // The client is told what happened, not where: addresses are the operator's business.
     let (kind, what) = match error {
         UpstreamError::FirstByteTimeout(limit) => (
@@ -132,7 +129,7 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
             (FaultKind::Upstream, "the model's worker closed the connection without an answer".to_owned())
         }
         UpstreamError::Upload(error) => {
-            return Failure { outcome, retry: false, wait: None, last: Err(form::fault(error)) };
+            return Failure::of(mishap, outcome, Err(form::fault(error)));
         }
         UpstreamError::Reset(_) => {
             (FaultKind::Upstream, "the model's worker gave the request up without an answer".to_owned())
@@ -146,7 +143,7 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
     };
     tracing::warn!(request_id = %ledger.id, worker = %worker.id, %error, "no answer from a worker");
     let fault = Fault::new(kind, what).code(format!("upstream_{}", error.class()));
-    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
+    Failure::of(mishap, outcome, Err(fault))
 }
 
 /// An answer with an error status.
@@ -164,23 +161,29 @@ pub(super) async fn error_answer(
     let bytes = credential.secrets().fold(bytes, |bytes, secret| redact(&bytes, secret));
     let mut fault = read_error(to, status.as_u16(), &bytes);
     fault.retry_after = fault.retry_after.or_else(|| retry_after(&head.headers));
-    let wait = fault.retry_after;
     fault.repeat = match head.headers.get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
         Some(b"true") => Repeat::Worthwhile,
         Some(b"false") => Repeat::Futile,
         Some(_) | None => fault.repeat,
     };
-    let retry = match fault.repeat {
-        Repeat::Worthwhile => true,
-        Repeat::Futile => false,
-        Repeat::Unsaid => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529),
+    let mishap = Mishap::of_fault(&fault, Keys::of(worker, credential));
+    let again = match fault.repeat {
+        Repeat::Worthwhile => Again::Everyone,
+        // It speaks of its own model.
+        Repeat::Futile => mishap.row().again.min(Again::StandIns),
+        Repeat::Unsaid => mishap.row().again,
     };
-    let outcome = Some(Outcome::Status(status.as_u16()));
+    let wait = fault.retry_after;
+    let failed =
+        |last| Failure { again, wait, ..Failure::of(mishap, Outcome::Status(status.as_u16()), last) };
+    if status.is_redirection() {
+        let message = "the model's worker sends its callers elsewhere, where this gateway does not follow";
+        return failed(Err(Fault::new(FaultKind::Upstream, message).code("upstream_redirect")));
+    }
     if credential.key.is_none() && credential.withheld && status == StatusCode::UNAUTHORIZED {
         let message = "the API key sent along looks like another provider's, so this model's provider did not get \
                        it; send a key of the provider that serves the model";
-        let fault = Fault::new(FaultKind::Authentication, message).code("key_withheld");
-        return Failure { outcome, retry: false, wait: None, last: Err(fault) };
+        return failed(Err(Fault::new(FaultKind::Authentication, message).code("key_withheld")));
     }
     if credential.signer.is_some()
         && let Some(reason) = signature_refused(&head.headers)
@@ -190,34 +193,36 @@ pub(super) async fn error_answer(
         let message = "the model's provider refuses this gateway's signature: its AWS keys are wrong or expired, or its \
                        clock is; tell the gateway's operator";
         let fault = Fault::new(FaultKind::Upstream, message).code(UPSTREAM_AUTH).futile();
-        return Failure { outcome, retry: false, wait: None, last: Err(fault) };
+        let outcome = Outcome::Status(status.as_u16());
+        return Failure::of(Mishap::Unauthorized(Key::Operator), outcome, Err(fault));
     }
     if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
         let message =
             "the model's provider refuses the key this gateway holds for it; tell the gateway's operator";
-        let fault = Fault::new(FaultKind::Upstream, message).code(UPSTREAM_AUTH).futile();
-        return Failure { outcome, retry: false, wait: None, last: Err(fault) };
+        return failed(Err(Fault::new(FaultKind::Upstream, message).code(UPSTREAM_AUTH).futile()));
     }
-    if credential.is_ours && status == StatusCode::PAYMENT_REQUIRED {
+    let is_same = to == ledger.endpoint.dialect;
+    if credential.is_ours && fault.kind == FaultKind::Billing {
         tracing::error!(worker = %worker.id, "a worker's account cannot pay");
-        fault.kind = FaultKind::RateLimit;
-        fault.code = Some("insufficient_quota".into());
-        fault.origin = Origin::Gateway;
-        // The status, that of somebody who has to wait, would have it asked for again.
-        fault.repeat = Repeat::Futile;
-        return Failure { outcome, retry, wait, last: Err(fault) };
+        if !is_same || status != StatusCode::TOO_MANY_REQUESTS {
+            fault.kind = FaultKind::RateLimit;
+            fault.code = Some("insufficient_quota".into());
+            fault.origin = Origin::Gateway;
+            // The status, that of somebody who has to wait, would have it asked for again.
+            fault.repeat = Repeat::Futile;
+            return failed(Err(fault));
+        }
     }
     // In its own dialect an error passes as it came, when it says anything a client looks for.
     let is_error = || serde_json::from_slice::<Said<'_>>(&bytes).is_ok_and(|said| said.is_of(to));
-    if to == ledger.endpoint.dialect && bytes.trim_ascii_start().starts_with(b"{") && is_error() {
+    if is_same && bytes.trim_ascii_start().starts_with(b"{") && is_error() {
         let mut headers = head.headers;
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let last = Ok(Answered { status, headers, content: Content::Whole(bytes) });
-        return Failure { outcome, retry, wait, last };
+        return failed(Ok(Answered { status, headers, content: Content::Whole(bytes) }));
     }
-    Failure { outcome, retry, wait, last: Err(fault) }
+    failed(Err(fault))
 }
 
 /// What AWS calls errors in who signed, when, or how.

@@ -16,6 +16,7 @@ pub(crate) mod access;
 pub mod admit;
 mod answer;
 mod bridge;
+mod choice;
 mod count;
 pub(crate) mod dispatch;
 mod failure;
@@ -31,6 +32,8 @@ pub(crate) mod settle;
 mod small;
 mod splice;
 mod translate;
+pub mod verdict;
+mod wishes;
 
 use crate::body::Body;
 use crate::endpoint::{Address, InPath};

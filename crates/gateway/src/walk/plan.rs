@@ -2,6 +2,7 @@
 
 use super::read::Question;
 use super::settle::Ledger;
+use super::wishes::Wishes;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     /// The model it means, where that is another.
     pub(crate) model: Model,
     pub(crate) lane: Arc<Lane>,
+    /// How the client wants it tried.
+    pub(super) wishes: Wishes,
 }
 
 /// Finds the workers.
@@ -45,6 +48,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
         ledger.asks_for(asked);
     }
     let forced = forced(&question.head.headers)?;
+    let wishes = Wishes::read(&question.head.headers, question.stream)?;
     let asking = Asking {
         head: &question.head,
         model: asked.as_ref().map(Model::as_str),
@@ -64,7 +68,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
     }
     let asked = asked.unwrap_or_else(|| model.clone());
-    Ok(Plan { question, asked, model, lane })
+    Ok(Plan { question, asked, model, lane, wishes })
 }
 
 fn is_ready(lane: &Lane) -> bool {

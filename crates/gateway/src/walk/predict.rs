@@ -2,10 +2,11 @@
 //! answer to the call here, so that the rest of the walk need not know.
 
 use super::answer::collect;
-use super::failure::{Failure, broken, error_answer, unanswered};
+use super::failure::{Failure, broken, error_answer, unanswered, unreadable};
 use super::forward::{self, Credential};
 use super::plan::Plan;
 use super::settle::{Ledger, Outcome};
+use super::verdict::{Again, Mishap};
 use crate::config::Config;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
@@ -197,13 +198,13 @@ pub(super) async fn follow(
         match job.look(&desk).await {
             Ok(seen) => bytes = seen,
             // It goes on, whether it could be looked at this time or not.
-            Err(failure) if failure.retry => {
+            Err(failure) if failure.again == Again::Everyone => {
                 pause = failure.wait.unwrap_or(pause).max(pause);
                 continue;
             }
             Err(failure) => return Err(failure),
         }
-        latest = Prediction::read(&bytes).ok_or_else(|| Failure { retry: false, ..not_one() })?;
+        latest = Prediction::read(&bytes).ok_or_else(|| Failure { again: Again::Others, ..not_one() })?;
     }
     job.is_over = true;
     Ok((Answer { head, body: AnswerBody::whole(bytes) }, None))
@@ -359,19 +360,12 @@ async fn read(body: AnswerBody, config: &Config) -> Result<Bytes, Failure> {
 }
 
 fn not_one() -> Failure {
-    let fault =
-        Fault::new(FaultKind::Upstream, "the model's worker answered something that is no prediction")
-            .code("upstream_unreadable");
-    Failure { outcome: Some(Outcome::Failed("unreadable")), retry: true, wait: None, last: Err(fault) }
+    let message = "the model's worker answered something that is no prediction";
+    unreadable(Fault::new(FaultKind::Upstream, message))
 }
 
 fn too_slow(after: Duration) -> Failure {
     let message = format!("the prediction was not over after {} s (`timeouts.first_byte`)", after.as_secs());
     let fault = Fault::new(FaultKind::Timeout, message).code("upstream_timeout");
-    Failure {
-        outcome: Some(Outcome::Failed("first_byte_timeout")),
-        retry: false,
-        wait: None,
-        last: Err(fault),
-    }
+    Failure::of(Mishap::StalledBeforeHead, Outcome::Failed("first_byte_timeout"), Err(fault))
 }

@@ -6,6 +6,7 @@ use super::fan::Merge;
 use super::form;
 use super::predict::{Job, Tally};
 use super::settle::{Ledger, price, stamp};
+use super::verdict::Mishap;
 use crate::body::{Body, BrokenOff};
 use crate::config::Limits;
 use bytes::Bytes;
@@ -126,6 +127,9 @@ impl Relay {
                 Poll::Ready(Some(Ok(bytes)))
             }
             Step::End => {
+                if self.flow.broke_inside() {
+                    ledger.blame(Mishap::ErrorInside);
+                }
                 ledger.done();
                 self.close();
                 Poll::Ready(None)
@@ -161,7 +165,7 @@ impl Drop for Relay {
     }
 }
 
-fn silent(idle: Duration) -> Fault {
+pub(super) fn silent(idle: Duration) -> Fault {
     let message = format!("the upstream went silent for {} s in the middle of its answer", idle.as_secs());
     Fault::new(FaultKind::Timeout, message).code("upstream_idle_timeout")
 }
@@ -171,8 +175,10 @@ pub(crate) fn broke_off(error: Option<&UpstreamError>) -> Fault {
     let message = match error {
         // An upstream may begin to answer before it has the whole request, which then does not come.
         Some(UpstreamError::Upload(error)) => return form::fault(error),
+        Some(UpstreamError::IdleTimeout(idle)) => return silent(*idle),
         Some(UpstreamError::TooLarge(_)) => {
-            "the upstream's answer is larger than `limits.reply_bytes` of this gateway"
+            let message = "the upstream's answer is larger than `limits.reply_bytes` of this gateway";
+            return Fault::new(FaultKind::Upstream, message).code("upstream_too_large");
         }
         Some(_) => "the upstream's answer broke off in the middle",
         None => "the upstream closed the stream before its end",
@@ -251,20 +257,26 @@ impl Flow {
         ledger.finish = tapped.finish.map(Into::into);
     }
 
-    /// Whether part of the answer itself has come, so that it can no longer be asked for elsewhere.
-    pub(crate) fn has_content(&self) -> bool {
+    /// Whether part of the answer itself has come, so that it can no longer be asked for elsewhere, or its end.
+    pub(crate) fn has_begun(&self) -> bool {
         match self {
-            Self::Splice(_) | Self::Copy { .. } => true,
+            Self::Splice(splice) => splice.has_content || splice.tap.tapped.failed || splice.tap.tapped.ended,
+            Self::Copy { .. } => true,
             Self::Translate(translate) => translate.has_content,
         }
     }
 
-    /// Whether an upstream whose stream passes untouched reported a failure inside it.
+    /// Whether an upstream whose stream passes untouched reported a failure in place of content.
     pub(crate) fn has_failed(&self) -> bool {
         match self {
-            Self::Splice(splice) => splice.tap.tapped.failed,
+            Self::Splice(splice) => splice.tap.tapped.failed && !splice.has_content,
             Self::Copy { .. } | Self::Translate(_) => false,
         }
+    }
+
+    /// Whether such an upstream reported a failure behind content.
+    fn broke_inside(&self) -> bool {
+        matches!(self, Self::Splice(splice) if splice.tap.tapped.failed && splice.has_content)
     }
 
     /// How a client in the middle of the answer is told that it failed.
@@ -296,6 +308,7 @@ impl Flow {
 pub(crate) struct Splice {
     body: AnswerBody,
     tap: StreamTap,
+    has_content: bool,
     events: Whole,
     framing: Framing,
     /// Makes one array of it, for clients that want that.
@@ -312,7 +325,7 @@ impl Splice {
         rename: Option<Box<Rename>>,
         array: Option<Box<Array>>,
     ) -> Self {
-        Self { body, tap, events: Whole::new(framing), framing, array, rename }
+        Self { body, tap, has_content: false, events: Whole::new(framing), framing, array, rename }
     }
 
     /// What a client is handed of whole events.
@@ -351,6 +364,7 @@ impl Splice {
                 Some(Ok(data)) => {
                     let seen = self.tap.see(&data);
                     if seen.content {
+                        self.has_content = true;
                         ledger.events += u64::from(seen.parts);
                         ledger.content(Instant::now());
                     }
@@ -523,7 +537,16 @@ impl Translate {
                 None => each(Event::Error(broke_off(Some(&UpstreamError::TooLarge(0))))),
             },
             Some(Err(error)) => each(Event::Error(broke_off(Some(&error)))),
-            None => reader.close(&mut each),
+            None => reader.close(&mut |event| {
+                if let Event::Error(mut fault) = event {
+                    if fault.kind == FaultKind::Upstream {
+                        fault.code.get_or_insert("upstream_cut".into());
+                    }
+                    each(Event::Error(fault));
+                } else {
+                    each(event);
+                }
+            }),
         }
         if content {
             *has_content = true;

@@ -2,7 +2,7 @@
 //! dropped on the way because the client hung up.
 
 use super::access::{Attempts, Line, TARGET, level, micros};
-use super::failure::says;
+use super::verdict::{Counts, Mishap};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::fault;
@@ -188,9 +188,23 @@ impl Ledger {
         self.count_attempt();
     }
 
+    /// The attempt that ends now, or the answer that it gave, failed in this way.
+    pub(crate) fn failed(&self, mishap: Mishap) {
+        self.blame(mishap);
+        self.report(|after| mishap.row().says(after));
+    }
+
+    /// Counts what the worker of the last attempt is to blame for.
+    pub(crate) fn blame(&self, mishap: Mishap) {
+        let (row, last) = (mishap.row(), self.attempts.last());
+        if let Some((worker, _)) = last.filter(|_| row.counts != Counts::No) {
+            self.local.shared.metrics.worker_faults.with_label_values(&[worker.as_str(), row.name]).inc();
+        }
+    }
+
     /// Tells the worker of the attempt that ends now, which went on for so long, what that says of it: policies
     /// go by it.
-    pub(crate) fn report(&self, says: impl FnOnce(Duration) -> Attempt) {
+    fn report(&self, says: impl FnOnce(Duration) -> Attempt) {
         self.report_at(Instant::now(), says);
     }
 
@@ -299,7 +313,7 @@ impl Ledger {
     pub(crate) fn cut(&mut self, fault: &Fault) {
         let class = fault::class(fault.kind);
         self.end = End::Cut(class);
-        self.report(|after| says(fault, after));
+        self.failed(Mishap::inside(fault));
         self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
     }
 

@@ -3,11 +3,12 @@
 
 use super::answer::{Answered, Content, collect};
 use super::dispatch::{backoff, send};
-use super::failure::{Failure, broken, nobody_left, refused, unreadable};
+use super::failure::{Failure, broken, nobody_left, refused, unfit, unreadable};
 use super::forward;
 use super::plan::Plan;
 use super::settle::{Ledger, WARNINGS, warnings};
 use super::translate::on_unsupported;
+use super::verdict::Again;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -57,8 +58,8 @@ async fn vectors(
     call.model = Model::new(plan.asked.as_str());
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
-    let bodies = embed::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    let setting = admit(ledger, plan, worker, &losses, to).map_err(refused)?;
+    let bodies = embed::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| embed::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -85,8 +86,8 @@ async fn ranking(
     call.model = Model::new(plan.asked.as_str());
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
-    let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(refused)?;
-    let setting = admit(ledger, plan, worker, &losses, to).map_err(refused)?;
+    let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
     let replies = answers.iter().map(|body| rerank::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
@@ -166,8 +167,10 @@ async fn exchange(
                 other => return other,
             };
             done += 1;
-            let delay = backoff.delay(done, failure.wait, true, fastrand::f64()).filter(|_| failure.retry);
-            let Some(delay) = delay else { return Err(Failure { retry: false, ..failure }) };
+            let delay = backoff.delay(done, failure.wait, true, fastrand::f64());
+            let Some(delay) = delay.filter(|_| failure.again == Again::Everyone) else {
+                return Err(Failure { again: failure.again.min(Again::Others), ..failure });
+            };
             tokio::time::sleep(delay).await;
         }
     };

@@ -1,13 +1,14 @@
 //! Same-dialect traffic: the request with what is ours put right in its bytes, the answer as it comes.
 
 use super::accept::is_json;
-use super::answer::{Answered, Content, is_stream, join, next, prime, stream_headers};
-use super::failure::{Failure, broken, is_retryable};
+use super::answer::{Answered, Content, HELD, Patience, is_stream, join, next, prime, stream_headers};
+use super::failure::{Failure, broken, unreadable};
 use super::forward;
 use super::plan::Plan;
 use super::relay::{Flow, Splice};
 use super::settle::{Ledger, Outcome};
 use super::translate::{context, on_unsupported};
+use super::verdict::{Keys, Mishap};
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderValue, header, response};
@@ -27,10 +28,6 @@ use trunkline_dialect::surface::answers_freely;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
 use trunkline_upstream::Answer;
-
-/// Whole answers up to this size are held until they are complete, so that one that breaks off can still
-/// become a proper error or be asked for elsewhere.
-const HELD: usize = 256 << 10;
 
 /// The client's body with the fields that are ours put right.
 pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
@@ -88,7 +85,7 @@ pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> Resu
 }
 
 /// What shows the client the name it asked for, where that is wanted and another was sent.
-pub(super) fn echo(plan: &Plan, worker: &Worker, dialect: Dialect) -> Option<Rename> {
+fn echo(plan: &Plan, worker: &Worker, dialect: Dialect) -> Option<Rename> {
     let asked = plan.asked.as_str();
     let renamed = plan.question.snapshot.config.echo_alias && worker.name_for(plan.model.as_str()) != asked;
     renamed.then(|| Rename::new(dialect, asked))
@@ -118,15 +115,16 @@ fn ask_for_usage(body: &Rope, scanned: &Scanned) -> Option<(Range<usize>, Bytes)
 pub(super) async fn answer(
     ledger: &mut Ledger,
     plan: &Plan,
+    worker: &Worker,
     answer: Answer,
-    rename: Option<Rename>,
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
+    let rename = echo(plan, worker, dialect);
     // Small calls ask for a stream in ways of their own, which the upstream has understood.
     let is_small = dialect.kind() != Kind::Generate;
     if is_stream(dialect, &answer.head) && (plan.question.stream || is_small) {
         ledger.stream = true;
-        splice_stream(ledger, plan, answer, rename).await
+        splice_stream(ledger, plan, worker, answer, rename).await
     } else if dialect.kind() == Kind::Speak && !answers_json(&answer.head) {
         Ok(sound(plan, answer))
     } else {
@@ -153,19 +151,22 @@ fn sound(plan: &Plan, answer: Answer) -> Answered {
 async fn splice_stream(
     ledger: &mut Ledger,
     plan: &Plan,
+    worker: &Worker,
     answer: Answer,
     rename: Option<Rename>,
 ) -> Result<Answered, Failure> {
     let Answer { head, body } = answer;
     let dialect = ledger.endpoint.dialect;
-    let idle = plan.question.snapshot.config.timeouts.idle;
+    let patience = Patience::of(plan, worker);
+    let keys = Keys::behind(worker, plan.question.caller_key.as_ref());
+    let idle = patience.idle;
     let choices = plan.question.scanned.choices.unwrap_or(1);
     let tap = StreamTap::new(ledger.endpoint.dialect, choices);
     let wants_array = plan.question.said.as_ref().is_some_and(|said| said.array);
     let array = wants_array.then(|| Box::new(Array::new(plan.question.snapshot.config.limits.event_bytes)));
     let splice = Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new), array);
     let mut flow = Flow::Splice(Box::new(splice));
-    let first = prime(&mut flow, ledger, idle).await?;
+    let first = prime(&mut flow, ledger, patience, keys).await?;
     let mut headers = head.headers;
     if wants_array {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -174,11 +175,11 @@ async fn splice_stream(
     if flow.has_failed() {
         // The first thing said was that it failed. If nobody else does better, the client gets it as said.
         let fault = first_fault(ledger.endpoint.dialect, &first);
-        let (retry, wait) = fault.map_or((true, None), |fault| (is_retryable(&fault), fault.retry_after));
+        let mishap = fault.as_ref().map_or(Mishap::ErrorFirst, |fault| Mishap::of_fault(fault, keys));
+        let wait = fault.and_then(|fault| fault.retry_after);
         let content = Content::Flow { flow, primed: Some(first), idle };
         let last = Ok(Answered { status: head.status, headers, content });
-        let outcome = Some(Outcome::Failed("stream_error"));
-        return Err(Failure { outcome, retry, wait, last });
+        return Err(Failure { wait, ..Failure::of(mishap, Outcome::Failed("stream_error"), last) });
     }
     let content = Content::Flow { flow, primed: Some(first), idle };
     Ok(Answered { status: head.status, headers, content })
@@ -204,8 +205,7 @@ fn begins_object(body: &[u8]) -> bool {
 
 fn not_an_answer() -> Failure {
     let message = "the model's worker answered something that is no JSON object";
-    let fault = Fault::new(FaultKind::Upstream, message).code("upstream_unreadable");
-    Failure { outcome: Some(Outcome::Failed("unreadable")), retry: true, wait: None, last: Err(fault) }
+    unreadable(Fault::new(FaultKind::Upstream, message))
 }
 
 /// A whole answer that passes untouched.

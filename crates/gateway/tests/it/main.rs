@@ -14,6 +14,7 @@ mod rig;
 
 mod bad_input;
 mod costs;
+mod failover;
 mod fleet;
 mod forms;
 mod keys;

@@ -1,10 +1,11 @@
 //! Attempts: when there is another one, where it goes, and what the client and the books see of it.
 
 use crate::client::{Line, ask, post};
-use crate::rig::{ALL, CHAT, EMBEDDINGS, MESSAGES, Rig, STREAMING, Speech, pieces, settings};
+use crate::rig::{ALL, CHAT, EMBEDDINGS, MESSAGES, Rig, STREAMING, Speech, settings};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use trunkline_gateway::config::{Config, WorkerSpec};
+use trunkline_gateway::walk::verdict::Again;
 use trunkline_testkit::script::{Reply, Then, Upstream, refusing};
 
 /// A way to fail, made anew for each request.
@@ -14,24 +15,24 @@ fn error(status: u16) -> Reply {
     Reply::json(status, r#"{"error":{"message":"try again","type":"server_error","param":null,"code":null}}"#)
 }
 
-/// Failures before the first byte, and whether another attempt is made.
-const FAULTS: [(&str, Fault, bool); 16] = [
-    ("hang up", Reply::hang_up, true),
-    ("reset", Reply::reset, true),
-    ("garbage", Reply::garbage, true),
-    ("429", || Reply::rate_limited(0), true),
-    ("502", || error(502), true),
-    ("502 page", Reply::bad_gateway, true),
-    ("503", || error(503), true),
-    ("504", || error(504), true),
-    ("529", || error(529), true),
-    ("500 that says so", || error(500).header("x-should-retry", "true"), true),
-    ("503 that says not to", || error(503).header("x-should-retry", "false"), false),
-    ("400", || error(400), false),
-    ("401", || error(401), false),
-    ("404", || error(404), false),
-    ("422", || error(422), false),
-    ("500", || error(500), false),
+/// Failures before the first byte, and where another attempt is made.
+const FAULTS: [(&str, Fault, Again); 16] = [
+    ("hang up", Reply::hang_up, Again::Everyone),
+    ("reset", Reply::reset, Again::Everyone),
+    ("garbage", Reply::garbage, Again::Everyone),
+    ("429", || Reply::rate_limited(0), Again::Everyone),
+    ("502", || error(502), Again::Everyone),
+    ("502 page", Reply::bad_gateway, Again::Everyone),
+    ("503", || error(503), Again::Everyone),
+    ("504", || error(504), Again::Everyone),
+    ("529", || error(529), Again::Everyone),
+    ("400 that says so", || error(400).header("x-should-retry", "true"), Again::Everyone),
+    ("503 that says not to", || error(503).header("x-should-retry", "false"), Again::StandIns),
+    ("400", || error(400), Again::Nowhere),
+    ("401", || error(401), Again::Nowhere),
+    ("404", || error(404), Again::Others),
+    ("422", || error(422), Again::Nowhere),
+    ("500", || error(500), Again::Everyone),
 ];
 
 /// `spec` in front of all others.
@@ -51,6 +52,7 @@ async fn attempts(rig: &Rig) -> (f64, f64) {
 async fn failures_are_tried_again_on_another_worker() {
     for (speech, streams) in [(CHAT, false), (CHAT, true), (MESSAGES, true), (EMBEDDINGS, false)] {
         for (what, fault, again) in FAULTS {
+            let again = again >= Again::Others;
             let what = format!("{} stream {streams}: {what}", speech.path);
             let bad = Upstream::directed(move |_, _| fault()).await.unwrap();
             let good = good(speech, streams).await;
@@ -85,6 +87,7 @@ async fn an_unreachable_worker_is_passed_over() {
 #[tokio::test]
 async fn a_lone_worker_is_tried_again_itself() {
     for (what, fault, again) in FAULTS {
+        let again = again == Again::Everyone;
         let upstream = Upstream::directed(move |_, nth| if nth < 2 { fault() } else { CHAT.answer(false) });
         let upstream = upstream.await.unwrap();
         let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
@@ -99,6 +102,7 @@ async fn a_lone_worker_is_tried_again_itself() {
 async fn attempts_are_counted_and_end() {
     for allowed in [1, 3] {
         for (what, fault, again) in FAULTS {
+            let again = again == Again::Everyone;
             let bad = Upstream::directed(move |_, _| fault()).await.unwrap();
             let mut config = settings([CHAT.worker(bad.url())]);
             config.retry.attempts = allowed;
@@ -171,16 +175,45 @@ async fn a_worker_that_never_answers_is_not_waited_for() {
     for speech in ALL {
         let bad = Upstream::directed(|_, _| Reply::hang()).await.unwrap();
         let good = good(speech, false).await;
-        let mut config = settings([first(speech.worker(bad.url())), speech.worker(good.url())]);
+        let impatient = WorkerSpec { timeout: Some(Duration::from_millis(100)), ..speech.worker(bad.url()) };
+        let config = settings([first(impatient), speech.worker(good.url())]);
+        let rig = Rig::start(config).await;
+        assert_eq!(rig.ask(&speech.ask(false)).await.status, 200, "{}", speech.path);
+        assert_eq!((bad.requests().len(), good.requests().len()), (1, 1), "{}", speech.path);
+        bad.aborted().await;
+        rig.at_rest().await;
+
+        // It may still be at work on it, so it is not asked once more.
+        let mut config = settings([speech.worker(bad.url())]);
         config.timeouts.first_byte = Duration::from_millis(100);
         let rig = Rig::start(config).await;
         let answer = rig.ask(&speech.ask(false)).await;
-        // The silent one may still be at work on it: a second attempt could do everything twice.
         assert_eq!(answer.status, 504, "{}", speech.path);
         let message = speech.error(&answer.json());
         assert!(message.contains("did not begin to answer within"), "{message}");
-        assert_eq!(good.requests().len(), 0);
-        bad.aborted().await;
+        assert_eq!(bad.requests().len(), 2, "{}", speech.path);
+    }
+}
+
+#[tokio::test]
+async fn a_client_says_how_often_and_for_how_long_it_wants_to_wait() {
+    let failing = Upstream::directed(|_, _| error(503)).await.unwrap();
+    let silent = Upstream::directed(|_, _| Reply::hang()).await.unwrap();
+    // Until its head it is quick, then it says nothing for as long as anybody listens.
+    let speechless = Upstream::directed(|_, _| Reply::head_then_hang()).await.unwrap();
+    for (upstream, name, value, streams, status, requests) in [
+        (&failing, "x-trunkline-num-retries", "2", false, 503, 3),
+        (&failing, "x-trunkline-num-retries", "0", true, 503, 1),
+        (&failing, "x-trunkline-num-retries", "many", false, 400, 0),
+        (&silent, "x-trunkline-timeout", "0.2", false, 504, 1),
+        (&silent, "x-trunkline-stream-timeout", "0.2", true, 504, 1),
+        (&speechless, "x-trunkline-timeout", "0.2", true, 504, 1),
+    ] {
+        let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+        let before = upstream.requests().len();
+        let answer = rig.ask(&CHAT.ask(streams).header(name, value)).await;
+        assert_eq!(answer.status, status, "{name}: {value}: {}", answer.text());
+        assert_eq!(upstream.requests().len() - before, requests, "{name}: {value}");
         rig.at_rest().await;
     }
 }
@@ -227,13 +260,14 @@ async fn a_stream_that_fails_before_it_began_is_asked_for_elsewhere() {
 }
 
 #[tokio::test]
-async fn trap49_nothing_is_tried_again_once_the_client_has_a_byte() {
+async fn trap49_nothing_is_tried_again_once_the_client_has_content() {
     for speech in STREAMING {
-        let bad = Upstream::replying([Reply::cut_after(pieces(&speech.stream[..1]))]).await.unwrap();
+        let begun = speech.stream[..2].concat();
+        let bad = Upstream::replying([Reply::cut_after([begun.clone()])]).await.unwrap();
         let good = good(speech, true).await;
         let rig = Rig::start(settings([first(speech.worker(bad.url())), speech.worker(good.url())])).await;
         let answer = rig.ask(&speech.ask(true)).await;
-        assert!(answer.text().starts_with(speech.stream[0]), "{}", speech.path);
+        assert!(answer.text().starts_with(&begun), "{}", speech.path);
         assert_eq!(good.requests().len(), 0, "{}", speech.path);
         assert_eq!(attempts(&rig).await, (1.0, 0.0), "{}", speech.path);
     }

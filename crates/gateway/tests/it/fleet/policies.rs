@@ -79,7 +79,10 @@ async fn calls_leave_the_slow_worker_and_the_failing_one() {
     });
     let (slow, fast) = (slow.await.unwrap(), fast.await.unwrap());
     let workers = [engine(slow.url(), "m"), engine(fast.url(), "m")];
-    let rig = Rig::start(picking(PolicyName::Latency, workers)).await;
+    let mut config = picking(PolicyName::Latency, workers);
+    // So that it is seen who failed, which another attempt would mend.
+    config.retry.attempts = 1;
+    let rig = Rig::start(config).await;
     assert_eq!(rig.chat("m", 40).await, vec![200; 40]);
     let served = slow.requests().len();
     assert!((1..=8).contains(&served), "the slow one served {served} of 40");

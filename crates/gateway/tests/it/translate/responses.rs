@@ -130,7 +130,7 @@ async fn c99_a_cut_stream_fails() {
     let failed = stream.last().unwrap();
     assert_eq!(failed.name, "response.failed");
     let response = failed.json()["response"].clone();
-    assert_eq!((&response["status"], &response["error"]["code"]), (&json!("failed"), &json!("server_error")));
+    assert_eq!((&response["status"], &response["error"]["code"]), (&json!("failed"), &json!("upstream_cut")));
     assert_eq!(response["output"][0]["content"][0]["text"], "hello");
     rig.at_rest().await;
 }

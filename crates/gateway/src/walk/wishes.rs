@@ -1,0 +1,102 @@
+//! What a client asks of the way in which its request is tried, in headers: it knows better than the configuration
+//! how long it can wait.
+
+use http::HeaderMap;
+use std::time::Duration;
+use trunkline_core::{Fault, FaultKind};
+
+/// How often it is tried again; under `LiteLLM`'s name as well, as the others are.
+const RETRIES: [&str; 2] = ["x-trunkline-num-retries", "x-litellm-num-retries"];
+/// Seconds until an answer begins.
+const TIMEOUT: [&str; 2] = ["x-trunkline-timeout", "x-litellm-timeout"];
+/// The same where a stream is asked for.
+const STREAM_TIMEOUT: [&str; 2] = ["x-trunkline-stream-timeout", "x-litellm-stream-timeout"];
+
+/// Most often that a client can have a request tried again.
+const MOST_RETRIES: u32 = 10;
+/// Longest that it can have an attempt waited for, in seconds: a day.
+const LONGEST: f64 = 86_400.0;
+
+/// What the client asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Wishes {
+    /// Attempts in all, in place of what the configuration says.
+    pub(super) attempts: Option<u32>,
+    /// How long each may take to begin its answer.
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Wishes {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// 400 naming the header.
+    pub(super) fn read(headers: &HeaderMap, stream: bool) -> Result<Self, Fault> {
+        let retries =
+            wish(headers, RETRIES, |text| text.parse().ok().filter(|many: &u32| *many <= MOST_RETRIES))?;
+        let seconds = |text: &str| {
+            let seconds = text.parse().ok().filter(|seconds: &f64| *seconds > 0.0 && *seconds <= LONGEST)?;
+            Some(Duration::from_secs_f64(seconds))
+        };
+        let whole = wish(headers, TIMEOUT, seconds)?;
+        let streamed = wish(headers, STREAM_TIMEOUT, seconds)?.filter(|_| stream);
+        Ok(Self { attempts: retries.map(|retries| retries + 1), timeout: streamed.or(whole) })
+    }
+}
+
+/// The first of `names` that is there.
+fn wish<T>(
+    headers: &HeaderMap,
+    names: [&'static str; 2],
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Fault> {
+    let Some((name, value)) = names.iter().find_map(|name| Some((name, headers.get(*name)?))) else {
+        return Ok(None);
+    };
+    let said = value.to_str().ok().and_then(|text| read(text.trim()));
+    said.map(Some).ok_or_else(|| {
+        let may = if names == RETRIES {
+            format!("a whole number up to {MOST_RETRIES}")
+        } else {
+            "a number of seconds above 0, a day at most".to_owned()
+        };
+        Fault::new(FaultKind::InvalidRequest, format!("`{name}` must be {may}")).at(*name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read_or_refused() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (said, stream, want) in [
+            (&[][..], true, Some((None, None))),
+            (&[("x-trunkline-num-retries", "0")], false, Some((Some(1), None))),
+            (&[("x-litellm-num-retries", " 10 ")], false, Some((Some(11), None))),
+            (&[("x-trunkline-num-retries", "11")], false, None),
+            (&[("x-trunkline-num-retries", "-1")], false, None),
+            (&[("x-trunkline-timeout", "1.5")], true, Some((None, ms(1500)))),
+            (
+                &[("x-trunkline-timeout", "1.5"), ("x-trunkline-stream-timeout", "2")],
+                true,
+                Some((None, ms(2000))),
+            ),
+            (
+                &[("x-trunkline-timeout", "1.5"), ("x-litellm-stream-timeout", "2")],
+                false,
+                Some((None, ms(1500))),
+            ),
+            (&[("x-trunkline-timeout", "0")], false, None),
+            (&[("x-trunkline-timeout", "NaN")], false, None),
+            (&[("x-trunkline-timeout", "1e9")], false, None),
+            (&[("x-trunkline-stream-timeout", "soon")], false, None),
+        ] {
+            let headers =
+                said.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            let read = Wishes::read(&headers, stream).ok();
+            assert_eq!(read.map(|wishes| (wishes.attempts, wishes.timeout)), want, "{said:?} {stream}");
+        }
+    }
+}
