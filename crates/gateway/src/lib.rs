@@ -22,4 +22,5 @@ pub mod shared;
 pub mod snapshot;
 pub mod stall;
 mod table;
+pub mod versions;
 pub mod walk;

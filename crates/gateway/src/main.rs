@@ -30,7 +30,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             // The log's thread writes there, too.
             drop(out);
             let sources = sources(flags);
-            app::run(config::load(&sources)?, &sources)?;
+            app::run(config::load(&sources)?, sources)?;
         }
         Command::Check(flags) => {
             let sources = sources(flags);

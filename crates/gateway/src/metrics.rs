@@ -35,8 +35,10 @@ pub struct Metrics {
     pub cost: CounterVec,
     /// Answers of providers whose price is not known, by model and provider.
     pub unpriced: IntCounterVec,
-    /// Configuration reloads, by result.
+    /// Changes of the configuration, by source and outcome.
     pub reloads: IntCounterVec,
+    /// The version of the configuration in force.
+    pub config_version: IntGauge,
     /// Probes of workers, by result.
     pub probes: IntCounterVec,
     worker_health: IntGaugeVec,
@@ -164,7 +166,12 @@ impl Metrics {
                 "Answers of providers whose price is not known.",
                 &["model", "provider"],
             )?,
-            reloads: counter("config_reloads_total", "Configuration reloads.", &["result"])?,
+            reloads: counter(
+                "config_reloads_total",
+                "Changes of the configuration, refused ones included.",
+                &["source", "outcome"],
+            )?,
+            config_version: gauge("config_version", "Version of the configuration in force.")?,
             probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,
             worker_health: gauges("worker_state", "1 for the state a worker is in.", &["worker", "state"])?,
             worker_in_flight: gauges(

@@ -5,8 +5,10 @@
 
 mod file;
 pub(crate) mod later;
+mod origin;
 mod pools;
 mod problem;
+pub(crate) mod shown;
 mod surroundings;
 mod tree;
 pub mod units;
@@ -14,6 +16,7 @@ mod validate;
 mod worker;
 mod worker_url;
 
+pub use origin::{Origin, Origins, key_variable};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
@@ -22,7 +25,9 @@ pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use surroundings::Environment;
 
 /// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
@@ -43,6 +48,33 @@ impl Sources {
         let variable = self.env.get("TRUNKLINE_CONFIG").filter(|name| !name.is_empty());
         self.file.clone().or_else(|| self.flags.config.clone()).or_else(|| variable.map(PathBuf::from))
     }
+
+    /// What the configuration file says, when one is named.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn text(&self) -> Result<Option<Text>, ConfigError> {
+        let read = |name: PathBuf| match std::fs::read_to_string(&name) {
+            Ok(text) => Ok(Text { name, text }),
+            Err(why) => Err(ConfigError::Unreadable { file: name, why }),
+        };
+        self.named_file().map(read).transpose()
+    }
+}
+
+/// A configuration file's text. Has no `Debug` of its own: secrets may stand in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text {
+    /// What its problems are told as places of.
+    pub name: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({})", self.name.display())
+    }
 }
 
 /// Reads, merges and checks the configuration.
@@ -51,18 +83,22 @@ impl Sources {
 /// The file cannot be read, or anything in it, the environment or the flags is wrong; then all that is
 /// wrong is listed.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let file = sources.named_file();
+    load_text(sources, sources.text()?)
+}
+
+/// As [`load`], but of `text`, wherever it came from.
+///
+/// # Errors
+/// When anything in it, the environment or the flags is wrong.
+pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, ConfigError> {
+    let file = text.as_ref().map(|text| text.name.clone());
     let mut problems = Vec::new();
-    let (mut config, document) = match &file {
+    let (mut config, document) = match &text {
         None => (Config::default(), None),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|why| ConfigError::Unreadable { file: path.clone(), why })?;
-            match file::read(&text, &sources.env, &mut problems) {
-                Some((config, document)) => (config, Some(document)),
-                None => return Err(ConfigError::Invalid { file, problems }),
-            }
-        }
+        Some(Text { text, .. }) => match file::read(text, &sources.env, &mut problems) {
+            Some((config, document)) => (config, Some(document)),
+            None => return Err(ConfigError::Invalid { file, problems }),
+        },
     };
     // What is already wrong with the file alone is the file's fault and gets its place there.
     let of_file = if document.is_some() { config.validate() } else { Vec::new() };
@@ -78,6 +114,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
             Some(_) | None => name_flag(problem),
         });
     }
+    config.text = text.map(Arc::new);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { file, problems }) }
 }
 
