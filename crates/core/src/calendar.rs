@@ -1,6 +1,6 @@
 //! Points in time as dates: wires and logs want them in UTC, in several spellings.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time in UTC, by the Gregorian calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,32 @@ impl From<SystemTime> for Utc {
     }
 }
 
+/// Reads `2026-01-02T03:04:05Z` (RFC 3339), with or without a fraction of a second, which is left out, and with UTC
+/// written as `Z`, `+00:00` or `UTC`. `None` for everything else, for what lies before 1970, and for other zones.
+#[must_use]
+pub fn read_rfc3339(text: &str) -> Option<SystemTime> {
+    let (date, rest) = text.trim().split_once(['T', 't', ' '])?;
+    let time = ["Z", "z", "+00:00", "UTC"].into_iter().find_map(|zone| rest.strip_suffix(zone))?;
+    let time = time.split('.').next()?;
+    let numbers = |text: &str, between: char| -> Option<[u64; 3]> {
+        let numbers: Option<Vec<u64>> = text.split(between).map(|number| number.parse().ok()).collect();
+        numbers?.try_into().ok()
+    };
+    let ([year, month, day], [hour, minute, second]) = (numbers(date, '-')?, numbers(time, ':')?);
+    let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Dates to days by Howard Hinnant's `days_from_civil`.
+    let shifted_year = year - u64::from(month <= 2);
+    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    Some(UNIX_EPOCH + Duration::from_secs(days * 86_400 + hour * 3600 + minute * 60 + second))
+}
+
 impl Utc {
     /// `2026-01-02T03:04:05.678Z` (RFC 3339).
     #[must_use]
@@ -82,7 +108,6 @@ impl Utc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn dates_are_those_of_the_calendar() {
@@ -98,5 +123,27 @@ mod tests {
             assert_eq!((utc.rfc3339().as_str(), utc.basic().as_str()), (rfc3339, basic));
         }
         assert_eq!(Utc::from(UNIX_EPOCH - Duration::from_secs(1)), Utc::from(UNIX_EPOCH));
+    }
+
+    #[test]
+    fn dates_are_read_as_they_are_written() {
+        for seconds in [0, 951_782_399, 951_782_400, 1_790_000_000, 4_107_542_399, 4_107_542_400] {
+            let time = UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(read_rfc3339(&Utc::from(time).rfc3339()), Some(time));
+        }
+        let second = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+        for (text, want) in [
+            ("2026-09-21T14:13:20Z", Some(second)),
+            ("2026-09-21T14:13:20.123456789Z", Some(second)),
+            ("2026-09-21T14:13:20+00:00", Some(second)),
+            ("2026-09-21T14:13:20UTC", Some(second)),
+            ("2026-09-21T14:13:20", None),
+            ("2026-09-21T14:13:20+02:00", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("soon", None),
+        ] {
+            assert_eq!(read_rfc3339(text), want, "{text}");
+        }
     }
 }

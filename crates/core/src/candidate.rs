@@ -1,6 +1,6 @@
 //! What routing chooses from: a worker seen without its address, with live load and health.
 
-use crate::WorkerId;
+use crate::{Recent, WorkerId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -15,17 +15,49 @@ pub struct Candidate {
     pub priority: u8,
     /// Multiplies its load in cost-aware scores; 1.0 is neutral, above 0.
     pub cost: f32,
-    /// Its share, against those of the others; 0 for none.
+    /// Its share, against those of the others; none where it is 0, whatever the policy.
     pub weight: u32,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
     /// What is running on it.
     pub load: Arc<Load>,
 }
 
-/// What routing may read of a prompt. Without a tokenizer that is its bytes.
+impl Candidate {
+    /// Whether calls may go there, if only for want of a better one.
+    #[must_use]
+    pub fn may_serve(&self) -> bool {
+        self.weight > 0 && self.load.health().may_serve()
+    }
+}
+
+/// What a token costs, in 10⁻¹² US dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Price {
+    /// One of the prompt.
+    pub input: u64,
+    /// One of the answer.
+    pub output: u64,
+}
+
+impl Price {
+    /// What a call with `prompt` would cost, in 10⁻¹² US dollars.
+    #[must_use]
+    pub fn of(self, prompt: &Prompt<'_>) -> u128 {
+        u128::from(self.input) * u128::from(prompt.tokens)
+            + u128::from(self.output) * u128::from(prompt.answer)
+    }
+}
+
+/// What routing may read of a prompt. Without a tokenizer that is its bytes, and guesses.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Prompt<'a> {
     /// The bytes of the prompt as the client sent them, in order, uncopied.
     pub chunks: &'a [&'a [u8]],
+    /// About how many tokens it is.
+    pub tokens: u64,
+    /// About how many tokens its answer may be.
+    pub answer: u64,
 }
 
 /// Live figures of one worker.
@@ -34,6 +66,8 @@ pub struct Load {
     in_flight: AtomicU64,
     served: AtomicU64,
     health: AtomicU8,
+    /// How long its answers took lately.
+    pub recent: Recent,
 }
 
 /// Where a worker is in its life. Only `Ready` ones are picked.
@@ -132,6 +166,12 @@ impl LoadGuard {
         load.in_flight.fetch_add(1, Relaxed);
         load.served.fetch_add(1, Relaxed);
         Self(Arc::clone(load))
+    }
+
+    /// Of whom it counts a call.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.0
     }
 }
 

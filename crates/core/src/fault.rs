@@ -17,8 +17,22 @@ pub struct Fault {
     pub code: Option<Cow<'static, str>>,
     /// How long the client should wait.
     pub retry_after: Option<Duration>,
+    /// What the client is told of asking once more by itself.
+    pub repeat: Repeat,
     /// Who says so.
     pub origin: Origin,
+}
+
+/// What a client is told of asking once more by itself, as its library does when it is told nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeat {
+    /// Nothing; it goes by the status.
+    #[default]
+    Unsaid,
+    /// That it is worth the try.
+    Worthwhile,
+    /// Not to: it would come to the same, or be computed and paid for twice.
+    Futile,
 }
 
 /// Who says that it is an error.
@@ -81,6 +95,7 @@ impl Fault {
             param: None,
             code: None,
             retry_after: None,
+            repeat: Repeat::Unsaid,
             origin: Origin::Gateway,
         }
     }
@@ -89,6 +104,13 @@ impl Fault {
     #[must_use]
     pub fn at(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// The same, told not to be asked for once more.
+    #[must_use]
+    pub fn futile(mut self) -> Self {
+        self.repeat = Repeat::Futile;
         self
     }
 

@@ -17,6 +17,7 @@ mod item;
 mod json;
 mod loss;
 mod part;
+mod recent;
 mod reply;
 mod rerank;
 mod surface;
@@ -24,16 +25,16 @@ mod tool;
 mod trusted;
 mod usage;
 
-pub use calendar::Utc;
+pub use calendar::{Utc, read_rfc3339};
 pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
     Reasoning, ReasoningMode, Sampling, Service, State, StreamOptions,
 };
-pub use candidate::{Candidate, Health, Load, LoadGuard, Prompt};
+pub use candidate::{Candidate, Health, Load, LoadGuard, Price, Prompt};
 pub use dialect::{Dialect, Kind};
 pub use embed::{EmbedCall, EmbedInput, EmbedReply, Purpose, Truncate, Vector, VectorForm};
 pub use event::{Delta, Event, Open};
-pub use fault::{Fault, FaultKind, Origin};
+pub use fault::{Fault, FaultKind, Origin, Repeat};
 pub use fold::{Fold, unfold};
 pub use id::{Model, RequestId, Secret, TenantId, WorkerId};
 pub use item::{
@@ -45,6 +46,7 @@ pub use part::{
     Audio, CacheKind, CacheMark, Citation, Document, DocumentSource, Image, MediaSource, OffsetUnit, Part,
     PartKind, SearchResult, Video,
 };
+pub use recent::{Attempt, Metric, Ranking, Recent, Standing, Times};
 pub use reply::{Choice, Finish, FinishReason, Reply};
 pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};
 pub use surface::Surface;

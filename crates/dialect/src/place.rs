@@ -12,6 +12,9 @@ use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole
 /// The code of faults about content the target could not show to the model.
 pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
 
+/// The neutral name of the conversation, for what is lost of it as a whole.
+const CONVERSATION: &str = "messages";
+
 /// How one dialect's requests spell what the neutral model holds.
 #[derive(Debug)]
 pub(crate) struct Spelling {
@@ -59,6 +62,10 @@ impl Spelling {
         let rest = |name: &str| {
             path.strip_prefix(name).filter(|rest| matches!(rest.as_bytes(), [] | [b'.' | b'[', ..]))
         };
+        if let Some(rest) = rest(CONVERSATION) {
+            // A request that is one message has no list to name an entry of.
+            return if self.list.is_empty() { "prompt".into() } else { [self.list, rest].concat().into() };
+        }
         let known = self.settings.iter().filter_map(|(name, own)| Some((name.len(), *own, rest(name)?)));
         match known.max_by_key(|(length, ..)| *length) {
             Some((_, own, rest)) => Cow::Owned([own, rest].concat()),
@@ -369,6 +376,9 @@ mod tests {
             (Dialect::AnthropicMessages, "response_format.json_schema.schema", "output_config.format.schema"),
             (Dialect::AnthropicMessages, "seed", "seed"),
             (Dialect::GeminiGenerate, "thinking", "generationConfig.thinkingConfig"),
+            (Dialect::GeminiGenerate, "messages", "contents"),
+            (Dialect::OpenaiResponses, "messages[0]", "input[0]"),
+            (Dialect::OllamaGenerate, "messages[0]", "prompt"),
             (Dialect::BedrockConverse, "thinking", "additionalModelRequestFields.thinking"),
             (Dialect::OllamaChat, "thinking", "think"),
             (Dialect::GeminiGenerate, "thinking.display", "generationConfig.thinkingConfig.includeThoughts"),

@@ -18,8 +18,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::AbortHandle;
 use tower_service::Service as _;
-use trunkline_dialect::provider::{AZURE, BEDROCK, OLLAMA, PROVIDERS, Provider};
-use trunkline_dialect::region;
+use trunkline_dialect::provider::{AZURE, OLLAMA, PROVIDERS, Provider};
 use trunkline_upstream::{ConnectionCounts, Connector, ConnectorSettings, Pool, PoolSettings};
 
 /// A gateway that serves.
@@ -184,13 +183,8 @@ pub(crate) fn add_providers_with_keys(config: &mut Config) {
     if config.igw || !config.workers.is_empty() {
         return;
     }
-    let url = |provider: &Provider| match (config.provider_urls.get(provider.id), provider.base_url) {
-        (Some(said), _) => Some(said.clone()),
-        (None, None) if provider.id == BEDROCK => config.aws.region.as_deref().map(region::url),
-        (None, public) => public.filter(|url| !url.contains('{')).map(str::to_owned),
-    };
     let account = |provider: &Provider| {
-        let mut spec = WorkerSpec::new(url(provider)?);
+        let mut spec = WorkerSpec::new(config.address_of(provider, config.aws.region.as_deref())?);
         spec.provider = Some(provider.id.to_owned());
         if provider.id == AZURE {
             spec.models = config.azure.deployment.iter().cloned().map(ModelCard::Name).collect();

@@ -1,7 +1,7 @@
 //! `trunkline check`: what a configuration that is good amounts to, in a few lines.
 
 use crate::config::units::{duration_text, size_text};
-use crate::config::{Config, WorkerSpec};
+use crate::config::{Config, PoolSpec, RouteSpec, WorkerSpec};
 use crate::table::aligned;
 use clap::ValueEnum;
 use std::path::Path;
@@ -18,12 +18,13 @@ pub fn describe(config: &Config, file: Option<&Path>) -> String {
         ["listen".to_owned(), listen(config)],
         ["workers".to_owned(), workers(config)],
     ];
-    let url = |worker: &WorkerSpec| ["".to_owned(), worker_line(worker)];
-    rows.extend(config.workers.iter().take(SHOWN).map(url));
-    if let Some(more) = config.workers.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        rows.push([String::new(), format!("and {more} more")]);
-    }
+    let lines = shown(config.workers.iter().map(worker_line), config.workers.len());
+    rows.extend(lines.into_iter().map(|line| [String::new(), line]));
     rows.push(["policy".to_owned(), policy(config)]);
+    for (title, names) in [("pools", pools(config)), ("routes", routes(config))] {
+        let row = |(at, text): (usize, String)| [if at == 0 { title } else { "" }.to_owned(), text];
+        rows.extend(names.into_iter().enumerate().map(row));
+    }
     if !config.aliases.is_empty() {
         let aliases: Vec<_> =
             config.aliases.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
@@ -31,6 +32,9 @@ pub fn describe(config: &Config, file: Option<&Path>) -> String {
     }
     rows.push(["limits".to_owned(), limits(config)]);
     rows.push(["callers".to_owned(), callers(config)]);
+    let warning =
+        |(at, text): (usize, &String)| [if at == 0 { "warnings" } else { "" }.to_owned(), text.clone()];
+    rows.extend(config.warnings.iter().enumerate().map(warning));
     format!("configuration is good\n{}", aligned(2, &rows))
 }
 
@@ -62,7 +66,42 @@ fn workers(config: &Config) -> String {
 
 fn worker_line(worker: &WorkerSpec) -> String {
     let provider = worker.provider.as_ref().map_or_else(String::new, |provider| format!(", {provider}"));
-    format!("{}{provider}, priority {}", worker.url, worker.priority)
+    let name = worker.name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
+    format!("{name}{}{provider}, priority {}", worker.url, worker.priority)
+}
+
+fn pools(config: &Config) -> Vec<String> {
+    let members =
+        |pool: &PoolSpec| pool.backends.iter().map(|m| m.name.clone()).collect::<Vec<_>>().join(", ");
+    let strategy = |pool: &PoolSpec| serde_json::to_value(pool.strategy).unwrap_or_default();
+    let line = |pool: &PoolSpec| {
+        let fallback = if pool.fallback { ", with fallback" } else { "" };
+        format!(
+            "{}: {} by {}{fallback}",
+            pool.name,
+            members(pool),
+            strategy(pool).as_str().unwrap_or_default()
+        )
+    };
+    shown(config.pools.iter().map(line), config.pools.len())
+}
+
+fn routes(config: &Config) -> Vec<String> {
+    let line = |route: &RouteSpec| {
+        let path = route.path.as_deref().unwrap_or("any path");
+        format!(
+            "{}{path} to {}",
+            if route.name.is_empty() { String::new() } else { format!("{}: ", route.name) },
+            route.backend
+        )
+    };
+    shown(config.routes.iter().map(line), config.routes.len())
+}
+
+/// The first of `lines`, and how many more there are.
+fn shown(lines: impl Iterator<Item = String>, count: usize) -> Vec<String> {
+    let more = count.checked_sub(SHOWN).filter(|more| *more > 0).map(|more| format!("and {more} more"));
+    lines.take(SHOWN).chain(more).collect()
 }
 
 fn policy(config: &Config) -> String {

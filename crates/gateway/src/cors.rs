@@ -20,7 +20,11 @@ pub(crate) fn allow(headers: &mut HeaderMap, origin: &HeaderValue, allowed: &[St
         return;
     };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, value);
-    let exposed = if allowed.is_empty() { "*" } else { "x-request-id, x-trunkline-warnings, retry-after" };
+    let exposed = if allowed.is_empty() {
+        "*"
+    } else {
+        "x-request-id, x-trunkline-warnings, x-should-retry, retry-after"
+    };
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
 }
 

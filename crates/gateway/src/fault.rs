@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use trunkline_core::{Dialect, Fault, FaultKind, Origin};
+use trunkline_core::{Dialect, Fault, FaultKind, Origin, Repeat};
 
 /// Name of the header with the fault's finer code.
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-trunkline-error-code");
+
+/// Where clients look whether to ask once more by themselves; it counts for them before the status does.
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Where Amazon's clients look for the class of an error.
 const AMAZON_ERROR: HeaderName = HeaderName::from_static("x-amzn-errortype");
@@ -69,6 +72,40 @@ pub const fn class(kind: FaultKind) -> &'static str {
     }
 }
 
+/// Whether a client should ask once more by itself, where that is known better than its rules for statuses do.
+fn should_retry(fault: &Fault) -> Option<bool> {
+    match (fault.repeat, fault.kind) {
+        (Repeat::Worthwhile, _) => Some(true),
+        (Repeat::Futile, _) => Some(false),
+        // The same request comes to the same.
+        (
+            Repeat::Unsaid,
+            FaultKind::InvalidRequest
+            | FaultKind::Unsupported
+            | FaultKind::Billing
+            | FaultKind::NotFound
+            | FaultKind::MethodNotAllowed
+            | FaultKind::TooLarge
+            | FaultKind::HeadTooLarge
+            | FaultKind::MediaType,
+        ) => Some(false),
+        // A client may come back with another key, or find things as they should be.
+        (
+            Repeat::Unsaid,
+            FaultKind::Authentication
+            | FaultKind::Permission
+            | FaultKind::Conflict
+            | FaultKind::RateLimit
+            | FaultKind::Timeout
+            | FaultKind::Unavailable
+            | FaultKind::Overloaded
+            | FaultKind::Upstream
+            | FaultKind::Internal
+            | FaultKind::Cancelled,
+        ) => None,
+    }
+}
+
 /// The whole answer for `fault`, in the caller's dialect.
 #[must_use]
 pub fn answer(fault: &Fault, dialect: Dialect, request_id: &str) -> Response<Bytes> {
@@ -81,6 +118,9 @@ pub fn answer(fault: &Fault, dialect: Dialect, request_id: &str) -> Response<Byt
     }
     if let Some(code) = fault.code.as_deref().and_then(|code| HeaderValue::from_str(code).ok()) {
         headers.insert(ERROR_CODE, code);
+    }
+    if let Some(again) = should_retry(fault) {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static(if again { "true" } else { "false" }));
     }
     if let Some(wait) = fault.retry_after {
         // Whole seconds, never zero: a client told to wait nothing would come back at once.

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod fault;
 pub mod fleet;
 pub mod ids;
+pub mod import;
 pub mod log;
 pub mod metrics;
 pub mod prices;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use trunkline_gateway::cli::{self, Command, Flags};
 use trunkline_gateway::config::{self, Sources};
-use trunkline_gateway::{app, check, demo, explain};
+use trunkline_gateway::{app, check, demo, explain, import};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,6 +41,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = config::load(&sources(flags.flags.clone()))?;
             explain::run(&flags, config, &mut out)?;
         }
+        Command::Import(flags) => import::run(&flags, &mut out, &mut std::io::stderr().lock())?,
+        Command::Schema => out.write_all(config::SCHEMA.as_bytes())?,
         Command::Demo(flags) => demo::run(&flags, out)?,
         Command::Version { verbose } => writeln!(out, "{}", cli::version(verbose))?,
     }

@@ -1,38 +1,45 @@
 //! Prices of the models that are called, each looked up once: the catalogue is a compressed list, and most calls are
 //! of a few models.
 
+use crate::fleet::worker::Worker;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use trunkline_core::Usage;
-use trunkline_dialect::catalog::{Catalog, Deployment, Entry};
+use trunkline_dialect::catalog::{Catalog, Entry};
 use trunkline_dialect::cost::{Facts, Flag, Usd, cost};
 
 /// Most models remembered. Their names are the clients', who may make up any number of them.
 const MOST: usize = 1024;
 
-/// What is known of models, by their provider's id and their name.
+/// What is known of models, by their provider's id, or their worker's, and their name.
 type Known = HashMap<Box<str>, HashMap<Box<str>, Option<Arc<Entry>>>>;
 
 /// What models cost. Each serving thread has its own, so that none waits for another.
 #[derive(Debug, Default)]
 pub struct Prices {
-    catalog: Catalog,
-    found: Mutex<Known>,
+    found: Mutex<Remembered>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// What it was found in; another one may say something else.
+    of: Option<Arc<Catalog>>,
+    known: Known,
 }
 
 impl Prices {
-    /// What `provider` takes for `usage` of its `model` in `region`, in full digits: by the catalogue or, where that
-    /// has no price, as it says itself. `None` when nobody knows.
+    /// What the owner of `worker` takes for `usage` of its `model`, in full digits: by the worker's own prices, by
+    /// `catalog` or, where neither has any, as it says itself. `None` when nobody knows.
     #[must_use]
-    pub fn cost(&self, provider: &str, model: &str, region: Option<&str>, usage: &Usage) -> Option<Usd> {
+    pub fn cost(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str, usage: &Usage) -> Option<Usd> {
         if usage.estimated && usage.input_total.is_none() {
             return None;
         }
-        let entry = self.entry(provider, model);
+        let entry = self.entry(catalog, worker, model);
         let entry = entry.as_deref();
         let off_peak = entry.is_some_and(|entry| entry.is_off_peak(SystemTime::now()));
-        let facts = Facts { region, off_peak, ..Facts::default() };
+        let facts = Facts { region: worker.region.as_deref(), off_peak, ..Facts::default() };
         let listed = entry.map(|entry| cost(usage, entry, facts));
         match listed {
             // An upstream that counts nothing has not answered for nothing.
@@ -43,17 +50,25 @@ impl Prices {
         }
     }
 
-    fn entry(&self, provider: &str, model: &str) -> Option<Arc<Entry>> {
+    fn entry(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str) -> Option<Arc<Entry>> {
+        let deployment = worker.deployment();
+        let is_own = deployment.prices.is_some() || deployment.base_model.is_some();
+        // What is said of a worker holds for it alone.
+        let source = if is_own { worker.id.as_str() } else { worker.owner() };
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = found.get(provider).and_then(|models| models.get(model)) {
-            return known.clone();
+        if !found.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, catalog)) {
+            *found = Remembered { of: Some(Arc::clone(catalog)), known: Known::default() };
         }
-        if found.values().map(HashMap::len).sum::<usize>() >= MOST {
-            found.clear();
+        let known = &mut found.known;
+        if let Some(entry) = known.get(source).and_then(|models| models.get(model)) {
+            return entry.clone();
         }
-        let entry = self.catalog.resolve(provider, model, Deployment::default());
+        if known.values().map(HashMap::len).sum::<usize>() >= MOST {
+            known.clear();
+        }
+        let entry = catalog.resolve(worker.owner(), model, deployment);
         let entry = entry.map(|found| Arc::new(found.entry));
-        found.entry(provider.into()).or_default().insert(model.into(), entry.clone());
+        known.entry(source.into()).or_default().insert(model.into(), entry.clone());
         entry
     }
 }
@@ -61,10 +76,47 @@ impl Prices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CatalogSettings, Config, WorkerSpec};
+    use trunkline_core::WorkerId;
+
+    fn worker(spec: WorkerSpec) -> Worker {
+        Worker::new(WorkerId::new("w"), spec, &Config::default(), Arc::default()).unwrap()
+    }
+
+    fn account(provider: &str) -> Worker {
+        worker(WorkerSpec { provider: Some(provider.into()), ..WorkerSpec::new("https://api.example") })
+    }
+
+    #[test]
+    fn what_the_operator_says_goes_first() {
+        let usage = Usage { input_total: Some(1_000_000), output_total: Some(1_000_000), ..Usage::default() };
+        let said =
+            "{models: {openai/gpt-4o: {prices: [input 1, output 2]}, openai/mine: {prices: [input 3]}}}";
+        let said: CatalogSettings = serde_saphyr::from_str(said).unwrap();
+        let catalog = Arc::new(said.catalog());
+        let with = |prices: &[&str], base: Option<&str>, spec: WorkerSpec| {
+            let prices = prices.iter().map(|price| (*price).to_owned()).collect();
+            worker(WorkerSpec { prices, base_model: base.map(str::to_owned), ..spec })
+        };
+        let openai = || account("openai").spec;
+        let prices = Prices::default();
+        for (worker, model, cost) in [
+            (with(&[], None, openai()), "gpt-4o", "3"),
+            (with(&["input 5", "output 5"], None, openai()), "gpt-4o", "10"),
+            (with(&[], Some("gpt-4o"), openai()), "my-deployment", "3"),
+            (with(&["input 0.2", "output 0.2"], None, WorkerSpec::new("http://gpu:8000")), "llama", "0.4"),
+        ] {
+            let found = prices.cost(&catalog, &worker, model, &usage).map(|usd| usd.to_string());
+            assert_eq!(found.as_deref(), Some(cost), "{model}");
+        }
+        // Another configuration may say something else.
+        let found = prices.cost(&Arc::default(), &account("openai"), "gpt-4o", &usage);
+        assert_eq!(found.map(|usd| usd.to_string()).as_deref(), Some("12.5"));
+    }
 
     #[test]
     fn calls_cost_what_the_catalogue_or_the_provider_says() {
-        let prices = Prices::default();
+        let (prices, catalog) = (Prices::default(), Arc::default());
         let usage = |reported: Option<&str>| Usage {
             input_total: Some(1000),
             cache_read: Some(400),
@@ -82,7 +134,8 @@ mod tests {
         ] {
             // The second time it is remembered.
             for _ in 0..2 {
-                let found = prices.cost(provider, model, None, &usage(reported)).map(|usd| usd.to_string());
+                let found = prices.cost(&catalog, &account(provider), model, &usage(reported));
+                let found = found.map(|usd| usd.to_string());
                 assert_eq!(found.as_deref(), cost, "{provider} {model} {reported:?}");
             }
         }
@@ -90,11 +143,11 @@ mod tests {
 
     #[test]
     fn names_that_clients_make_up_are_forgotten() {
-        let prices = Prices::default();
+        let (prices, catalog, openai) = (Prices::default(), Arc::default(), account("openai"));
         for n in 0..3 * MOST {
-            assert_eq!(prices.cost("openai", &format!("made-up-{n}"), None, &Usage::default()), None);
+            assert_eq!(prices.cost(&catalog, &openai, &format!("made-up-{n}"), &Usage::default()), None);
         }
-        let held: usize = prices.found.lock().unwrap().values().map(HashMap::len).sum();
+        let held: usize = prices.found.lock().unwrap().known.values().map(HashMap::len).sum();
         assert!(held <= MOST, "{held}");
     }
 }

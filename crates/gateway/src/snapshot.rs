@@ -8,7 +8,7 @@ pub mod pools;
 pub mod routes;
 mod sources;
 
-use crate::config::{Config, LatencySpec, PoolSpec, RouteSpec, Strategy};
+use crate::config::{Config, LatencyMetric, LatencySpec, PoolSpec, RouteSpec, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::admit::Admission;
@@ -19,9 +19,10 @@ use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind};
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind, Metric, Ranking};
+use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::{provider, reads, writes};
-use trunkline_route::Policy;
+use trunkline_route::{Latency, Policy};
 
 /// What one request sees of configuration and fleet.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Snapshot {
     /// Whether some workers are reached in other dialects than others, so that what one of them made may come to
     /// another.
     pub is_mixed: bool,
+    /// What is known of models, and what they cost.
+    pub catalog: Arc<Catalog>,
     /// Headers that a client's own request id may stand in, the most telling first.
     pub id_headers: Vec<HeaderName>,
     /// Bounds how many requests run.
@@ -100,6 +103,8 @@ impl Lane {
 #[derive(Debug, Default)]
 pub struct Heirlooms {
     by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
+    /// The catalogue of the configuration that it was made of.
+    catalog: Option<(Arc<Config>, Arc<Catalog>)>,
     /// By the pool's name, as long as the pool chooses in the same way.
     by_pool: HashMap<String, (Way, Arc<Policy>, Arc<ModelMetrics>)>,
 }
@@ -108,6 +113,17 @@ pub struct Heirlooms {
 type Way = (Strategy, LatencySpec);
 
 impl Heirlooms {
+    fn catalog(&mut self, config: &Arc<Config>) -> Arc<Catalog> {
+        match &self.catalog {
+            Some((of, catalog)) if Arc::ptr_eq(of, config) => Arc::clone(catalog),
+            Some(_) | None => {
+                let catalog = Arc::new(config.catalog.catalog());
+                self.catalog = Some((Arc::clone(config), Arc::clone(&catalog)));
+                catalog
+            }
+        }
+    }
+
     fn of_pool(
         &mut self,
         pool: &PoolSpec,
@@ -201,7 +217,7 @@ impl Snapshot {
                 .by_model
                 .entry(name.clone())
                 .and_modify(|(policy, _)| {
-                    if policy.name() != policy_of(&config).name() {
+                    if !policy.is_like(&policy_of(&config)) {
                         *policy = Arc::new(policy_of(&config));
                     }
                 })
@@ -240,12 +256,14 @@ impl Snapshot {
             config.pools.iter().any(|pool| pool.name == *name) || workers.iter().any(has)
         });
         let pools = pools::pools(&config.pools, &workers, heirlooms, metrics);
+        let catalog = heirlooms.catalog(&config);
         let routes = routes_of(&config, &workers, &pools, heirlooms, metrics);
         Self {
             config,
             revision,
             workers,
             is_mixed,
+            catalog,
             id_headers,
             admission,
             models,
@@ -392,7 +410,7 @@ impl Snapshot {
     /// # Errors
     /// 404 when nobody in the pool serves the model or stands in for it.
     pub fn through(&self, pool: &Pool, model: Option<&str>, dialect: Dialect) -> Result<Arc<Lane>, Fault> {
-        if let Some(mut lane) = pool.lane(model, dialect) {
+        if let Some(mut lane) = pool.lane(model, dialect, &self.catalog) {
             let known = model.and_then(|model| self.models.get(model));
             if let Some(known) = known.and_then(|entry| entry.lanes.iter().flatten().next()) {
                 lane.metrics = Arc::clone(&known.metrics);
@@ -428,7 +446,10 @@ impl Snapshot {
         let shown = shown(model);
         let message = if entry.name == model {
             let workers = if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") };
-            format!("model `{shown}` has {workers}, of which none is ready; see GET /workers")
+            let is_ready = |worker: &Arc<Worker>| worker.load.health().may_serve();
+            let what =
+                if entry.workers.iter().any(is_ready) { "ready and has a weight above 0" } else { "ready" };
+            format!("model `{shown}` has {workers}, of which none is {what}; see GET /workers")
         } else {
             let silent = match count {
                 1 => "1 worker has not said yet what it serves, and is not ready".to_owned(),
@@ -535,11 +556,12 @@ impl ModelEntry {
 impl Lane {
     fn new(workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
         let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
-            weight: worker.spec.weight,
             id: worker.id.clone(),
             slot,
             priority: worker.spec.priority,
             cost: worker.spec.cost,
+            weight: worker.spec.weight,
+            price: None,
             load: Arc::clone(&worker.load),
         };
         Self {
@@ -602,12 +624,21 @@ fn routes_of(
 }
 
 /// How a pool chooses. One that goes by order has tiers of one, or of what the pools in it choose from.
-fn policy_of_pool((strategy, _): Way) -> Policy {
+fn policy_of_pool((strategy, latency): Way) -> Policy {
     match strategy {
+        Strategy::Priority => Policy::Priority,
+        Strategy::RoundRobin => Policy::weighted(),
         Strategy::Random => Policy::Random,
-        Strategy::LeastConnections => Policy::PowerOfTwo,
-        Strategy::Priority | Strategy::RoundRobin | Strategy::Latency | Strategy::Cost => {
-            Policy::round_robin()
+        Strategy::LeastConnections => Policy::LeastConnections,
+        Strategy::Cost => Policy::Cost,
+        Strategy::Latency => {
+            let metric = match latency.metric {
+                LatencyMetric::Ttft => Metric::Ttft,
+                LatencyMetric::PerToken => Metric::PerToken,
+                LatencyMetric::Total => Metric::Total,
+            };
+            let ranking = Ranking::new(metric, latency.percentile, latency.window);
+            Policy::Latency(Latency { ranking, explore: latency.explore })
         }
     }
 }

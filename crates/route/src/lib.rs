@@ -2,9 +2,12 @@
 //! chance and time are arguments.
 
 mod health;
+mod latency;
 mod policy;
 mod retry;
+mod tier;
 
 pub use health::{HealthMachine, Thresholds};
-pub use policy::{Policy, Verdict};
+pub use latency::Latency;
+pub use policy::{Draw, Policy, Verdict};
 pub use retry::Backoff;

@@ -146,8 +146,8 @@ impl Pool {
             .unwrap_or(Err(UpstreamError::FirstByteTimeout(first_byte)))
     }
 
-    /// Sends a request without a body to an address that is asked this once, and waits for the head of the answer,
-    /// at most `first_byte` from now.
+    /// Sends a request to an address that is asked this once, and waits for the head of the answer, at most
+    /// `first_byte` from now.
     ///
     /// # Errors
     /// When no answer began.
@@ -157,11 +157,12 @@ impl Pool {
         method: Method,
         path: &PathAndQuery,
         headers: impl Fn() -> HeaderMap,
+        body: &Rope,
         first_byte: Duration,
     ) -> Result<Answer, UpstreamError> {
         let exchange = async {
             let dialled = self.connector.dial(to).await?;
-            self.send_alone(dialled, to, method, path, headers, &Rope::default()).await
+            self.send_alone(dialled, to, method, path, headers, body).await
         };
         let late = Err(UpstreamError::FirstByteTimeout(first_byte));
         tokio::time::timeout(first_byte, exchange).await.unwrap_or(late)

@@ -15,8 +15,6 @@ use trunkline_core::{Secret, Utc};
 use trunkline_dialect::rope::Rope;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// The name signatures know Bedrock's runtime by.
-const SERVICE: &str = "bedrock";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 /// Rewritten by whatever stands between us and Amazon, and so left out of signatures.
@@ -33,6 +31,8 @@ pub struct Signer {
     pub session_token: Option<Secret>,
     /// Where the request is for.
     pub region: Box<str>,
+    /// What it is for, as signatures call it.
+    pub service: &'static str,
 }
 
 /// What a signature covers besides headers and date.
@@ -60,6 +60,11 @@ impl From<&Rope> for BodyHash {
 }
 
 impl Signer {
+    /// The name signatures know Bedrock's runtime by.
+    pub const BEDROCK: &'static str = "bedrock";
+    /// The name signatures know the service by that lends keys of roles.
+    pub const STS: &'static str = "sts";
+
     /// Puts date, token and signature into `headers`, which are otherwise as they will be sent.
     pub fn sign(&self, request: Unsigned<'_>, headers: &mut HeaderMap, now: SystemTime) {
         let date = Utc::from(now).basic();
@@ -69,7 +74,7 @@ impl Signer {
         }
         let covered = Covered::of(headers, &request.to.authority);
         let day = date.get(..8).unwrap_or_default();
-        let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
+        let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
         let canonical = Sha256::digest(canonical(request, &covered));
         let told = format!("{ALGORITHM}\n{date}\n{scope}\n{}", Hex(&canonical));
         let signature = hmac(&self.key(day), &told);
@@ -90,7 +95,7 @@ impl Signer {
     /// The key of one day, region and service.
     fn key(&self, day: &str) -> [u8; 32] {
         let first = hmac(format!("AWS4{}", self.secret_access_key.reveal()).as_bytes(), day);
-        [&self.region, SERVICE, "aws4_request"].iter().fold(first, |key, part| hmac(&key, part))
+        [&*self.region, self.service, "aws4_request"].iter().fold(first, |key, part| hmac(&key, part))
     }
 }
 
@@ -202,6 +207,7 @@ mod tests {
             secret_access_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
             session_token: token.map(Secret::new),
             region: "us-east-1".into(),
+            service: Signer::BEDROCK,
         }
     }
 

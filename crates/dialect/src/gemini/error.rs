@@ -49,12 +49,11 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
         found.reason.map(Cow::Owned)
     };
     Fault {
-        kind,
-        message,
         param: found.field,
         code,
         retry_after: found.delay,
         origin: Origin::Upstream(status),
+        ..Fault::new(kind, message)
     }
 }
 

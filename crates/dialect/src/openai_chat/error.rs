@@ -38,7 +38,8 @@ pub fn read_error(status: u16, body: &[u8]) -> Fault {
         };
         found.code.map(Cow::Owned).or_else(|| default.map(Cow::Borrowed))
     };
-    Fault { kind, message, param: found.param, code, retry_after: None, origin: Origin::Upstream(status) }
+    let origin = Origin::Upstream(status);
+    Fault { param: found.param, code, origin, ..Fault::new(kind, message) }
 }
 
 /// Writes the body of an error answer: `{"error":{"message","type","param","code"}}`, all four always.

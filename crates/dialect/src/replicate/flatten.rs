@@ -1,10 +1,14 @@
 //! A conversation as one prompt, for models that know nothing else.
 
+use super::OURS;
 use crate::data_url::data_url;
 use crate::place::{Place, positions};
+use crate::unsent;
 use trunkline_core::{
     Call, DocumentSource, Fault, ItemKind, Losses, MediaSource, Part, PartKind, Role, ToolResult,
 };
+
+const NO_MARKS: &str = "the target takes no cache marks";
 
 /// What a prediction is made of.
 #[derive(Debug, Default)]
@@ -45,6 +49,9 @@ pub(super) fn flatten(call: &Call, losses: &mut Losses) -> Result<Flat, Fault> {
                 });
             }
             ItemKind::ToolCall(tool) => {
+                if tool.cache.is_some() {
+                    losses.hint(place.to_string(), NO_MARKS);
+                }
                 losses.degraded(place.to_string(), "a tool call is sent as text");
                 turns.push(("Assistant", format!("[called {} with {}]", tool.name, tool.arguments)));
             }
@@ -92,6 +99,9 @@ impl Flat {
         place: Place<'_>,
         losses: &mut Losses,
     ) -> Result<String, Fault> {
+        if result.cache.is_some() {
+            losses.hint(place.to_string(), NO_MARKS);
+        }
         let failed = if result.is_error == Some(true) { "Error: " } else { "" };
         Ok(format!("[result] {failed}{}", self.words(&result.parts, place, losses)?))
     }
@@ -101,6 +111,10 @@ impl Flat {
         let mut words = Vec::with_capacity(parts.len());
         for (nth, part) in parts.iter().enumerate() {
             let place = place.part(nth);
+            if part.cache.is_some() {
+                losses.hint(place.to_string(), NO_MARKS);
+            }
+            unsent::record_inner(&part.extra, &[OURS], &|| place.to_string(), losses);
             match &part.kind {
                 PartKind::Text { text, .. } | PartKind::Refusal(text) => words.push(text.clone()),
                 PartKind::Json(json) => words.push(json.as_str().to_owned()),

@@ -40,8 +40,8 @@ impl StreamReader {
     pub fn close(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         let Self { events, machine } = self;
         events.finish(|event| {
-            // Text that was cut in two is no text of the model's.
-            if event.name == b"done" {
+            // Text that was cut in two is no text of the model's, and half an end may say that it failed.
+            if event.name == b"done" && Fields::body(event.data).is_ok() {
                 machine.event(event.name, event.data, each);
             }
         });

@@ -130,6 +130,8 @@ fn streams_say_the_same_however_they_are_cut() {
     }
     for (stream, message) in [
         ("event: output\ndata: x\n\n", "closed the stream early"),
+        ("event: output\ndata: x\n\nevent: done\ndata: {\"reason\":\"err", "closed the stream early"),
+        ("event: output\ndata: x\n\nevent: done\n", "closed the stream early"),
         ("event: done\ndata: {\"reason\":\"canceled\"}\n\n", "cancelled"),
         ("event: error\ndata: {\"detail\":\"too hot\"}\n\nevent: done\ndata: {}\n\n", "too hot"),
     ] {

@@ -101,7 +101,8 @@ fn record(call: &Call, losses: &mut Losses) {
     let reasoning = &call.reasoning;
     let is_on = reasoning.mode.as_ref().is_some_and(|mode| *mode != ReasoningMode::Off);
     if reasoning.effort.is_some() || reasoning.budget_tokens.is_some() || is_on {
-        losses.dropped("reasoning_effort", "the target has no such parameter");
+        let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
+        losses.dropped(path, "the target has no such parameter");
     }
     unsent::record(call, &[OURS], &TAKEN, losses);
 }

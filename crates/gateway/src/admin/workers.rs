@@ -181,6 +181,9 @@ fn read_spec(mut object: Map<String, Value>) -> Result<WorkerSpec, FleetError> {
     {
         object.insert("models".to_owned(), Value::Array(vec![model]));
     }
+    if !object.contains_key("url") {
+        return Err(FleetError::Invalid("missing field `url`".into()));
+    }
     for spelling in ["runtime", "runtime_type"] {
         if object.get(spelling).and_then(Value::as_str) == Some("unspecified") {
             object.remove(spelling);

@@ -2,7 +2,7 @@
 //! own, so that an absent flag leaves what the file and the environment said.
 
 use crate::config::units::parse_size;
-use crate::config::{Backend, LogLevel, PolicyName, later};
+use crate::config::{Backend, Form, LogLevel, PolicyName, later};
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -156,6 +156,46 @@ pub struct DemoFlags {
     /// Port to bind; 0 picks a free one [default: 30000].
     #[arg(long)]
     pub port: Option<u16>,
+}
+
+/// What `trunkline import` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ImportFlags {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose it is.
+    #[arg(long, value_enum, default_value_t = Whose::Auto)]
+    pub from: Whose,
+    /// Where the result goes [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Whose file is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Whose {
+    /// What its shape says.
+    Auto,
+    /// Ferro's AI Gateway.
+    Ferro,
+    /// LiteLLM's proxy.
+    Litellm,
+    /// RTD's LLM Gateway.
+    Rtd,
+}
+
+impl Whose {
+    /// The form that was named.
+    #[must_use]
+    pub const fn form(self) -> Option<Form> {
+        match self {
+            Self::Auto => None,
+            Self::Ferro => Some(Form::Ferro),
+            Self::Litellm => Some(Form::Litellm),
+            Self::Rtd => Some(Form::Rtd),
+        }
+    }
 }
 
 /// What `trunkline explain` takes.

@@ -11,7 +11,7 @@ mod later;
 pub(crate) use apply::SETTINGS;
 pub use apply::apply;
 pub(crate) use apply::flag_of;
-pub use flags::{DemoFlags, ExplainFlags, Flags};
+pub use flags::{DemoFlags, ExplainFlags, Flags, ImportFlags};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -29,6 +29,10 @@ pub enum Command {
     Check(Flags),
     /// Show how a request would be routed, without sending it.
     Explain(ExplainFlags),
+    /// Print a configuration file in our form.
+    Import(ImportFlags),
+    /// Print the JSON Schema of configuration files.
+    Schema,
     /// Print the version.
     Version {
         /// With how it was built.
@@ -113,6 +117,10 @@ enum Task {
     Check(Box<Flags>),
     /// Show how a request would be routed, without sending it.
     Explain(Box<ExplainFlags>),
+    /// Print a configuration file of another gateway's in our form, and say what could not be carried over.
+    Import(ImportFlags),
+    /// Print the JSON Schema of configuration files.
+    Schema,
     /// Print the version.
     Version {
         /// And how it was built.
@@ -145,6 +153,8 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             explain.flags = consistent(explain.flags)?;
             Command::Explain(*explain)
         }
+        Some(Task::Import(flags)) => Command::Import(flags),
+        Some(Task::Schema) => Command::Schema,
         Some(Task::Version { verbose }) => Command::Version { verbose },
     })
 }

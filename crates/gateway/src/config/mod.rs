@@ -3,11 +3,13 @@
 //! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
 //! is wrong in one go, and never lets a credential into a message.
 
+mod catalog;
 mod file;
 pub(crate) mod later;
 mod origin;
 mod pools;
 mod problem;
+mod routing;
 pub(crate) mod shown;
 mod surroundings;
 mod tree;
@@ -16,6 +18,9 @@ mod validate;
 mod worker;
 mod worker_url;
 
+pub(crate) use catalog::read_prices;
+pub use catalog::{CatalogSettings, ModelFacts};
+pub use file::{Form, Imported};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
@@ -26,9 +31,12 @@ pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use surroundings::Environment;
+
+/// The JSON Schema (draft 2020-12) of our form, made from the types of the tree.
+pub const SCHEMA: &str = include_str!("schema.json");
 
 /// Everything a configuration is made of. Has no `Debug`: the environment holds credentials.
 #[derive(Clone, Default)]
@@ -95,8 +103,11 @@ pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, Config
     let mut problems = Vec::new();
     let (mut config, document) = match &text {
         None => (Config::default(), None),
-        Some(Text { text, .. }) => match file::read(text, &sources.env, &mut problems) {
-            Some((config, document)) => (config, Some(document)),
+        Some(Text { name, text }) => match file::read(text, &sources.env, &mut problems) {
+            Some((mut config, document)) => {
+                config.warnings = document.lost.iter().map(|lost| lost.line(Some(name))).collect();
+                (config, Some(document))
+            }
             None => return Err(ConfigError::Invalid { file, problems }),
         },
     };
@@ -106,16 +117,26 @@ pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, Config
     apply(&sources.flags, &mut config);
     // Last, since a flag may say where we listen.
     surroundings::providers(Environment(&sources.env), &mut config);
+    config.place_backends();
     // A key that is not known may be `workers` misspelt; that there are none would then only mislead.
-    let guessed = problems.iter().any(|problem| !problem.path.contains(['.', '[']));
+    let is_foreign = document.as_ref().is_some_and(file::Document::is_foreign);
+    let guessed = problems.iter().any(|problem| is_foreign || !problem.path.contains(['.', '[']));
     for problem in config.validate().into_iter().filter(|problem| !(guessed && problem.path == "workers")) {
-        problems.push(match &document {
+        let problem = match &document {
             Some(document) if of_file.contains(&problem) => document.locate(problem),
             Some(_) | None => name_flag(problem),
-        });
+        };
+        // What a map lacks may only be misspelt in it, or have been refused.
+        if !problems.iter().any(|known: &Problem| file::is_within(&known.path, &problem.path)) {
+            problems.push(problem);
+        }
     }
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid { file, problems });
+    }
+    config.workers.append(&mut config.backends);
     config.text = text.map(Arc::new);
-    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { file, problems }) }
+    Ok(config)
 }
 
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
@@ -138,6 +159,17 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     }
 }
 
+/// A file, whoever's form it has, in ours.
+///
+/// # Errors
+/// It cannot be read, or is no YAML.
+pub fn import(file: &Path, form: Option<Form>) -> Result<Imported, ConfigError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|why| ConfigError::Unreadable { file: file.to_owned(), why })?;
+    file::import(&text, form)
+        .map_err(|problem| ConfigError::Invalid { file: Some(file.to_owned()), problems: vec![problem] })
+}
+
 /// The flag of the setting a path leads to: that of `workers` for `workers[0].url`.
 fn name_flag(problem: Problem) -> Problem {
     let setting = problem.path.split('[').next().unwrap_or_default();
@@ -146,5 +178,7 @@ fn name_flag(problem: Problem) -> Problem {
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

@@ -47,13 +47,13 @@ impl Origins {
         let text_of = config.text.as_ref();
         let read = text_of.and_then(|text| file::read(&text.text, &sources.env, &mut problems));
         let mut built = read.map_or_else(Config::default, |(config, _)| config);
-        stages.push((text, Marked::of(&built)));
+        stages.push((text, placed(&built)));
         environment(&sources.env, &mut built);
-        stages.push((Origin::Environment, Marked::of(&built)));
+        stages.push((Origin::Environment, placed(&built)));
         apply(&sources.flags, &mut built);
-        stages.push((Origin::Flag, Marked::of(&built)));
+        stages.push((Origin::Flag, placed(&built)));
         surroundings::providers(Environment(&sources.env), &mut built);
-        stages.push((Origin::Environment, Marked::of(&built)));
+        stages.push((Origin::Environment, placed(&built)));
         let written = config.text.as_ref().and_then(|text| serde_saphyr::from_str(&text.text).ok());
         Self { stages, written, text }
     }
@@ -85,6 +85,14 @@ impl Origins {
         let root = self.written.as_ref();
         root.and_then(|root| path.iter().try_fold(root, |value, key| value.get(key))).is_some()
     }
+}
+
+/// `config` with its backends where loading puts them.
+fn placed(config: &Config) -> Marked {
+    let mut config = config.clone();
+    config.place_backends();
+    config.workers.append(&mut config.backends);
+    Marked::of(&config)
 }
 
 /// The variable that `provider`'s key is taken from, if one is set.

@@ -4,7 +4,7 @@
 //! or that look like a credential are shown as `***`, also in the source line above the caret.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,23 @@ impl Problem {
     #[must_use]
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), flag: None, message: message.into(), place: None }
+    }
+}
+
+impl Problem {
+    /// In one line, without what stands there.
+    #[must_use]
+    pub fn line(&self, file: Option<&Path>) -> String {
+        let mut line = String::new();
+        if let (Some(file), Some(place)) = (file, &self.place) {
+            line = format!("{}:{}:{}: ", file.display(), place.line, place.column);
+        }
+        if !self.path.is_empty() {
+            line.push_str(&self.path);
+            line.push_str(": ");
+        }
+        line.push_str(&self.message);
+        line
     }
 }
 

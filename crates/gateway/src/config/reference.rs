@@ -18,17 +18,17 @@ use trunkline_dialect::provider::PROVIDERS;
 const INTRODUCTION: &str = include_str!("reference.md");
 
 #[derive(Debug, Clone, Default)]
-struct Struct {
-    doc: String,
-    fields: Vec<Field>,
+pub(super) struct Struct {
+    pub(super) doc: String,
+    pub(super) fields: Vec<Field>,
 }
 
 #[derive(Debug, Clone)]
-struct Field {
-    name: String,
-    kind: String,
-    doc: String,
-    attributes: String,
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) doc: String,
+    pub(super) attributes: String,
 }
 
 /// The structs of the tree by name. Relies on rustfmt's layout: one field, attribute or comment a line.
@@ -42,7 +42,9 @@ fn structs(source: &str) -> BTreeMap<String, Struct> {
         } else if line.starts_with("#[") {
             attributes.push_str(line);
         } else {
+            // What borrows is no part of the tree.
             let declared = line.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {"));
+            let declared = declared.filter(|name| !name.contains('<'));
             let field = line.strip_prefix("pub ").and_then(|rest| rest.strip_suffix(',')?.split_once(": "));
             match (declared, field, &open) {
                 (Some(name), _, _) => {
@@ -66,7 +68,7 @@ fn structs(source: &str) -> BTreeMap<String, Struct> {
 }
 
 /// The names an enum knows, as its own error lists them.
-fn names<T: DeserializeOwned + std::fmt::Debug>() -> String {
+pub(super) fn names<T: DeserializeOwned + std::fmt::Debug>() -> String {
     let unknown: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = "?".into_deserializer();
     let error = T::deserialize(unknown).expect_err("`?` names nothing").to_string();
     error.split('`').skip(3).step_by(2).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ")
@@ -124,6 +126,8 @@ struct Page {
     structs: BTreeMap<String, Struct>,
     /// Names of those that have no section yet.
     unused: BTreeSet<String>,
+    /// The path whose section describes each.
+    sections: BTreeMap<String, String>,
     text: String,
     known: Vec<String>,
 }
@@ -144,17 +148,34 @@ impl Page {
         for field in &part.fields {
             let path = format!("{prefix}{}", field.name);
             let listed = field.kind.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>'));
-            let held = listed.unwrap_or(&field.kind);
+            let mapped = field.kind.strip_prefix("BTreeMap<String, ").and_then(|rest| rest.strip_suffix('>'));
+            let held = listed.or(mapped).unwrap_or(&field.kind);
             let default = defaults.get(&field.name);
             let hidden = field.attributes.contains("skip_serializing") || is_required(of, &field.name);
             assert!(default.is_some() || hidden, "serde does not know {path}, the page does");
             let words = if self.structs.contains_key(held) {
-                let many = if listed.is_some() { "[]" } else { "" };
-                inner.push((format!("{path}{many}"), held.to_owned(), listed.is_some(), field.name.clone()));
-                if listed.is_none() {
+                let (many, what) = match (listed, mapped) {
+                    (Some(_), _) => ("[]", "list"),
+                    (None, Some(_)) => (".NAME", "map"),
+                    (None, None) => ("", ""),
+                };
+                let own = format!("{path}{many}");
+                let first = self.sections.entry(held.to_owned()).or_insert_with(|| own.clone()).clone();
+                if first != own {
+                    self.known.push(path.clone());
+                    let (doc, sources) = (&field.doc, sources(&path));
+                    writeln!(
+                        self.text,
+                        "| `{path}` | {what} of maps, as `{first}` | none | {doc} | {sources} |"
+                    )
+                    .expect("a text takes writes");
                     continue;
                 }
-                format!("list of maps, see `{path}[]`")
+                inner.push((own, held.to_owned(), !many.is_empty(), field.name.clone()));
+                if many.is_empty() {
+                    continue;
+                }
+                format!("{what} of maps, see `{path}{many}`")
             } else {
                 type_words(field)
             };
@@ -179,26 +200,26 @@ impl Page {
 }
 
 /// What an element of a list is when nothing but what must be is said of it.
-fn element(kind: &str) -> Value {
+pub(super) fn element(kind: &str) -> Value {
     let member = || MemberSpec { name: String::new(), weight: 1, model: None, model_map: BTreeMap::new() };
     match kind {
         "WorkerSpec" => serde_json::to_value(WorkerSpec::new("")),
         "PoolSpec" => serde_json::from_str(r#"{"name":"","backends":[]}"#)
             .and_then(|pool: PoolSpec| serde_json::to_value(pool)),
         "MemberSpec" => serde_json::to_value(member()),
+        "ModelFacts" => Ok(serde_json::json!({
+            "prices": null, "context": null, "max_input": null, "max_output": null
+        })),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         other => panic!("the page has no element of {other}"),
     }
     .expect("an element serialises")
 }
 
-fn is_required(of: &str, field: &str) -> bool {
+pub(super) fn is_required(of: &str, field: &str) -> bool {
     matches!(
         (of, field),
-        ("WorkerSpec", "url")
-            | ("PoolSpec", "name" | "backends")
-            | ("MemberSpec", "name")
-            | ("RouteSpec", "backend")
+        ("PoolSpec", "name" | "backends") | ("MemberSpec", "name") | ("RouteSpec", "backend")
     )
 }
 
@@ -226,11 +247,20 @@ fn sources(path: &str) -> String {
     flags.chain(variables.iter().map(|variable| format!("`{variable}`"))).collect::<Vec<_>>().join(" ")
 }
 
+pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
+    structs(concat!(
+        include_str!("tree.rs"),
+        include_str!("worker.rs"),
+        include_str!("pools.rs"),
+        include_str!("catalog.rs")
+    ))
+}
+
 fn page() -> Page {
-    let structs =
-        structs(concat!(include_str!("tree.rs"), include_str!("worker.rs"), include_str!("pools.rs")));
+    let structs = structs_of_the_tree();
     let unused = structs.keys().cloned().collect();
-    let mut page = Page { structs, unused, text: INTRODUCTION.to_owned(), known: Vec::new() };
+    let mut page =
+        Page { structs, unused, sections: BTreeMap::new(), text: INTRODUCTION.to_owned(), known: Vec::new() };
     let defaults = serde_json::to_value(Config::default()).expect("the tree serialises");
     page.section("Top level", "Config", "", &defaults);
     page

@@ -1,14 +1,19 @@
 //! What the environment says of providers: keys, addresses, and what else an account needs.
 
 use super::tree::Config;
+use super::worker::{ModelCard, RuntimeName, WorkerSpec};
 use super::worker_url::WorkerUrl;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{AZURE, OLLAMA, PROVIDERS, Provider};
+use trunkline_dialect::provider::{self, AZURE, BEDROCK, OLLAMA, PROVIDERS, Provider};
+use trunkline_dialect::region;
 
 /// Where Ollama listens unless told otherwise.
 const OLLAMA_PORT: u16 = 11434;
+
+/// Google's models in its cloud, whose address is that of the project's location.
+const VERTEX: &str = "vertex";
 
 /// Variables of an Ollama's address.
 pub(super) const OLLAMA_VARIABLES: [&str; 3] = ["OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"];
@@ -50,7 +55,7 @@ pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
         if let Some(key) = environment.first(provider.key_variables, &mut warnings) {
             config.provider_keys.insert(provider.id.to_owned(), Secret::new(key));
         }
-        if !config.has_credentials(provider) {
+        if !config.has_credentials(provider) && !config.has_unplaced(provider) {
             continue;
         }
         let said = environment.first(provider.url_variables, &mut warnings);
@@ -70,7 +75,7 @@ pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
         config.azure.deployment = environment.first(&DEPLOYMENT, &mut warnings).map(str::to_owned);
         config.azure.api_version = environment.first(&API_VERSION, &mut warnings).map(str::to_owned);
     }
-    config.warnings = warnings;
+    config.warnings.append(&mut warnings);
 }
 
 /// Whether `url` is not that of this very gateway, which whoever uses it from the same shell has set for clients.
@@ -120,6 +125,13 @@ fn ollama(address: &str) -> String {
     format!("{scheme}://{host}:{port}{path}")
 }
 
+fn vertex(location: &str) -> String {
+    match location {
+        "global" => "https://aiplatform.googleapis.com".to_owned(),
+        location => format!("https://{location}-aiplatform.googleapis.com"),
+    }
+}
+
 fn default_port(scheme: &str) -> u16 {
     match scheme {
         "https" => 443,
@@ -131,8 +143,56 @@ impl Config {
     /// Whether there is what `provider` is paid with.
     #[must_use]
     pub fn has_credentials(&self, provider: &Provider) -> bool {
-        let signs = provider.id == trunkline_dialect::provider::BEDROCK && self.aws.has_keys();
+        let signs = provider.id == BEDROCK && self.aws.has_keys();
         signs || self.provider_keys.contains_key(provider.id)
+    }
+
+    /// Where `provider` is reached by this configuration, in `region` where that matters.
+    #[must_use]
+    pub fn address_of(&self, provider: &Provider, region: Option<&str>) -> Option<String> {
+        match (self.provider_urls.get(provider.id), provider.base_url) {
+            (Some(said), _) => Some(said.clone()),
+            (None, None) if provider.id == BEDROCK => region.map(region::url),
+            (None, public) => public.filter(|url| !url.contains('{')).map(str::to_owned),
+        }
+    }
+
+    /// Whether a worker is of `provider` and leaves its address to us.
+    fn has_unplaced(&self, provider: &Provider) -> bool {
+        let is_of = |worker: &WorkerSpec| {
+            worker.url.is_empty() && worker.provider.as_deref().and_then(provider::named) == Some(provider)
+        };
+        self.workers.iter().chain(&self.backends).any(is_of)
+    }
+
+    /// Gives workers that only say whose they are the address of that provider, and what the environment knows of
+    /// an account with it.
+    pub(super) fn place_backends(&mut self) {
+        let mut lists = [std::mem::take(&mut self.workers), std::mem::take(&mut self.backends)];
+        for worker in lists.iter_mut().flatten().filter(|worker| worker.url.is_empty()) {
+            self.place(worker);
+        }
+        let [workers, backends] = lists;
+        self.workers = workers;
+        self.backends = backends;
+    }
+
+    fn place(&self, worker: &mut WorkerSpec) {
+        let known = worker.provider.as_deref().and_then(provider::named);
+        if let Some(known) = known {
+            let region = worker.aws.region.as_deref().or(self.aws.region.as_deref());
+            worker.url = self.address_of(known, region).unwrap_or_default();
+        } else if worker.provider.as_deref() == Some(VERTEX) {
+            worker.url = worker.location.as_deref().map(vertex).unwrap_or_default();
+        } else if worker.provider.is_none() && worker.runtime == Some(RuntimeName::Ollama) {
+            worker.url = self.provider_urls.get(OLLAMA).cloned().unwrap_or_else(|| ollama(""));
+        }
+        if known.is_some_and(|known| known.id == AZURE) {
+            worker.api_version = worker.api_version.take().or_else(|| self.azure.api_version.clone());
+            if worker.models.is_empty() {
+                worker.models.extend(self.azure.deployment.iter().cloned().map(ModelCard::Name));
+            }
+        }
     }
 }
 

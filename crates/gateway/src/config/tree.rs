@@ -2,6 +2,7 @@
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
 use super::Text;
+use super::catalog::CatalogSettings;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
@@ -22,6 +23,8 @@ pub struct Config {
     pub listen: Listen,
     /// Workers known at start.
     pub workers: Vec<WorkerSpec>,
+    /// Workers with names, which pools and routes speak of; they stay where `--worker-urls` replaces `workers`.
+    pub backends: Vec<WorkerSpec>,
     /// Backends that answer for each other.
     pub pools: Vec<PoolSpec>,
     /// Which requests go to which pool or backend. A request that none matches goes by its model's name.
@@ -59,6 +62,8 @@ pub struct Config {
     pub health: HealthChecks,
     /// How models are found that no worker lists.
     pub discovery: Discovery,
+    /// What is known of models beside the built-in catalogue.
+    pub catalog: CatalogSettings,
     /// What translation does where dialects differ.
     pub translate: Translate,
     /// How workers are reached.
@@ -71,7 +76,7 @@ pub struct Config {
     pub runtime: Runtime,
     /// How this configuration may change while the gateway runs.
     pub admin: Admin,
-    /// What of the environment was not taken as it may have been meant.
+    /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,
     /// What it was read from.

@@ -1,5 +1,6 @@
 //! Everything a well-typed configuration can still have wrong, all of it found before a port is bound.
 
+use super::catalog::price_problems;
 use super::problem::Problem;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
 use super::worker::{Aws, ModelCard, WorkerSpec, WorkerType};
@@ -25,6 +26,7 @@ impl Config {
         let mut check = Check::default();
         check.listen(&self.listen);
         check.workers(self);
+        check.problems.extend(super::routing::problems(self));
         check.aws(&self.aws);
         check.aliases(&self.aliases);
         check.keys(self);
@@ -41,6 +43,9 @@ impl Config {
                 format!("{} is over {MOST_THREADS}; use 0 for one per core", self.runtime.threads),
             );
         }
+        for problem in self.catalog.problems() {
+            check.fail(format!("catalog.{}", problem.path), problem.message);
+        }
         check.problems
     }
 }
@@ -51,6 +56,7 @@ impl WorkerSpec {
     pub fn validate(&self, aws: &Aws) -> Vec<Problem> {
         let mut check = Check::default();
         match WorkerUrl::parse(&self.url) {
+            Err(_) if self.url.is_empty() => check.no_address(self),
             Err(why) => check.fail("url", why.to_string()),
             Ok(url) => {
                 if self.aws != Aws::default() {
@@ -75,6 +81,7 @@ impl WorkerSpec {
                 "`decode` is not in this build: disaggregated serving comes later; use `regular`",
             ),
         }
+        check.account(self);
         if self.priority > 100 {
             check.fail("priority", format!("{} is over 100; use 0 to 100", self.priority));
         }
@@ -87,6 +94,7 @@ impl WorkerSpec {
                 check.fail(format!("models[{index}]"), "has an empty name; write the model's name");
             }
         }
+        check.problems.extend(price_problems("prices", &self.prices));
         let health = &self.health;
         for (key, seconds) in [
             ("health.timeout_secs", health.timeout_secs),
@@ -168,7 +176,8 @@ impl Check {
 
     fn workers(&mut self, config: &Config) {
         let is_set_up = !config.provider_keys.is_empty() || config.provider_urls.contains_key(OLLAMA);
-        let is_told = !config.workers.is_empty() || config.igw || is_set_up;
+        let has_any = !config.workers.is_empty() || !config.backends.is_empty();
+        let is_told = has_any || config.igw || is_set_up;
         if !is_told && config.aws.has_keys() && config.aws.region.is_none() {
             let message = "there are none; the AWS keys make one when AWS_REGION says where";
             self.fail("workers", message);
@@ -177,21 +186,81 @@ impl Check {
                            OPENAI_API_KEY, or start empty with --enable-igw";
             self.fail("workers", message);
         }
-        let mut seen = BTreeMap::new();
-        for (index, worker) in config.workers.iter().enumerate() {
-            for problem in worker.validate(&config.aws) {
-                self.fail(format!("workers[{index}].{}", problem.path), problem.message);
-            }
-            let Ok(url) = WorkerUrl::parse(&worker.url) else { continue };
-            match seen.get(url.base()) {
-                Some(first) => self.fail(
-                    format!("workers[{index}].url"),
-                    format!("is the same worker as workers[{first}]; list it once"),
-                ),
-                None => {
-                    seen.insert(url.base().to_owned(), index);
+        let mut seen: BTreeMap<String, Vec<(&WorkerSpec, String)>> = BTreeMap::new();
+        for (list, workers) in [("workers", &config.workers), ("backends", &config.backends)] {
+            for (index, worker) in workers.iter().enumerate() {
+                let path = format!("{list}[{index}]");
+                for problem in worker.validate(&config.aws) {
+                    self.fail(format!("{path}.{}", problem.path), problem.message);
+                }
+                if list == "backends" && worker.name.is_none() {
+                    self.fail(
+                        format!("{path}.name"),
+                        "is missing; a backend has a name, which pools and routes use",
+                    );
+                }
+                let Ok(url) = WorkerUrl::parse(&worker.url) else { continue };
+                let there = seen.entry(url.base().to_owned()).or_default();
+                // Two names at one address are two accounts.
+                let twin = there.iter().find(|(other, _)| other.name.is_none() || worker.name.is_none());
+                match twin {
+                    Some((_, first)) => self.fail(
+                        format!("{path}.url"),
+                        format!("is the same worker as {first}; list it once, or give each a `name`"),
+                    ),
+                    None => there.push((worker, path)),
                 }
             }
+        }
+    }
+
+    /// Why a worker without a `url` has no address.
+    fn no_address(&mut self, worker: &WorkerSpec) {
+        let Some(name) = &worker.provider else {
+            let message = "is missing; write http://HOST:PORT, or name a `provider` whose address is known";
+            return self.fail("url", message);
+        };
+        match provider::named(name) {
+            None => self.fail("provider", format!("{}; or set `url`", unknown_provider(name))),
+            Some(known) if known.id == BEDROCK => self
+                .fail("aws.region", "is missing, which its address depends on; set it, AWS_REGION, or `url`"),
+            Some(known) => {
+                let variable = known.url_variables.first().map(|name| format!(", or {name}"));
+                let message = format!(
+                    "is missing: the address of `{}` depends on the account; set it{}",
+                    known.id,
+                    variable.unwrap_or_default()
+                );
+                self.fail("url", message);
+            }
+        }
+    }
+
+    /// What is said of an account beyond its address.
+    fn account(&mut self, worker: &WorkerSpec) {
+        let is_plain = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b"/?#%\"\\".contains(&b))
+        };
+        if worker.name.as_deref().is_some_and(|name| !is_plain(name)) {
+            self.fail("name", "is no name; use letters, digits, dashes and dots");
+        }
+        for (key, said) in [
+            ("organization", &worker.organization),
+            ("project", &worker.project),
+            ("location", &worker.location),
+        ] {
+            if said.as_deref().is_some_and(|said| !is_plain(said)) {
+                self.fail(key, "is empty or has characters that cannot be sent; set it, or leave it out");
+            }
+        }
+        if worker.default_model.as_deref() == Some("") {
+            self.fail("default_model", "is empty; write the model's name, or leave it out");
+        }
+        if worker.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            self.fail("timeout", "is 0; use a duration above 0, such as 30s");
+        }
+        if worker.max_tokens == Some(0) {
+            self.fail("max_tokens", "is 0; use 1 or more, or leave it out");
         }
     }
 
@@ -416,7 +485,7 @@ fn unknown_provider(name: &str) -> String {
 }
 
 /// A token of RFC 9110, section 5.6.2.
-fn is_header_name(name: &str) -> bool {
+pub(super) fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

@@ -18,7 +18,8 @@ pub struct WorkerSpec {
     /// What pools and routes call it, and its id; made up from the address when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `http://` or `https://`, with or without a trailing `/v1`.
+    /// `http://` or `https://`, with or without a trailing `/v1`; that of `provider` when absent, where it is known.
+    #[serde(default)]
     pub url: String,
     /// Sent to this worker and nowhere else; never shown.
     #[serde(default, skip_serializing)]
@@ -48,7 +49,7 @@ pub struct WorkerSpec {
     #[serde(default = "default_weight")]
     pub weight: u32,
     /// The model it is asked for where it stands in for a backend whose model it does not serve.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "defaultModel", skip_serializing_if = "Option::is_none")]
     pub default_model: Option<String>,
     /// In place of `timeouts.first_byte`.
     #[serde(default, with = "super::units::maybe_duration", skip_serializing_if = "Option::is_none")]
@@ -68,6 +69,14 @@ pub struct WorkerSpec {
     /// Google Cloud location, such as `us-central1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// What it costs, in dollars per million tokens, where that is not what its provider takes: `input 0.2` and so on,
+    /// as in `catalog.models`. An engine of one's own costs nothing that is counted without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<String>,
+    /// The model that its models are, by the provider's name for it, where their own names do not tell (deployments of
+    /// Azure).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<String>,
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -102,6 +111,8 @@ impl WorkerSpec {
             organization: None,
             project: None,
             location: None,
+            prices: Vec::new(),
+            base_model: None,
             labels: BTreeMap::new(),
             models: Vec::new(),
             health: WorkerHealth::default(),
@@ -155,6 +166,7 @@ impl Aws {
             secret_access_key: self.secret_access_key.clone()?,
             session_token: self.session_token.clone(),
             region: region.into(),
+            service: Signer::BEDROCK,
         })
     }
 

@@ -350,18 +350,17 @@ impl State {
     }
 }
 
-/// Whether `worker` is the one at `url`. One that drains is not: it will be gone, and the place is free for
-/// another.
+/// Whether `worker` is the one that `spec` describes. One that drains is not: it will be gone, and the place is free
+/// for another.
 fn stays(worker: &Worker, spec: &WorkerSpec) -> bool {
     worker.load.health() != Health::Draining && is_same(&worker.spec, spec)
 }
 
-/// Whether two descriptions are of one worker: of one name, or without names at one place.
+/// Whether two descriptions are of one worker: of one name or, where not both have one, at one place.
 fn is_same(a: &WorkerSpec, b: &WorkerSpec) -> bool {
     match (&a.name, &b.name) {
         (Some(a), Some(b)) => a == b,
-        (None, None) => same_place(&a.url, &b.url),
-        (Some(_), None) | (None, Some(_)) => false,
+        (None | Some(_), None) | (None, Some(_)) => same_place(&a.url, &b.url),
     }
 }
 
@@ -399,6 +398,31 @@ mod tests {
         let pool = Pool::new(connector, settings, Arc::new(ConnectionCounts::default()));
         let metrics = Arc::new(Metrics::new(&config.metrics.duration_buckets).unwrap());
         Fleet::new(Arc::new(config), metrics, Handle::current(), pool)
+    }
+
+    /// Two names at one address are two accounts; a name is an id as long as nobody has it.
+    #[tokio::test]
+    async fn names_tell_accounts_at_one_address_apart() {
+        let fleet = fleet(Config { igw: true, ..Config::default() });
+        let spec = |name: Option<&str>, url: &str| WorkerSpec {
+            name: name.map(str::to_owned),
+            ..WorkerSpec::new(url)
+        };
+        let add = |name, url| fleet.add(spec(name, url)).map(|worker| worker.id.as_str().to_owned());
+        assert_eq!(add(Some("one"), "http://127.0.0.1:9").unwrap(), "one");
+        assert_eq!(add(Some("two"), "http://127.0.0.1:9/v1").unwrap(), "two");
+        for name in [None, Some("one")] {
+            let refused = add(name, "http://127.0.0.1:9").unwrap_err().to_string();
+            assert_eq!(refused, "a worker with this name or URL exists already: `one`");
+        }
+        let ids = |fleet: &Fleet| {
+            let ids = fleet.snapshot().workers.iter().map(|w| w.id.as_str().to_owned()).collect::<Vec<_>>();
+            ids.join(" ")
+        };
+        let workers =
+            vec![spec(Some("two"), "http://127.0.0.1:9"), spec(Some("three"), "http://127.0.0.1:9")];
+        fleet.reconfigure(Arc::new(Config { workers, ..Config::default() }));
+        assert_eq!(ids(&fleet), "one two three", "what came over the network stays");
     }
 
     /// Workers are watched by other threads than those that register them.

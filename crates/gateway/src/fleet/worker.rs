@@ -2,7 +2,9 @@
 
 use super::layout::{IN_PATH, Layout, in_path};
 use super::reach::{Contact, Reach};
-use crate::config::{Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError};
+use crate::config::{
+    Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError, read_prices,
+};
 use crate::endpoint::operation;
 use http::uri::PathAndQuery;
 use std::borrow::Cow;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Dialect, Load, Secret, WorkerId};
 use trunkline_dialect::Vendor;
+use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
@@ -51,6 +54,8 @@ pub struct Worker {
     pub load: Arc<Load>,
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
+    /// What it costs, where that is not what its provider takes.
+    pub prices: Option<Arc<[Price]>>,
     /// What it is asked for whatever clients ask for, where a pool says so.
     instead: Option<Instead>,
     profile: &'static Profile,
@@ -131,6 +136,7 @@ impl Worker {
             models: spec.models.iter().map(Served::from).collect(),
             no_list: None,
             labels: spec.labels.clone(),
+            prices: (!spec.prices.is_empty()).then(|| read_prices(&spec.prices).into()),
             instead: None,
             profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
@@ -315,6 +321,12 @@ impl Worker {
             Some(_) => false,
             None => self.models.is_empty() && owner.is_none(),
         }
+    }
+
+    /// What the operator says of what it runs and costs.
+    #[must_use]
+    pub fn deployment(&self) -> Deployment<'_> {
+        Deployment { prices: self.prices.as_deref(), base_model: self.spec.base_model.as_deref() }
     }
 
     /// Whose it is: its provider's id, or what engine it is, once known.

@@ -2,13 +2,13 @@
 
 use super::answer::{Answered, Content, collect, is_stream, prime, stream_headers};
 use super::dispatch::send;
-use super::failure::{Failure, broken, is_retryable, refused};
+use super::failure::{Failure, broken, refused, unreadable};
 use super::fan;
 use super::forward;
 use super::plan::Plan;
 use super::predict::{self, Job};
 use super::relay::{Flow, Leg, Translate, too_many_calls};
-use super::settle::{Ledger, Outcome, WARNINGS, warnings};
+use super::settle::{Ledger, WARNINGS, warnings};
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
@@ -151,10 +151,7 @@ async fn whole(
         } else {
             read_reply_of(worker.profile(), to, &bytes)
         };
-        let mut reply = reply.and_then(|reply| few_calls(reply, limits.tool_calls)).map_err(|fault| {
-            let retry = is_retryable(&fault);
-            Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
-        })?;
+        let mut reply = reply.and_then(|reply| few_calls(reply, limits.tool_calls)).map_err(unreadable)?;
         translation.written.restore.reply(&mut reply);
         replies.push(reply);
     }

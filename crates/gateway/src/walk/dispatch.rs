@@ -8,7 +8,7 @@ use super::count;
 use super::failure::{Failure, error_answer, nobody_left, refused, unanswered, unnameable};
 use super::form::Form;
 use super::forward;
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::predict;
 use super::settle::{Ledger, Outcome};
 use super::small;
@@ -22,10 +22,14 @@ use http::{HeaderName, HeaderValue, Method, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::SystemTime;
-use trunkline_core::{Candidate, Dialect, Fault, Kind, LoadGuard, Prompt, WorkerId};
+use tokio::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, Kind, LoadGuard, WorkerId};
 use trunkline_dialect::rope::Rope;
-use trunkline_route::{Backoff, Policy};
+use trunkline_route::{Backoff, Draw, Policy};
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
+
+/// Where the official libraries say how often they asked already.
+const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 
 /// When attempts are repeated.
 pub(super) fn backoff(retry: &Retry) -> Backoff {
@@ -38,30 +42,39 @@ pub(super) fn backoff(retry: &Retry) -> Backoff {
     }
 }
 
+/// The same for a client that asks again by itself: what it tried already counts, so that its attempts and ours add
+/// up rather than multiply.
+fn shared_backoff(plan: &Plan) -> Backoff {
+    let backoff = backoff(&plan.question.snapshot.config.retry);
+    let count =
+        plan.question.head.headers.get(RETRY_COUNT).and_then(|count| count.to_str().ok()?.parse().ok());
+    Backoff { attempts: backoff.attempts.saturating_sub(count.unwrap_or(0)).max(1), ..backoff }
+}
+
 /// Gets an answer.
 ///
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let retry = &plan.question.snapshot.config.retry;
     let lane = &plan.lane;
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
+    let prompt = plan::prompt(plan.question.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len()));
     let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
     let mut parsed = None;
     let mut done = 0;
     let mut only: Option<&Candidate> = None;
     loop {
-        let pick = |tried: &[WorkerId]| {
-            lane.policy.pick(&Prompt::default(), &lane.candidates, tried, fastrand::u64(..))
-        };
+        let now = Instant::now();
+        let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
+        let pick = |tried: &[WorkerId]| lane.policy.pick(&prompt, &lane.candidates, tried, draw);
         let candidate = only.or_else(|| pick(&tried)).or_else(|| pick(&[])).ok_or_else(nobody_left)?;
         // Whoever is chosen answers, or nobody does.
         only = Some(candidate).filter(|_| !lane.failover);
         let worker = lane.workers.get(candidate.slot).ok_or_else(nobody_left)?;
         ledger.guards.push(LoadGuard::new(&candidate.load));
-        ledger.attempts(&worker.id);
+        ledger.attempts(&worker.id, now);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
             Ok(mut answered) => {
@@ -72,12 +85,15 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
             Err(failure) => failure,
         };
         ledger.attempted(failure.outcome);
+        if failure.outcome.is_some() {
+            ledger.report(|after| failure.says(after));
+        }
         tried.push(worker.id.clone());
         let same_worker = only.is_some() || !Policy::has_other(&lane.candidates, &tried);
+        let shared = shared_backoff(&plan);
         let own = worker.spec.max_retries.filter(|_| same_worker);
-        let attempts = own.map_or(retry.attempts, |retries| retries.saturating_add(1));
-        let delay =
-            Backoff { attempts, ..backoff(retry) }.delay(done, failure.wait, same_worker, fastrand::f64());
+        let attempts = own.map_or(shared.attempts, |retries| retries.saturating_add(1));
+        let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         match delay.filter(|_| failure.retry && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.

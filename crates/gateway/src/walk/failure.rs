@@ -6,13 +6,14 @@ use super::forward::Credential;
 use super::redact::redact;
 use super::relay::broke_off;
 use super::settle::{Ledger, Outcome};
+use crate::fault::SHOULD_RETRY;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use trunkline_core::{Dialect, Fault, FaultKind, Origin};
+use trunkline_core::{Attempt, Dialect, Fault, FaultKind, Origin, Repeat};
 use trunkline_dialect::read_error;
 use trunkline_upstream::{Answer, UpstreamError};
 
@@ -26,6 +27,25 @@ pub(super) struct Failure {
     pub(super) wait: Option<Duration>,
     /// What the client gets if there is no other attempt.
     pub(super) last: Result<Answered, Fault>,
+}
+
+impl Failure {
+    /// What it says of the worker, whose attempt went on for so long.
+    pub(super) fn says(&self, after: Duration) -> Attempt {
+        match &self.last {
+            Err(fault) => says(fault, after),
+            Ok(answered) => match answered.status.as_u16() {
+                408 | 429 | 500.. => Attempt::Failed(after),
+                _ => Attempt::Untold,
+            },
+        }
+    }
+}
+
+/// What `fault` says of a worker, whose attempt went on for so long: nothing, where the request is at fault.
+pub(super) fn says(fault: &Fault, after: Duration) -> Attempt {
+    let is_workers = is_retryable(fault) || fault.kind == FaultKind::Timeout;
+    if is_workers { Attempt::Failed(after) } else { Attempt::Untold }
 }
 
 /// Error answers are read up to this size.
@@ -43,7 +63,19 @@ pub(super) fn broken(error: &UpstreamError) -> Failure {
         fault.kind = FaultKind::Timeout;
     }
     let outcome = Some(Outcome::Failed(error.class()));
-    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(fault) }
+    Failure { outcome, retry: error.is_retryable(), wait: None, last: Err(spent(fault)) }
+}
+
+/// A fault that came when an answer was on its way: asked for once more by a client, it would be computed, and paid
+/// for, twice. One that says that there was no room for an answer is none of these.
+pub(super) fn spent(fault: Fault) -> Fault {
+    if matches!(fault.kind, FaultKind::Upstream | FaultKind::Timeout) { fault.futile() } else { fault }
+}
+
+/// An answer that came whole and cannot be made anything of.
+pub(super) fn unreadable(fault: Fault) -> Failure {
+    let retry = is_retryable(&fault);
+    Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(spent(fault)) }
 }
 
 /// Whether a failure inside a stream might not happen elsewhere.
@@ -121,10 +153,15 @@ pub(super) async fn error_answer(
     let mut fault = read_error(to, status.as_u16(), &bytes);
     fault.retry_after = fault.retry_after.or_else(|| retry_after(&head.headers));
     let wait = fault.retry_after;
-    let retry = match head.headers.get("x-should-retry").map(HeaderValue::as_bytes) {
-        Some(b"true") => true,
-        Some(b"false") => false,
-        Some(_) | None => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529),
+    fault.repeat = match head.headers.get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
+        Some(b"true") => Repeat::Worthwhile,
+        Some(b"false") => Repeat::Futile,
+        Some(_) | None => fault.repeat,
+    };
+    let retry = match fault.repeat {
+        Repeat::Worthwhile => true,
+        Repeat::Futile => false,
+        Repeat::Unsaid => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529),
     };
     let outcome = Some(Outcome::Status(status.as_u16()));
     if credential.key.is_none() && credential.withheld && status == StatusCode::UNAUTHORIZED {
@@ -140,14 +177,14 @@ pub(super) async fn error_answer(
                         keys, whether they have expired, its region and this machine's clock");
         let message = "the model's provider refuses this gateway's signature: its AWS keys are wrong or expired, or its \
                        clock is; tell the gateway's operator";
-        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth");
+        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth").futile();
         return Failure { outcome, retry: false, wait: None, last: Err(fault) };
     }
     if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
         let message =
             "the model's provider refuses the key this gateway holds for it; tell the gateway's operator";
-        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth");
+        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth").futile();
         return Failure { outcome, retry: false, wait: None, last: Err(fault) };
     }
     if credential.is_ours && status == StatusCode::PAYMENT_REQUIRED {
@@ -155,6 +192,8 @@ pub(super) async fn error_answer(
         fault.kind = FaultKind::RateLimit;
         fault.code = Some("insufficient_quota".into());
         fault.origin = Origin::Gateway;
+        // The status, that of somebody who has to wait, would have it asked for again.
+        fault.repeat = Repeat::Futile;
         return Failure { outcome, retry, wait, last: Err(fault) };
     }
     // In its own dialect an error passes as it came, when it says anything a client looks for.

@@ -10,10 +10,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind, Model};
+use std::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
-use trunkline_route::Verdict;
+use trunkline_route::{Draw, Verdict};
 
 /// A request and the workers it may go to.
 pub(crate) struct Plan {
@@ -61,7 +62,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
 }
 
 fn is_ready(lane: &Lane) -> bool {
-    lane.candidates.iter().any(|candidate| candidate.load.health().may_serve())
+    lane.candidates.iter().any(Candidate::may_serve)
 }
 
 /// The fault when none of a lane's workers is ready.
@@ -103,6 +104,16 @@ fn through<'a>(
     let model = asked.map(|asked| snapshot.resolve(asked)).filter(|model| **model != *pool.name);
     let lane = snapshot.through(pool, model, dialect)?;
     Ok((model.unwrap_or(&pool.name), lane))
+}
+
+/// Bytes of a prompt that are about one token, its JSON included.
+const TOKEN: usize = 4;
+/// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
+const ANSWER: u64 = 500;
+
+/// What policies may go by of a prompt of so many bytes.
+pub(super) const fn prompt(bytes: usize) -> Prompt<'static> {
+    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER }
 }
 
 /// What a client says of who must answer.
@@ -290,7 +301,10 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
     let Found { route, model, lane, entry } = choose(&snapshot, request.asking(), dialect, forced.as_ref())?;
-    let (verdicts, choice) = lane.policy.explain(&lane.candidates, &[], fastrand::u64(..));
+    let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
+    let (_, scanned) = &request.body;
+    let prompt = prompt(scanned.prompt.as_ref().map_or(0, |(_, range)| range.len()));
+    let (verdicts, choice) = lane.policy.explain(&prompt, &lane.candidates, &[], draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
@@ -305,6 +319,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         let (filtered, score) = match verdict {
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
+            Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
             Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),

@@ -293,7 +293,7 @@ impl Job {
                 let bare = || {
                     HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/event-stream"))])
                 };
-                self.account.pool.send_once(&to, Method::GET, &path, bare, patience).await
+                self.account.pool.send_once(&to, Method::GET, &path, bare, &none, patience).await
             }
         };
         self.checked(desk, sent).await.map(Some)
@@ -349,6 +349,8 @@ fn calm(mut headers: HeaderMap) -> HeaderMap {
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     // What a request that makes one asks for.
     headers.remove("prefer");
+    // With the key of the one that makes it, calling it off would count as making it again.
+    headers.remove("idempotency-key");
     headers
 }
 

@@ -2,9 +2,11 @@
 //! dropped on the way because the client hung up.
 
 use super::access::{Attempts, Line, TARGET, level, micros};
+use super::failure::says;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::fleet::worker::Worker;
 use crate::ids;
 use crate::shared::Local;
 use crate::snapshot::{Lane, Snapshot};
@@ -17,8 +19,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Usage, Utc, WorkerId,
+    Attempt, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc,
+    WorkerId,
 };
+use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
 use trunkline_dialect::profile::Parameter;
 
@@ -52,8 +56,11 @@ pub(crate) struct Ledger {
     /// One per upstream answer being read.
     pub(crate) guards: SmallVec<[LoadGuard; 1]>,
     began: Instant,
+    /// When the attempt under way began.
+    asked: Instant,
     /// Once it is known.
     charge: Option<Charge>,
+    catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
     attempts: SmallVec<[(WorkerId, Outcome); 1]>,
@@ -116,6 +123,7 @@ impl Ledger {
     ) -> Self {
         let id = ids::of_request(headers, &snapshot.id_headers, endpoint.id_prefix);
         local.shared.metrics.in_flight.inc();
+        let now = Instant::now();
         Self {
             local,
             endpoint,
@@ -130,8 +138,10 @@ impl Ledger {
             finish: None,
             permit: None,
             guards: SmallVec::new(),
-            began: Instant::now(),
+            began: now,
+            asked: now,
             charge: None,
+            catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
             attempts: SmallVec::new(),
@@ -160,7 +170,8 @@ impl Ledger {
     }
 
     /// An attempt begins.
-    pub(crate) fn attempts(&mut self, worker: &WorkerId) {
+    pub(crate) fn attempts(&mut self, worker: &WorkerId, now: Instant) {
+        self.asked = now;
         self.attempts.push((worker.clone(), Outcome::Open));
     }
 
@@ -175,6 +186,48 @@ impl Ledger {
             *last = outcome;
         }
         self.count_attempt();
+    }
+
+    /// Tells the worker of the attempt that ends now, which went on for so long, what that says of it: policies
+    /// go by it.
+    pub(crate) fn report(&self, says: impl FnOnce(Duration) -> Attempt) {
+        self.report_at(Instant::now(), says);
+    }
+
+    fn report_at(&self, now: Instant, says: impl FnOnce(Duration) -> Attempt) {
+        // Counting tokens says nothing of how fast they are made.
+        if self.endpoint.dialect.kind() != Kind::Count
+            && let Some(guard) = self.guards.first()
+        {
+            guard.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
+        }
+    }
+
+    /// Reports the attempt that answered, if one did; those that failed reported so when they did.
+    fn report_answer(&self, now: Instant) {
+        let Some((_, outcome)) = self.attempts.last() else { return };
+        match (outcome, self.end) {
+            (Outcome::Status(200..300), End::Done) => {
+                self.report_at(now, |total| Attempt::Answered(self.times(total)));
+            }
+            (Outcome::Open | Outcome::Status(_), End::Open) => self.report_at(now, |_| Attempt::Untold),
+            (
+                Outcome::Open | Outcome::Status(_) | Outcome::Failed(_),
+                End::Open | End::Done | End::Cut(_),
+            ) => {}
+        }
+    }
+
+    /// How long the answer took that is complete after `total`. What nobody counted was one token, so that it is not
+    /// taken for fast.
+    fn times(&self, total: Duration) -> Times {
+        let tokens = self.usage.as_ref().and_then(|usage| usage.output_total).unwrap_or(1);
+        let tokens = |but: u64| u32::try_from(tokens.saturating_sub(but).max(1)).unwrap_or(u32::MAX);
+        let ttft = self.ttft.and_then(|ttft| (self.began + ttft).checked_duration_since(self.asked));
+        let Some(ttft) = ttft else {
+            return Times { ttft: total, per_token: total / tokens(0), total };
+        };
+        Times { ttft, per_token: total.saturating_sub(ttft) / tokens(1), total }
     }
 
     /// Counts the last attempt.
@@ -246,6 +299,7 @@ impl Ledger {
     pub(crate) fn cut(&mut self, fault: &Fault) {
         let class = fault::class(fault.kind);
         self.end = End::Cut(class);
+        self.report(|after| says(fault, after));
         self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
     }
 
@@ -278,17 +332,16 @@ impl Ledger {
             .as_ref()
             .zip(self.attempts.last())
             .and_then(|(lane, (id, _))| lane.workers.iter().find(|worker| worker.id == *id));
-        let Some((worker, provider)) = worker.and_then(|worker| Some((worker, worker.provider.as_deref()?)))
-        else {
-            return Charge::None;
-        };
+        // An engine of one's own costs nothing, unless the operator says what.
+        let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
+        let Some(worker) = worker.filter(priced) else { return Charge::None };
         if self.endpoint.dialect.kind() == Kind::Count {
             return Charge::None;
         }
         let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
         match &self.usage {
             Some(usage) => {
-                let cost = self.local.prices.cost(provider, model, worker.region.as_deref(), usage);
+                let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
                 cost.map_or(Charge::Unknown, Charge::Known)
             }
             None if (200..300).contains(&self.status) => Charge::Unknown,
@@ -320,7 +373,9 @@ impl Ledger {
         let cost = self.charge();
         self.bill();
         let shared = &self.local.shared;
-        let took = self.began.elapsed();
+        let now = Instant::now();
+        self.report_answer(now);
+        let took = now.duration_since(self.began);
         let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
         let metrics = self.lane.as_ref().map(|lane| &*lane.metrics);
         shared.metrics.in_flight.dec();

@@ -3,10 +3,10 @@
 
 use super::answer::{Answered, Content, collect};
 use super::dispatch::{backoff, send};
-use super::failure::{Failure, broken, is_retryable, nobody_left, refused};
+use super::failure::{Failure, broken, nobody_left, refused, unreadable};
 use super::forward;
 use super::plan::Plan;
-use super::settle::{Ledger, Outcome, WARNINGS, warnings};
+use super::settle::{Ledger, WARNINGS, warnings};
 use super::translate::on_unsupported;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
@@ -190,11 +190,6 @@ async fn exchange(
             answers.push(body);
         }
     }
-}
-
-fn unreadable(fault: Fault) -> Failure {
-    let retry = is_retryable(&fault);
-    Failure { outcome: Some(Outcome::Failed("unreadable")), retry, wait: None, last: Err(fault) }
 }
 
 fn answered(mut headers: HeaderMap, losses: &Losses, setting: OnUnsupported, body: Vec<u8>) -> Answered {

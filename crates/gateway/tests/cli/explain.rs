@@ -36,11 +36,15 @@ async fn the_choice_and_its_reasons_are_shown() {
         lines[..3],
         ["model   llama3, asked for as fast", "client  openai-chat, streamed", "policy  power_of_two"]
     );
-    assert_eq!(words(lines[4]).join(" "), "WORKER URL STATE PRIORITY IN FLIGHT PASSAGE SCORE VERDICT");
+    assert_eq!(words(lines[4]).join(" "), "WORKER URL MODEL STATE PRIORITY IN FLIGHT PASSAGE SCORE VERDICT");
     assert_eq!(lines.len(), 7, "{}", run.out);
     for (line, engine) in lines[5..].iter().zip([&one, &two]) {
         let words = words(line);
-        assert_eq!(words[1..7], [engine.url().as_str(), "ready", "50", "0", "splice", "1.00"], "{line}");
+        assert_eq!(
+            words[1..8],
+            [engine.url().as_str(), "llama3", "ready", "50", "0", "splice", "1.00"],
+            "{line}"
+        );
     }
     let ending = |end: &str| lines.iter().filter(|line| line.ends_with(end)).count();
     assert_eq!((ending("  chosen"), ending("  could be chosen")), (1, 1), "{}", run.out);

@@ -3,6 +3,7 @@
 
 mod demo;
 mod explain;
+mod import;
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;

@@ -114,6 +114,43 @@ async fn without_fallback_whoever_was_chosen_answers_alone() {
 }
 
 #[tokio::test]
+async fn weights_share_out_and_none_takes_out() {
+    let (a, b, c) = (answering(CHAT).await, answering(CHAT).await, answering(CHAT).await);
+    let workers = vec![
+        backend("a", "openai", &a, "gpt-4o"),
+        backend("b", "openai", &b, "gpt-4o"),
+        backend("c", "openai", &c, "gpt-4o"),
+    ];
+    let pool = pool("p", Strategy::RoundRobin, true, &[("a", 3), ("b", 1), ("c", 0)]);
+    let rig = Rig::start(config(workers, vec![pool], vec![])).await;
+    for _ in 0..8 {
+        assert_eq!(rig.ask(&asking("p")).await.status, 200);
+    }
+    assert_eq!([&a, &b, &c].map(|upstream| asked_of(upstream).len()), [6, 2, 0]);
+}
+
+#[tokio::test]
+async fn the_cheapest_is_asked_and_who_has_no_price_comes_last() {
+    let upstreams = [answering(CHAT).await, answering(CHAT).await, answering(CHAT).await];
+    let [free, dear, cheap] = &upstreams;
+    let priced = |spec: WorkerSpec, prices: &[&str]| {
+        let prices = prices.iter().map(|price| (*price).to_owned()).collect();
+        WorkerSpec { prices, ..spec }
+    };
+    let workers = vec![
+        backend("unpriced", "openai", free, "of-nobody"),
+        priced(backend("dear", "openai", dear, "gpt-4o"), &["input 5", "output 15"]),
+        priced(backend("cheap", "openai", cheap, "gpt-4o"), &["input 4", "output 15"]),
+    ];
+    let members = [("unpriced", 1), ("dear", 9), ("cheap", 1)];
+    let rig = Rig::start(config(workers, vec![pool("p", Strategy::Cost, true, &members)], vec![])).await;
+    for _ in 0..3 {
+        assert_eq!(rig.ask(&asking("p")).await.status, 200);
+    }
+    assert_eq!(upstreams.each_ref().map(|upstream| asked_of(upstream).len()), [0, 0, 3]);
+}
+
+#[tokio::test]
 async fn a_pool_can_be_asked_for_by_name_and_by_alias() {
     let upstream = answering(CHAT).await;
     let workers = vec![backend("a", "openai", &upstream, "gpt-4o")];

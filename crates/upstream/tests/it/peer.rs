@@ -62,7 +62,7 @@ impl Client {
     /// Asks without a body, and this once.
     pub(crate) async fn ask_once(&self, limit: Duration) -> Result<Answer, UpstreamError> {
         let path = PathAndQuery::from_static("/v1/x");
-        self.pool.send_once(&self.to, Method::GET, &path, HeaderMap::new, limit).await
+        self.pool.send_once(&self.to, Method::GET, &path, HeaderMap::new, &Rope::default(), limit).await
     }
 
     pub(crate) async fn ask(&self, body: &[u8]) -> Result<Answer, UpstreamError> {

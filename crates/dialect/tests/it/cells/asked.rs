@@ -1,5 +1,11 @@
 //! What a request asks, read off its bytes as an upstream of each dialect would read it.
 
+mod mistral;
+mod replicate;
+
+pub(super) use mistral::mistral;
+pub(super) use replicate::replicate_predictions;
+
 use super::node::Node;
 use super::story::{Asked, Bit, Choice, Offered, Who};
 
@@ -9,11 +15,7 @@ type Pieces = Result<Vec<(Who, Bit)>, String>;
 pub(super) fn openai_chat(body: &str) -> Result<Asked, String> {
     let body = Node::read(body)?;
     let mut asked = Asked {
-        tools: body
-            .each("tools")
-            .into_iter()
-            .map(|tool| offered(tool, "function", "parameters"))
-            .collect::<Result<_, _>>()?,
+        tools: each_function(body)?,
         choice: body.text("tool_choice").and_then(|word| forced(&word, "required")),
         schema: body.get("response_format.json_schema.schema").map(Node::value),
         thinks: body.get("reasoning_effort").or(body.get("chat_template_kwargs")).is_some(),
@@ -234,11 +236,7 @@ fn gemini_part(part: Node<'_>) -> Result<Bit, String> {
 pub(super) fn ollama_chat(body: &str) -> Result<Asked, String> {
     let body = Node::read(body)?;
     let mut asked = Asked {
-        tools: body
-            .each("tools")
-            .into_iter()
-            .map(|tool| offered(tool, "function", "parameters"))
-            .collect::<Result<_, _>>()?,
+        tools: each_function(body)?,
         schema: body.get("format").map(Node::value),
         thinks: body.get("think").is_some_and(|word| word.raw() != "false"),
         // Said or not, these servers stream unless told otherwise.
@@ -336,11 +334,7 @@ fn bedrock_block(block: Node<'_>) -> Result<Bit, String> {
 pub(super) fn cohere_chat(body: &str) -> Result<Asked, String> {
     let body = Node::read(body)?;
     let mut asked = Asked {
-        tools: body
-            .each("tools")
-            .into_iter()
-            .map(|tool| offered(tool, "function", "parameters"))
-            .collect::<Result<_, _>>()?,
+        tools: each_function(body)?,
         choice: body.text("tool_choice").and_then(|word| forced(&word, "REQUIRED")),
         schema: body.get("response_format.json_schema").map(Node::value),
         thinks: body.is("thinking.type", "enabled"),
@@ -381,6 +375,12 @@ fn cohere_part(part: Node<'_>) -> Result<Bit, String> {
     openai_part(part)
 }
 
+/// No member but these: the provider refuses others.
+fn known(node: Node<'_>, names: &[&str]) -> Result<(), String> {
+    let others: Vec<_> = node.names().into_iter().filter(|name| !names.contains(&name.as_str())).collect();
+    if others.is_empty() { Ok(()) } else { Err(format!("fields of somebody else: {others:?}")) }
+}
+
 /// A content that is a text or a list of parts.
 fn parts(who: Who, content: Node<'_>, read: impl Fn(Node<'_>) -> Result<Bit, String>) -> Pieces {
     if let Some(text) = content.string() {
@@ -403,6 +403,10 @@ fn texts(node: Node<'_>, path: &str) -> Vec<String> {
 fn string_call(call: Node<'_>, id: &str) -> Result<Bit, String> {
     let arguments = call.text("function.arguments").ok_or_else(|| unknown(call))?;
     Ok(Bit::Call { id: call.text(id), name: call.text("function.name").unwrap_or_default(), arguments })
+}
+
+fn each_function(body: Node<'_>) -> Result<Vec<Offered>, String> {
+    body.each("tools").into_iter().map(|tool| offered(tool, "function", "parameters")).collect()
 }
 
 fn offered(tool: Node<'_>, inside: &str, schema: &str) -> Result<Offered, String> {

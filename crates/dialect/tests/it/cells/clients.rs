@@ -19,7 +19,7 @@ pub(super) struct Client {
     pub(super) stream: fn(&[u8]) -> Result<Heard, String>,
     pub(super) error: fn(&str) -> Result<Trouble, String>,
     /// What tells an error of this kind from others; see [`Client::word`].
-    pub(super) words: [(Kind, &'static str); 7],
+    pub(super) words: [(Kind, &'static str); 8],
     /// The word for a failure of the upstream in the middle of a stream.
     pub(super) broken: &'static str,
     pub(super) can: Can,
@@ -77,6 +77,7 @@ pub(super) enum Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     TooLong,
+    Invalid,
     Authentication,
     Permission,
     RateLimit,
@@ -89,6 +90,7 @@ impl Kind {
     pub(super) fn parse(name: &str) -> Result<Self, String> {
         match name {
             "too-long" => Ok(Self::TooLong),
+            "invalid" => Ok(Self::Invalid),
             "authentication" => Ok(Self::Authentication),
             "permission" => Ok(Self::Permission),
             "rate-limit" => Ok(Self::RateLimit),
@@ -102,7 +104,7 @@ impl Kind {
     /// The class, from which the gateway takes status and whether to try again.
     pub(super) const fn class(self) -> FaultKind {
         match self {
-            Self::TooLong => FaultKind::InvalidRequest,
+            Self::TooLong | Self::Invalid => FaultKind::InvalidRequest,
             Self::Authentication => FaultKind::Authentication,
             Self::Permission => FaultKind::Permission,
             Self::RateLimit => FaultKind::RateLimit,
@@ -179,8 +181,9 @@ impl Client {
     }
 }
 
-const OPENAI_WORDS: [(Kind, &str); 7] = [
+const OPENAI_WORDS: [(Kind, &str); 8] = [
     (Kind::TooLong, "context_length_exceeded"),
+    (Kind::Invalid, "invalid_request_error"),
     (Kind::Authentication, "invalid_api_key"),
     (Kind::Permission, "permission_error"),
     (Kind::RateLimit, "rate_limit_exceeded"),
@@ -189,8 +192,9 @@ const OPENAI_WORDS: [(Kind, &str); 7] = [
     (Kind::Overloaded, "overloaded_error"),
 ];
 
-const UNTOLD: [(Kind, &str); 7] = [
+const UNTOLD: [(Kind, &str); 8] = [
     (Kind::TooLong, ""),
+    (Kind::Invalid, ""),
     (Kind::Authentication, ""),
     (Kind::Permission, ""),
     (Kind::RateLimit, ""),
@@ -278,6 +282,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::anthropic_error,
         words: [
             (Kind::TooLong, "invalid_request_error"),
+            (Kind::Invalid, "invalid_request_error"),
             (Kind::Authentication, "authentication_error"),
             (Kind::Permission, "permission_error"),
             (Kind::RateLimit, "rate_limit_error"),
@@ -299,6 +304,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::gemini_error,
         words: [
             (Kind::TooLong, "INVALID_ARGUMENT"),
+            (Kind::Invalid, "INVALID_ARGUMENT"),
             (Kind::Authentication, "UNAUTHENTICATED"),
             (Kind::Permission, "PERMISSION_DENIED"),
             (Kind::RateLimit, "RESOURCE_EXHAUSTED"),
@@ -364,6 +370,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::bedrock_error,
         words: [
             (Kind::TooLong, "ValidationException"),
+            (Kind::Invalid, "ValidationException"),
             (Kind::Authentication, "UnrecognizedClientException"),
             (Kind::Permission, "AccessDeniedException"),
             (Kind::RateLimit, "ThrottlingException"),

@@ -120,6 +120,6 @@ impl Pair {
 /// What an upstream's error says to people, wherever its dialect puts that.
 fn own_words(body: &str) -> Result<String, String> {
     let body = Node::read(body)?;
-    let places = ["error.message", "message", "error"];
+    let places = ["error.message", "message", "error", "detail"];
     places.into_iter().find_map(|path| body.text(path)).ok_or("an error without words".into())
 }

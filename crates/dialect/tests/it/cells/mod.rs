@@ -47,14 +47,13 @@ fn cells() -> Cells {
 #[test]
 fn every_dialect_has_its_row() {
     let clients: Vec<_> = CLIENTS.iter().map(|client| client.dialect).collect();
-    let upstreams: Vec<_> = UPSTREAMS.iter().map(|upstream| upstream.dialect).collect();
+    let dialects = UPSTREAMS.iter().filter(|upstream| upstream.provider.is_none());
+    let upstreams: Vec<_> = dialects.map(|upstream| upstream.dialect).collect();
     let of = |is: fn(Dialect) -> bool| {
         Dialect::CONVERSATIONS.into_iter().filter(|dialect| is(*dialect)).collect::<Vec<_>>()
     };
     assert_eq!(clients, of(trunkline_dialect::reads));
-    // A prediction is made of one prompt: it has no tools, thoughts or cache that a cell could be about.
-    let holds_conversations = |dialect| trunkline_dialect::writes(dialect) && dialect != ReplicatePredictions;
-    assert_eq!(upstreams, of(holds_conversations));
+    assert_eq!(upstreams, of(trunkline_dialect::writes));
 }
 
 /// No cell is empty, no case fails, and `docs/conformance.md` shows what came out.
@@ -65,7 +64,7 @@ fn conformance_page_is_up_to_date() {
     let mut failed = Vec::new();
     for ((c, u, feature, mode), cell) in &cells {
         let name =
-            format!("{} to {}, {}, {mode:?}", CLIENTS[*c].dialect, UPSTREAMS[*u].dialect, feature.title());
+            format!("{} to {}, {}, {mode:?}", CLIENTS[*c].dialect, UPSTREAMS[*u].name(), feature.title());
         failed.extend(cell.failures.iter().map(|why| format!("{name}: {why}")));
         if cell.passed + cell.failures.len() == 0 {
             failed.push(format!("{name}: no case"));
@@ -92,7 +91,7 @@ pub(crate) fn requests(dialect: Dialect) -> Vec<&'static str> {
 
 /// Bodies of answers and errors as upstreams of `dialect` send them.
 pub(crate) fn answers(dialect: Dialect) -> Vec<&'static str> {
-    let whole = sections(answers_of(dialect)).filter(|(title, _)| !title.ends_with("stream"));
+    let whole = sections_of(dialect).filter(|(title, _)| !title.ends_with("stream"));
     whole.flat_map(|(_, lines)| lines.lines()).filter_map(|line| line.get(line.find('{')?..)).collect()
 }
 
@@ -110,8 +109,9 @@ pub(crate) fn stream_of(dialect: Dialect, dice: &mut Dice) -> Vec<u8> {
     }
     let at = dice.below(lines.len());
     let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-    // What stands before a payload is its frame's.
-    if let Some(from) = lines[at].find('{') {
+    // What stands before a payload is its frame's; half an object is text of a model's.
+    let is_payload = |from: &usize| serde_json::from_str::<serde_json::Value>(&lines[at][*from..]).is_ok();
+    if let Some(from) = lines[at].find('{').filter(is_payload) {
         let payload = dice.graft(&lines[at][from..]);
         lines[at].replace_range(from.., &payload);
     }
@@ -139,16 +139,13 @@ pub(crate) fn stream_of(dialect: Dialect, dice: &mut Dice) -> Vec<u8> {
 }
 
 fn payloads(dialect: Dialect) -> Vec<Vec<&'static str>> {
-    let streams = sections(answers_of(dialect)).filter(|(title, _)| title.ends_with("stream"));
+    let streams = sections_of(dialect).filter(|(title, _)| title.ends_with("stream"));
     streams.map(|(_, lines)| lines.lines().collect()).collect()
 }
 
-/// The fixture of an upstream, also of one that has no cells.
-fn answers_of(dialect: Dialect) -> &'static str {
-    let upstream = UPSTREAMS.iter().find(|upstream| upstream.dialect == dialect);
-    upstream.map_or(include_str!("answers/replicate-predictions.txt"), |upstream| upstream.answers)
-}
-
-fn sections(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    file.split("== ").filter_map(|section| section.split_once('\n'))
+/// The fixtures of everyone who answers in `dialect`.
+fn sections_of(dialect: Dialect) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let upstreams = UPSTREAMS.iter().filter(move |upstream| upstream.dialect == dialect);
+    upstreams
+        .flat_map(|upstream| upstream.answers.split("== ").filter_map(|section| section.split_once('\n')))
 }

@@ -58,6 +58,12 @@ impl<'a> Node<'a> {
         self.0
     }
 
+    /// The names of its members; none when it is no object.
+    pub(super) fn names(self) -> Vec<String> {
+        let members: BTreeMap<String, &'a RawValue> = serde_json::from_str(self.0).unwrap_or_default();
+        members.into_keys().collect()
+    }
+
     /// A text, where it is one by itself.
     pub(super) fn string(self) -> Option<String> {
         serde_json::from_str(self.0).ok()

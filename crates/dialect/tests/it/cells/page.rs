@@ -4,7 +4,7 @@ use super::Cells;
 use super::clients::{CLIENTS, Gap};
 use super::run::Mode;
 use super::story::Feature;
-use super::upstreams::UPSTREAMS;
+use super::upstreams::{self, UPSTREAMS};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -14,6 +14,10 @@ const INTRODUCTION: &str = "# Conformance
 
 Every client dialect against every upstream dialect. A cell shows how many cases pass, for whole answers and for
 streams: `3 / 6` is three and six. None fails and no cell is empty, else the test that writes this page fails.
+`400:` marks what is refused and `loss:` what is left out with a warning, as a dialect has no form for it; see below.
+
+Rows are the upstreams' dialects, and `mistral` for OpenAI's chat dialect as Mistral speaks it, which refuses fields it
+does not know, ids that are not nine letters and digits, and conversations out of its order.
 
 A case sends what the client's library sends, reads what the upstream receives as the upstream would, answers as the
 provider answers, and reads what the client receives as its library would: texts, tool names and ids, the bytes of
@@ -34,12 +38,14 @@ pub(super) fn write(cells: &Cells) -> String {
         }
         writeln!(page, "\n| --- |{}", " --- |".repeat(Feature::ALL.len())).unwrap();
         for (u, upstream) in UPSTREAMS.iter().enumerate() {
-            write!(page, "| {} |", upstream.dialect).unwrap();
+            write!(page, "| {} |", upstream.name()).unwrap();
             for feature in Feature::ALL {
                 let passed = |mode| cells.get(&(c, u, feature, mode)).map_or(0, |cell| cell.passed);
-                let refused = matches!(client.gap(feature), Some(Gap::Refused { .. }))
-                    || upstream.gap(feature).is_some();
-                let sign = if refused { "400: " } else { "" };
+                let sign = match (client.gap(feature), upstream.gap(feature)) {
+                    (Some(Gap::Refused { .. }), _) | (_, Some(upstreams::Gap::Refused { .. })) => "400: ",
+                    (Some(Gap::Dropped { .. }), _) | (_, Some(upstreams::Gap::Dropped { .. })) => "loss: ",
+                    (None, None) => "",
+                };
                 write!(page, " {sign}{} / {} |", passed(Mode::Unary), passed(Mode::Stream)).unwrap();
             }
             page.push('\n');
@@ -67,9 +73,12 @@ fn refusals(page: &mut String) {
         }
     }
     for upstream in &UPSTREAMS {
-        for (feature, why) in upstream.gaps {
-            let what = "400 naming the part";
-            writeln!(page, "| upstream {} | {} | {what} | {why} |", upstream.dialect, feature.title())
+        for (feature, gap) in upstream.gaps {
+            let (what, why) = match gap {
+                upstreams::Gap::Refused { why } => ("400 naming the part".to_owned(), why),
+                upstreams::Gap::Dropped { why, .. } => ("warning naming what asked for it".to_owned(), why),
+            };
+            writeln!(page, "| upstream {} | {} | {what} | {why} |", upstream.name(), feature.title())
                 .unwrap();
         }
     }
@@ -100,7 +109,7 @@ fn losses(page: &mut String, cells: &Cells) {
             if lost.is_empty() {
                 continue;
             }
-            writeln!(page, "\n### {} to {}\n", client.dialect, upstream.dialect).unwrap();
+            writeln!(page, "\n### {} to {}\n", client.dialect, upstream.name()).unwrap();
             page.push_str("| path | action | reason | in |\n| --- | --- | --- | --- |\n");
             for ((path, action, reason), features) in lost {
                 writeln!(page, "| `{path}` | {action} | {reason} | {} |", features.join(", ")).unwrap();

@@ -13,39 +13,69 @@ const MALFORMED: &str = "`${` begins no reference; write `${NAME}`, `${NAME:-def
                          or `$${` for the characters themselves";
 
 /// Fills in every reference of a document; each that cannot be is a problem naming it.
+///
+/// A variable that is not set is such a problem, since nobody can tell what was meant. Only where it is all there is
+/// of a setting that a worker may lack, and that is no secret, the worker does without, which is told: files name
+/// variables such as an organisation's that most of their users do not have.
 pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
-    let mut missing = Vec::new();
-    walk(&mut document.root, &Path::Root, env, &mut missing);
-    for (mark, path, message) in missing {
+    let mut found = Found::default();
+    walk(&mut document.root, &Path::Root, env, &mut found);
+    let placed = |(mark, path, message): (Mark, String, String)| {
         let place = Some(document.place(&mark, &[]));
-        problems.push(Problem { place, ..Problem::new(path, message) });
-    }
+        document.named(Problem { place, ..Problem::new(path, message) })
+    };
+    let absent: Vec<_> = found.absent.into_iter().map(placed).collect();
+    problems.extend(found.missing.into_iter().map(placed));
+    document.lost.extend(absent);
 }
 
-fn walk(
-    node: &mut Node,
-    path: &Path<'_>,
-    env: &BTreeMap<String, String>,
-    missing: &mut Vec<(Mark, String, String)>,
-) {
+/// What references could not be filled in, by mark and path.
+#[derive(Default)]
+struct Found {
+    missing: Vec<(Mark, String, String)>,
+    absent: Vec<(Mark, String, String)>,
+}
+
+fn walk(node: &mut Node, path: &Path<'_>, env: &BTreeMap<String, String>, found: &mut Found) {
     match &mut node.value {
         Value::Null => {}
         Value::Scalar(scalar) => match expand(&scalar.text, env) {
             Ok(None) => {}
             Ok(Some(text)) => scalar.reference = Some(std::mem::replace(&mut scalar.text, text)),
-            Err(why) => missing.push((node.mark.clone(), path.to_string(), why)),
+            Err(_)
+                if path.may_be_absent() && lone(&scalar.text).is_some_and(|name| !env.contains_key(name)) =>
+            {
+                let name = lone(&scalar.text).unwrap_or_default();
+                let why = format!(
+                    "environment variable `{name}` is not set, so this is left out; set it, or write `${{{name}:-}}`"
+                );
+                found.absent.push((node.mark.clone(), path.to_string(), why));
+                node.value = Value::Null;
+            }
+            Err(why) => found.missing.push((node.mark.clone(), path.to_string(), why)),
         },
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                walk(item, &Path::Index(path, index), env, missing);
+                walk(item, &Path::Index(path, index), env, found);
             }
         }
         Value::Map(entries) => {
             for entry in entries {
-                walk(&mut entry.value, &Path::Key(path, &entry.key), env, missing);
+                walk(&mut entry.value, &Path::Key(path, &entry.key), env, found);
             }
         }
     }
+}
+
+/// The name of the variable that is all a text consists of.
+fn lone(text: &str) -> Option<&str> {
+    text.trim().strip_prefix("${")?.strip_suffix('}').filter(|name| is_name(name))
+}
+
+fn is_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !name.is_empty()
 }
 
 /// The text with its references replaced; `None` when it has none.
@@ -85,10 +115,7 @@ fn resolve(reference: &str, env: &BTreeMap<String, String>) -> Result<String, St
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
     };
-    let named = !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !name.is_empty();
-    if !named {
+    if !is_name(name) {
         return Err(MALFORMED.to_owned());
     }
     match (env.get(name), default) {

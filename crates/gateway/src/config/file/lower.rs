@@ -53,7 +53,7 @@ pub(super) fn lower(document: &mut Document, problems: &mut Vec<Problem>) -> Opt
         }
     };
     found.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
-    problems.append(&mut found);
+    problems.extend(found.into_iter().map(|problem| document.named(problem)));
     config
 }
 
@@ -203,6 +203,10 @@ impl<'de> Deserializer<'de> for Lower<'_> {
         visitor.visit_u64(self.parsed("a whole number, 0 or more")?)
     }
 
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_i32(self.parsed("a whole number from -2147483648 to 2147483647")?)
+    }
+
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
         visitor.visit_f32(self.parsed("a number")?)
     }
@@ -276,15 +280,22 @@ impl<'de> Deserializer<'de> for Lower<'_> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fail> {
-        let named = match self.scalar() {
-            Some(scalar) => visitor.visit_enum(Name(scalar.text.trim())),
-            None => Err(Fail::Bare(Why::UnknownName(known))),
+        let named = match &self.node.value {
+            Value::Scalar(scalar) => visitor.visit_enum(Variant { name: scalar.text.trim(), value: None }),
+            Value::Map(entries) if let [entry] = entries.as_slice() => {
+                let path = Path::Key(self.path, &entry.key);
+                let value = Lower { node: &entry.value, path: &path, context: self.context };
+                return visitor
+                    .visit_enum(Variant { name: &entry.key, value: Some(value) })
+                    .map_err(|fail| self.place(fail));
+            }
+            Value::Null | Value::List(_) | Value::Map(_) => Err(Fail::Bare(Why::UnknownName(known))),
         };
         named.map_err(|fail| self.place(fail))
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        i8 i16 i64 i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 
@@ -343,30 +354,37 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     }
 }
 
-/// A variant's name; all enums of the tree are names only.
-struct Name<'a>(&'a str);
+/// A variant's name and, where it stands as the key of a map, its value. Those of the tree have one value or none.
+struct Variant<'a> {
+    name: &'a str,
+    value: Option<Lower<'a>>,
+}
 
-impl<'de, 'a> EnumAccess<'de> for Name<'a> {
+impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     type Error = Fail;
-    type Variant = NameOnly;
+    type Variant = Self;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, NameOnly), Fail> {
-        let name: StrDeserializer<'a, Fail> = self.0.into_deserializer();
-        seed.deserialize(name).map(|variant| (variant, NameOnly))
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Fail> {
+        let name: StrDeserializer<'a, Fail> = self.name.into_deserializer();
+        seed.deserialize(name).map(|variant| (variant, self))
     }
 }
 
-struct NameOnly;
-
-impl<'de> VariantAccess<'de> for NameOnly {
+impl<'de> VariantAccess<'de> for Variant<'_> {
     type Error = Fail;
 
     fn unit_variant(self) -> Result<(), Fail> {
-        Ok(())
+        match self.value {
+            None => Ok(()),
+            Some(value) => Err(value.place(Fail::Bare(Why::Expected("a name alone".into())))),
+        }
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Fail> {
-        Err(Fail::Bare(Why::Expected("a name with a value".into())))
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fail> {
+        match self.value {
+            Some(value) => seed.deserialize(value),
+            None => Err(Fail::Bare(Why::Expected("a name with a value".into()))),
+        }
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Fail> {

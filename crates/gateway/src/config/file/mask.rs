@@ -20,6 +20,15 @@ impl Mask {
         mask
     }
 
+    /// What it hides, for [`Self::again`].
+    pub(super) fn ranges(self) -> Vec<Range<usize>> {
+        self.0
+    }
+
+    pub(super) fn again(ranges: &[Range<usize>]) -> Self {
+        Self(ranges.to_vec())
+    }
+
     pub(super) fn add(&mut self, more: &[Range<usize>]) {
         self.0.extend_from_slice(more);
     }

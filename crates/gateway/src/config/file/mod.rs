@@ -1,17 +1,21 @@
 //! A configuration file: YAML (and so JSON), every value with the place it stands at.
 //!
 //! The text becomes a tree of located [`node::Node`]s, `${...}` is filled in, and the tree is lowered into
-//! [`Config`] by a deserializer of our own. A serde library's own errors name neither the key's path
+//! [`Config`] by a deserializer of our own. A file of another gateway's is first turned into a tree of ours by its
+//! [`forms`]. A serde library's own errors name neither the key's path
 //! nor the nearest known key, and would quote the very line a credential stands on.
 
 mod fail;
+mod forms;
 mod interpolate;
 mod lower;
 mod mask;
 mod node;
 mod path;
 
+pub use forms::{Form, Imported};
 pub(crate) use node::Document;
+pub(crate) use path::is_within;
 
 use super::problem::Problem;
 use super::tree::Config;
@@ -33,6 +37,7 @@ pub(crate) fn read(
             return None;
         }
     };
+    problems.extend(forms::naturalise(&mut document));
     let before = problems.len();
     interpolate::fill(&mut document, env, problems);
     if problems.len() > before {
@@ -40,6 +45,12 @@ pub(crate) fn read(
     }
     let config = lower::lower(&mut document, problems)?;
     Some((config, document))
+}
+
+/// The native form of a file's text in YAML, and what of it could not be carried over.
+pub(crate) fn import(text: &str, form: Option<Form>) -> Result<Imported, Problem> {
+    let mut document = Document::parse(text.trim_start_matches('\u{feff}'))?;
+    forms::import(&mut document, form)
 }
 
 #[cfg(test)]

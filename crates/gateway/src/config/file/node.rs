@@ -4,6 +4,7 @@ use super::mask::{self, Mask};
 use super::path::{Path, is_within};
 use crate::config::problem::{Place, Problem};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 use std::fmt;
 use std::ops::Range;
@@ -13,13 +14,19 @@ use std::ops::Range;
 pub(crate) struct Document {
     pub(super) root: Node,
     pub(super) source: String,
+    /// What must not be shown, where the tree is no longer the one that was written.
+    pub(super) hidden: Option<Vec<Range<usize>>>,
+    /// What of it is not taken as it may have been meant.
+    pub(crate) lost: Vec<Problem>,
 }
 
 /// One value and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) mark: Mark,
     pub(super) value: Value,
+    /// Where it stood before the tree was turned into ours.
+    pub(super) origin: Option<Box<str>>,
     /// Left out of further readings; still masked.
     pub(super) set_aside: bool,
 }
@@ -35,7 +42,7 @@ pub(super) struct Mark {
     pub(super) bytes: Range<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Value {
     Null,
     Scalar(Scalar),
@@ -43,7 +50,7 @@ pub(super) enum Value {
     Map(Vec<Entry>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scalar {
     /// As written for plain numbers and booleans (so that `1.10` stays `1.10` where a text is wanted),
     /// as read otherwise; after `fill`, with `${...}` replaced.
@@ -54,7 +61,7 @@ pub(super) struct Scalar {
     pub(super) typed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) mark: Mark,
@@ -74,7 +81,12 @@ impl Document {
             Err(error) => return Err(syntax_problem(source, &error)),
         };
         root.recover_spelling(source);
-        Ok(Self { root, source: source.to_owned() })
+        Ok(Self { root, source: source.to_owned(), hidden: None, lost: Vec::new() })
+    }
+
+    /// Whether it was of another form.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.hidden.is_some()
     }
 
     /// Gives a problem found later, by its path alone, the place its value stands at, or the map that
@@ -82,8 +94,27 @@ impl Document {
     pub(crate) fn locate(&self, problem: Problem) -> Problem {
         let mut path = problem.path.as_str();
         while !path.is_empty() {
-            if let Some(mark) = find(&self.root, &Path::Root, path) {
-                return Problem { place: Some(self.place(&mark, &[])), ..problem };
+            if let Some(node) = find(&self.root, &Path::Root, path) {
+                let place = Some(self.place(&node.mark, &[]));
+                return self.named(Problem { place, ..problem });
+            }
+            path = path.rfind(['.', '[']).and_then(|end| path.get(..end)).unwrap_or_default();
+        }
+        problem
+    }
+
+    /// Calls what a problem is about as the file does, where the tree was turned into ours.
+    pub(super) fn named(&self, problem: Problem) -> Problem {
+        let mut path = problem.path.as_str();
+        while !path.is_empty() {
+            let node = find(&self.root, &Path::Root, path);
+            if let Some(origin) = node.and_then(|node| node.origin.as_deref()) {
+                let rest = problem.path.get(path.len()..).unwrap_or_default().trim_start_matches('.');
+                let message = match rest {
+                    "" => problem.message.clone(),
+                    missing => format!("`{missing}` {}", problem.message),
+                };
+                return Problem { path: origin.to_owned(), message, ..problem };
             }
             path = path.rfind(['.', '[']).and_then(|end| path.get(..end)).unwrap_or_default();
         }
@@ -97,7 +128,7 @@ impl Document {
 
     /// What to show for a mark; `more` is hidden besides what always is.
     pub(super) fn place(&self, mark: &Mark, more: &[Range<usize>]) -> Place {
-        let mut hidden = Mask::of(&self.root);
+        let mut hidden = self.hidden.as_deref().map_or_else(|| Mask::of(&self.root), Mask::again);
         hidden.add(more);
         mask::show(&self.source, mark, &hidden)
     }
@@ -110,11 +141,11 @@ fn blank(source: &str) -> bool {
     })
 }
 
-/// The mark of the value at a path spelled as [`Path`] prints it.
-fn find(node: &Node, path: &Path<'_>, wanted: &str) -> Option<Mark> {
+/// The value at a path spelled as [`Path`] prints it.
+fn find<'n>(node: &'n Node, path: &Path<'_>, wanted: &str) -> Option<&'n Node> {
     let here = path.to_string();
     if here == wanted {
-        return Some(node.mark.clone());
+        return Some(node);
     }
     if !is_within(wanted, &here) {
         return None;
@@ -177,7 +208,59 @@ impl From<Location> for Mark {
 
 impl Node {
     fn nothing() -> Self {
-        Self { mark: Mark { line: 1, column: 1, bytes: 0..0 }, value: Value::Null, set_aside: false }
+        let mark = Mark { line: 1, column: 1, bytes: 0..0 };
+        Self { mark, value: Value::Null, origin: None, set_aside: false }
+    }
+
+    /// Remembers where each value stands.
+    pub(super) fn mark_origins(&mut self, path: &Path<'_>) {
+        self.origin = Some(path.to_string().into());
+        match &mut self.value {
+            Value::Null | Value::Scalar(_) => {}
+            Value::List(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    item.mark_origins(&Path::Index(path, index));
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.value.mark_origins(&Path::Key(path, &entry.key));
+                }
+            }
+        }
+    }
+
+    /// A value that is made of this one.
+    pub(super) fn becoming(&self, value: Value) -> Self {
+        Self { mark: self.mark.clone(), value, origin: self.origin.clone(), set_aside: false }
+    }
+
+    /// A text that is made of this value.
+    pub(super) fn text(&self, text: impl Into<String>) -> Self {
+        self.becoming(Value::Scalar(Scalar { text: text.into(), reference: None, typed: false }))
+    }
+
+    /// A number or a boolean that is made of this value.
+    pub(super) fn number(&self, value: impl fmt::Display) -> Self {
+        self.becoming(Value::typed(value))
+    }
+
+    /// What a scalar says.
+    pub(super) fn said(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(scalar.text.trim()),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// Whether it is anything but no, and nothing that is not `enabled`.
+    pub(super) fn is_on(&self) -> bool {
+        match &self.value {
+            Value::Null => false,
+            Value::Scalar(scalar) => !matches!(scalar.text.trim(), "false" | "False" | "FALSE"),
+            Value::List(items) => !items.is_empty(),
+            Value::Map(entries) => entries.iter().all(|entry| entry.key != "enabled" || entry.value.is_on()),
+        }
     }
 
     /// Puts back how plain numbers and booleans were spelled, which the YAML reader does not pass on.
@@ -203,13 +286,34 @@ impl Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let Spanned { value, defined, .. } = Spanned::<Value>::deserialize(from)?;
-        Ok(Self { mark: defined.into(), value, set_aside: false })
+        Ok(Self { mark: defined.into(), value, origin: None, set_aside: false })
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(AnyValue)
+    }
+}
+
+/// As it would be written: what is a number or a boolean stays one, and references stay references.
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match &self.value {
+            Value::Null => to.serialize_unit(),
+            Value::List(items) => to.collect_seq(items),
+            Value::Map(entries) => to.collect_map(entries.iter().map(|entry| (&entry.key, &entry.value))),
+            Value::Scalar(Scalar { text, typed: false, .. }) => to.serialize_str(text),
+            Value::Scalar(Scalar { text, .. }) => {
+                match (text.parse::<u64>(), text.parse::<i64>(), text.parse::<bool>(), text.parse::<f64>()) {
+                    (Ok(number), ..) => to.serialize_u64(number),
+                    (_, Ok(number), ..) => to.serialize_i64(number),
+                    (_, _, Ok(value), _) => to.serialize_bool(value),
+                    (.., Ok(number)) if number.to_string() == *text => to.serialize_f64(number),
+                    _ => to.serialize_str(text),
+                }
+            }
+        }
     }
 }
 

@@ -10,8 +10,36 @@ pub(super) enum Path<'p> {
     Index(&'p Path<'p>, usize),
 }
 
-/// Keys under which everything is a credential, wherever they stand.
-const SECRET: [&str; 4] = ["auth", "api_key", "aws", "provider_keys"];
+/// Keys under which everything is a credential, wherever they stand: ours, and those of other gateways' files.
+const SECRET: [&str; 15] = [
+    "auth",
+    "api_key",
+    "aws",
+    "provider_keys",
+    "apiKey",
+    "master_key",
+    "password",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "azure_ad_token",
+    "client_secret",
+    "vertex_credentials",
+    "environment_variables",
+    "env",
+];
+
+/// Settings of a worker that it may lack, and that neither say who it is nor pay for it.
+const MAY_BE_ABSENT: [&str; 8] = [
+    "default_model",
+    "timeout",
+    "max_retries",
+    "max_tokens",
+    "organization",
+    "project",
+    "location",
+    "api_version",
+];
 
 impl Path<'_> {
     /// Whether the value here may be a credential.
@@ -22,10 +50,20 @@ impl Path<'_> {
             Self::Index(parent, _) => parent.is_secret(),
         }
     }
+
+    /// Whether the setting here is left out when the one variable that it consists of is not set.
+    pub(super) fn may_be_absent(&self) -> bool {
+        match self {
+            Self::Key(Self::Index(Self::Key(Self::Root, list), _), key) => {
+                ["workers", "backends"].contains(list) && MAY_BE_ABSENT.contains(key)
+            }
+            Self::Root | Self::Key(..) | Self::Index(..) => false,
+        }
+    }
 }
 
 /// Whether a path leads to something inside another, both as printed.
-pub(super) fn is_within(path: &str, outer: &str) -> bool {
+pub(crate) fn is_within(path: &str, outer: &str) -> bool {
     outer.is_empty() || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 

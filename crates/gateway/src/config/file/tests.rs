@@ -236,9 +236,9 @@ fn everything_wrong_is_told_with_its_place() {
              \x20   |                ^^^^^^^^^",
         ),
         (
-            "workers:\n  - priority: 3\n",
-            "gw.yaml:2:5: workers[0]: the key `url` is missing; add it\n\
-             \x20 2 |   - priority: 3\n\
+            "pools:\n  - name: a\n",
+            "gw.yaml:2:5: pools[0]: the key `backends` is missing; add it\n\
+             \x20 2 |   - name: a\n\
              \x20   |     ^",
         ),
         (
@@ -331,7 +331,7 @@ fn everything_wrong_is_told_with_its_place() {
 #[test]
 fn all_wrong_values_are_told_at_once() {
     let said = report(
-        "workers:\n- {url: [live-1], priority: high}\n- {priority: 1}\nlisten:\n  port: none\n  prot: 2\n  host: here\n\
+        "workers:\n- {url: [live-1], priority: high}\npools:\n- {name: a}\nlisten:\n  port: none\n  prot: 2\n  host: here\n\
          auth: {api_key: [hunter2], apikey: x}\nmetrics: {duration_buckets: [1, two, three]}\n",
         &[],
     );
@@ -341,14 +341,14 @@ fn all_wrong_values_are_told_at_once() {
         [
             "gw.yaml:2:9: workers[0].url: expected a text; found a list",
             "gw.yaml:2:29: workers[0].priority: expected a whole number, 0 or more; found `high`",
-            "gw.yaml:3:3: workers[1]: the key `url` is missing; add it",
-            "gw.yaml:5:9: listen.port: expected a whole number from 0 to 65535; found `none`",
-            "gw.yaml:6:3: listen.prot: unknown key; did you mean `port`?",
-            "gw.yaml:7:9: listen.host: invalid IP address syntax; found `here`",
-            "gw.yaml:8:17: auth.api_key: expected a text; found a list",
-            "gw.yaml:8:28: auth.apikey: unknown key; did you mean `api_key`?",
-            "gw.yaml:9:33: metrics.duration_buckets[1]: expected a number; found `two`",
-            "gw.yaml:9:38: metrics.duration_buckets[2]: expected a number; found `three`",
+            "gw.yaml:4:3: pools[0]: the key `backends` is missing; add it",
+            "gw.yaml:6:9: listen.port: expected a whole number from 0 to 65535; found `none`",
+            "gw.yaml:7:3: listen.prot: unknown key; did you mean `port`?",
+            "gw.yaml:8:9: listen.host: invalid IP address syntax; found `here`",
+            "gw.yaml:9:17: auth.api_key: expected a text; found a list",
+            "gw.yaml:9:28: auth.apikey: unknown key; did you mean `api_key`?",
+            "gw.yaml:10:33: metrics.duration_buckets[1]: expected a number; found `two`",
+            "gw.yaml:10:38: metrics.duration_buckets[2]: expected a number; found `three`",
         ]
     );
     assert!(!said.contains("hunter2"), "{said}");

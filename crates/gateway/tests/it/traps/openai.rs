@@ -181,6 +181,92 @@ fn assert_four_keys(body: &Value, what: &str) {
     assert!(body["error"]["message"].is_string() && body["error"]["type"].is_string(), "{what}: {body}");
 }
 
+/// An error and what it says of asking again: a client's library would else go by the status alone.
+#[tokio::test]
+async fn trap18_what_was_computed_or_cannot_be_mended_is_not_asked_for_again() {
+    const SAID: &str = r#"{"error":{"message":"why","type":"server_error","param":null,"code":null}}"#;
+    let half = || Reply::half(MESSAGES.reply);
+    let chats = || Reply::half(CHAT.reply);
+    let anthropic: Server = |url| MESSAGES.worker(url);
+    let keyed: Server = |url| cloud(url, "deepseek", "m", Some("sk-stored"));
+    for (what, worker, reply, status, again) in [
+        ("an answer that broke off", anthropic, half(), 502, "false"),
+        ("one that passes untouched", |url| CHAT.worker(url), chats(), 502, "false"),
+        ("one that nobody can read", anthropic, Reply::json(200, r#"{"content":3}"#), 502, "false"),
+        ("nothing came", anthropic, Reply::hang_up(), 502, ""),
+        ("a request at fault", anthropic, Reply::json(400, SAID), 400, "false"),
+        ("no room", anthropic, Reply::rate_limited(1), 429, ""),
+        (
+            "a server that says so",
+            anthropic,
+            Reply::json(500, SAID).header("x-should-retry", "true"),
+            500,
+            "true",
+        ),
+        (
+            "one that says not to",
+            anthropic,
+            Reply::json(429, SAID).header("x-should-retry", "false"),
+            429,
+            "false",
+        ),
+        (
+            "it in passing",
+            |url| CHAT.worker(url),
+            Reply::json(503, SAID).header("x-should-retry", "false"),
+            503,
+            "false",
+        ),
+        ("the caller's key", anthropic, Reply::json(401, SAID), 401, ""),
+        ("the gateway's key", keyed, Reply::json(401, SAID), 502, "false"),
+        ("the gateway's money", keyed, Reply::json(402, SAID), 429, "false"),
+    ] as [(&str, Server, Reply, u16, &str); 12]
+    {
+        let answer = answered(worker, reply, &CHAT.ask(false)).await;
+        assert_eq!(
+            (answer.status, answer.header("x-should-retry")),
+            (status, again),
+            "{what}: {}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn trap18_attempts_of_a_client_and_of_the_gateway_add_up() {
+    for (count, asked) in
+        [(None, 3), (Some("0"), 3), (Some("1"), 2), (Some("2"), 1), (Some("9"), 1), (Some("x"), 3)]
+    {
+        let upstream = Upstream::directed(|_, _| Reply::rate_limited(0)).await.unwrap();
+        let mut config = settings([CHAT.worker(upstream.url())]);
+        config.retry.attempts = 3;
+        let rig = Rig::start(config).await;
+        let ask = CHAT.ask(false);
+        let ask = count.map_or(ask.clone(), |count| ask.header("x-stainless-retry-count", count));
+        assert_eq!(rig.ask(&ask).await.status, 429);
+        assert_eq!(upstream.requests().len(), asked, "{count:?}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn trap18_every_attempt_shows_the_clients_key() {
+    let bad = Upstream::directed(|_, _| Reply::bad_gateway()).await.unwrap();
+    let good = Upstream::directed(|_, _| MESSAGES.answer(false)).await.unwrap();
+    let first = WorkerSpec { priority: 90, ..CHAT.worker(bad.url()) };
+    let rig = Rig::start(settings([first, MESSAGES.worker(good.url())])).await;
+    let answer = rig.ask(&CHAT.ask(false).header("idempotency-key", "once")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for upstream in [&bad, &good] {
+        let keys: Vec<_> = upstream
+            .requests()
+            .iter()
+            .map(|request| request.header("idempotency-key").map(str::to_owned))
+            .collect();
+        assert_eq!(keys, [Some("once".to_owned())]);
+    }
+}
+
 #[tokio::test]
 async fn trap19_usage_comes_last_and_only_when_asked_for() {
     let servers: [(Server, String); 2] = [

@@ -1,0 +1,388 @@
+//! The file of LiteLLM's proxy: a `model_list` of deployments, several of which may have one `model_name`.
+//!
+//! Deployments of one account are one backend with several models; a `model_name` is a pool, whose members are asked
+//! for their own model whatever it is called there. What stands in for a model when all of its deployments fail is a
+//! pool around it.
+
+mod deployment;
+
+use super::fields::{Fields, Findings, Made, items};
+use crate::config::file::node::{Node, Value};
+use deployment::Deployment;
+use std::collections::BTreeMap;
+
+/// Strategies of its router, and what they are here.
+const STRATEGIES: [(&str, &str); 6] = [
+    ("simple-shuffle", "random"),
+    ("least-busy", "least_connections"),
+    ("latency-based-routing", "latency"),
+    ("cost-based-routing", "cost"),
+    ("usage-based-routing", "random"),
+    ("usage-based-routing-v2", "random"),
+];
+/// How references to variables begin.
+const VARIABLE: &str = "os.environ/";
+
+pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings) {
+    file.respell(&reference);
+    let mut settings = Settings::default();
+    if let Some(map) = file.map("router_settings", findings) {
+        settings.router(map, made, findings);
+    }
+    if let Some(map) = file.map("litellm_settings", findings) {
+        settings.general(map, made, findings);
+    }
+    if let Some(map) = file.map("general_settings", findings) {
+        access(map, made, findings);
+    }
+    if let Some(guardrails) = file.take("guardrails").filter(Node::is_on) {
+        findings.refuse(
+            &guardrails,
+            "what they keep back would be let through: guardrails come later; take them out",
+        );
+    }
+    file.lose(
+        &[
+            ("environment_variables", "set them where the gateway is started"),
+            ("mcp_servers", "MCP comes later"),
+            ("include", "a configuration is one file"),
+            ("credential_list", "say `api_key` of each deployment"),
+            ("search_tools", "tools of the gateway's own come later"),
+            ("vector_store_registry", "stores of the gateway's own come later"),
+            ("files_settings", "files come later"),
+            ("finetune_settings", "fine-tuning is not served"),
+        ],
+        findings,
+    );
+    let deployments = file.maps("model_list", findings);
+    let deployments: Vec<_> =
+        deployments.into_iter().filter_map(|map| Deployment::of(map, findings)).collect();
+    let backends = backends(&deployments);
+    made.list("backends", backends.iter().map(Backend::node).collect());
+    made.list("pools", pools(&deployments, &backends, &settings, findings));
+}
+
+/// A reference as we write it; what looks like one of ours is none there.
+fn reference(text: &str) -> Option<String> {
+    match text.strip_prefix(VARIABLE) {
+        Some(name) => Some(format!("${{{name}}}")),
+        None if text.contains("${") => Some(text.replace("${", "$${")),
+        None => None,
+    }
+}
+
+/// What is said of all models.
+#[derive(Default)]
+struct Settings {
+    strategy: Option<Node>,
+    /// Who stands in for whom, by `model_name`.
+    fallbacks: Vec<(String, Vec<Node>)>,
+    /// Who stands in for everybody else.
+    default_fallbacks: Vec<Node>,
+}
+
+impl Settings {
+    fn router(&mut self, mut map: Fields, made: &mut Made, findings: &mut Findings) {
+        if let Some(strategy) = map.take("routing_strategy") {
+            let said = strategy.said().unwrap_or_default();
+            match STRATEGIES.iter().find(|(name, _)| *name == said) {
+                Some((name, ours)) => {
+                    if name.starts_with("usage-based") {
+                        findings.lose(
+                            &strategy,
+                            "usage is not routed by; deployments are drawn by weight instead",
+                        );
+                    }
+                    self.strategy = Some(strategy.text(*ours));
+                }
+                None => findings.lose(&strategy, "no such strategy; deployments are drawn by weight instead"),
+            }
+        }
+        if let Some(aliases) = map.take("model_group_alias") {
+            made.put("aliases", names_of(aliases, findings));
+        }
+        self.common(&mut map, made, findings);
+        map.lose(
+            &[
+                ("allowed_fails", "see `health.unreached_threshold`"),
+                ("cooldown_time", "a backend that was left out is tried again by itself"),
+                ("redis_host", "state is not shared between gateways"),
+                ("redis_port", "state is not shared between gateways"),
+                ("redis_password", "state is not shared between gateways"),
+                ("enable_pre_call_checks", "what a model can take is not checked before it is asked"),
+            ],
+            findings,
+        );
+        map.lose_rest("has no counterpart", findings);
+    }
+
+    fn general(&mut self, mut map: Fields, made: &mut Made, findings: &mut Findings) {
+        self.common(&mut map, made, findings);
+        if let Some(drop) = map.take("drop_params").filter(Node::is_on) {
+            made.within("translate", |translate| translate.put("on_unsupported_param", drop.text("drop")));
+        }
+        if let Some(guardrails) = map.take("guardrails").filter(Node::is_on) {
+            let why = "what they keep back would be let through: guardrails come later; take them out";
+            findings.refuse(&guardrails, why);
+        }
+        map.skip(&["set_verbose", "telemetry"]);
+        map.lose(
+            &[
+                ("cache", "answers are not cached"),
+                ("cache_params", "answers are not cached"),
+                ("max_budget", "budgets come later"),
+                ("callbacks", "plug-ins come later; see `log` and `metrics` of the native form"),
+                ("success_callback", "plug-ins come later; see `log` and `metrics` of the native form"),
+                ("failure_callback", "plug-ins come later; see `log` and `metrics` of the native form"),
+            ],
+            findings,
+        );
+        map.lose_rest("has no counterpart", findings);
+    }
+
+    /// What both may say.
+    fn common(&mut self, map: &mut Fields, made: &mut Made, findings: &mut Findings) {
+        if let Some(retries) = map.take("num_retries") {
+            let attempts = retries.said().and_then(|said| said.parse::<u32>().ok());
+            let attempts =
+                attempts.map_or(retries.clone(), |retries_| retries.number(retries_.saturating_add(1)));
+            made.within("retry", |retry| retry.put_new("attempts", attempts));
+        }
+        if let Some(timeout) = map.take_any(&["timeout", "request_timeout"]) {
+            made.within("timeouts", |timeouts| timeouts.put_new("first_byte", timeout));
+        }
+        for rule in map.list("fallbacks", findings) {
+            self.fallback(rule, findings);
+        }
+        self.default_fallbacks.extend(map.list("default_fallbacks", findings));
+        map.lose(
+            &[
+                ("context_window_fallbacks", "one list of stand-ins serves all faults; see `fallbacks`"),
+                ("content_policy_fallbacks", "one list of stand-ins serves all faults; see `fallbacks`"),
+            ],
+            findings,
+        );
+    }
+
+    fn fallback(&mut self, rule: Node, findings: &mut Findings) {
+        let Value::Map(entries) = rule.value else {
+            return findings.mistake(&rule, "expected a map of a model's name to a list of others");
+        };
+        for entry in entries {
+            let others = items(entry.value, findings);
+            if entry.key == "*" {
+                self.default_fallbacks.extend(others);
+            } else {
+                self.fallbacks.push((entry.key, others));
+            }
+        }
+    }
+
+    /// Who stands in for `model`.
+    fn stand_ins(&self, model: &str) -> &[Node] {
+        let own = self.fallbacks.iter().find(|(of, _)| of == model);
+        own.map_or(&self.default_fallbacks, |(_, others)| others)
+    }
+}
+
+/// Aliases whose values may be maps that say more than a name.
+fn names_of(aliases: Node, findings: &mut Findings) -> Node {
+    let mut made = Made::of(&aliases);
+    let Value::Map(entries) = aliases.value else { return aliases };
+    for entry in entries {
+        match entry.value.value {
+            Value::Map(_) => {
+                let mut alias = Fields::of(entry.value, findings);
+                if let Some(model) = alias.take("model") {
+                    made.put(&entry.key, model);
+                }
+                alias.lose(&[("hidden", "aliases are not hidden")], findings);
+            }
+            Value::Null | Value::List(_) | Value::Scalar(_) => made.put(&entry.key, entry.value),
+        }
+    }
+    made.node()
+}
+
+/// Who may call.
+fn access(mut map: Fields, made: &mut Made, findings: &mut Findings) {
+    let key = map.take("master_key");
+    for way in ["enable_jwt_auth", "enable_oauth2_auth", "custom_auth"] {
+        let Some(way) = map.take(way).filter(Node::is_on) else { continue };
+        if key.is_some() {
+            findings.lose(&way, "callers present the one key in `master_key` instead");
+        } else {
+            findings
+                .refuse(&way, "would leave the gateway open: set `master_key`, which callers then present");
+        }
+    }
+    if let Some(key) = key {
+        made.within("auth", |auth| auth.put("api_key", key));
+    }
+    map.lose(
+        &[
+            (
+                "database_url",
+                "keys, teams and spending are not kept; callers present the one key in `master_key`",
+            ),
+            ("store_model_in_db", "models are those of the file"),
+            ("alerting", "alerts come later; see `metrics` of the native form"),
+        ],
+        findings,
+    );
+    map.lose_rest("has no counterpart", findings);
+}
+
+/// One account, and the models that are asked for there.
+struct Backend<'a> {
+    name: String,
+    of: &'a Deployment,
+    models: Vec<Node>,
+}
+
+impl Backend<'_> {
+    fn node(&self) -> Node {
+        let mut made = Made::of(&self.of.account);
+        made.text("name", &self.name);
+        made.adopt(self.of.account.clone());
+        made.list("models", self.models.clone());
+        made.node()
+    }
+}
+
+/// The accounts of all deployments, each once. None has the name of a model.
+fn backends(deployments: &[Deployment]) -> Vec<Backend<'_>> {
+    let mut all: Vec<Backend<'_>> = Vec::new();
+    for of in deployments {
+        let model = of.model.said().filter(|model| !model.contains('*')).map(|_| of.model.clone());
+        if let Some(same) = all.iter_mut().find(|backend| backend.of.is_of_one_account(of)) {
+            if !same.models.iter().any(|have| have.said() == of.model.said()) && !same.models.is_empty() {
+                // One that serves whatever it has needs no list.
+                same.models =
+                    model.map_or_else(Vec::new, |model| [same.models.clone(), vec![model]].concat());
+            }
+            continue;
+        }
+        let is_free = |name: &str| {
+            all.iter().all(|backend| backend.name != name)
+                && deployments.iter().all(|other| other.name != name)
+        };
+        let count =
+            (1..).map(|count| if count == 1 { of.base.to_owned() } else { format!("{}-{count}", of.base) });
+        let name = { count }.find(|name| is_free(name)).unwrap_or_default();
+        all.push(Backend { name, of, models: model.into_iter().collect() });
+    }
+    all
+}
+
+/// A pool for every name of a model, and those that are within it.
+fn pools(
+    deployments: &[Deployment],
+    backends: &[Backend<'_>],
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Vec<Node> {
+    let mut groups: BTreeMap<&str, Vec<&Deployment>> = BTreeMap::new();
+    for deployment in deployments.iter().filter(|deployment| !deployment.name.contains('*')) {
+        groups.entry(&deployment.name).or_default().push(deployment);
+    }
+    let has_stand_ins = |name: &str| settings.stand_ins(name).iter().any(|other| other.said() != Some(name));
+    let inner =
+        |name: &str| if has_stand_ins(name) { format!("{name}/deployments") } else { name.to_owned() };
+    let mut pools = Vec::new();
+    for (name, group) in &groups {
+        if let Some(first) = group.first()
+            && has_stand_ins(name)
+        {
+            let mut outer = Pool::new(&first.account, name, "priority");
+            outer.add_pool(&inner(name));
+            for other in settings.stand_ins(name).iter().filter(|other| other.said() != Some(*name)) {
+                match other.said() {
+                    Some(said) if groups.contains_key(said) => outer.add_pool(&inner(said)),
+                    Some(_) | None => findings.lose(other, "is no `model_name` of the list"),
+                }
+            }
+            pools.push(outer.node());
+        }
+        pools.append(&mut group_pools(&inner(name), group, backends, settings));
+    }
+    for (name, others) in settings.fallbacks.iter().filter(|(name, _)| !groups.contains_key(name.as_str())) {
+        if let Some(first) = others.first() {
+            findings.lose(first, format!("stands in for `{name}`, which is no `model_name` of the list"));
+        }
+    }
+    pools
+}
+
+/// The pool of the deployments of one name; where they are ranked by `order`, of pools of those of one rank.
+fn group_pools(
+    name: &str,
+    group: &[&Deployment],
+    backends: &[Backend<'_>],
+    settings: &Settings,
+) -> Vec<Node> {
+    let Some(first) = group.first() else { return Vec::new() };
+    let strategy = settings.strategy.as_ref().and_then(Node::said).unwrap_or("random").to_owned();
+    let mut ranks: BTreeMap<u32, Vec<&Deployment>> = BTreeMap::new();
+    for deployment in group {
+        ranks.entry(deployment.order).or_default().push(deployment);
+    }
+    let pool_of = |name: &str, members: &[&Deployment], strategy: &str| {
+        let mut pool = Pool::new(&first.account, name, strategy);
+        let weights = deployment::weights(members);
+        for (member, weight) in members.iter().zip(weights) {
+            if let Some(backend) = backends.iter().find(|backend| backend.of.is_of_one_account(member)) {
+                pool.add(&backend.name, member, weight);
+            }
+        }
+        pool
+    };
+    if ranks.len() < 2 {
+        return vec![pool_of(name, group, &strategy).node()];
+    }
+    let mut outer = Pool::new(&first.account, name, "priority");
+    let mut pools = Vec::new();
+    for (rank, members) in ranks {
+        let inner = format!("{name}/order-{rank}");
+        outer.add_pool(&inner);
+        pools.push(pool_of(&inner, &members, &strategy).node());
+    }
+    pools.insert(0, outer.node());
+    pools
+}
+
+struct Pool {
+    made: Made,
+    members: Vec<Node>,
+}
+
+impl Pool {
+    fn new(here: &Node, name: &str, strategy: &str) -> Self {
+        let mut made = Made::of(here);
+        made.text("name", name);
+        made.text("strategy", strategy);
+        made.number("fallback", true);
+        Self { made, members: Vec::new() }
+    }
+
+    fn add(&mut self, backend: &str, deployment: &Deployment, weight: Option<u32>) {
+        let mut member = Made::of(&deployment.account);
+        member.text("name", backend);
+        if let Some(weight) = weight {
+            member.number("weight", weight);
+        }
+        member.put("model", deployment.model.clone());
+        self.members.push(member.node());
+    }
+
+    fn add_pool(&mut self, name: &str) {
+        let mut member = Made::of(&self.made.here);
+        member.text("name", name);
+        self.members.push(member.node());
+    }
+
+    fn node(mut self) -> Node {
+        self.made.list("backends", self.members);
+        self.made.node()
+    }
+}

@@ -1,0 +1,135 @@
+//! Files of other gateways: told by their shape, and turned into a tree of ours before anything else is done with
+//! them.
+//!
+//! Trees are turned, not structs: references stay references, so that a file can be printed in our form, and every
+//! value keeps the place it stood at, so that errors found later name what the user wrote. What has no counterpart is
+//! told, with the reason; where leaving it out would open what was closed it is an error.
+
+mod ferro;
+mod fields;
+mod litellm;
+mod rtd;
+
+use super::mask::Mask;
+use super::node::{Document, Node, Value};
+use super::path::Path;
+use crate::config::problem::Problem;
+use fields::{Fields, Finding, Findings, Made};
+
+/// Whose configuration a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Ours.
+    Native,
+    /// RTD's LLM Gateway: backends with a `type` and a `config`, `listeners`, `policies`.
+    Rtd,
+    /// Ferro's AI Gateway: a `strategy` over `targets`.
+    Ferro,
+    /// LiteLLM's proxy: a `model_list`.
+    Litellm,
+}
+
+/// A file in our form.
+#[derive(Debug)]
+pub struct Imported {
+    /// What it was.
+    pub form: Form,
+    /// What it is now, in YAML.
+    pub yaml: String,
+    /// What could not be carried over.
+    pub lost: Vec<Problem>,
+}
+
+impl Form {
+    /// The form that a tree has.
+    fn of(root: &Node) -> Self {
+        let Value::Map(entries) = &root.value else { return Self::Native };
+        let has = |key: &str| entries.iter().any(|entry| entry.key == key);
+        let is_typed = |entry: &super::node::Entry| match &entry.value.value {
+            Value::List(items) if entry.key == "backends" => items.iter().any(is_of_rtd),
+            Value::List(_) | Value::Map(_) | Value::Scalar(_) | Value::Null => false,
+        };
+        if has("model_list") {
+            Self::Litellm
+        } else if has("targets") || has("strategy") {
+            Self::Ferro
+        } else if has("gateway") || has("listeners") || has("policies") || entries.iter().any(is_typed) {
+            Self::Rtd
+        } else {
+            Self::Native
+        }
+    }
+
+    /// As it is called in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "Trunkline",
+            Self::Rtd => "RTD",
+            Self::Ferro => "Ferro",
+            Self::Litellm => "LiteLLM",
+        }
+    }
+}
+
+fn is_of_rtd(backend: &Node) -> bool {
+    match &backend.value {
+        Value::Map(keys) => keys.iter().any(|entry| entry.key == "type" || entry.key == "config"),
+        Value::List(_) | Value::Scalar(_) | Value::Null => false,
+    }
+}
+
+/// Turns a document into ours, whatever it was. What has no counterpart is noted in it; what must not be left out is
+/// returned.
+pub(super) fn naturalise(document: &mut Document) -> Vec<Problem> {
+    let form = Form::of(&document.root);
+    let findings = turn(document, form);
+    let placed = |finding: Finding| finding.placed(document);
+    let wrong = findings.wrong.into_iter().map(placed).collect();
+    let mut lost: Vec<_> = findings.lost.into_iter().map(placed).collect();
+    lost.sort_by_key(place);
+    document.lost.extend(lost);
+    wrong
+}
+
+/// Turns a document into ours, to be printed.
+pub(super) fn import(document: &mut Document, form: Option<Form>) -> Result<Imported, Problem> {
+    let form = form.unwrap_or_else(|| Form::of(&document.root));
+    let findings = turn(document, form);
+    let yaml = serde_saphyr::to_string(&document.root)
+        .map_err(|why| Problem::new("", format!("cannot be written as YAML: {why}")))?;
+    let mut all = findings.wrong;
+    all.extend(findings.lost);
+    let mut lost: Vec<_> = all.into_iter().map(|finding| finding.placed(document)).collect();
+    lost.sort_by_key(place);
+    Ok(Imported { form, yaml, lost })
+}
+
+fn place(problem: &Problem) -> Option<(usize, usize)> {
+    problem.place.as_ref().map(|place| (place.line, place.column))
+}
+
+fn turn(document: &mut Document, form: Form) -> Findings {
+    let mut findings = Findings::default();
+    let turned = match form {
+        Form::Native => return findings,
+        Form::Rtd => rtd::native,
+        Form::Ferro => ferro::native,
+        Form::Litellm => litellm::native,
+    };
+    let mut hidden = Mask::of(&document.root);
+    document.root.mark_origins(&Path::Root);
+    let root = document.root.becoming(Value::Null);
+    let root = std::mem::replace(&mut document.root, root);
+    let mut made = Made::of(&root);
+    let mut file = Fields::of(root, &mut findings);
+    turned(&mut file, &mut made, &mut findings);
+    file.pass_on(&mut made, &mut findings);
+    document.root = made.node();
+    findings.wrong.iter().for_each(|finding| hidden.add(&finding.hide));
+    document.hidden = Some(hidden.ranges());
+    findings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! `trunkline import`: a configuration file of another gateway's in our form, and what of it is not in there.
+
+use crate::cli::ImportFlags;
+use crate::config::{self, Form};
+use anyhow::Context;
+use std::io::Write;
+
+/// Writes the file to `out`, or where `flags` say, and what could not be carried over to `told`.
+///
+/// # Errors
+/// The file cannot be read or is no YAML, or the result cannot be written.
+pub fn run(flags: &ImportFlags, out: &mut impl Write, told: &mut impl Write) -> anyhow::Result<()> {
+    let imported = config::import(&flags.file, flags.from.form())?;
+    match &flags.output {
+        Some(path) => std::fs::write(path, &imported.yaml)
+            .with_context(|| format!("{}: cannot be written", path.display()))?,
+        None => out.write_all(imported.yaml.as_bytes())?,
+    }
+    let form = imported.form.name();
+    match (imported.form, imported.lost.len()) {
+        (Form::Native, _) => writeln!(told, "{} is in our form already", flags.file.display())?,
+        (_, 0) => writeln!(told, "all of the {form} file was carried over")?,
+        (_, 1) => writeln!(told, "1 thing in the {form} file was not carried over as it stands:")?,
+        (_, count) => {
+            writeln!(told, "{count} things in the {form} file were not carried over as they stand:")?
+        }
+    }
+    for lost in &imported.lost {
+        writeln!(told, "  {}", lost.line(Some(&flags.file)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `trunkline import` and `trunkline schema`.
+
+use crate::{Run, file, trunkline};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configurations").join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+/// As with a key in the environment.
+fn checked(config: &str) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+    command.args(["check", "--config", config]).env_clear().env("OPENAI_API_KEY", "hunter2");
+    command.env("AZURE_API_KEY", "hunter2").env("AZURE_API_BASE", "https://r.openai.azure.com");
+    Run::of(&command.output().unwrap())
+}
+
+#[test]
+fn a_file_is_printed_in_our_form() {
+    let source = fixture("litellm/two-deployments.yaml");
+    let run = trunkline(&["import", &source]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    for line in
+        ["- name: azure-openai", "  api_key: ${AZURE_API_KEY}", "    model: gpt-4o-eu", "- name: gpt-4o"]
+    {
+        assert!(run.out.lines().any(|l| l == line), "{line:?} is missing in\n{}", run.out);
+    }
+    let told: Vec<_> = run.err.lines().collect();
+    assert_eq!(told[0], "2 things in the LiteLLM file were not carried over as they stand:");
+    let why = "is no limit here; deployments without `weight` are drawn by it";
+    assert_eq!(told[1], format!("  {source}:8:12: model_list[0].litellm_params.rpm: {why}"));
+    assert_eq!(told.len(), 3, "{}", run.err);
+
+    // What is written to a file is the same, and is good.
+    let target = file("imported.yaml", "");
+    let written = trunkline(&["import", &source, "--from", "litellm", "--output", &target]);
+    assert_eq!((written.code, written.out.as_str()), (Some(0), ""), "{written:?}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), run.out);
+    let good = checked(&target);
+    assert_eq!(good.code, Some(0), "{good:?}");
+    let line = "  pools    gpt-4o: azure-openai, openai by random, with fallback";
+    assert!(good.out.lines().any(|l| l == line), "{}", good.out);
+    assert!(!good.out.contains("hunter2"), "{}", good.out);
+
+    let again = trunkline(&["import", &target]);
+    assert_eq!((again.code, again.out), (Some(0), run.out));
+    assert_eq!(again.err, format!("{target} is in our form already\n"));
+    std::fs::remove_file(target).unwrap();
+}
+
+#[test]
+fn what_is_left_out_is_told_by_check_too() {
+    let run = checked(&fixture("rtd/openai.yaml"));
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    let of = |line: &&str| line.starts_with("  warnings");
+    let warning = run.out.lines().find(of).unwrap_or_else(|| panic!("no warning in\n{}", run.out));
+    assert!(
+        warning.contains("openai.yaml:6:14: backends[0].config.orgId: environment variable `OPENAI_ORG_ID`")
+    );
+}
+
+#[test]
+fn what_cannot_be_imported_is_told() {
+    let broken = file("broken.yaml", "model_list: [\n");
+    for (arguments, code, said) in [
+        (&["import", "/nowhere/a.yaml"][..], 1, "/nowhere/a.yaml: cannot be read"),
+        (&["import", &broken], 1, "not valid YAML"),
+        (&["import"], 2, "<FILE>"),
+        (&["import", &broken, "--from", "nginx"], 2, "nginx"),
+    ] {
+        let run = trunkline(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(code), ""), "{arguments:?}: {run:?}");
+        assert!(run.err.contains(said), "{arguments:?}: {}", run.err);
+    }
+    std::fs::remove_file(broken).unwrap();
+}
+
+#[test]
+fn the_schema_knows_every_key_of_the_top_level() {
+    let run = trunkline(&["schema"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    let schema: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let told = trunkline(&["check", "--config", &file("unknown.yaml", "zzzzzzzz: 1\nigw: true\n")]);
+    let known = told.err.split("known here: ").nth(1).unwrap().lines().next().unwrap();
+    for key in known.split(", ").map(|key| key.trim_matches('`')) {
+        assert!(schema["properties"][key].is_object(), "{key} is not in the schema");
+    }
+}

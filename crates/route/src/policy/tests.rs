@@ -1,0 +1,415 @@
+use super::*;
+use crate::tier::another;
+use proptest::prelude::*;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use trunkline_core::{Attempt, Load, LoadGuard, Metric, Price, Ranking, Times};
+
+fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
+    let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
+        let load = Arc::new(Load::default());
+        load.set_health(*health);
+        Candidate {
+            id: WorkerId::new(n.to_string()),
+            slot: n,
+            priority: *priority,
+            cost: 1.0,
+            weight: 1,
+            price: None,
+            load,
+        }
+    };
+    spec.iter().enumerate().map(candidate).collect()
+}
+
+/// Ready workers of one tier with these weights.
+fn weighted(weights: &[u32]) -> Vec<Candidate> {
+    let mut fleet = fleet(&vec![(50, Health::Ready); weights.len()]);
+    for (candidate, weight) in fleet.iter_mut().zip(weights) {
+        candidate.weight = *weight;
+    }
+    fleet
+}
+
+/// The `n`th of a series of draws, all at one time.
+fn draw(n: u64) -> Draw {
+    static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Draw { now: *NOW, chance: another(n) }
+}
+
+fn p90() -> Latency {
+    Latency { ranking: Ranking::new(Metric::Ttft, 0.9, Duration::from_secs(10)), explore: 0.05 }
+}
+
+/// One of each kind, at its start.
+fn all() -> [Policy; 8] {
+    [
+        Policy::round_robin(),
+        Policy::weighted(),
+        Policy::Random,
+        Policy::PowerOfTwo,
+        Policy::LeastConnections,
+        Policy::Latency(p90()),
+        Policy::Cost,
+        Policy::Priority,
+    ]
+}
+
+/// How many of `picks` each of `fleet` got.
+fn counts(fleet: &[Candidate], picks: &[&str]) -> Vec<u64> {
+    let count = |c: &Candidate| picks.iter().filter(|pick| **pick == c.id.as_str()).count() as u64;
+    fleet.iter().map(count).collect()
+}
+
+fn names<'f>(policy: &Policy, fleet: &'f [Candidate], tried: &[WorkerId], times: u64) -> Vec<&'f str> {
+    (0..times)
+        .filter_map(|n| policy.pick(&Prompt::default(), fleet, tried, draw(n)))
+        .map(|c| c.id.as_str())
+        .collect()
+}
+
+#[test]
+fn round_robin_takes_turns_in_the_highest_ready_tier() {
+    use Health::{Draining, Failed, Pending, Ready, Unhealthy, Unreached};
+    for (what, spec, tried, want) in [
+        ("all ready", &[(50, Ready), (50, Ready), (50, Ready)][..], &[][..], "012012"),
+        ("one unhealthy", &[(50, Ready), (50, Unhealthy), (50, Ready)], &[], "020202"),
+        ("upper tier only", &[(90, Ready), (50, Ready)], &[], "000000"),
+        ("upper tier down", &[(90, Failed), (90, Pending), (50, Ready)], &[], "222222"),
+        ("draining", &[(50, Draining), (50, Ready)], &[], "111111"),
+        ("tried", &[(90, Ready), (50, Ready)], &["0"], "111111"),
+        ("not reached", &[(50, Unreached), (50, Ready), (50, Unreached)], &[], "111111"),
+        ("for want of a better", &[(90, Unhealthy), (50, Unreached), (50, Unreached)], &[], "121212"),
+        ("the other of two not reached", &[(50, Unreached), (50, Unreached)], &["0"], "111111"),
+        ("a ready one is better, though tried", &[(50, Ready), (50, Unreached)], &["0"], ""),
+        ("none", &[(50, Failed)], &[], ""),
+        ("empty", &[], &[], ""),
+    ] {
+        let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
+        assert_eq!(names(&Policy::round_robin(), &fleet(spec), &tried, 6).concat(), want, "{what}");
+    }
+}
+
+/// Calls that fail on a dead worker which is still `Ready` go elsewhere, as the walk has them do.
+#[test]
+fn retries_spread_over_the_live_workers() {
+    for (workers, dead) in [(4, 0), (4, 1), (4, 3), (3, 0), (7, 2)] {
+        let fleet = fleet(&vec![(50, Health::Ready); workers]);
+        let policy = Policy::round_robin();
+        let mut served = vec![0usize; workers];
+        for chance in 0..1200 {
+            let pick =
+                |tried: &[WorkerId]| policy.pick(&Prompt::default(), &fleet, tried, draw(chance)).unwrap();
+            let mut chosen = pick(&[]);
+            if chosen.slot == dead {
+                chosen = pick(std::slice::from_ref(&chosen.id));
+            }
+            served[chosen.slot] += 1;
+        }
+        let even = 1200 / (workers - 1);
+        for (slot, count) in served.iter().enumerate().filter(|(slot, _)| *slot != dead) {
+            assert!(
+                count.abs_diff(even) <= 2,
+                "{dead} of {workers} dead: {slot} served {count} of {served:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn power_of_two_prefers_the_idle_and_the_cheap() {
+    let mut two = fleet(&[(50, Health::Ready), (50, Health::Ready)]);
+    let guard = LoadGuard::new(&two[0].load);
+    assert!(names(&Policy::PowerOfTwo, &two, &[], 50).iter().all(|n| *n == "1"));
+    drop(guard);
+    two[1].cost = 3.0;
+    assert!(names(&Policy::PowerOfTwo, &two, &[], 50).iter().all(|n| *n == "0"));
+}
+
+#[test]
+fn random_reaches_everyone_about_evenly() {
+    let fleet = fleet(&[(50, Health::Ready); 4]);
+    let picks = names(&Policy::Random, &fleet, &[], 4000);
+    for n in ["0", "1", "2", "3"] {
+        let share = picks.iter().filter(|p| **p == n).count();
+        assert!((800..1200).contains(&share), "{n}: {share}");
+    }
+}
+
+#[test]
+fn turns_by_weight_are_spread_over_the_round() {
+    for (weights, want) in [
+        (&[5, 1, 1][..], "0010200"),
+        (&[1, 1, 5], "0221222"),
+        (&[1, 5, 1], "0111211"),
+        (&[3, 2, 1], "010201"),
+        (&[2, 1, 1], "0201"),
+        (&[4, 2], "010100"),
+        (&[2, 2], "0101"),
+        (&[1, 1, 1, 1], "0123"),
+        (&[7], "0000000"),
+        (&[0, 2, 1], "112112"),
+        (&[0, 0], ""),
+    ] {
+        let (fleet, policy) = (weighted(weights), Policy::weighted());
+        for round in ["first", "second"] {
+            assert_eq!(names(&policy, &fleet, &[], want.len() as u64).concat(), want, "{weights:?}, {round}");
+        }
+    }
+    let huge = weighted(&[u32::MAX; 3]);
+    assert_eq!(names(&Policy::weighted(), &huge, &[], 6).concat(), "012012");
+}
+
+#[test]
+fn turns_by_weight_are_right_however_many_take_them_at_once() {
+    let (fleet, policy) = (weighted(&[5, 3, 2]), Policy::weighted());
+    let served = [const { AtomicU64::new(0) }; 3];
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..250 {
+                    let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+                    served[pick.slot].fetch_add(1, Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(served.map(AtomicU64::into_inner), [500, 300, 200]);
+}
+
+#[test]
+fn fewest_connections_for_the_weight() {
+    let fleet = weighted(&[4, 2, 1]);
+    let mut guards = Vec::new();
+    for n in 0..70 {
+        let pick = Policy::LeastConnections.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+        guards.push(LoadGuard::new(&pick.load));
+    }
+    assert_eq!(fleet.iter().map(|c| c.load.in_flight()).collect::<Vec<_>>(), [40, 20, 10]);
+    drop(guards);
+    let idle = weighted(&[1, 1, 1]);
+    let picks = names(&Policy::LeastConnections, &idle, &[], 3000);
+    assert!(
+        counts(&idle, &picks).iter().all(|count| (900..1100).contains(count)),
+        "chance settles what is equal"
+    );
+}
+
+#[test]
+fn the_cheapest_for_this_prompt() {
+    // A long prompt is cheap on the first, a long answer on the second.
+    let prices = [Some((1, 9)), Some((5, 2)), None, Some((5, 2))];
+    let mut fleet = weighted(&[1, 1, 1, 3]);
+    for (candidate, price) in fleet.iter_mut().zip(prices) {
+        candidate.price = price.map(|(input, output)| Price { input, output });
+    }
+    let picks = |fleet: &[Candidate], tried: &[&str], tokens, answer| {
+        let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
+        let prompt = Prompt { tokens, answer, ..Prompt::default() };
+        let pick = |n| Policy::Cost.pick(&prompt, fleet, &tried, draw(n)).unwrap().id.to_string();
+        let picks: Vec<_> = (0..400).map(pick).collect();
+        counts(fleet, &picks.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert_eq!(picks(&fleet, &[], 1000, 10), [400, 0, 0, 0]);
+    let of_equals = picks(&fleet, &[], 10, 1000);
+    assert!(
+        (70..130).contains(&of_equals[1]) && of_equals[1] + of_equals[3] == 400,
+        "by weight: {of_equals:?}"
+    );
+    assert_eq!(picks(&fleet, &["0", "3"], 1000, 10), [0, 400, 0, 0], "what is not known is not cheap");
+    assert_eq!(picks(&fleet, &["0", "1", "3"], 1000, 10), [0, 0, 400, 0], "nor is it out");
+    let prompt = Prompt { tokens: 1000, answer: 10, ..Prompt::default() };
+    let (verdicts, choice) = Policy::Cost.explain(&prompt, &fleet, &[], draw(0));
+    let eligible = |dollars| Verdict::Eligible(dollars);
+    let want = [eligible(Some(1.09e-9)), eligible(Some(5.02e-9)), eligible(None), eligible(Some(5.02e-9))];
+    assert_eq!((verdicts, choice.map(|c| c.slot)), (want.to_vec(), Some(0)));
+}
+
+#[test]
+fn the_first_in_order() {
+    let fleet = weighted(&[0, 1, 9]);
+    assert_eq!(names(&Policy::Priority, &fleet, &[], 3).concat(), "111");
+    assert_eq!(names(&Policy::Priority, &fleet, &[WorkerId::new("1")], 3).concat(), "222");
+    let (verdicts, _) = Policy::Priority.explain(&Prompt::default(), &fleet, &[], draw(0));
+    assert_eq!(verdicts[0], Verdict::NoWeight);
+}
+
+/// Calls one after the other, a tenth of a second apart, each answered as `answer` says at that second; which worker
+/// got each.
+fn served(fleet: &[Candidate], seconds: u64, answer: impl Fn(&str, u64) -> Attempt) -> Vec<usize> {
+    let (policy, began) = (Policy::Latency(p90()), draw(0).now);
+    let mut picks = Vec::new();
+    for n in 0..seconds * 10 {
+        let at = |tenths| began + Duration::from_millis(tenths * 100);
+        let draw = Draw { now: at(n), ..draw(n) };
+        let pick = policy.pick(&Prompt::default(), fleet, &[], draw).unwrap();
+        pick.load.recent.report(answer(pick.id.as_str(), n / 10), at(n + 1));
+        picks.push(pick.slot);
+    }
+    picks
+}
+
+fn took(ms: u64) -> Attempt {
+    let time = Duration::from_millis(ms);
+    Attempt::Answered(Times { ttft: time, per_token: time, total: time })
+}
+
+fn share_of(slot: usize, picks: &[usize]) -> f64 {
+    picks.iter().filter(|pick| **pick == slot).count() as f64 / picks.len() as f64
+}
+
+#[test]
+fn calls_go_to_the_faster_and_follow_a_change() {
+    let fleet = weighted(&[1, 1]);
+    // After a minute the second becomes the faster one.
+    let answer = |worker: &str, second| took(if (worker == "0") == (second < 60) { 100 } else { 400 });
+    let picks = served(&fleet, 120, answer);
+    assert!(share_of(0, &picks[..600]) > 0.9, "{:?}", &picks[..600]);
+    // Its window is ten seconds long.
+    assert!(share_of(1, &picks[700..]) > 0.9, "{:?}", &picks[600..]);
+}
+
+#[test]
+fn one_that_fails_at_once_is_not_fast() {
+    let fleet = weighted(&[1, 1, 1]);
+    // The first always fails; the second fails one in four, and is the faster one otherwise.
+    let calls = AtomicU64::new(0);
+    let picks = served(&fleet, 60, |worker, _| match worker {
+        "0" => Attempt::Failed(Duration::from_millis(1)),
+        "1" if calls.fetch_add(1, Relaxed).is_multiple_of(4) => Attempt::Failed(Duration::from_millis(1)),
+        "1" => took(10),
+        _ => took(500),
+    });
+    assert!(share_of(0, &picks) < 0.06 && share_of(2, &picks[100..]) > 0.6, "{picks:?}");
+}
+
+#[test]
+fn one_that_is_not_known_gets_one_call_at_a_time() {
+    let fleet = weighted(&[1, 1]);
+    let policy = Policy::Latency(Latency { explore: 0.0, ..p90() });
+    let pick = |n| policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+    fleet[0].load.recent.report(took(100), draw(0).now);
+    assert!((0..20).all(|n| pick(n).slot == 1), "what is not known is found out");
+    let guard = LoadGuard::new(&fleet[1].load);
+    assert!((0..20).all(|n| pick(n).slot == 0), "by one call");
+    fleet[1].load.recent.report(Attempt::Untold, draw(0).now);
+    drop(guard);
+    assert!((0..20).all(|n| pick(n).slot == 0), "which said nothing, and so would the next");
+    let (verdicts, _) = policy.explain(&Prompt::default(), &fleet, &[], draw(0));
+    assert_eq!(verdicts, [Verdict::Eligible(Some(0.1_f32.into())), Verdict::Eligible(None)]);
+}
+
+#[test]
+fn many_calls_at_once_do_not_all_go_to_one_that_is_not_known() {
+    let fleet = weighted(&[1, 1, 2]);
+    let policy = Policy::Latency(Latency { explore: 0.0, ..p90() });
+    let mut guards = Vec::new();
+    for n in 0..400 {
+        let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+        guards.push(LoadGuard::new(&pick.load));
+    }
+    let load: Vec<_> = fleet.iter().map(|c| c.load.in_flight()).collect();
+    assert!(load.iter().zip([100, 100, 200]).all(|(is, even)| is.abs_diff(even) <= 20), "{load:?}");
+}
+
+#[test]
+fn workers_about_as_fast_share_by_weight() {
+    let fleet = weighted(&[3, 1]);
+    fleet[0].load.recent.report(took(100), draw(0).now);
+    fleet[1].load.recent.report(took(105), draw(0).now);
+    let picks = names(&Policy::Latency(p90()), &fleet, &[], 4000);
+    assert!((2800..3200).contains(&counts(&fleet, &picks)[0]));
+}
+
+#[test]
+fn policies_that_would_pick_alike() {
+    let slower = Policy::Latency(Latency { explore: 0.5, ..p90() });
+    for (at, policy) in all().iter().enumerate() {
+        for (other_at, other) in all().iter().enumerate() {
+            assert_eq!(policy.is_like(other), at == other_at, "{} {}", policy.name(), other.name());
+        }
+        assert!(!policy.is_like(&slower));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_pick_is_ready_untried_and_of_the_top_tier(
+        spec in proptest::collection::vec((0u8..4, 0u8..6, 0u32..3), 0..12),
+        tried in proptest::collection::vec(0usize..12, 0..4),
+        chance in any::<u64>(),
+    ) {
+        use Health::{Draining, Failed, Pending, Ready, Unhealthy, Unreached};
+        let health = [Pending, Ready, Unhealthy, Draining, Failed, Unreached];
+        let mut spec: Vec<_> = spec.into_iter().map(|(p, h, w)| (p, health[h as usize], w)).collect();
+        spec.sort_by_key(|(p, ..)| std::cmp::Reverse(*p));
+        let mut fleet = fleet(&spec.iter().map(|(p, h, _)| (*p, *h)).collect::<Vec<_>>());
+        for (candidate, (.., weight)) in fleet.iter_mut().zip(&spec) {
+            candidate.weight = *weight;
+        }
+        let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(t.to_string())).collect();
+        let standing = if fleet.iter().any(|c| c.weight > 0 && c.load.health() == Ready) { Ready } else { Unreached };
+        let eligible = |c: &&Candidate| {
+            c.weight > 0 && c.load.health() == standing && !tried.contains(&c.id)
+        };
+        let top = fleet.iter().filter(eligible).map(|c| c.priority).max();
+        for policy in all() {
+            let (verdicts, foreseen) = policy.explain(&Prompt::default(), &fleet, &tried, draw(chance));
+            let foreseen = foreseen.map(|c| c.id.clone());
+            let pick = policy.pick(&Prompt::default(), &fleet, &tried, draw(chance));
+            prop_assert_eq!(pick.map(|c| c.priority), top, "{}", policy.name());
+            prop_assert!(pick.iter().all(eligible));
+            prop_assert_eq!(pick.map(|c| c.id.clone()), foreseen);
+            let considered = verdicts.iter().filter(|v| matches!(v, Verdict::Eligible(_))).count();
+            let want = fleet.iter().filter(eligible).filter(|c| Some(c.priority) == top).count();
+            prop_assert_eq!(considered, want);
+        }
+    }
+
+    /// Of every round each gets as many turns as its weight, whoever else drops out, and at no moment of it is it
+    /// far from its share.
+    #[test]
+    fn every_round_by_weight_is_whole_and_even(
+        weights in proptest::collection::vec(0u32..12, 1..7),
+        out in proptest::collection::vec(any::<bool>(), 7),
+        start in any::<u16>(),
+    ) {
+        let (fleet, policy) = (weighted(&weights), Policy::weighted());
+        names(&policy, &fleet, &[], u64::from(start % 50));
+        let mut weights = weights;
+        for ((candidate, weight), out) in fleet.iter().zip(&mut weights).zip(out) {
+            if out {
+                candidate.load.set_health(Health::Unhealthy);
+                *weight = 0;
+            }
+        }
+        let round = u64::from(weights.iter().sum::<u32>());
+        let picks = names(&policy, &fleet, &[], 2 * round);
+        prop_assert_eq!(picks.len() as u64, 2 * round);
+        for (from, to) in [(0, round), (round / 3, round / 3 + round), (round, 2 * round)] {
+            let counts = counts(&fleet, &picks[from as usize..to as usize]);
+            prop_assert_eq!(counts, weights.iter().map(|w| u64::from(*w)).collect::<Vec<_>>());
+        }
+        // From the start of a round on.
+        let policy = Policy::weighted();
+        let picks = names(&policy, &fleet, &[], round);
+        for turns in 0..picks.len() {
+            let counts = counts(&fleet, &picks[..turns]);
+            for (count, weight) in counts.iter().zip(&weights) {
+                let share = turns as f64 * f64::from(*weight) / round as f64;
+                prop_assert!((*count as f64 - share).abs() < 2.0, "{weights:?} after {turns}: {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn chance_by_weight_is_about_even(weights in proptest::collection::vec(0u32..5, 1..5)) {
+        let fleet = weighted(&weights);
+        let sum: u32 = weights.iter().sum();
+        let picks = names(&Policy::Random, &fleet, &[], 4000);
+        for (count, weight) in counts(&fleet, &picks).iter().zip(&weights) {
+            let share = 4000.0 * f64::from(*weight) / f64::from(sum.max(1));
+            prop_assert!((*count as f64 - share).abs() < 150.0, "{weights:?}: {count}");
+        }
+    }
+}
