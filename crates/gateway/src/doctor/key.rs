@@ -4,7 +4,7 @@ use super::Check;
 use crate::config::{Sources, key_variable};
 use crate::fleet::worker::Worker;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{self, Provider, of_key};
+use trunkline_dialect::provider::{self, Provider, may_receive, of_key};
 
 /// Shorter than any key there is.
 const SHORTEST: usize = 8;
@@ -53,26 +53,23 @@ fn looked_at(key: &Secret, from: &str, known: Option<&Provider>) -> Check {
         return fail("is a placeholder", "put the real key there");
     }
     let Some(known) = known else { return Check::ok("key", format!("from {from}")) };
-    let begins = |provider: &Provider| provider.key_prefixes.iter().any(|start| text.starts_with(start));
-    match of_key(text).filter(|owner| !begins(known) && owner.id != known.id) {
-        // Many of those that are compatible with OpenAI issue keys that begin like its own.
-        Some(owner) if !(known.key_prefixes.is_empty() && text.starts_with("sk-")) => {
-            fail(&format!("looks like a key of {}", owner.id), &format!("put a key of {} there", known.id))
-        }
-        Some(_) | None if text.len() < SHORTEST => Check::warn(
-            "key",
-            format!("from {from}: has only {} characters", text.len()),
-            "make sure that all of it was copied",
-        ),
-        Some(_) | None if known.key_prefixes.is_empty() || begins(known) => {
-            Check::ok("key", format!("from {from}"))
-        }
-        Some(_) | None => Check::warn(
-            "key",
-            format!("from {from}: does not begin like a key of {}", known.id),
-            format!("those begin with {}", known.key_prefixes.join(", ")),
-        ),
+    if !may_receive(Some(known.id), text) {
+        let owner = of_key(text).map_or("another provider", |owner| owner.id);
+        return fail(&format!("looks like a key of {owner}"), &format!("put a key of {} there", known.id));
     }
+    if text.len() < SHORTEST {
+        let told = format!("from {from}: has only {} characters", text.len());
+        return Check::warn("key", told, "make sure that all of it was copied");
+    }
+    let begins = |start: &&str| text.starts_with(*start);
+    if known.key_prefixes.is_empty() || known.key_prefixes.iter().any(begins) {
+        return Check::ok("key", format!("from {from}"));
+    }
+    Check::warn(
+        "key",
+        format!("from {from}: does not begin like a key of {}", known.id),
+        format!("those begin with {}", known.key_prefixes.join(", ")),
+    )
 }
 
 #[cfg(test)]

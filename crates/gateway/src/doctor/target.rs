@@ -4,6 +4,7 @@ use super::{Check, Patient, key};
 use crate::config::{Config, Sources, WorkerSpec};
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, StatusCode, header};
+use rustls::CertificateError;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use trunkline_core::{Load, WorkerId};
@@ -91,10 +92,9 @@ fn way(worker: &Worker, reached: Result<Reached, UpstreamError>) -> Vec<Check> {
             format!("{host} has no address: {why}"),
             "correct the name, or see to this machine's name servers",
         )],
-        Err(error @ UpstreamError::Tls(_)) => {
-            let told = error.to_string();
-            let hint = tls_hint(&told);
-            vec![found(), Check::ok("tcp", "connected"), Check::fail("tls", told, hint)]
+        Err(UpstreamError::Tls(why)) => {
+            let tls = Check::fail("tls", why.to_string(), tls_hint(&why));
+            vec![found(), Check::ok("tcp", "connected"), tls]
         }
         Err(error) => {
             let hint = "see whether it runs and listens there, and whether a firewall or a proxy is between";
@@ -103,15 +103,23 @@ fn way(worker: &Worker, reached: Result<Reached, UpstreamError>) -> Vec<Check> {
     }
 }
 
-fn tls_hint(told: &str) -> &'static str {
-    if told.contains("UnknownIssuer") || told.contains("CaUsedAsEndEntity") {
-        "add the certificate of who issued it to `upstream.ca_certs` (--ca-cert-paths)"
-    } else if told.contains("Expired") || told.contains("NotValidYet") {
+fn tls_hint(why: &std::io::Error) -> &'static str {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let refused = match why.get_ref().and_then(|why| why.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(refused)) => refused,
+        Some(_) | None => return "see whether it speaks TLS at all; else write http:// in its address",
+    };
+    if matches!(refused, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }) {
         "renew the upstream's certificate, or set this machine's clock"
-    } else if told.contains("NotValidForName") {
+    } else if matches!(refused, NotValidForName | NotValidForNameContext { .. }) {
         "call it by a name that its certificate has"
+    } else if matches!(refused, UnknownIssuer) {
+        "add the certificate of who issued it to `upstream.ca_certs` (--ca-cert-paths)"
     } else {
-        "see whether it speaks TLS at all; else write http:// in its address"
+        "put another certificate there; this one is not to be trusted"
     }
 }
 

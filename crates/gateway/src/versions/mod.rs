@@ -28,7 +28,7 @@ use trunkline_core::Utc;
 const BODY: &str = "body";
 
 /// What only a restart brings into force.
-const FIXED: [&[&str]; 14] = [
+const FIXED: [&[&str]; 15] = [
     &["listen", "host"],
     &["listen", "port"],
     &["listen", "tls_cert"],
@@ -41,6 +41,7 @@ const FIXED: [&[&str]; 14] = [
     &["upstream"],
     &["log", "level"],
     &["log", "filter"],
+    &["log", "json"],
     &["translate", "seal_key"],
     &["admin", "history_dir"],
 ];
@@ -298,7 +299,7 @@ impl Versions {
         state.version += 1;
         entry.version = Some(state.version);
         self.metrics.config_version.set(i64::try_from(state.version).unwrap_or(i64::MAX));
-        let Entry { changes, restart_required, warnings, .. } = &entry;
+        let Entry { who, changes, restart_required, warnings, .. } = &entry;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -306,7 +307,7 @@ impl Versions {
             tracing::warn!(key, "changed, but only a restart brings it into force");
         }
         let changed: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
-        tracing::info!(version = state.version, changed = changed.join(", "), "configuration changed");
+        tracing::info!(version = state.version, who, changed = changed.join(", "), "configuration changed");
         state.history.push(Kept { entry: entry.clone(), config: Some(config), text: None });
         entry
     }
