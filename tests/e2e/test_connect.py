@@ -24,7 +24,8 @@ print("said:", answer.content[0].text)
 """
 GOOGLE = """
 from google import genai
-print("said:", genai.Client().models.generate_content(model="qwen3", contents="Hi").text)
+client = genai.Client()
+print("said:", client.models.generate_content(model="qwen3", contents="Hi").text)
 """
 OLLAMA = """
 import ollama

@@ -131,9 +131,10 @@ fn page(report: &Report) -> String {
             // What has several lines stays within its column.
             rows.extend(detail.lines().enumerate().map(|(nth, line)| {
                 let [verdict, what] = if nth == 0 { [verdict, what] } else { ["", ""] };
-                [verdict, what, line].map(str::to_owned)
+                // As wide everywhere, so that targets stand under each other.
+                [format!("{verdict:<4}"), format!("{what:<7}"), line.to_owned()]
             }));
-            rows.extend(hint.iter().map(|hint| ["", "", &format!("-> {hint}")].map(str::to_owned)));
+            rows.extend(hint.iter().map(|hint| [String::new(), String::new(), format!("-> {hint}")]));
         }
         // A text takes all that is written to it.
         let _ = writeln!(text, "{}\n{}", format!("{name}  {url}").trim_end(), aligned(2, &rows));
@@ -158,8 +159,8 @@ mod tests {
         ];
         let targets = vec![Patient { name: "openai".into(), url: Some("http://a".into()), checks }];
         let text = page(&Report { ok: false, failed: 1, warnings: 0, targets });
-        let want = "openai  http://a\n  ok    dns   127.0.0.1\n  FAIL  http  401\n              -> set another key\n  \
-                    -     tls   plain\n\nnot fit to serve: 1 failure, 0 warnings\n";
+        let want = "openai  http://a\n  ok    dns      127.0.0.1\n  FAIL  http     401\n                 -> set another key\n  \
+                    -     tls      plain\n\nnot fit to serve: 1 failure, 0 warnings\n";
         assert_eq!(text, want);
     }
 }

@@ -425,6 +425,26 @@ mod tests {
         assert_eq!(ids(&fleet), "one two three", "what came over the network stays");
     }
 
+    /// Whoever loads a snapshot meanwhile has all of the old configuration or all of the new one.
+    #[tokio::test]
+    async fn another_configuration_is_one_publication() {
+        let spec = |port: u16| WorkerSpec::new(format!("http://127.0.0.1:{port}"));
+        let config = |workers| Config { workers, igw: true, ..Config::default() };
+        let fleet = fleet(config(vec![spec(1), spec(2)]));
+        let first = fleet.add(spec(1)).unwrap();
+        fleet.add(spec(2)).unwrap();
+        let before = fleet.snapshot().revision;
+        fleet.reconfigure(Arc::new(config(vec![WorkerSpec { priority: 9, ..spec(2) }, spec(3)])));
+        let after = fleet.snapshot();
+        assert_eq!(after.revision, before + 1);
+        let workers: Vec<_> = after.workers.iter().map(|w| (w.spec.url.as_str(), w.spec.priority)).collect();
+        assert_eq!(
+            workers,
+            [("http://127.0.0.1:1", 50), ("http://127.0.0.1:2", 9), ("http://127.0.0.1:3", 50)]
+        );
+        assert_eq!(first.load.health(), Health::Draining);
+    }
+
     /// Workers are watched by other threads than those that register them.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn every_worker_is_got_to_know_whoever_is_faster() {
