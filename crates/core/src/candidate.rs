@@ -43,9 +43,9 @@ pub struct Price {
 impl Price {
     /// What a call with `prompt` would cost, in 10⁻¹² US dollars.
     #[must_use]
-    pub fn of(self, prompt: &Prompt<'_>) -> u128 {
-        u128::from(self.input) * u128::from(prompt.tokens)
-            + u128::from(self.output) * u128::from(prompt.answer)
+    pub fn of(self, prompt: &Prompt<'_>) -> u64 {
+        let Self { input, output } = self;
+        input.saturating_mul(prompt.tokens).saturating_add(output.saturating_mul(prompt.answer))
     }
 }
 

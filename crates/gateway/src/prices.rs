@@ -5,9 +5,9 @@ use crate::fleet::worker::Worker;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use trunkline_core::Usage;
+use trunkline_core::{Kind, Price, Usage};
 use trunkline_dialect::catalog::{Catalog, Entry};
-use trunkline_dialect::cost::{Facts, Flag, Usd, cost};
+use trunkline_dialect::cost::{Facts, Flag, Usd, cost, estimate};
 
 /// Most models remembered. Their names are the clients', who may make up any number of them.
 const MOST: usize = 1024;
@@ -48,6 +48,25 @@ impl Prices {
             Some(Err(unpriced)) => unpriced.reported,
             None => usage.reported_cost_usd.as_ref().and_then(|spelled| Usd::parse(spelled.as_str())),
         }
+    }
+
+    /// What a token of `model` costs on `worker` in a short call: nothing on an engine that has no prices. `None` when
+    /// nobody knows.
+    #[must_use]
+    pub fn of_token(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str) -> Option<Price> {
+        if worker.provider.is_none() && worker.prices.is_none() {
+            return Some(Price::default());
+        }
+        let entry = self.entry(catalog, worker, model)?;
+        let off_peak = entry.is_off_peak(SystemTime::now());
+        let facts = Facts { region: worker.region.as_deref(), off_peak, ..Facts::default() };
+        let pico = |input, output| {
+            let cost = estimate(input, output, &entry, facts).ok()?;
+            u64::try_from(cost.total.pico()).ok()
+        };
+        // What makes no tokens has a price for those it is given alone.
+        let is_generating = entry.mode.kind().is_none_or(|kind| kind == Kind::Generate);
+        Some(Price { input: pico(1, 0)?, output: if is_generating { pico(0, 1)? } else { 0 } })
     }
 
     fn entry(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str) -> Option<Arc<Entry>> {
@@ -149,5 +168,23 @@ mod tests {
         }
         let held: usize = prices.found.lock().unwrap().known.values().map(HashMap::len).sum();
         assert!(held <= MOST, "{held}");
+    }
+
+    #[test]
+    fn tokens_have_a_price_where_anybody_knows() {
+        let (prices, catalog) = (Prices::default(), Arc::default());
+        let engine = WorkerSpec::new("http://gpu:8000");
+        let rented = WorkerSpec { prices: vec!["input 0.2".into(), "output 0.4".into()], ..engine.clone() };
+        for (what, worker, model, want) in [
+            ("listed", account("openai"), "gpt-4o", Some((2_500_000, 10_000_000))),
+            ("without output", account("openai"), "text-embedding-3-small", Some((20_000, 0))),
+            ("not listed", account("openai"), "of-nobody", None),
+            ("of an unknown provider", account("my-cloud"), "gpt-4o", None),
+            ("one's own", worker(engine), "gpt-4o", Some((0, 0))),
+            ("rented", worker(rented), "llama", Some((200_000, 400_000))),
+        ] {
+            let want = want.map(|(input, output)| Price { input, output });
+            assert_eq!(prices.of_token(&catalog, &worker, model), want, "{what}");
+        }
     }
 }

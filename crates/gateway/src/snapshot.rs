@@ -4,11 +4,12 @@
 //! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
 //! request.
 
+mod policy;
 pub mod pools;
 pub mod routes;
 mod sources;
 
-use crate::config::{Config, LatencyMetric, LatencySpec, PoolSpec, RouteSpec, Strategy};
+use crate::config::{Config, LatencySpec, PoolSpec, RouteSpec, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::admit::Admission;
@@ -19,10 +20,10 @@ use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind, Metric, Ranking};
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind, Price};
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::{provider, reads, writes};
-use trunkline_route::{Latency, Policy};
+use trunkline_route::Policy;
 
 /// What one request sees of configuration and fleet.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ pub struct ModelEntry {
 }
 
 /// The workers one request may go to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lane {
     /// As routing sees them, highest priority first.
     pub candidates: Vec<Candidate>,
@@ -136,12 +137,12 @@ impl Heirlooms {
             .and_modify(|(before, policy, _)| {
                 if *before != way {
                     *before = way;
-                    *policy = Arc::new(policy_of_pool(way));
+                    *policy = Arc::new(policy::of_pool(way));
                 }
             })
             .or_insert_with(|| {
                 let metrics = Arc::new(metrics.model(&format!("(pool {})", pool.name)));
-                (way, Arc::new(policy_of_pool(way)), metrics)
+                (way, Arc::new(policy::of_pool(way)), metrics)
             });
         (Arc::clone(policy), Arc::clone(metrics))
     }
@@ -212,16 +213,17 @@ impl Snapshot {
             servers.contains_key(name.as_str())
                 || wild.keys().chain(groups.keys()).any(|provider| any_of(provider) == *name)
         });
+        let new_policy = || policy::of_config(&config);
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
             let (policy, model) = heirlooms
                 .by_model
                 .entry(name.clone())
                 .and_modify(|(policy, _)| {
-                    if !policy.is_like(&policy_of(&config)) {
-                        *policy = Arc::new(policy_of(&config));
+                    if !policy.is_like(&new_policy()) {
+                        *policy = Arc::new(new_policy());
                     }
                 })
-                .or_insert_with(|| (Arc::new(policy_of(&config)), Arc::new(metrics.model(&name))));
+                .or_insert_with(|| (Arc::new(new_policy()), Arc::new(metrics.model(&name))));
             Arc::new(ModelEntry::new(name, workers, policy, model))
         };
         let models: HashMap<String, Arc<ModelEntry>> =
@@ -410,7 +412,7 @@ impl Snapshot {
     /// # Errors
     /// 404 when nobody in the pool serves the model or stands in for it.
     pub fn through(&self, pool: &Pool, model: Option<&str>, dialect: Dialect) -> Result<Arc<Lane>, Fault> {
-        if let Some(mut lane) = pool.lane(model, dialect, &self.catalog) {
+        if let Some(mut lane) = pool.lane(model, dialect) {
             let known = model.and_then(|model| self.models.get(model));
             if let Some(known) = known.and_then(|entry| entry.lanes.iter().flatten().next()) {
                 lane.metrics = Arc::clone(&known.metrics);
@@ -574,6 +576,27 @@ impl Lane {
         }
     }
 
+    /// The same with what each asks for a token, where that is what it goes by.
+    #[must_use]
+    pub fn priced(self: Arc<Self>, price: impl Fn(&Worker) -> Option<Price>) -> Arc<Self> {
+        match *self.policy {
+            Policy::Cost => {
+                let mut lane = Self::clone(&self);
+                for candidate in &mut lane.candidates {
+                    candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
+                }
+                Arc::new(lane)
+            }
+            Policy::RoundRobin(_)
+            | Policy::Weighted(_)
+            | Policy::Random
+            | Policy::PowerOfTwo
+            | Policy::LeastConnections
+            | Policy::Latency(_)
+            | Policy::Priority => self,
+        }
+    }
+
     /// Puts candidates of a higher tier first; workers stay where they are.
     fn sort(&mut self) {
         self.candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
@@ -621,33 +644,4 @@ fn routes_of(
         Route::new(spec, pool)
     };
     specs.into_iter().filter_map(&mut route).collect()
-}
-
-/// How a pool chooses. One that goes by order has tiers of one, or of what the pools in it choose from.
-fn policy_of_pool((strategy, latency): Way) -> Policy {
-    match strategy {
-        Strategy::Priority => Policy::Priority,
-        Strategy::RoundRobin => Policy::weighted(),
-        Strategy::Random => Policy::Random,
-        Strategy::LeastConnections => Policy::LeastConnections,
-        Strategy::Cost => Policy::Cost,
-        Strategy::Latency => {
-            let metric = match latency.metric {
-                LatencyMetric::Ttft => Metric::Ttft,
-                LatencyMetric::PerToken => Metric::PerToken,
-                LatencyMetric::Total => Metric::Total,
-            };
-            let ranking = Ranking::new(metric, latency.percentile, latency.window);
-            Policy::Latency(Latency { ranking, explore: latency.explore })
-        }
-    }
-}
-
-fn policy_of(config: &Config) -> Policy {
-    use crate::config::PolicyName;
-    match config.policy {
-        PolicyName::RoundRobin => Policy::round_robin(),
-        PolicyName::Random => Policy::Random,
-        PolicyName::PowerOfTwo => Policy::PowerOfTwo,
-    }
 }

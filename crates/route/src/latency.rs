@@ -25,7 +25,7 @@ impl Latency {
         if share(draw.chance) < self.explore {
             return tier.drawn(another(draw.chance));
         }
-        tier.lowest(draw.chance, ALIKE, |candidate| self.rank(candidate, draw.now))
+        tier.among_lowest(draw.chance, ALIKE, |candidate| self.rank(candidate, draw.now))
     }
 
     /// Seconds, where they are known.

@@ -112,7 +112,7 @@ impl Policy {
         tried: &[WorkerId],
         draw: Draw,
     ) -> Option<&'f Candidate> {
-        let turn = |turns: &RoundRobin| turns.of(tried).fetch_add(1, Relaxed);
+        let turn = |turns: &RoundRobin, _ahead| turns.of(tried).fetch_add(1, Relaxed);
         self.choose(prompt, &Tier::of(fleet, tried)?, draw, turn)
     }
 
@@ -142,27 +142,31 @@ impl Policy {
                 Verdict::Eligible(self.score(prompt, candidate, draw.now))
             }
         };
-        let turn = |turns: &RoundRobin| turns.of(tried).load(Relaxed);
+        let turn = |turns: &RoundRobin, ahead| turns.of(tried).load(Relaxed).wrapping_add(ahead);
         let choice = tier.and_then(|tier| self.choose(prompt, &tier, draw, turn));
         (fleet.iter().map(verdict).collect(), choice)
     }
 
+    /// `turn` takes the next turn or, for who only looks, tells the one that is so many ahead.
     fn choose<'f>(
         &self,
         prompt: &Prompt<'_>,
         tier: &Tier<'f, '_>,
         draw: Draw,
-        turn: impl Fn(&RoundRobin) -> u64,
+        turn: impl Fn(&RoundRobin, u64) -> u64,
     ) -> Option<&'f Candidate> {
         match self {
-            Self::RoundRobin(turns) => tier.next(turn(turns)),
-            Self::Weighted(turns) => tier.in_turn(turn(turns)),
+            Self::RoundRobin(turns) => tier.next(turn(turns, 0)),
+            Self::Weighted(turns) => {
+                let mut ahead = 0..;
+                tier.in_turn(|| turn(turns, ahead.next().unwrap_or(0)))
+            }
             Self::Random => tier.drawn(draw.chance),
             Self::PowerOfTwo => tier.lower_of_two(draw.chance, load_by_cost),
-            Self::LeastConnections => tier.lowest(draw.chance, 1.0, load_by_weight),
+            Self::LeastConnections => tier.lowest(draw.chance, load_by_weight),
             Self::Latency(latency) => latency.pick(tier, draw),
             Self::Cost => {
-                tier.lowest(draw.chance, 1.0, |candidate| dollars(candidate, prompt).unwrap_or(f64::MAX))
+                tier.lowest(draw.chance, |candidate| dollars(candidate, prompt).unwrap_or(f64::MAX))
             }
             Self::Priority => tier.nth(0),
         }
@@ -193,9 +197,7 @@ impl RoundRobin {
 
 /// Calls in flight, and one more.
 fn next_in_flight(candidate: &Candidate) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a count of calls in flight is far below 2^53")]
-    let in_flight = candidate.load.in_flight() as f64;
-    in_flight + 1.0
+    f64::from(u32::try_from(candidate.load.in_flight()).unwrap_or(u32::MAX)) + 1.0
 }
 
 /// Calls in flight if this one went there, for its weight.

@@ -5,6 +5,9 @@ use trunkline_core::{Candidate, Health, WorkerId};
 /// Larger weights count as this one, so that products of turns and weights stay far below 2^64.
 const HEAVIEST: u32 = 1 << 20;
 
+/// Turns in a row that are nobody's before the first one's is taken: more than chance ever brings together.
+const MISSES: usize = 64;
+
 /// The eligible workers of the highest priority that has any.
 pub(crate) struct Tier<'f, 't> {
     fleet: &'f [Candidate],
@@ -73,15 +76,16 @@ impl<'f, 't> Tier<'f, 't> {
     }
 
     /// Whose turn it is where each has as many turns as its weight in every round of as many as all weights
-    /// together. Nothing is kept between turns, so that the rounds among those who are left when one drops out are
-    /// as even.
-    pub(crate) fn in_turn(&self, turn: u64) -> Option<&'f Candidate> {
+    /// together, spread over it. Nothing is kept but the count of turns, so that rounds among those who are left when
+    /// one drops out are as even.
+    pub(crate) fn in_turn(&self, mut turn: impl FnMut() -> u64) -> Option<&'f Candidate> {
         if self.even {
-            return self.next(turn);
+            return self.next(turn());
         }
-        // Backwards: with weights 5, 1 and 1 that is `a a b a c a a`, in their order.
-        let turn = (self.weight - turn % self.weight) % self.weight;
-        self.at(spread(turn, self.weight))
+        // A turn whose place is behind the last one's is nobody's. Of two in a row one is somebody's, since every
+        // other falls into the first half of a range that is less than twice as long; but others may take that one.
+        let places = std::iter::repeat_with(|| spread(turn(), self.weight));
+        self.at(places.take(MISSES).find(|place| *place < self.weight).unwrap_or(0))
     }
 
     /// One drawn by weight.
@@ -119,26 +123,36 @@ impl<'f, 't> Tier<'f, 't> {
         Some(if rank(b) < rank(a) { b } else { a })
     }
 
-    /// The lowest by `rank`, which is never below 0; of those that are at most `alike` times the lowest, one drawn by
-    /// weight.
-    pub(crate) fn lowest(
+    /// The lowest by `rank`; of several equal ones, one drawn by weight.
+    pub(crate) fn lowest(&self, chance: u64, rank: impl Fn(&Candidate) -> f64) -> Option<&'f Candidate> {
+        let (mut lowest, mut chosen, mut sum, mut chance) = (f64::INFINITY, None, 0, chance);
+        for candidate in self.members() {
+            let rank = rank(candidate);
+            if rank > lowest {
+                continue;
+            }
+            if rank < lowest {
+                (lowest, sum) = (rank, 0);
+            }
+            sum += weight(candidate);
+            // Each takes the place of its equals so far by its share among them.
+            if within(chance, sum) < weight(candidate) {
+                chosen = Some(candidate);
+            }
+            chance = another(chance);
+        }
+        chosen
+    }
+
+    /// As [`Tier::lowest`], where all that are at most `alike` times the lowest are equal. No rank is below 0.
+    pub(crate) fn among_lowest(
         &self,
         chance: u64,
         alike: f64,
         rank: impl Fn(&Candidate) -> f64,
     ) -> Option<&'f Candidate> {
         let most = alike * self.members().map(&rank).fold(f64::INFINITY, f64::min);
-        let (mut chosen, mut sum, mut chance) = (None, 0, chance);
-        for candidate in self.members().filter(|candidate| rank(candidate) <= most) {
-            sum += weight(candidate);
-            // Each takes the place of those before it by its share of all so far.
-            if within(chance, sum) < weight(candidate) {
-                chosen = Some(candidate);
-            }
-            chance = another(chance);
-        }
-        // Nobody, if what ranks them has risen meanwhile.
-        chosen.or_else(|| self.drawn(chance))
+        self.lowest(chance, |candidate| Some(rank(candidate)).filter(|rank| *rank > most).unwrap_or(0.0))
     }
 }
 
@@ -146,21 +160,15 @@ fn weight(candidate: &Candidate) -> u64 {
     u64::from(candidate.weight.min(HEAVIEST))
 }
 
-/// The `turn`th of `0..all` in an order that goes through all of them and is never long in one place: by turns in the
-/// one half and in the other, in each half by turns in its halves, and so on.
-const fn spread(mut turn: u64, mut all: u64) -> u64 {
-    let mut place = 0;
-    while all > 1 {
-        let first = all.div_ceil(2);
-        if turn.is_multiple_of(2) {
-            all = first;
-        } else {
-            place += first;
-            all -= first;
-        }
-        turn /= 2;
+/// A place in `0..range`, or behind it in what makes it a power of two; an order in which places of any stretch come
+/// up evenly: the bits of the turn, reversed (van der Corput's sequence). Backwards, because that makes `a a b a c a a`
+/// of weights 5, 1 and 1, in their order.
+pub(crate) const fn spread(turn: u64, range: u64) -> u64 {
+    let unused = range.saturating_sub(1).leading_zeros();
+    match turn.wrapping_neg().reverse_bits().checked_shr(unused) {
+        Some(place) => place,
+        None => 0,
     }
-    place
 }
 
 /// `chance` scaled to `0..n` without division (Lemire's multiply-shift).

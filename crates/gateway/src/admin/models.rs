@@ -1,7 +1,7 @@
 //! Which models can be asked for, in the shape the caller's dialect lists them.
 
 use super::{dialect_of, json, native, refuse};
-use crate::config::CallerModels;
+use crate::config::{CallerModels, PolicyName};
 use crate::endpoint::ENDPOINTS;
 use crate::fleet::inventory::Inventory;
 use crate::shared::Shared;
@@ -9,6 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::walk::admit::identify;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use clap::ValueEnum;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json as object};
 use std::sync::Arc;
@@ -109,11 +110,13 @@ pub(super) async fn capabilities() -> Response {
             object!({"method": "POST", "path": endpoint.path, "dialect": endpoint.dialect.name(), "upstreams": upstreams})
         })
         .collect();
+    let policies = PolicyName::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let policies: Vec<String> = policies.map(|policy| policy.get_name().to_owned()).collect();
     let body = object!({
         "version": env!("CARGO_PKG_VERSION"),
         "endpoints": endpoints,
         "providers": Column::ALL.map(provider),
-        "policies": ["round_robin", "random", "power_of_two"],
+        "policies": policies,
         "worker_schemes": ["http", "https"],
     });
     json(StatusCode::OK, &body)

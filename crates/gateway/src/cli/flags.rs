@@ -46,7 +46,8 @@ pub struct Flags {
     /// Start with any number of workers, also none, and take more over /workers.
     #[arg(long, help_heading = "Workers")]
     pub enable_igw: bool,
-    /// How a worker is picked: round_robin, random or power_of_two [default: round_robin].
+    /// How a worker is picked: round_robin, random, power_of_two, weighted, least_connections, latency or cost
+    /// [default: round_robin].
     #[arg(long, value_parser = policy, help_heading = "Workers")]
     pub policy: Option<PolicyName>,
     /// Names clients may use, and the model each stands for.

@@ -39,7 +39,7 @@ pub struct Share<'a> {
 }
 
 /// Most levels of pools in pools.
-const DEEPEST: usize = 8;
+pub(super) const DEEPEST: usize = 8;
 /// What the shares of a pool with pools in it add up to.
 const WHOLE: f64 = 1e6;
 

@@ -1,7 +1,7 @@
 //! What pools, routes and aliases can have wrong: names that nobody has, pools that hold themselves, and matches
 //! that can never be.
 
-use super::pools::{ContentRule, LatencySpec, MemberSpec, PoolSpec, RouteSpec};
+use super::pools::{ContentRule, DEEPEST, LatencySpec, MemberSpec, PoolSpec, RouteSpec};
 use super::problem::{Problem, nearest};
 use super::tree::Config;
 use super::validate::is_header_name;
@@ -18,6 +18,10 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     check.names(config);
     for (index, pool) in config.pools.iter().enumerate() {
         check.pool(&format!("pools[{index}]"), pool);
+    }
+    // Pools that hold themselves have no depth.
+    if check.problems.is_empty() {
+        check.depth();
     }
     for (index, route) in config.routes.iter().enumerate() {
         check.route(&format!("routes[{index}]"), route);
@@ -117,6 +121,21 @@ impl<'a> Check<'a> {
         }
         way.pop();
         false
+    }
+
+    fn depth(&mut self) {
+        let pools = self.pools;
+        for (index, _) in
+            pools.iter().enumerate().filter(|(_, pool)| self.is_deeper(pool, DEEPEST)).collect::<Vec<_>>()
+        {
+            let message = format!("are pools in pools of more than {DEEPEST} levels; use fewer");
+            self.fail(format!("pools[{index}].backends"), message);
+        }
+    }
+
+    fn is_deeper(&self, pool: &PoolSpec, levels: usize) -> bool {
+        let mut inner = self.pools.iter().filter(|other| pool.backends.iter().any(|m| m.name == other.name));
+        inner.any(|pool| levels == 0 || self.is_deeper(pool, levels - 1))
     }
 
     fn latency(&mut self, path: &str, latency: &LatencySpec) {

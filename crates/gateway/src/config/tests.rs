@@ -243,6 +243,10 @@ fn everything_out_of_range_is_found() {
         ("workers: [{url: ftp://a}]", "workers[0].url: has an unknown scheme; use http:// or https://"),
         ("workers: [{url: http://a, priority: 101}]", "workers[0].priority: 101 is over 100; use 0 to 100"),
         (
+            "workers: [{url: http://a, weight: 1000001}]",
+            "workers[0].weight: 1000001 is over 1000000; weights count against each other",
+        ),
+        (
             "workers: [{url: http://a, cost: 0}]",
             "workers[0].cost: 0 is not above 0; use 1 for the usual cost",
         ),
@@ -576,6 +580,10 @@ fn pools_routes_and_names_are_checked() {
             "pools: [{name: p, latency: {percentile: 2}, backends: [{name: one}]}]",
             "pools[0].latency.percentile: 2 is not between 0 and 1",
         ),
+        (
+            "pools: [{name: p, strategy: random, backends: [{name: q}]}, {name: q, strategy: latency, backends: [{name: one}]}]",
+            "pools[0].strategy: has pool `q` in it, which chooses in another way; give both the same `strategy`, or make the outer one `priority`",
+        ),
         ("routes: [{path: /v1}]", "routes[0].backend: is missing; name the pool or backend that answers"),
         (
             "routes: [{backend: tow}]",
@@ -628,4 +636,21 @@ fn pools_routes_and_names_are_checked() {
          \x20 5 |       - name: on\n\
          \x20   |               ^^"
     );
+}
+
+#[test]
+fn pools_in_pools_have_an_end() {
+    let deep = |levels: usize| {
+        let pool = |at: usize| {
+            let inner = if at == levels { "one".to_owned() } else { format!("p{}", at + 1) };
+            format!("- {{name: p{at}, backends: [{{name: {inner}}}]}}\n")
+        };
+        let pools: String = (0..=levels).map(pool).collect();
+        format!("backends: [{{name: one, url: http://a}}]\npools:\n{pools}")
+    };
+    let file = Temporary::new(&deep(8));
+    assert!(load(&Sources { file: Some(file.0.clone()), ..Sources::default() }).is_ok());
+    let said = refusal(&deep(9), &[], "");
+    let says = "gw.yaml:3:24: pools[0].backends: are pools in pools of more than 8 levels; use fewer\n";
+    assert!(said.starts_with(says), "{said}");
 }

@@ -33,7 +33,12 @@ pub struct Config {
     pub igw: bool,
     /// What the workers of `workers` and `--worker-urls` are, when their address does not tell.
     pub backend: Option<Backend>,
-    /// How one of the workers that serve a model is picked.
+    /// How one of the workers that serve a model is picked: in turn (`round_robin`, or `weighted` by each one's
+    /// `weight`), by chance (`random`), by calls in flight (`power_of_two`: the less loaded of two drawn by chance;
+    /// `least_connections`: the least loaded for its weight), by how soon answers began in the last five minutes
+    /// (`latency`: nine in ten of them; a call in twenty goes to one drawn by weight), or by the catalogue's prices
+    /// for a prompt of that length (`cost`: engines cost nothing, and what has no price comes last). Where several are
+    /// as good, weight decides.
     pub policy: PolicyName,
     /// Names clients may use, and the model each stands for.
     pub aliases: BTreeMap<String, String>,
@@ -212,10 +217,18 @@ pub enum PolicyName {
     /// In turn.
     #[default]
     RoundRobin,
-    /// By chance.
+    /// By chance, each as often as its weight says.
     Random,
     /// The less loaded of two drawn by chance.
     PowerOfTwo,
+    /// In turn, each as often as its weight says.
+    Weighted,
+    /// The one with fewest calls in flight for its weight.
+    LeastConnections,
+    /// The one whose answers began soonest lately.
+    Latency,
+    /// The cheapest for the prompt, by the catalogue's prices.
+    Cost,
 }
 
 /// Who may call.

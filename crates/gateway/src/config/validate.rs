@@ -88,6 +88,10 @@ impl WorkerSpec {
         if !(self.cost.is_finite() && self.cost > 0.0) {
             check.fail("cost", format!("{} is not above 0; use 1 for the usual cost", self.cost));
         }
+        if self.weight > 1_000_000 {
+            check
+                .fail("weight", format!("{} is over 1000000; weights count against each other", self.weight));
+        }
         for (index, model) in self.models.iter().enumerate() {
             let (ModelCard::Name(id) | ModelCard::Card { id, .. }) = model;
             if id.is_empty() {

@@ -45,7 +45,8 @@ pub struct WorkerSpec {
     /// Multiplies its load in cost-aware scores; above 0.
     #[serde(default = "default_cost")]
     pub cost: f32,
-    /// Its share of the calls where several are chosen from by weight; 0 gets none.
+    /// Its share of the calls where several are chosen from by weight, at most 1000000; 0 takes it out, whatever the
+    /// policy.
     #[serde(default = "default_weight")]
     pub weight: u32,
     /// The model it is asked for where it stands in for a backend whose model it does not serve.

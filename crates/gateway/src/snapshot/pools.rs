@@ -9,8 +9,7 @@ use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use trunkline_core::{Dialect, Price};
-use trunkline_dialect::catalog::{Catalog, Meter, Price as ModelPrice, When};
+use trunkline_core::Dialect;
 use trunkline_route::Policy;
 
 /// Tier of the first member of a pool that goes by order.
@@ -67,7 +66,7 @@ impl Member {
 impl Pool {
     /// The lane of a client that speaks `dialect` and asked for `model`, or for the pool itself; `None` when no
     /// member can answer.
-    pub fn lane(&self, model: Option<&str>, dialect: Dialect, catalog: &Catalog) -> Option<Lane> {
+    pub fn lane(&self, model: Option<&str>, dialect: Dialect) -> Option<Lane> {
         let able: Vec<(&Member, &Arc<Worker>)> = self
             .members
             .iter()
@@ -80,13 +79,9 @@ impl Pool {
         }
         let workers = able.iter().map(|(_, worker)| Arc::clone(worker)).collect();
         let mut lane = Lane::new(workers, &self.policy, &self.metrics);
-        let by_price = matches!(*self.policy, Policy::Cost);
-        for (candidate, (member, worker)) in lane.candidates.iter_mut().zip(&able) {
+        for (candidate, (member, _)) in lane.candidates.iter_mut().zip(&able) {
             candidate.priority = member.tier;
             candidate.weight = member.weight;
-            if by_price {
-                candidate.price = price(catalog, worker, worker.name_for(model.unwrap_or_default()));
-            }
         }
         lane.sort();
         lane.failover = self.fallback;
@@ -104,18 +99,6 @@ impl Pool {
     pub fn has_models(&self) -> bool {
         self.members.iter().any(|member| member.serving(None, self.fallback).is_some())
     }
-}
-
-/// What a token of `worker`'s `model` costs at its usual price.
-fn price(catalog: &Catalog, worker: &Worker, model: &str) -> Option<Price> {
-    /// Prices are for so many tokens.
-    const UNIT: u64 = 1_000_000;
-    let found = catalog.resolve(worker.owner(), model, worker.deployment())?;
-    let usual = |meter: Meter| {
-        let of = |price: &&ModelPrice| price.meter == meter && price.when == When::default();
-        found.entry.prices.iter().find(of).map(|price| price.rate.pico() / UNIT)
-    };
-    Some(Price { input: usual(Meter::Input)?, output: usual(Meter::Output).unwrap_or(0) })
 }
 
 /// The pools of a configuration, over the workers there are. A backend that is not there any more is left out.

@@ -60,7 +60,7 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     if lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
-    let prompt = plan::prompt(plan.question.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len()));
+    let prompt = plan::prompt(&plan.question.scanned);
     let mut tried: SmallVec<[WorkerId; 2]> = SmallVec::new();
     let mut parsed = None;
     let mut done = 0;

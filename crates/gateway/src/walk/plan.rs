@@ -3,6 +3,8 @@
 use super::read::Question;
 use super::settle::Ledger;
 use crate::fleet::Fleet;
+use crate::fleet::worker::Worker;
+use crate::prices::Prices;
 use crate::snapshot::pools::Pool;
 use crate::snapshot::routes::{Asking, Route};
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
@@ -53,6 +55,10 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
         choose(snapshot, asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
+    let prices = |worker: &Worker| {
+        ledger.local.prices.of_token(&snapshot.catalog, worker, worker.name_for(model.as_str()))
+    };
+    let lane = lane.priced(prices);
     ledger.planned(&model, &lane);
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
@@ -111,8 +117,9 @@ const TOKEN: usize = 4;
 /// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
 const ANSWER: u64 = 500;
 
-/// What policies may go by of a prompt of so many bytes.
-pub(super) const fn prompt(bytes: usize) -> Prompt<'static> {
+/// What policies may go by of a prompt.
+pub(super) fn prompt(scanned: &Scanned) -> Prompt<'static> {
+    let bytes = scanned.prompt.as_ref().map_or(0, |(_, range)| range.len());
     Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER }
 }
 
@@ -301,19 +308,19 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
     let Found { route, model, lane, entry } = choose(&snapshot, request.asking(), dialect, forced.as_ref())?;
+    let prices = Prices::default();
+    let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
-    let (_, scanned) = &request.body;
-    let prompt = prompt(scanned.prompt.as_ref().map_or(0, |(_, range)| range.len()));
-    let (verdicts, choice) = lane.policy.explain(&prompt, &lane.candidates, &[], draw);
+    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, &[], draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
     let idle = all.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
-    let priority = |worker: &Arc<crate::fleet::worker::Worker>| {
+    let priority = |worker: &Arc<Worker>| {
         let candidate = lane.candidates.iter().find(|candidate| candidate.id == worker.id);
         candidate.map(|candidate| candidate.priority)
     };
-    let considered = |worker: &Arc<crate::fleet::worker::Worker>| {
+    let considered = |worker: &Arc<Worker>| {
         let at = verdicts.iter().position(|(id, _)| *id == worker.id);
         let verdict = at.map(|at| verdicts.swap_remove(at).1);
         let (filtered, score) = match verdict {

@@ -20,7 +20,7 @@ fn backend(name: &str, provider: &str, upstream: &Upstream, default: &str) -> Wo
     }
 }
 
-async fn answering(speech: Speech) -> Upstream {
+pub(crate) async fn answering(speech: Speech) -> Upstream {
     Upstream::directed(move |request, _| {
         if request.path() == "/v1/models" {
             return Reply::json(404, "{}");
@@ -31,7 +31,7 @@ async fn answering(speech: Speech) -> Upstream {
     .unwrap()
 }
 
-async fn failing(status: u16) -> Upstream {
+pub(crate) async fn failing(status: u16) -> Upstream {
     Upstream::directed(move |request, _| match request.path() {
         "/v1/models" => Reply::json(404, "{}"),
         _ => Reply::json(status, r#"{"error":{"message":"no","type":"server_error"}}"#),
@@ -51,7 +51,7 @@ fn to(backend: &str) -> RouteSpec {
     RouteSpec { name: format!("to {backend}"), backend: backend.to_owned(), ..RouteSpec::default() }
 }
 
-fn asking(model: &str) -> Ask {
+pub(crate) fn asking(model: &str) -> Ask {
     post(
         CHAT.path,
         json!({"model": model, "messages": [{"role": "user", "content": "Hi there"}]}).to_string(),
@@ -59,12 +59,12 @@ fn asking(model: &str) -> Ask {
 }
 
 /// The models that `upstream` was asked for.
-fn asked_of(upstream: &Upstream) -> Vec<String> {
+pub(crate) fn asked_of(upstream: &Upstream) -> Vec<String> {
     let asked = upstream.requests().into_iter().filter(|request| request.body.len() > 2);
     asked.map(|request| request.json()["model"].as_str().unwrap().to_owned()).collect()
 }
 
-fn substituted(answer: &Answer) -> Option<&str> {
+pub(crate) fn substituted(answer: &Answer) -> Option<&str> {
     answer.headers.get("x-trunkline-model-substituted").map(|value| value.to_str().unwrap())
 }
 

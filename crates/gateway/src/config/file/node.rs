@@ -305,12 +305,14 @@ impl Serialize for Node {
             Value::Map(entries) => to.collect_map(entries.iter().map(|entry| (&entry.key, &entry.value))),
             Value::Scalar(Scalar { text, typed: false, .. }) => to.serialize_str(text),
             Value::Scalar(Scalar { text, .. }) => {
-                match (text.parse::<u64>(), text.parse::<i64>(), text.parse::<bool>(), text.parse::<f64>()) {
-                    (Ok(number), ..) => to.serialize_u64(number),
-                    (_, Ok(number), ..) => to.serialize_i64(number),
-                    (_, _, Ok(value), _) => to.serialize_bool(value),
-                    (.., Ok(number)) if number.to_string() == *text => to.serialize_f64(number),
-                    _ => to.serialize_str(text),
+                // Only what comes out as it was written: where a text is wanted, its spelling counts.
+                let number = text.parse::<i64>().ok().filter(|number| number.to_string() == *text);
+                let fraction = text.parse::<f64>().ok().filter(|number| number.to_string() == *text);
+                match (number, text.parse::<bool>(), fraction) {
+                    (Some(number), ..) => to.serialize_i64(number),
+                    (None, Ok(value), _) => to.serialize_bool(value),
+                    (None, Err(_), Some(number)) => to.serialize_f64(number),
+                    (None, Err(_), None) => to.serialize_str(text),
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod choice;
 mod listing;
+mod policies;
 mod reach;
 
 use crate::client::{Line, post};

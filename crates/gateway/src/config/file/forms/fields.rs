@@ -87,10 +87,13 @@ impl Fields {
         (!matches!(value.value, Value::Null)).then_some(value)
     }
 
-    /// The first of several spellings that is there.
-    pub(super) fn take_any(&mut self, keys: &[&'static str]) -> Option<Node> {
-        let mut found = keys.iter().filter_map(|key| self.take(key)).collect::<Vec<_>>();
-        (!found.is_empty()).then(|| found.swap_remove(0))
+    /// The first of several spellings that is there; it goes before the others.
+    pub(super) fn take_any(&mut self, keys: &[&'static str], findings: &mut Findings) -> Option<Node> {
+        let mut found =
+            keys.iter().filter_map(|key| Some((*key, self.take(key)?))).collect::<Vec<_>>().into_iter();
+        let (first, node) = found.next()?;
+        found.for_each(|(_, other)| findings.lose(&other, format!("stands beside `{first}`, which counts")));
+        Some(node)
     }
 
     /// The map under a key.
@@ -226,9 +229,11 @@ impl Made {
         self.entries.push(Entry { key: key.to_owned(), mark: value.mark.clone(), value });
     }
 
-    /// Puts a value under a key that has none yet.
-    pub(super) fn put_new(&mut self, key: &str, value: Node) {
-        if !self.has(key) {
+    /// Puts a value under a key, unless something stands there, which then counts.
+    pub(super) fn put_new(&mut self, key: &str, value: Node, findings: &mut Findings) {
+        if self.has(key) {
+            findings.lose(&value, "is said twice; what stands first counts");
+        } else {
             self.put(key, value);
         }
     }

@@ -419,6 +419,81 @@ fn errors_speak_of_the_file_that_was_written() {
     }
 }
 
+/// Whatever a text has in it, and whatever looks like something else, is the same when it is read again.
+#[test]
+fn what_is_printed_is_read_back_as_it_was() {
+    for text in [
+        "123",
+        "1.10",
+        "1e3",
+        "0x1f",
+        "true",
+        "no",
+        "null",
+        "~",
+        "",
+        " x",
+        "x ",
+        "a: b",
+        "- a",
+        "#a",
+        "a #b",
+        "{a}",
+        "[a",
+        "*a",
+        "&a",
+        "!a",
+        "%a",
+        "@a",
+        "`a",
+        "'",
+        "\"",
+        "a\nb\n",
+        "a\tb",
+        "2024-10-21",
+        "\u{e9}\u{1f600}",
+        "?",
+        ":",
+        "\\n",
+    ] {
+        let written = serde_json::to_string(text).expect("a text is JSON");
+        let file = Temporary::new("text.yaml", &format!("igw: true\naliases: {{a: {written}}}\n"));
+        let printed =
+            crate::config::import(&file.0, None).unwrap_or_else(|why| panic!("{text:?}: {why}")).yaml;
+        let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
+        let (config, _) = again.unwrap_or_else(|| panic!("{text:?}: {printed}"));
+        assert_eq!(config.aliases.get("a").map(String::as_str), Some(text), "{printed}");
+    }
+    // Spelled as a number, and a text all the same.
+    let file =
+        Temporary::new("number.yaml", "igw: true\naliases: {a: 1.10, b: 007}\nretry: {jitter: 0.50}\n");
+    let printed = crate::config::import(&file.0, None).expect("it is YAML").yaml;
+    let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
+    let (config, _) = again.unwrap_or_else(|| panic!("{printed}"));
+    let said: Vec<&str> = config.aliases.values().map(String::as_str).collect();
+    assert_eq!((said, config.retry.jitter), (vec!["1.10", "007"], 0.5), "{printed}");
+}
+
+/// The same thing said twice is not dropped without a word, and names for several models are told.
+#[test]
+fn nothing_of_litellm_is_dropped_silently() {
+    let text = "model_list:\n- {model_name: '*', litellm_params: {model: openai/gpt-4o, api_base: http://a, base_url: http://b}}\n\
+                - {model_name: azure/*, litellm_params: {model: azure/*, api_base: http://c}}\n\
+                router_settings: {num_retries: 1, timeout: 5}\nlitellm_settings: {num_retries: 2, request_timeout: 6}\n";
+    let file = Temporary::new("twice.yaml", text);
+    let lost = crate::config::import(&file.0, None).expect("it is YAML").lost;
+    let lost: Vec<_> = lost.iter().map(|lost| lost.line(None)).collect();
+    assert_eq!(
+        lost,
+        [
+            "model_list[0].litellm_params.model: names for several models are only `PROVIDER/*`, which needs no pool",
+            "model_list[0].litellm_params.base_url: stands beside `api_base`, which counts",
+            "litellm_settings.num_retries: is said twice; what stands first counts",
+            "litellm_settings.request_timeout: is said twice; what stands first counts",
+        ]
+    );
+}
+
 /// The page shows what is true: each file of another form, and behind it what it is in ours.
 #[test]
 fn the_examples_of_the_page_are_true() {

@@ -67,7 +67,7 @@ impl Deployment {
             findings.refuse(&params.here, "the key `model` is missing; add it");
             return None;
         };
-        let url = params.take_any(&["api_base", "base_url"]);
+        let url = params.take_any(&["api_base", "base_url"], findings);
         let said = params.take("custom_llm_provider");
         let (owner, own_name) = owner(&model, said.as_ref(), url.is_some(), findings)?;
         let mut account = Made::of(&here);
@@ -90,8 +90,12 @@ impl Deployment {
         }
         self::account(params, &mut account, findings);
         let (name, order) = (name.said()?.to_owned(), order.as_ref().and_then(Node::said));
-        if name.contains('*') && (name != format!("{base}/*") && name != model.said()?) || name == "*" {
-            findings.lose(&model, "a name for any model is only `PROVIDER/*`, which needs no pool");
+        let is_prefix = || {
+            let prefix = name.strip_suffix("/*").and_then(provider::named);
+            prefix.is_some_and(|provider| provider.id == base)
+        };
+        if name.contains('*') && !is_prefix() {
+            findings.lose(&model, "names for several models are only `PROVIDER/*`, which needs no pool");
         }
         let order = order.and_then(|said| said.parse().ok()).unwrap_or(FIRST);
         let model = model.text(own_name);
@@ -153,7 +157,7 @@ fn account(mut params: Fields, account: &mut Made, findings: &mut Findings) {
         ],
         account,
     );
-    if let Some(retries) = params.take_any(&["max_retries", "num_retries"]) {
+    if let Some(retries) = params.take_any(&["max_retries", "num_retries"], findings) {
         account.put("max_retries", retries);
     }
     account.within("aws", |aws| {

@@ -144,12 +144,11 @@ impl Settings {
     fn common(&mut self, map: &mut Fields, made: &mut Made, findings: &mut Findings) {
         if let Some(retries) = map.take("num_retries") {
             let attempts = retries.said().and_then(|said| said.parse::<u32>().ok());
-            let attempts =
-                attempts.map_or(retries.clone(), |retries_| retries.number(retries_.saturating_add(1)));
-            made.within("retry", |retry| retry.put_new("attempts", attempts));
+            let attempts = attempts.map_or(retries.clone(), |count| retries.number(count.saturating_add(1)));
+            made.within("retry", |retry| retry.put_new("attempts", attempts, findings));
         }
-        if let Some(timeout) = map.take_any(&["timeout", "request_timeout"]) {
-            made.within("timeouts", |timeouts| timeouts.put_new("first_byte", timeout));
+        if let Some(timeout) = map.take_any(&["timeout", "request_timeout"], findings) {
+            made.within("timeouts", |timeouts| timeouts.put_new("first_byte", timeout, findings));
         }
         for rule in map.list("fallbacks", findings) {
             self.fallback(rule, findings);

@@ -1,0 +1,40 @@
+//! From what operators write to the policies that pick.
+
+use super::Way;
+use crate::config::{Config, LatencyMetric, LatencySpec, PolicyName, Strategy};
+use trunkline_core::{Metric, Ranking};
+use trunkline_route::{Latency, Policy};
+
+/// How one of the workers that serve a model is picked.
+pub(super) fn of_config(config: &Config) -> Policy {
+    match config.policy {
+        PolicyName::RoundRobin => Policy::round_robin(),
+        PolicyName::Random => Policy::Random,
+        PolicyName::PowerOfTwo => Policy::PowerOfTwo,
+        PolicyName::Weighted => Policy::weighted(),
+        PolicyName::LeastConnections => Policy::LeastConnections,
+        PolicyName::Latency => Policy::Latency(latency(&LatencySpec::default())),
+        PolicyName::Cost => Policy::Cost,
+    }
+}
+
+/// How one of a pool is picked. One that goes by order has tiers of one, or of what the pools in it pick from.
+pub(super) fn of_pool((strategy, spec): Way) -> Policy {
+    match strategy {
+        Strategy::Priority => Policy::Priority,
+        Strategy::RoundRobin => Policy::weighted(),
+        Strategy::Random => Policy::Random,
+        Strategy::LeastConnections => Policy::LeastConnections,
+        Strategy::Latency => Policy::Latency(latency(&spec)),
+        Strategy::Cost => Policy::Cost,
+    }
+}
+
+fn latency(spec: &LatencySpec) -> Latency {
+    let metric = match spec.metric {
+        LatencyMetric::Ttft => Metric::Ttft,
+        LatencyMetric::PerToken => Metric::PerToken,
+        LatencyMetric::Total => Metric::Total,
+    };
+    Latency { ranking: Ranking::new(metric, spec.percentile, spec.window), explore: spec.explore }
+}

@@ -1,0 +1,91 @@
+//! `docs/providers.md`.
+
+use super::read;
+use std::fmt::Write;
+use std::path::Path;
+use trunkline_dialect::catalog::builtin;
+use trunkline_dialect::provider::{AuthStyle, BEDROCK, PROVIDERS, Provider};
+
+const INTRODUCTION: &str = "# Providers
+
+Every provider that is known by name, from the very rows that the gateway works with. A key in one of the variables makes
+a provider usable without any configuration; `provider:` of a backend or worker takes the id or another name, and
+`X-Provider` and `PROVIDER/MODEL` do, too. Anything else that speaks OpenAI's dialect is a worker with a `url`.
+
+The page is made by a test, which asks a simulated account of every provider for everything below and compares what it is
+told with a fixture. No account of a real provider was involved.
+";
+
+fn listed(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    if quoted.is_empty() { "–".to_owned() } else { quoted.join(", ") }
+}
+
+fn auth(row: &Provider) -> &'static str {
+    match row.auth {
+        AuthStyle::Bearer if row.id == BEDROCK => "`Authorization: Bearer`, or signed with AWS keys (SigV4)",
+        AuthStyle::Bearer => "`Authorization: Bearer`",
+        AuthStyle::AnthropicKey => "`x-api-key`; OAuth tokens as `Authorization: Bearer`",
+        AuthStyle::AzureKey => "`api-key`; Entra tokens as `Authorization: Bearer`",
+        AuthStyle::GoogleKey => "`x-goog-api-key`; OAuth tokens as `Authorization: Bearer`",
+    }
+}
+
+/// Whether the provider's fixture has an answer.
+fn has(row: &Provider, what: &str) -> &'static str {
+    if read(row)[what]["got"]["status"] == 200 { "yes" } else { "–" }
+}
+
+fn page() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    let mut line = |words: &str| writeln!(text, "{words}").unwrap();
+    line("\n## What each has\n");
+    line("Of the catalogue: models known, and how many of them have prices.\n");
+    let entries: Vec<_> = builtin().entries().collect();
+    line("| provider | chat | stream | tools | embeddings | images | rerank | models | priced |");
+    line("|---|---|---|---|---|---|---|---:|---:|");
+    for row in PROVIDERS {
+        let known = entries.iter().filter(|entry| entry.provider() == row.id);
+        let (models, priced) =
+            (known.clone().count(), known.filter(|entry| !entry.prices.is_empty()).count());
+        let cells = ["chat", "stream", "tools", "embeddings", "images", "rerank"].map(|what| has(row, what));
+        line(&format!("| `{}` | {} | {models} | {priced} |", row.id, cells.join(" | ")));
+    }
+    line("\n## How each is set up\n");
+    for row in PROVIDERS {
+        line(&format!("### `{}`\n", row.id));
+        line(&format!("- Other names: {}", listed(row.aliases)));
+        line(&format!("- Key: {}", listed(row.key_variables)));
+        line(&format!(
+            "- Address: {}; set by {}",
+            row.base_url.map_or_else(|| "of the account".to_owned(), |url| format!("`{url}`")),
+            listed(row.url_variables)
+        ));
+        line(&format!("- Authentication: {}", auth(row)));
+        let dialects: Vec<&str> = row.dialects.iter().map(|dialect| dialect.name()).collect();
+        line(&format!("- Dialects: {}", listed(&dialects)));
+        if !row.model_prefixes.is_empty() {
+            line(&format!(
+                "- Models that lead there by name alone begin with {}",
+                listed(row.model_prefixes)
+            ));
+        }
+        line("");
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+#[test]
+fn the_page_of_providers_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/providers.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap_or_default() == page,
+        "docs/providers.md is stale; run UPDATE_DOCS=1 cargo test -p trunkline-gateway --test it page_of_providers"
+    );
+}
