@@ -3,7 +3,7 @@
 //! By its content, not by events of the file system: a look costs microseconds, and editors that replace the file,
 //! links that are swapped under it and network file systems are all the same.
 
-use super::{Source, Versions, seal};
+use super::{Seal, Source, Versions, seal};
 use crate::shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
             continue;
         }
         sleep(interval).await;
-        if let Some(other) = other(&shared).await {
+        if let Some(found) = news(&shared).await {
             sleep(SETTLING.min(interval)).await;
-            if self::other(&shared).await == Some(other) {
+            if news(&shared).await == Some(found) {
                 // What became of it is logged and written down there.
                 let _ = shared.versions.reload(Source::File);
             }
@@ -34,7 +34,7 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
 }
 
 /// What the file says, where that is not what it said when it was last read; the inner `None` when it cannot be read.
-async fn other(shared: &Arc<Shared>) -> Option<Option<super::Seal>> {
+async fn news(shared: &Arc<Shared>) -> Option<Option<Seal>> {
     let looking = Arc::clone(shared);
     // A file on a network may keep its reader waiting.
     let found = tokio::task::spawn_blocking(move || looking.versions.look()).await.ok()?;
@@ -42,7 +42,7 @@ async fn other(shared: &Arc<Shared>) -> Option<Option<super::Seal>> {
 }
 
 impl Versions {
-    fn look(&self) -> Option<super::Seal> {
+    fn look(&self) -> Option<Seal> {
         self.sources.text().ok().flatten().as_ref().map(seal)
     }
 }
