@@ -1,8 +1,12 @@
 """A canary in every place a secret can be, and a search through everything that leaves the gateway."""
 
 import json
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -17,7 +21,14 @@ STORED = {
     "gemini": "AIzaCanaryStoredGemini33",
     "groq": "gsk_canary_stored_groq_44",
     "engine": "canary-stored-engine-55",
+    # Lent for a while by whoever is asked with the secrets below.
+    "foundry": "eyJcanary.lent.by-entra-81",
+    "vertex": "ya29.canary-lent-by-google-82",
 }
+# A key made for tests; a line of it stands for all.
+SERVICE_ACCOUNT = (Path(__file__).parents[2] / "crates/credentials/tests/data/service-account.pem").read_text()
+# What credentials are lent for: told to those who lend them and nobody else.
+LENDERS = {"entra": "canary-entra-secret-83", "google": SERVICE_ACCOUNT.splitlines()[3]}
 AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "canary/stored/aws/secret+66"}
 # The callers' own.
 CALLERS = {
@@ -33,6 +44,8 @@ MODELS = {
     "groq": "llama-3.3-70b-versatile",
     "bedrock": "amazon.nova-pro-v1:0",
     "engine": "own-model",
+    "foundry": "gpt-of-foundry",
+    "vertex": "gemini-2.5-pro",
 }
 HELLO = [{"role": "user", "content": "Hi"}]
 # What makes a simulated server fail, so that its errors pass through as well.
@@ -53,8 +66,36 @@ class World:
         return answer
 
 
+class Lender(BaseHTTPRequestHandler):
+    """Stands for the token endpoints of Entra and Google."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        form = self.rfile.read(int(self.headers["content-length"])).decode()
+        self.asked.append(f"{self.path}?{form}")
+        token = STORED["vertex"] if self.path == "/google" else STORED["foundry"]
+        body = json.dumps({"access_token": token, "expires_in": 3600, "token_type": "Bearer"}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
-def world(processes: Processes) -> World:
+def lender() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Lender)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def world(processes: Processes, lender: str) -> World:
     records = {name: processes.directory / f"{name}-sent.jsonl" for name in MODELS}
     # None of them checks keys as strictly as it could: what a wrong one is sent must not depend on that.
     urls = {}
@@ -63,6 +104,9 @@ def world(processes: Processes) -> World:
         urls[name] = cloud.url
     secret = AWS["AWS_SECRET_ACCESS_KEY"]
     urls["bedrock"] = processes.cloud("bedrock", api_key=secret, models=MODELS["bedrock"], record=records["bedrock"]).url
+    for name, kind in (("foundry", "openai"), ("vertex", "vertex")):
+        cloud = processes.cloud(kind, api_key=STORED[name], models=MODELS[name], record=records[name])
+        urls[name] = cloud.url
     engine = processes.engine(models=MODELS["engine"], api_key=STORED["engine"], record=records["engine"])
     urls["engine"] = engine.url
     workers = [
@@ -72,6 +116,19 @@ def world(processes: Processes) -> World:
         {"url": urls["groq"], "provider": "groq", "models": [MODELS["groq"]]},
         {"url": urls["bedrock"], "provider": "bedrock", "models": [MODELS["bedrock"]]},
         {"url": urls["engine"], "api_key": STORED["engine"]},
+        {
+            "url": urls["foundry"],
+            "provider": "azure-foundry",
+            "models": [MODELS["foundry"]],
+            "azure": {"tenant_id": "acme", "client_id": "gateway", "client_secret": LENDERS["entra"]},
+        },
+        {
+            "url": urls["vertex"],
+            "provider": "vertex",
+            "models": [MODELS["vertex"]],
+            "project": "acme",
+            "location": "us-east5",
+        },
     ]
     settings = {
         "listen": {"host": "127.0.0.1", "port": 0},
@@ -82,7 +139,10 @@ def world(processes: Processes) -> World:
         "provider_keys": {"groq": STORED["groq"]},
         "workers": workers,
     }
+    account = {"client_email": "gateway@acme.example", "private_key": SERVICE_ACCOUNT, "token_uri": f"{lender}/google"}
     env = AWS | {
+        "AZURE_AUTHORITY_HOST": lender,
+        "VERTEX_AI_SERVICE_ACCOUNT_JSON": json.dumps({"type": "service_account"} | account),
         "AWS_REGION": "eu-west-1",
         "OPENAI_API_KEY": STORED["openai"],
         "ANTHROPIC_API_KEY": STORED["anthropic"],
@@ -148,6 +208,7 @@ ALL = {
     "wrong": "canary-wrong-key-99",
     "aws": AWS["AWS_SECRET_ACCESS_KEY"],
     **{f"stored for {name}": key for name, key in STORED.items()},
+    **{f"shown to {name} alone": secret for name, secret in LENDERS.items()},
     **{f"a caller's for {name}": key for name, key in CALLERS.items()},
 }
 
@@ -167,6 +228,15 @@ def test_a_key_goes_where_it_belongs(world: World, name: str):
     assert not foreign, f"{name} was sent keys that are not its own: {sorted(foreign)}"
     # And its own it was.
     assert all(secret in sent for secret in mine), name
+
+
+def test_tokens_are_lent_once_for_all_calls(world: World):
+    entra = [form for form in Lender.asked if not form.startswith("/google")]
+    google = [form for form in Lender.asked if form.startswith("/google")]
+    assert len(entra) == len(google) == 1
+    assert LENDERS["entra"] in entra[0] and "assertion=" in google[0]
+    # A claim is signed with the key; nobody is shown the key itself.
+    assert not any(LENDERS["google"] in form for form in Lender.asked)
 
 
 def test_everything_that_was_searched_holds_something(world: World):

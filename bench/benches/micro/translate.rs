@@ -3,14 +3,14 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
+use trunkline_bench::pairs::context;
 use trunkline_bench::{
     EVENTS, SIZES, chat_call, chat_reply, chat_stream, messages_call, messages_reply, messages_stream, reads,
 };
 use trunkline_core::Dialect::{AnthropicMessages, OpenaiChat};
 use trunkline_core::{Dialect, Fault, Losses};
 use trunkline_dialect::{
-    Context, StreamReader, StreamWriter, Target, UserIds, Vendor, read_call, read_reply, write_call,
-    write_reply,
+    StreamReader, StreamWriter, Target, UserIds, Vendor, read_call, read_reply, write_call, write_reply,
 };
 use trunkline_testkit::load::Text;
 
@@ -115,17 +115,5 @@ const fn target() -> Target<'static> {
         user_ids: UserIds::Opaque,
         strict_arguments: false,
         anthropic_version: "2023-06-01",
-    }
-}
-
-fn context() -> Context {
-    Context {
-        id: "bench".to_owned(),
-        created: 1_790_000_000,
-        model: None,
-        include_usage: true,
-        request_id: "req-1".into(),
-        array: false,
-        seal: [7; 32],
     }
 }

@@ -1,5 +1,8 @@
 //! A table of what each client dialect costs against each upstream dialect, in processor time and as a multiple
 //! of OpenAI Chat against Anthropic Messages. `pairs OPENAI-RESPONSES` limits it to pairs with that dialect.
+//!
+//! `pairs repeat TIMES request|answer|text|arguments CLIENT UPSTREAM` does one of it so often and prints nothing, for
+//! profilers that count instructions: on a busy machine the difference of two such runs is all that can be trusted.
 
 #![expect(clippy::expect_used, reason = "what cannot be set up must not be measured")]
 
@@ -8,9 +11,8 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::time::Duration;
-use trunkline_bench::pairs::{
-    Answer, PIECES, Pair, clients, has_tools, key, large_request, reply, request, stream, upstreams,
-};
+use trunkline_bench::pairs::table::{mark, place, table};
+use trunkline_bench::pairs::{Answer, PIECES, Pair, has_tools, key, large_request, reply, request, stream};
 
 /// The allocator of the shipped binary: translation allocates, so its cost depends on it.
 #[global_allocator]
@@ -25,26 +27,55 @@ const BATCH: Duration = Duration::from_millis(3);
 /// Tools in a megabyte of request.
 const TOOLS: usize = 200;
 
-/// Above this, a pair needs an excuse.
-const BAR: f64 = 1.5;
-
 type Work = Box<dyn FnMut()>;
 
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Measured {
+    title: &'static str,
+    /// What it is repeated by.
+    name: &'static str,
+    unit: &'static str,
+    /// Deltas it is shared by.
+    per: usize,
+    work: fn(Pair) -> Option<Work>,
+}
+
+const MEASURED: [Measured; 4] = [
+    Measured { title: "request", name: "request", unit: "µs", per: 1, work: of_request },
+    Measured { title: "whole answer", name: "answer", unit: "µs", per: 1, work: of_reply },
+    Measured {
+        title: "streamed text, per delta",
+        name: "text",
+        unit: "ns",
+        per: PIECES,
+        work: |pair| of_stream(pair, Answer::Text),
+    },
+    Measured {
+        title: "streamed arguments, per delta",
+        name: "arguments",
+        unit: "ns",
+        per: PIECES,
+        work: |pair| of_stream(pair, Answer::ToolCall),
+    },
+];
+
 fn main() -> io::Result<()> {
-    let only = std::env::args().nth(1).map(|name| name.to_lowercase());
+    let arguments: Vec<String> = std::env::args().skip(1).map(|word| word.to_lowercase()).collect();
+    if let [word, times, name, client, upstream] = arguments.as_slice()
+        && word == "repeat"
+    {
+        return repeat(times, name, client, upstream);
+    }
+    let only = arguments.first();
     let chosen = |pair: &Pair| {
         let named = |name: &str| pair.client.name() == name || pair.upstream.name() == name;
-        *pair == Pair::BASE || only.as_deref().is_none_or(named)
+        *pair == Pair::BASE || only.is_none_or(|only| named(only))
     };
     let pairs: Vec<Pair> = Pair::all().filter(chosen).collect();
     let mut out = io::stdout().lock();
     writeln!(out, "Multiples of {} to {}; rows are clients.", Pair::BASE.client, Pair::BASE.upstream)?;
-    for (title, unit, per, work) in [
-        ("request", "µs", 1, of_request as fn(Pair) -> Option<Work>),
-        ("whole answer", "µs", 1, of_reply),
-        ("streamed text, per delta", "ns", PIECES, |pair| of_stream(pair, Answer::Text)),
-        ("streamed arguments, per delta", "ns", PIECES, |pair| of_stream(pair, Answer::ToolCall)),
-    ] {
+    for Measured { title, unit, per, work, .. } in MEASURED {
         let costs = costs(&pairs, work);
         let base = costs.get(&place(Pair::BASE)).copied().unwrap_or_default().as_secs_f64();
         let scale = if unit == "µs" { 1e6 } else { 1e9 };
@@ -53,6 +84,17 @@ fn main() -> io::Result<()> {
         table(&mut out, &costs, |cost| mark(cost.as_secs_f64() / base))?;
     }
     growth(&mut out, &pairs)
+}
+
+fn repeat(times: &str, name: &str, client: &str, upstream: &str) -> io::Result<()> {
+    let measured = MEASURED.into_iter().find(|measured| measured.name == name);
+    let pair = Pair::all().find(|pair| pair.client.name() == client && pair.upstream.name() == upstream);
+    let work = measured.zip(pair).and_then(|(measured, pair)| (measured.work)(pair));
+    let (Some(mut work), Ok(times)) = (work, times.parse::<u32>()) else {
+        return Err(io::Error::other("there is no such thing to repeat"));
+    };
+    (0..times).for_each(|_| work());
+    Ok(())
 }
 
 /// What a megabyte costs in a body of four, as a multiple of what it costs in a body of one.
@@ -76,10 +118,6 @@ fn growth(out: &mut impl Write, pairs: &[Pair]) -> io::Result<()> {
 
 /// By the places of client and upstream.
 type Costs = BTreeMap<(usize, usize), Duration>;
-
-const fn place(pair: Pair) -> (usize, usize) {
-    (pair.client.place(), pair.upstream.place())
-}
 
 fn costs(pairs: &[Pair], work: impl Fn(Pair) -> Option<Work>) -> Costs {
     let mut works: Vec<_> = pairs.iter().filter_map(|pair| Some((place(*pair), work(*pair)?))).collect();
@@ -139,24 +177,4 @@ fn of_stream(pair: Pair, answer: Answer) -> Option<Work> {
     let restore = pair.call(&request(pair.client), key()).expect("the request can be translated").restore;
     pair.stream(&reads, restore.clone()).expect("the stream can be translated");
     Some(Box::new(move || drop(black_box(pair.stream(black_box(&reads), restore.clone())))))
-}
-
-fn table<T>(
-    out: &mut impl Write,
-    cells: &BTreeMap<(usize, usize), T>,
-    show: impl Fn(&T) -> String,
-) -> io::Result<()> {
-    let names: Vec<_> = upstreams().map(|upstream| upstream.name()).collect();
-    writeln!(out, "| | {} |\n| --- |{}", names.join(" | "), " ---: |".repeat(names.len()))?;
-    for client in clients() {
-        let row = upstreams().map(|upstream| {
-            cells.get(&place(Pair { client, upstream })).map_or_else(|| "–".to_owned(), &show)
-        });
-        writeln!(out, "| {client} | {} |", row.collect::<Vec<_>>().join(" | "))?;
-    }
-    Ok(())
-}
-
-fn mark(ratio: f64) -> String {
-    if ratio > BAR { format!("**{ratio:.2}**") } else { format!("{ratio:.2}") }
 }

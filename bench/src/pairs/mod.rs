@@ -3,6 +3,7 @@
 
 mod fixtures;
 mod large;
+pub mod table;
 
 pub use fixtures::{Answer, PIECES, reply, request, stream};
 pub use large::large_request;
@@ -129,7 +130,9 @@ pub fn target(dialect: Dialect) -> Target<'static> {
     }
 }
 
-fn context() -> Context {
+/// What is around an answer, the same each time.
+#[must_use]
+pub fn context() -> Context {
     Context {
         id: "bench".to_owned(),
         created: 1_790_000_000,

@@ -210,9 +210,9 @@ impl Lease {
     }
 
     /// Asks by `ask` whenever something new is needed, and tells `each` what came of it. Never ends.
-    pub async fn keep(
+    pub async fn keep<A: Future<Output = Result<Grant, ChainError>>>(
         &self,
-        ask: impl AsyncFn() -> Result<Grant, ChainError>,
+        ask: impl Fn() -> A,
         each: impl Fn(Result<(), &ChainError>),
     ) {
         loop {
@@ -296,7 +296,7 @@ mod tests {
 
     impl Rig {
         async fn keep(&self) {
-            let ask = async || {
+            let ask = || async {
                 let nth = self.asked.fetch_add(1, Relaxed) + 1;
                 sleep(Duration::from_secs(2)).await;
                 if self.fails.load(Relaxed) {

@@ -6,7 +6,15 @@
 //! may come last. Duplicates of the fields the gateway owns are refused, because an upstream might read
 //! the other one.
 
+mod error;
+mod field;
+mod number;
+
+pub use error::ScanError;
+
 use crate::json;
+use field::{Field, OWNED};
+use number::Num;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -39,73 +47,6 @@ pub struct Scanned {
     pub has_members: bool,
 }
 
-/// Why a body was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScanError {
-    /// Not JSON.
-    #[error("body is not valid JSON: {what} at byte {at}")]
-    Syntax {
-        /// Offset of the byte at fault.
-        at: usize,
-        /// What was wrong there.
-        what: &'static str,
-    },
-    /// No body, or nothing but white space.
-    #[error("body is empty; send a JSON object")]
-    Empty,
-    /// The body ended in the middle.
-    #[error("body is cut off after {at} bytes; send the whole JSON object")]
-    Truncated {
-        /// Bytes received.
-        at: usize,
-    },
-    /// Not an object.
-    #[error("body must be a JSON object")]
-    NotAnObject,
-    /// Bytes that are not UTF-8.
-    #[error("body is not valid UTF-8 at byte {at}")]
-    NotUtf8 {
-        /// Offset of the first bad byte.
-        at: usize,
-    },
-    /// Nested too deep.
-    #[error("body is nested deeper than {limit} levels")]
-    TooDeep {
-        /// The limit in force.
-        limit: usize,
-    },
-    /// A field the gateway owns stands twice.
-    #[error("`{key}` is given twice; send it once")]
-    Duplicate {
-        /// Which.
-        key: &'static str,
-    },
-    /// A field the gateway owns has the wrong type.
-    #[error("`{key}` must be {wanted}")]
-    WrongType {
-        /// Which.
-        key: &'static str,
-        /// What it must be.
-        wanted: &'static str,
-    },
-}
-
-impl ScanError {
-    /// The field at fault, when one is.
-    #[must_use]
-    pub const fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::Duplicate { key } | Self::WrongType { key, .. } => Some(key),
-            Self::Syntax { .. }
-            | Self::Empty
-            | Self::Truncated { .. }
-            | Self::NotAnObject
-            | Self::NotUtf8 { .. }
-            | Self::TooDeep { .. } => None,
-        }
-    }
-}
-
 /// The automaton. Feed it with [`Scan::push`], end with [`Scan::finish`].
 #[derive(Debug)]
 pub struct Scan {
@@ -128,29 +69,6 @@ pub struct Scan {
     seen: u8,
     found: Scanned,
 }
-
-/// A top-level field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Model,
-    Stream,
-    Choices,
-    StreamOptions,
-    Prompt(&'static str),
-    Other,
-}
-
-/// The fields routing needs, by name.
-const OWNED: [(&str, Field); 8] = [
-    ("model", Field::Model),
-    ("stream", Field::Stream),
-    ("n", Field::Choices),
-    ("stream_options", Field::StreamOptions),
-    ("messages", Field::Prompt("messages")),
-    ("prompt", Field::Prompt("prompt")),
-    ("input", Field::Prompt("input")),
-    ("contents", Field::Prompt("contents")),
-];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -182,18 +100,6 @@ enum State {
         rest: &'static [u8],
     },
     Done,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Num {
-    Minus,
-    Zero,
-    Int,
-    Dot,
-    Frac,
-    E,
-    ESign,
-    Exp,
 }
 
 impl Scan {
@@ -559,25 +465,6 @@ impl Scan {
 
     const fn syntax(&self, at: usize, what: &'static str) -> ScanError {
         ScanError::Syntax { at: self.base + at, what }
-    }
-}
-
-impl Num {
-    const fn next(self, byte: u8) -> Option<Self> {
-        match (self, byte) {
-            (Self::Minus, b'0') => Some(Self::Zero),
-            (Self::Minus, b'1'..=b'9') | (Self::Int, b'0'..=b'9') => Some(Self::Int),
-            (Self::Zero | Self::Int, b'.') => Some(Self::Dot),
-            (Self::Dot | Self::Frac, b'0'..=b'9') => Some(Self::Frac),
-            (Self::Zero | Self::Int | Self::Frac, b'e' | b'E') => Some(Self::E),
-            (Self::E, b'+' | b'-') => Some(Self::ESign),
-            (Self::E | Self::ESign | Self::Exp, b'0'..=b'9') => Some(Self::Exp),
-            _ => None,
-        }
-    }
-
-    const fn may_end(self) -> bool {
-        matches!(self, Self::Zero | Self::Int | Self::Frac | Self::Exp)
     }
 }
 

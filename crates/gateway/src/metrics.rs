@@ -39,6 +39,8 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// The version of the configuration in force.
     pub config_version: IntGauge,
+    /// Questions to whoever lends credentials, by provider and outcome.
+    pub credential_refreshes: IntCounterVec,
     /// Probes of workers, by result.
     pub probes: IntCounterVec,
     worker_health: IntGaugeVec,
@@ -172,6 +174,11 @@ impl Metrics {
                 &["source", "outcome"],
             )?,
             config_version: gauge("config_version", "Version of the configuration in force.")?,
+            credential_refreshes: counter(
+                "credential_refresh_total",
+                "Questions to whoever lends credentials.",
+                &["provider", "outcome"],
+            )?,
             probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,
             worker_health: gauges("worker_state", "1 for the state a worker is in.", &["worker", "state"])?,
             worker_in_flight: gauges(

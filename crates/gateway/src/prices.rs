@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use trunkline_core::{Kind, Price, Usage};
 use trunkline_dialect::catalog::{Catalog, Entry};
 use trunkline_dialect::cost::{Facts, Flag, Usd, cost, estimate};
+use trunkline_dialect::provider::{VERTEX, VERTEX_CLAUDE};
 
 /// Most models remembered. Their names are the clients', who may make up any number of them.
 const MOST: usize = 1024;
@@ -85,7 +86,9 @@ impl Prices {
         if known.values().map(HashMap::len).sum::<usize>() >= MOST {
             known.clear();
         }
-        let entry = catalog.resolve(worker.owner(), model, deployment);
+        // One price list holds for both halves of Vertex AI.
+        let listed = if worker.owner() == VERTEX_CLAUDE { VERTEX } else { worker.owner() };
+        let entry = catalog.resolve(listed, model, deployment);
         let entry = entry.map(|found| Arc::new(found.entry));
         known.entry(source.into()).or_default().insert(model.into(), entry.clone());
         entry

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind, Price};
 use trunkline_dialect::catalog::Catalog;
+use trunkline_dialect::provider::vertex;
 use trunkline_dialect::{provider, reads, writes};
 use trunkline_route::Policy;
 
@@ -291,7 +292,7 @@ impl Snapshot {
             return Ok(Meant { model, entry });
         }
         let prefixed = model.split_once('/').and_then(|(source, model)| {
-            let entry = self.source(source)?.entry(model)?;
+            let entry = self.source(vertex::meant(source, model))?.entry(model)?;
             Some(Meant { model, entry })
         });
         match prefixed {
@@ -316,7 +317,8 @@ impl Snapshot {
     /// # Errors
     /// 400 when nothing of that source is configured, 404 when it does not serve the model.
     pub fn mean_of<'a>(&'a self, source: &str, asked: &'a str) -> Result<Meant<'a>, Fault> {
-        let Some(found) = self.source(source) else {
+        let bare = asked.rsplit_once('/').map_or(asked, |(_, model)| model);
+        let Some(found) = self.source(vertex::meant(source, bare)).or_else(|| self.source(source)) else {
             let mut known: Vec<&str> = self.sources.keys().map(AsRef::as_ref).collect();
             known.sort_unstable();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -367,7 +369,7 @@ impl Snapshot {
         if let Some(entry) = self.models.get(model) {
             return Ok(entry);
         }
-        let provider = provider::of_model(model).and_then(|provider| self.wild.get(provider.id));
+        let provider = provider::hosts(model).find_map(|provider| self.wild.get(provider.id));
         // An engine that lists nothing may serve anything, but not what is plainly some provider's.
         let engine = || self.wild.get("").filter(|_| provider::of_model(model).is_none());
         provider.or_else(engine).ok_or_else(|| self.unknown(model))

@@ -22,7 +22,7 @@ testkit engine  a simulated inference engine
     --kv-tokens 524288  --block-size 16  --time-scale 1  --record FILE
     flavours: sglang, vllm, llamacpp, ollama (its own /api as well), tgi, mlx, trtllm, generic
 testkit cloud   a simulated provider
-    --provider openai|anthropic|gemini|bedrock|cohere|replicate  --port 0  --address 127.0.0.1:0  --models ID[,..]  --seed 0
+    --provider openai|anthropic|gemini|bedrock|cohere|replicate|vertex  --port 0  --address 127.0.0.1:0  --models ID[,..]  --seed 0
     --api-key sk-test  --first-delay-ms 0  --token-delay-ms 0  --record FILE
     --record: method, target, headers and body of every request, a line of JSON each
     --turns merged|alternating (anthropic, gemini: turns of one role in a row are merged or refused)
@@ -34,6 +34,7 @@ testkit cloud   a simulated provider
                token, or as secret of access key AKIDEXAMPLE, signed with
     cohere     /v2/chat, /v1/models
     replicate  /v1/models/{owner}/{name}/predictions, /v1/predictions, /v1/models
+    vertex     /v1/projects/{p}/locations/{l}/publishers/{google|anthropic}/models/{m}:{verb}
 testkit mock    static answers as fast as possible
     --ports 9001[,..]  --model mock-model  --chunks 64  --delay-ms 0  --ttft-ms 0  --latency-ms 0  --burst 1
     settings change while it runs: GET /ctl?chunks=64&delay_ms=20
@@ -144,6 +145,7 @@ fn mock(mut flags: Flags) -> Outcome {
             latency: flags.millis("latency-ms", pacing.latency)?,
             burst: flags.value("burst", pacing.burst)?,
         },
+        says: None,
     };
     flags.finish()?;
     let mock = Mock::start(&config)?;

@@ -15,6 +15,7 @@ mod block;
 mod error;
 mod finish;
 mod frame;
+mod hosted;
 mod lost;
 mod prepare;
 mod read_call;
@@ -37,6 +38,7 @@ mod write_call;
 mod write_tool;
 
 pub use error::{read_error, write_error};
+pub use hosted::for_vertex;
 pub use read_call::{read_call, read_counted};
 pub use reply::{read_reply, write_reply};
 pub use stream_read::StreamReader;

@@ -2,6 +2,7 @@
 //! the model's name. Amazon's take one text at a time.
 
 use super::cohere::{self, Ends, Settings};
+use super::unsent::{Lacks, record};
 use crate::json::{Fields, Writer, array};
 use trunkline_core::{EmbedCall, EmbedReply, Json, Losses, Vector};
 
@@ -14,18 +15,7 @@ pub(super) fn write_call(
     if model.contains("cohere.") {
         return write_cohere(call, texts, model, losses);
     }
-    if call.purpose.is_some() {
-        losses.dropped("input_type", "the target embeds every text alike");
-    }
-    if call.truncate.is_some() {
-        losses.dropped("truncate", "the target decides by itself what becomes of texts that are too long");
-    }
-    if call.title.is_some() {
-        losses.dropped("title", "the target takes no titles");
-    }
-    if call.user.is_some() {
-        losses.hint("user", "the target takes no user's name");
-    }
+    record(call, &[Lacks::Purpose, Lacks::Truncation, Lacks::Title, Lacks::User], losses);
     // The first version takes a text and nothing else.
     let dimensions = call.dimensions.filter(|_| !model.contains("titan-embed-text-v1"));
     if call.dimensions.is_some() && dimensions.is_none() {

@@ -1,5 +1,6 @@
 //! Cohere's `/v2/embed`. It demands to know what the vectors are for.
 
+use super::unsent::{Lacks, record};
 use super::vector;
 use crate::json::{Fields, Writer, array, invalid, string};
 use serde_json::value::RawValue;
@@ -111,12 +112,7 @@ pub(super) enum Ends {
 
 impl Settings {
     pub(super) fn of(call: &EmbedCall, losses: &mut Losses) -> Self {
-        if call.user.is_some() {
-            losses.hint("user", "the target takes no user's name");
-        }
-        if call.title.is_some() {
-            losses.dropped("title", "the target takes no titles");
-        }
+        record(call, &[Lacks::User, Lacks::Title], losses);
         let input_type = match &call.purpose {
             Some(Purpose::Query) => "search_query",
             Some(Purpose::Document) => "search_document",

@@ -1,5 +1,6 @@
 //! Gemini's `:embedContent` for one content and `:batchEmbedContents` for many.
 
+use super::unsent::{Lacks, record};
 use super::vector;
 use crate::json::{Fields, Writer, array, invalid};
 use serde_json::value::RawValue;
@@ -90,9 +91,7 @@ pub(super) fn write_call(
     if call.truncate.is_some() {
         losses.dropped("truncate", "the target cuts off the end of texts that are too long");
     }
-    if call.user.is_some() {
-        losses.hint("user", "the target takes no user's name");
-    }
+    record(call, &[Lacks::User], losses);
     if call.dimensions.is_some() {
         losses.emulated("dimensions", "vectors cut short are brought to the length of one again");
     }

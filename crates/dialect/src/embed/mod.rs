@@ -8,6 +8,7 @@ mod gemini;
 mod ollama;
 mod openai;
 mod tei;
+mod unsent;
 mod vector;
 
 use crate::codec::untranslated;

@@ -1,5 +1,6 @@
 //! Ollama's `/api/embed`, and `/api/embeddings` for one text as it was before.
 
+use super::unsent::{Lacks, record};
 use super::vector;
 use crate::json::{Fields, Writer, array};
 use trunkline_core::{
@@ -36,15 +37,7 @@ pub(super) fn write_call(
     model: &str,
     losses: &mut Losses,
 ) -> Vec<Vec<u8>> {
-    if call.purpose.is_some() {
-        losses.dropped("input_type", "the target embeds every text alike");
-    }
-    if call.title.is_some() {
-        losses.dropped("title", "the target takes no titles");
-    }
-    if call.user.is_some() {
-        losses.hint("user", "the target takes no user's name");
-    }
+    record(call, &[Lacks::Purpose, Lacks::Title, Lacks::User], losses);
     if call.truncate == Some(Truncate::Start) {
         losses.degraded("truncate", "the target cuts off the end of texts that are too long");
     }

@@ -1,5 +1,6 @@
 //! OpenAI's `/v1/embeddings`, which engines and most vendors share.
 
+use super::unsent::{Lacks, record};
 use super::vector;
 use crate::json::{Fields, Writer, array, invalid, string};
 use serde_json::value::RawValue;
@@ -64,15 +65,7 @@ pub(super) fn write_call(
     model: &str,
     losses: &mut Losses,
 ) -> Vec<Vec<u8>> {
-    if call.purpose.is_some() {
-        losses.dropped("input_type", "the target embeds every text alike");
-    }
-    if call.truncate.is_some() {
-        losses.dropped("truncate", "the target decides by itself what becomes of texts that are too long");
-    }
-    if call.title.is_some() {
-        losses.dropped("title", "the target takes no titles");
-    }
+    record(call, &[Lacks::Purpose, Lacks::Truncation, Lacks::Title], losses);
     let packed = call.forms == [VectorForm::Base64];
     let body = |texts: &&[String]| {
         let mut body = Vec::with_capacity(512);

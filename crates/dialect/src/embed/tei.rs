@@ -1,6 +1,7 @@
 //! `/embed` of Hugging Face's text-embeddings-inference, which the feature extraction of its router shares: texts
 //! in, a bare list of vectors out. The body does not name the model: there is but one, or the path names it.
 
+use super::unsent::{Lacks, record};
 use crate::json::{Writer, array};
 use serde_json::value::RawValue;
 use trunkline_core::{EmbedCall, EmbedReply, Json, Losses, Truncate, Vector};
@@ -9,15 +10,7 @@ use trunkline_core::{EmbedCall, EmbedReply, Json, Losses, Truncate, Vector};
 const MOST: usize = 32;
 
 pub(super) fn write_call(call: &EmbedCall, texts: &[String], losses: &mut Losses) -> Vec<Vec<u8>> {
-    if call.purpose.is_some() {
-        losses.dropped("input_type", "the target embeds every text alike");
-    }
-    if call.title.is_some() {
-        losses.dropped("title", "the target takes no titles");
-    }
-    if call.user.is_some() {
-        losses.hint("user", "the target takes no user's name");
-    }
+    record(call, &[Lacks::Purpose, Lacks::Title, Lacks::User], losses);
     let body = |texts: &&[String]| {
         let mut body = Vec::with_capacity(512);
         Writer::new(&mut body).object(|w| {

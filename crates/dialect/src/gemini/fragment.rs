@@ -22,6 +22,16 @@ pub(super) struct Fragment<'a> {
     pub error: Option<&'a RawValue>,
 }
 
+impl<'a> Fragment<'a> {
+    /// Reads one. Text that is looked at once as a whole is not looked at again string by string.
+    pub(super) fn read(data: &'a [u8]) -> serde_json::Result<Self> {
+        match std::str::from_utf8(data) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(data),
+        }
+    }
+}
+
 /// Why a prompt got no answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -52,7 +52,7 @@ struct Sources {
 }
 
 /// Web pages that stand behind the words, each where it does; what else the metadata says comes verbatim.
-pub(super) fn read(raw: &RawValue, words: &Words) -> Vec<Citation> {
+pub(super) fn read(raw: &RawValue, words: &mut Words) -> Vec<Citation> {
     let Ok(grounding) = serde_json::from_str::<Grounding>(raw.get()) else { return Vec::new() };
     let chunks = grounding.grounding_chunks.unwrap_or_default();
     let page = |at: &usize| chunks.get(*at).and_then(|chunk| chunk.web.as_ref());
@@ -79,7 +79,7 @@ pub(super) fn read(raw: &RawValue, words: &Words) -> Vec<Citation> {
 }
 
 /// Passages that the model repeats from elsewhere.
-pub(super) fn read_sources(raw: &RawValue, words: &Words) -> Vec<Citation> {
+pub(super) fn read_sources(raw: &RawValue, words: &mut Words) -> Vec<Citation> {
     let Ok(sources) = serde_json::from_str::<Sources>(raw.get()) else { return Vec::new() };
     let sources = sources.citation_sources.unwrap_or_default();
     let place = |source: &Source| url(source, span(source.start_index, source.end_index, words));
@@ -87,7 +87,7 @@ pub(super) fn read_sources(raw: &RawValue, words: &Words) -> Vec<Citation> {
 }
 
 /// A span in bytes as one in scalar values. The start of the answer is left unsaid.
-fn span(start: Option<usize>, end: Option<usize>, words: &Words) -> Option<(u64, u64)> {
+fn span(start: Option<usize>, end: Option<usize>, words: &mut Words) -> Option<(u64, u64)> {
     words.scalars_at(start.unwrap_or(0)).zip(words.scalars_at(end?))
 }
 
@@ -120,7 +120,7 @@ impl Placed {
 }
 
 /// Writes `groundingMetadata`, when there is anything to say. Gemini's own goes back as it came.
-pub(super) fn write(w: &mut Writer<'_>, placed: &[Placed], words: &Words) {
+pub(super) fn write(w: &mut Writer<'_>, placed: &[Placed], words: &mut Words) {
     let own = placed.iter().find_map(|placed| match &placed.citation {
         Citation::Native { raw, .. } => Some(raw),
         Citation::Url { .. } => None,
@@ -160,7 +160,7 @@ pub(super) fn write(w: &mut Writer<'_>, placed: &[Placed], words: &Words) {
 
 type Page<'p> = (&'p str, Option<&'p str>, (usize, usize));
 
-fn page<'p>(placed: &'p Placed, words: &Words) -> Option<Page<'p>> {
+fn page<'p>(placed: &'p Placed, words: &mut Words) -> Option<Page<'p>> {
     let Citation::Url { url, title, span, unit, .. } = &placed.citation else { return None };
     let own = span.and_then(|(start, end)| match unit {
         OffsetUnit::Scalars => words.byte_at(start).zip(words.byte_at(end)),

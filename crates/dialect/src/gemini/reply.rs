@@ -39,7 +39,7 @@ pub fn write_reply(reply: &Reply, context: &Context, losses: &mut Losses) -> Vec
     let mut out = Vec::with_capacity(512);
     Writer::new(&mut out).object(|w| {
         w.key("candidates").array(|w| {
-            for answer in &shape.answers {
+            for answer in &mut shape.answers {
                 w.object(|w| {
                     w.key("content").object(|w| {
                         if let Some(parts) = parts.get(&answer.index) {

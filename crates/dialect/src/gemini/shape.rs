@@ -241,7 +241,7 @@ impl Shape {
 
 impl Answer {
     /// Writes what follows a candidate's content: why it ended, its index, what it refers to.
-    pub(super) fn write_end(&self, w: &mut Writer<'_>) {
+    pub(super) fn write_end(&mut self, w: &mut Writer<'_>) {
         let word = match &self.finish {
             Some(Finish { reason: FinishReason::Stop, native: None, .. }) if self.refused => "SAFETY",
             Some(Finish { reason: FinishReason::Stop, native: Some((dialect, _)), .. })
@@ -256,7 +256,7 @@ impl Answer {
         let message = self.finish.as_ref().and_then(|finish| finish.explanation.as_deref());
         w.opt_string("finishMessage", message);
         w.key("index").u64(u64::from(self.index));
-        ground::write(w, &self.cited, &self.words);
+        ground::write(w, &self.cited, &mut self.words);
         w.opt_json("logprobsResult", self.logprobs.as_ref());
     }
 }

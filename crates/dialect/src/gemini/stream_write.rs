@@ -123,10 +123,10 @@ fn write_part(w: &mut Writer<'_>, shape: &Shape, choice: u32, part: &Wire<'_>) {
     });
 }
 
-fn write_last(w: &mut Writer<'_>, shape: &Shape) {
+fn write_last(w: &mut Writer<'_>, shape: &mut Shape) {
     w.object(|w| {
         w.key("candidates").array(|w| {
-            for answer in &shape.answers {
+            for answer in &mut shape.answers {
                 w.object(|w| {
                     // Clients look for parts in every fragment.
                     w.key("content").raw(r#"{"parts":[{"text":""}],"role":"model"}"#);

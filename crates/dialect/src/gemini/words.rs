@@ -1,5 +1,6 @@
 //! The words of an answer so far, kept because citations come after them and count in them: Gemini in bytes
-//! of UTF-8, other dialects in Unicode scalar values.
+//! of UTF-8, other dialects in Unicode scalar values. Most answers cite nothing, so they are only counted when
+//! somebody asks.
 
 /// Longest answer whose offsets are converted.
 const LONGEST: usize = 4 << 20;
@@ -12,6 +13,8 @@ pub(super) struct Words {
     text: String,
     /// Scalar values before the one that the `STRIDE`th bytes are of.
     counts: Vec<u64>,
+    /// How many bytes were counted, and the scalar values that begin in them.
+    counted: usize,
     scalars: u64,
     /// It was too long to be kept.
     spilled: bool,
@@ -24,12 +27,23 @@ impl Words {
             *self = Self { spilled: true, ..Self::default() };
             return;
         }
-        for c in more.chars() {
-            self.text.push(c);
-            self.scalars += 1;
-            while self.counts.len() * STRIDE < self.text.len() {
-                self.counts.push(self.scalars - 1);
+        self.text.push_str(more);
+    }
+
+    /// Counts what came since the last time.
+    fn count(&mut self) {
+        let bytes = self.text.as_bytes();
+        while let Some(rest) = bytes.get(self.counted..).filter(|rest| !rest.is_empty()) {
+            let from_stride = self.counted % STRIDE;
+            if from_stride == 0 {
+                // The character may have begun in the stride before.
+                self.counts
+                    .push(self.scalars.saturating_sub(u64::from(!self.text.is_char_boundary(self.counted))));
             }
+            let more = rest.get(..STRIDE - from_stride).unwrap_or(rest);
+            let begins = |byte: &&u8| **byte & 0xc0 != 0x80;
+            self.scalars += more.iter().filter(begins).count() as u64;
+            self.counted += more.len();
         }
     }
 
@@ -44,7 +58,8 @@ impl Words {
     }
 
     /// The scalar values before a byte offset, when a character begins there.
-    pub(super) fn scalars_at(&self, byte: usize) -> Option<u64> {
+    pub(super) fn scalars_at(&mut self, byte: usize) -> Option<u64> {
+        self.count();
         if self.spilled || !self.text.is_char_boundary(byte) {
             return None;
         }
@@ -53,7 +68,8 @@ impl Words {
     }
 
     /// The byte offset behind this many scalar values.
-    pub(super) fn byte_at(&self, scalars: u64) -> Option<usize> {
+    pub(super) fn byte_at(&mut self, scalars: u64) -> Option<usize> {
+        self.count();
         if self.spilled || scalars > self.scalars {
             return None;
         }
@@ -82,7 +98,15 @@ mod tests {
         #[test]
         fn offsets_are_counted_as_by_hand(pieces in proptest::collection::vec("[aé€😀]{0,70}", 0..5)) {
             let mut words = Words::default();
-            pieces.iter().for_each(|piece| words.push(piece));
+            for piece in &pieces {
+                words.push(piece);
+                // Whenever it is asked, what is said then holds.
+                prop_assert_eq!(words.scalars_at(words.len()), Some(words.text.chars().count() as u64));
+            }
+            let mut at_once = Words::default();
+            pieces.iter().for_each(|piece| at_once.push(piece));
+            prop_assert_eq!(at_once.scalars_at(0), Some(0));
+            prop_assert_eq!(&at_once.counts, &words.counts);
             let text = pieces.concat();
             let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
             for (scalars, byte) in (0..).zip(starts) {

@@ -85,6 +85,13 @@ impl<'a> Fields<'a> {
         found.filter(|raw| raw.get() != "null")
     }
 
+    /// A member verbatim, which stays. Otherwise as [`Fields::raw`].
+    #[must_use]
+    pub fn look(&self, key: &str) -> Option<&'a RawValue> {
+        let last = self.members.iter().rev().find(|(name, value)| name == key && value.is_some());
+        last.and_then(|(_, value)| *value).filter(|raw| raw.get() != "null")
+    }
+
     /// Whether a member is there (and not yet taken), `null` or not.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
@@ -247,6 +254,11 @@ pub fn object_of(extra: &Extra, dialect: Dialect) -> Option<Json> {
 #[must_use]
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     split::string(raw.get())
+}
+
+/// The same for a value as it stands in checked JSON.
+pub(crate) fn string_of(text: &str) -> Option<Cow<'_, str>> {
+    split::string(text)
 }
 
 /// The elements of `raw`; `None` when it is not an array.

@@ -92,7 +92,7 @@ pub(super) struct Words<'a> {
     #[serde(borrow)]
     pub(super) annotations: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
-    pub(super) tool_calls: Option<Few<Call<'a>>>,
+    pub(super) tool_calls: Option<Box<Few<Call<'a>>>>,
     #[serde(borrow)]
     pub(super) function_call: Option<Box<Function<'a>>>,
     #[serde(borrow)]

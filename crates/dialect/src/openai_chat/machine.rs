@@ -222,7 +222,7 @@ impl Answer {
         let message = choice.message.filter(|_| !self.begun);
         if let Some(words) = choice.delta.or(message) {
             self.begun = true;
-            self.words(*words, think, id, out);
+            self.words(words, think, id, out);
         }
         if let Some(raw) = choice.logprobs {
             let raw = Json::from_raw(raw);
@@ -235,11 +235,13 @@ impl Answer {
         }
     }
 
-    fn words(&mut self, words: Words<'_>, think: ThinkTags, id: &str, out: &mut Out<'_>) {
+    #[expect(clippy::boxed_local, reason = "it is taken apart where it stands, not moved once more")]
+    fn words(&mut self, mut words: Box<Words<'_>>, think: ThinkTags, id: &str, out: &mut Out<'_>) {
         let blocks = words.thinking_blocks.unwrap_or_default();
         if blocks.iter().all(|block| block.thought().is_none()) {
             // The two fields are one text where both are sent.
-            let text = words.reasoning_content.text().or_else(|| words.reasoning.text());
+            let other = std::mem::take(&mut words.reasoning);
+            let text = std::mem::take(&mut words.reasoning_content).text().or_else(|| other.text());
             self.say(Said::Reasoning, text, out);
         }
         for (at, block) in blocks.into_iter().enumerate() {
@@ -289,7 +291,7 @@ impl Answer {
         }
         let legacy =
             words.function_call.map(|function| Call { function: Some(*function), ..Call::default() });
-        for call in words.tool_calls.unwrap_or_default().into_iter().chain(legacy) {
+        for call in words.tool_calls.map(|calls| *calls).unwrap_or_default().into_iter().chain(legacy) {
             self.hush(out);
             self.tools.fragment(call, self.index, id, out);
         }

@@ -85,7 +85,7 @@ impl Machine {
         }
         match &*kind {
             "response.created" | "response.queued" | "response.in_progress" => match step.response {
-                Some(response) if !self.started => self.start(response, each),
+                Some(response) if !self.started => self.start(Fields::read(response, "").ok().as_mut(), each),
                 Some(_) | None => each(Event::Ping),
             },
             "response.output_item.added" => self.added(at, step.item, each),
@@ -136,12 +136,20 @@ impl Machine {
         }
     }
 
-    /// Takes the response that ends an answer, or is all of it.
-    pub(super) fn response(&mut self, response: &RawValue, each: &mut dyn FnMut(Event<'_>)) {
-        self.start(response, each);
-        let Ok(mut fields) = Fields::read(response, "") else {
-            return self.fail(upstream("upstream's answer is not a response"), each);
-        };
+    /// Takes the response that ends an answer.
+    fn response(&mut self, response: &RawValue, each: &mut dyn FnMut(Event<'_>)) {
+        match Fields::read(response, "") {
+            Ok(mut fields) => self.whole(&mut fields, each),
+            Err(_) => {
+                self.start(None, each);
+                self.fail(upstream("upstream's answer is not a response"), each);
+            }
+        }
+    }
+
+    /// Takes the members of the response that ends an answer, or is all of it.
+    pub(super) fn whole(&mut self, fields: &mut Fields<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        self.start(Some(&mut *fields), each);
         let items = fields.raw("output").and_then(array).unwrap_or_default();
         for (at, item) in (0..).zip(items) {
             self.done(at, item, each);
@@ -154,7 +162,7 @@ impl Machine {
         let failure = fields.raw("error");
         let cut = fields.object("incomplete_details").ok().flatten();
         let cut = cut.and_then(|mut details| details.raw("reason").and_then(string));
-        let tier = fields.raw("service_tier").and_then(string).map(Cow::into_owned);
+        let tier = fields.look("service_tier").and_then(string).map(Cow::into_owned);
         let counts = fields.raw("usage").and_then(usage::read).map(|counts| Usage { tier, ..counts });
         match status.as_deref() {
             Some("failed") => return self.lost(error::read_failure(failure), counts, each),
@@ -187,14 +195,13 @@ impl Machine {
         self.fail(fault, each);
     }
 
-    fn start(&mut self, response: &RawValue, each: &mut dyn FnMut(Event<'_>)) {
+    fn start(&mut self, mut fields: Option<&mut Fields<'_>>, each: &mut dyn FnMut(Event<'_>)) {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
-        let mut fields = Fields::read(response, "").ok();
         let mut text = |key: &str| fields.as_mut()?.raw(key).and_then(string).filter(|text| !text.is_empty());
         let (id, model) = (text("id"), text("model"));
-        let created = fields.as_mut().and_then(|fields| fields.number("created_at").ok().flatten());
+        let created = fields.and_then(|fields| fields.number("created_at").ok().flatten());
         // Some servers count fractions of a second.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let created = created.map(|n| n.as_u64().unwrap_or_else(|| n.as_f64() as u64));

@@ -17,21 +17,17 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, Fault> {
     let not_ours = || upstream("upstream's answer is not a response");
     let raw: &RawValue = serde_json::from_slice(body).map_err(|_| not_ours())?;
     let mut fields = Fields::read(raw, "").map_err(|_| not_ours())?;
-    let failure = fields.raw("error");
-    let output = fields.raw("output");
-    if output.is_none() && failure.is_some() {
+    let output = fields.look("output");
+    if output.is_none() && fields.look("error").is_some() {
         return Err(error::read(body));
     }
     if !output.is_some_and(|output| output.get().starts_with('[')) {
         return Err(not_ours());
     }
     let mut fold = Fold::default();
-    Machine::default().response(raw, &mut |event| fold.push(event));
+    Machine::default().whole(&mut fields, &mut |event| fold.push(event));
     let mut reply = fold.finish()?;
-
-    for read in ["id", "object", "created_at", "model", "status", "incomplete_details", "usage"] {
-        fields.raw(read);
-    }
+    fields.raw("object");
     reply.service_tier = fields.raw("service_tier").and_then(crate::json::string).map(Cow::into_owned);
     reply.extra = fields.rest(OURS);
     Ok(reply)

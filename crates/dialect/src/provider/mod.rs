@@ -2,8 +2,10 @@
 //! to be paid in credentials, and whose keys look like whose.
 
 mod rows;
+pub mod vertex;
 
 pub use rows::PROVIDERS;
+pub use vertex::{VERTEX, VERTEX_CLAUDE};
 
 use crate::region;
 use trunkline_core::{Dialect, Surface};
@@ -14,6 +16,8 @@ pub const BEDROCK: &str = "bedrock";
 pub const OLLAMA: &str = "ollama";
 /// Microsoft's, of OpenAI's models.
 pub const AZURE: &str = "azure-openai";
+/// Microsoft's, of everybody's models.
+pub const FOUNDRY: &str = "azure-foundry";
 /// Hugging Face's, whose models are behind its router or have an endpoint of their own.
 pub const HUGGING_FACE: &str = "hugging-face";
 /// Where the latter are.
@@ -125,6 +129,9 @@ pub fn named(name: &str) -> Option<&'static Provider> {
 #[must_use]
 pub fn of_host(host: &str) -> Option<&'static Provider> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
+    if vertex::is_host(&host) {
+        return named(VERTEX);
+    }
     let provider = PROVIDERS.iter().find(|p| p.domains.iter().any(|domain| is_under(&host, domain)))?;
     // Keys for Bedrock must not go to whatever else lives under Amazon's domains.
     (provider.id != BEDROCK || region::of_host(&host).is_some()).then_some(provider)
@@ -149,6 +156,19 @@ pub fn of_model(model: &str) -> Option<&'static Provider> {
     }
     let model = model.strip_prefix("ft:").unwrap_or(&model);
     PROVIDERS.iter().find(|p| p.model_prefixes.iter().any(|prefix| model.starts_with(prefix)))
+}
+
+/// Who may be asked for a model of that name: whose it is, and who has it under the same name.
+pub fn hosts(model: &str) -> impl Iterator<Item = &'static Provider> {
+    let owner = of_model(model);
+    owner.into_iter().chain(owner.and_then(vertex::reseller))
+}
+
+/// Whether `host` is one of `provider`'s own.
+#[must_use]
+pub fn is_home(provider: Option<&str>, host: &str) -> bool {
+    let of_host = of_host(host).map(|provider| provider.id);
+    of_host == provider || (of_host == Some(VERTEX) && provider == Some(VERTEX_CLAUDE))
 }
 
 /// Whose key `key` looks like: the provider with the longest matching start.
@@ -212,6 +232,8 @@ mod tests {
             ("openai.com.", Some("openai")),
             ("notopenai.com", None),
             ("api.anthropic.com", Some("anthropic")),
+            ("us-east5-aiplatform.googleapis.com", Some("vertex-ai")),
+            ("generativelanguage.googleapis.com", Some("gemini")),
             ("api.groq.com", Some("groq")),
             ("acme.openai.azure.com", Some("azure-openai")),
             ("acme.cognitiveservices.azure.com", Some("azure-openai")),

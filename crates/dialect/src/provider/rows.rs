@@ -1,6 +1,9 @@
 //! The providers, a row each. A further one that speaks OpenAI's dialect is one row more.
 
-use super::{AZURE, AuthStyle, BEDROCK, HUGGING_FACE, HUGGING_FACE_ENDPOINTS, OPENAI_DIALECTS, Provider};
+use super::{
+    AZURE, AuthStyle, BEDROCK, FOUNDRY, HUGGING_FACE, HUGGING_FACE_ENDPOINTS, OPENAI_DIALECTS, Provider,
+    VERTEX, VERTEX_CLAUDE,
+};
 use trunkline_core::{Dialect, Surface};
 
 /// What most providers have of them.
@@ -115,6 +118,28 @@ pub static PROVIDERS: &[Provider] = &[
         ],
         auth: AuthStyle::GoogleKey,
         versioned: true,
+    },
+    Provider {
+        id: VERTEX,
+        aliases: &["vertex", "vertex_ai", "google-vertex"],
+        // For keys of its own; an account's models are below its project.
+        base_url: Some("https://aiplatform.googleapis.com/v1/publishers/google"),
+        models_path: None,
+        // Told by their names, since they are below those of Gemini.
+        domains: &[],
+        key_variables: &["VERTEX_AI_API_KEY"],
+        dialects: &[Dialect::GeminiGenerate],
+        auth: AuthStyle::GoogleKey,
+        versioned: false,
+        ..LIKE_OPENAI
+    },
+    Provider {
+        id: VERTEX_CLAUDE,
+        aliases: &["vertex-claude", "vertex_ai-anthropic_models"],
+        models_path: None,
+        dialects: &[Dialect::AnthropicMessages],
+        versioned: false,
+        ..LIKE_OPENAI
     },
     Provider {
         id: BEDROCK,
@@ -312,7 +337,7 @@ pub static PROVIDERS: &[Provider] = &[
         aliases: &["azure"],
         models_path: None,
         domains: &["openai.azure.com", "cognitiveservices.azure.com"],
-        key_variables: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+        key_variables: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_OPENAI_AD_TOKEN", "AZURE_AD_TOKEN"],
         url_variables: &["AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"],
         dialects: &[
             Dialect::OpenaiChat,
@@ -329,7 +354,7 @@ pub static PROVIDERS: &[Provider] = &[
         ..LIKE_OPENAI
     },
     Provider {
-        id: "azure-foundry",
+        id: FOUNDRY,
         aliases: &["azure_ai", "azure-ai", "foundry"],
         models_path: None,
         domains: &["services.ai.azure.com", "models.ai.azure.com"],

@@ -164,7 +164,10 @@ fn backend(worker: &Worker, considered: Considered, config: &Config, origins: &O
         weight: spec.weight,
         first_byte: sourced(duration_text(first_byte), Some(said)),
         max_retries: spec.max_retries.map(|retries| sourced(retries, Some(from))),
-        key: sourced(worker.key.is_some() || worker.signer.is_some(), key_origin(worker, from, origins)),
+        key: sourced(
+            worker.key.is_some() || worker.signer.is_some() || worker.lender.is_some(),
+            key_origin(worker, from, origins),
+        ),
     }
 }
 

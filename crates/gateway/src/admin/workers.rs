@@ -100,18 +100,19 @@ pub(super) async fn patch(
 fn carry_secrets(spec: &WorkerSpec, description: &mut Map<String, Value>) {
     let text = |secret: &Secret| Value::from(secret.reveal());
     description.extend(spec.api_key.as_ref().map(|key| ("api_key".to_owned(), text(key))));
-    let Aws { access_key_id, secret_access_key, session_token, region: _ } = &spec.aws;
-    let parts = [
-        ("access_key_id", access_key_id),
-        ("secret_access_key", secret_access_key),
-        ("session_token", session_token),
-    ];
-    let keys = parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), text(part.as_ref()?))));
-    let keys: Map<_, _> = keys.collect();
-    if !keys.is_empty()
-        && let Value::Object(aws) = description.entry("aws").or_insert_with(|| Map::new().into())
-    {
-        aws.extend(keys);
+    let Aws { access_key_id, secret_access_key, session_token, external_id, .. } = &spec.aws;
+    for (of, name, part) in [
+        ("aws", "access_key_id", access_key_id),
+        ("aws", "secret_access_key", secret_access_key),
+        ("aws", "session_token", session_token),
+        ("aws", "external_id", external_id),
+        ("azure", "client_secret", &spec.azure.client_secret),
+    ] {
+        if let Some(part) = part
+            && let Value::Object(of) = description.entry(of).or_insert_with(|| Map::new().into())
+        {
+            of.insert(name.to_owned(), text(part));
+        }
     }
 }
 
@@ -219,7 +220,7 @@ fn merge(into: &mut Map<String, Value>, patch: Map<String, Value>) {
 fn description(spec: &WorkerSpec) -> Map<String, Value> {
     let Ok(Value::Object(mut object)) = serde_json::to_value(spec) else { return Map::new() };
     object.retain(|_, value| !value.is_null());
-    for part in ["aws", "health"] {
+    for part in ["aws", "azure", "google", "health"] {
         if let Some(Value::Object(fields)) = object.get_mut(part) {
             fields.retain(|_, value| !value.is_null());
             if fields.is_empty() {

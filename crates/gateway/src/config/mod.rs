@@ -4,6 +4,7 @@
 //! is wrong in one go, and never lets a credential into a message.
 
 mod catalog;
+mod chains;
 mod file;
 pub(crate) mod later;
 mod origin;
@@ -25,7 +26,7 @@ pub use origin::{Origin, Origins, key_variable};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
-pub use worker::{Aws, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
+pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
@@ -34,6 +35,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use surroundings::Environment;
+use trunkline_credentials::Surroundings;
 
 /// The JSON Schema (draft 2020-12) of our form, made from the types of the tree.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -141,6 +143,7 @@ pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, Config
 
 fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     let environment = Environment(env);
+    config.surroundings = Surroundings::of(env);
     let secret = |name: &str| environment.secret(name);
     // One key's parts: those of the file do not fit it.
     if let (Some(id), Some(key)) = (secret("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {

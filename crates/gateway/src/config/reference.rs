@@ -2,7 +2,7 @@
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
 use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
-use super::surroundings::OLLAMA_VARIABLES;
+use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
@@ -236,7 +236,9 @@ fn sources(path: &str) -> String {
         "provider_keys" => PROVIDERS.iter().flat_map(|provider| provider.key_variables).copied().collect(),
         "provider_urls" => {
             let of_providers = PROVIDERS.iter().flat_map(|provider| provider.url_variables).copied();
-            of_providers.chain(OLLAMA_VARIABLES).collect()
+            let of_vertex =
+                VERTEX_ADDRESS.into_iter().chain(VERTEX_PROJECT).chain(CLOUD_PROJECT).chain(VERTEX_LOCATION);
+            of_providers.chain(OLLAMA_VARIABLES).chain(of_vertex).collect()
         }
         "azure.deployment" => vec!["AZURE_OPENAI_DEPLOYMENT"],
         "azure.api_version" => {

@@ -49,6 +49,7 @@ impl Marked {
             let Some(shown) = tree.pointer_mut(&format!("/workers/{index}")) else { continue };
             mark(Some(&mut *shown), "api_key", worker.api_key.as_ref());
             mark_aws(shown.get_mut("aws"), &worker.aws);
+            mark(shown.get_mut("azure"), "client_secret", worker.azure.client_secret.as_ref());
         }
         Self(tree)
     }
@@ -108,11 +109,11 @@ fn mark(part: Option<&mut Value>, key: &str, secret: Option<&Secret>) {
 }
 
 fn mark_aws(part: Option<&mut Value>, aws: &Aws) {
-    let Aws { access_key_id, secret_access_key, session_token, region: _ } = aws;
     let Some(part) = part else { return };
-    mark(Some(&mut *part), "access_key_id", access_key_id.as_ref());
-    mark(Some(&mut *part), "secret_access_key", secret_access_key.as_ref());
-    mark(Some(&mut *part), "session_token", session_token.as_ref());
+    mark(Some(&mut *part), "access_key_id", aws.access_key_id.as_ref());
+    mark(Some(&mut *part), "secret_access_key", aws.secret_access_key.as_ref());
+    mark(Some(&mut *part), "session_token", aws.session_token.as_ref());
+    mark(Some(&mut *part), "external_id", aws.external_id.as_ref());
 }
 
 /// A value as it may be shown: secrets and what looks like one are hidden, what was not said is left out.

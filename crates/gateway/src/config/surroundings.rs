@@ -6,14 +6,14 @@ use super::worker_url::WorkerUrl;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{self, AZURE, BEDROCK, OLLAMA, PROVIDERS, Provider};
+use trunkline_credentials::GoogleChain;
+use trunkline_dialect::provider::{
+    self, AZURE, BEDROCK, OLLAMA, PROVIDERS, Provider, VERTEX, VERTEX_CLAUDE, vertex,
+};
 use trunkline_dialect::region;
 
 /// Where Ollama listens unless told otherwise.
 const OLLAMA_PORT: u16 = 11434;
-
-/// Google's models in its cloud, whose address is that of the project's location.
-const VERTEX: &str = "vertex";
 
 /// Variables of an Ollama's address.
 pub(super) const OLLAMA_VARIABLES: [&str; 3] = ["OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"];
@@ -21,6 +21,18 @@ pub(super) const OLLAMA_VARIABLES: [&str; 3] = ["OLLAMA_HOST", "OLLAMA_BASE_URL"
 const DEPLOYMENT: [&str; 1] = ["AZURE_OPENAI_DEPLOYMENT"];
 /// Variables of the version of Azure's API.
 const API_VERSION: [&str; 3] = ["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"];
+
+/// Variables of the project that is for Vertex AI.
+pub(super) const VERTEX_PROJECT: [&str; 4] =
+    ["VERTEX_AI_PROJECT_ID", "VERTEXAI_PROJECT", "VERTEX_PROJECT", "ANTHROPIC_VERTEX_PROJECT_ID"];
+/// Variables of the project of everything on Google Cloud.
+pub(super) const CLOUD_PROJECT: [&str; 2] = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT_ID"];
+/// Variables of the location that Vertex AI is asked in.
+pub(super) const VERTEX_LOCATION: [&str; 5] =
+    ["VERTEX_AI_REGION", "VERTEXAI_LOCATION", "VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION", "CLOUD_ML_REGION"];
+/// Variables of an address in place of the public ones of Vertex AI.
+pub(super) const VERTEX_ADDRESS: [&str; 3] =
+    ["VERTEX_AI_BASE_URL", "VERTEX_AI_API_BASE", "GOOGLE_VERTEX_BASE_URL"];
 
 /// The environment, in which what is set but empty counts as not set, as is usual in container manifests.
 #[derive(Clone, Copy)]
@@ -51,6 +63,7 @@ impl<'a> Environment<'a> {
 /// Takes over what is said of providers.
 pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
     let mut warnings = Vec::new();
+    vertex_ai(environment, config, &mut warnings);
     for provider in PROVIDERS {
         if let Some(key) = environment.first(provider.key_variables, &mut warnings) {
             config.provider_keys.insert(provider.id.to_owned(), Secret::new(key));
@@ -76,6 +89,33 @@ pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
         config.azure.api_version = environment.first(&API_VERSION, &mut warnings).map(str::to_owned);
     }
     config.warnings.append(&mut warnings);
+}
+
+/// An account with Vertex AI: where its models are, by project and location.
+fn vertex_ai(environment: Environment<'_>, config: &mut Config, warnings: &mut Vec<String>) {
+    let own = environment.first(&VERTEX_PROJECT, warnings);
+    let location = environment.first(&VERTEX_LOCATION, warnings);
+    // Other tools read these, too: it takes more to mean Vertex AI by them.
+    let is_meant = || {
+        let asked = environment.text("GOOGLE_GENAI_USE_VERTEXAI");
+        let lent = GoogleChain { file: None, env: config.surroundings.clone() };
+        asked.is_some_and(|asked| ["true", "1"].contains(&&*asked.to_ascii_lowercase()))
+            || (location.is_some() && lent.is_present())
+    };
+    let Some(project) = own.or_else(|| environment.first(&CLOUD_PROJECT, warnings).filter(|_| is_meant()))
+    else {
+        return;
+    };
+    let Some(location) = location else {
+        let [say, ..] = VERTEX_LOCATION;
+        warnings.push(format!("there is a project for Vertex AI but no region; set {say}; it is not used"));
+        return;
+    };
+    let address = environment.first(&VERTEX_ADDRESS, warnings);
+    for id in [VERTEX, VERTEX_CLAUDE] {
+        let url = vertex::url(id, address, project, location);
+        config.provider_urls.entry(id.to_owned()).or_insert(url);
+    }
 }
 
 /// Whether `url` is not that of this very gateway, which whoever uses it from the same shell has set for clients.
@@ -125,13 +165,6 @@ fn ollama(address: &str) -> String {
     format!("{scheme}://{host}:{port}{path}")
 }
 
-fn vertex(location: &str) -> String {
-    match location {
-        "global" => "https://aiplatform.googleapis.com".to_owned(),
-        location => format!("https://{location}-aiplatform.googleapis.com"),
-    }
-}
-
 fn default_port(scheme: &str) -> u16 {
     match scheme {
         "https" => 443,
@@ -144,7 +177,8 @@ impl Config {
     #[must_use]
     pub fn has_credentials(&self, provider: &Provider) -> bool {
         let signs = provider.id == BEDROCK && self.aws.has_keys();
-        signs || self.provider_keys.contains_key(provider.id)
+        let lent = || self.chain(&WorkerSpec::new(""), provider.id, self.aws.region.as_deref()).is_some();
+        signs || self.provider_keys.contains_key(provider.id) || lent()
     }
 
     /// Where `provider` is reached by this configuration, in `region` where that matters.
@@ -179,11 +213,11 @@ impl Config {
 
     fn place(&self, worker: &mut WorkerSpec) {
         let known = worker.provider.as_deref().and_then(provider::named);
-        if let Some(known) = known {
+        if let Some(location) = worker.location.as_deref().filter(|_| worker.is_of_vertex()) {
+            worker.url = vertex::host(location);
+        } else if let Some(known) = known {
             let region = worker.aws.region.as_deref().or(self.aws.region.as_deref());
             worker.url = self.address_of(known, region).unwrap_or_default();
-        } else if worker.provider.as_deref() == Some(VERTEX) {
-            worker.url = worker.location.as_deref().map(vertex).unwrap_or_default();
         } else if worker.provider.is_none() && worker.runtime == Some(RuntimeName::Ollama) {
             worker.url = self.provider_urls.get(OLLAMA).cloned().unwrap_or_else(|| ollama(""));
         }

@@ -321,6 +321,23 @@ fn everything_out_of_range_is_found() {
             "workers: [{url: http://a, provider: aws, aws: {access_key_id: a, secret_access_key: b}}]",
             "workers[0].aws.region: is missing, and the address names none; set it, or AWS_REGION",
         ),
+        (
+            "workers: [{url: http://a, provider: aws, aws: {profile: p}}]",
+            "workers[0].aws.region: is missing, and the address names none; set it, or AWS_REGION",
+        ),
+        (
+            "workers: [{url: http://a, provider: aws, aws: {access_key_id: a, secret_access_key: b, profile: p, region: us-east-1}}]",
+            "workers[0].aws.profile: stands beside keys; keep the one or the other",
+        ),
+        ("aws: {external_id: e}", "aws.external_id: belongs to a role; set `role_arn` too"),
+        (
+            "workers: [{url: http://a, azure: {managed_identity: true}}]",
+            "workers[0].azure: is for workers of Azure alone; set `provider: azure-openai` or `azure-foundry`, or leave it out",
+        ),
+        (
+            "workers: [{url: http://a, provider: azure, azure: {client_id: c, client_secret: s}}]",
+            "workers[0].azure.tenant_id: is missing; a secret or federated token is of one application in one directory",
+        ),
         ("auth: {api_key: ''}", "auth.api_key: is empty; set it, or leave it out to let anyone call"),
         ("limits: {body_bytes: 0}", "limits.body_bytes: is 0; use 1 or more"),
         ("limits: {head_bytes: 0}", "limits.head_bytes: is 0; use 1 or more"),
@@ -430,10 +447,66 @@ fn problems_never_show_what_a_variable_holds() {
 }
 
 #[test]
+fn chains_of_the_environment_set_providers_up() {
+    let trio = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "hush")];
+    let endpoint = ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com");
+    let credentials = ("GOOGLE_APPLICATION_CREDENTIALS", "/no/such");
+    for (what, pairs, set_up) in [
+        (
+            "an application of Entra",
+            [&trio[..], &[endpoint]].concat(),
+            &["azure-openai", "azure-foundry"][..],
+        ),
+        ("half of one", [&trio[..2], &[endpoint]].concat(), &[]),
+        ("a profile and a region", vec![("AWS_PROFILE", "p"), ("AWS_REGION", "us-east-1")], &["bedrock"]),
+        ("a profile alone", vec![("AWS_PROFILE", "p")], &[]),
+        ("a region alone", vec![("AWS_REGION", "us-east-1")], &[]),
+        (
+            "a project and a region of Vertex AI",
+            vec![("VERTEX_AI_PROJECT_ID", "p"), ("VERTEX_AI_REGION", "us-east5")],
+            &["vertex-ai", "vertex-anthropic"],
+        ),
+        ("no region", vec![("VERTEX_AI_PROJECT_ID", "p"), credentials], &[]),
+        (
+            "a project for other tools",
+            vec![("GOOGLE_CLOUD_PROJECT", "p"), ("GOOGLE_CLOUD_LOCATION", "l")],
+            &[],
+        ),
+        (
+            "a project, a location and credentials",
+            vec![("GOOGLE_CLOUD_PROJECT", "p"), ("GOOGLE_CLOUD_LOCATION", "l"), credentials],
+            &["vertex-ai", "vertex-anthropic"],
+        ),
+    ] {
+        let env = env(&[&pairs[..], &[("OPENAI_API_KEY", "k")]].concat());
+        let config =
+            load(&Sources { env, ..Sources::default() }).unwrap_or_else(|why| panic!("{what}: {why}"));
+        let mut found: Vec<_> = PROVIDERS
+            .iter()
+            .filter(|provider| provider.id != "openai" && config.has_credentials(provider))
+            .map(|provider| provider.id)
+            .collect();
+        found.sort_by_key(|id| set_up.iter().position(|want| want == id));
+        assert_eq!(found, set_up, "{what}");
+        assert!(!format!("{config:?}").contains("hush"), "{what}");
+        let is_warned = config.warnings.iter().any(|warning| warning.contains("VERTEX_AI_REGION"));
+        assert_eq!(is_warned, what == "no region", "{what}: {:?}", config.warnings);
+    }
+    // Such a chain is enough to start with.
+    let env = env(&[("VERTEX_AI_PROJECT_ID", "p"), ("VERTEX_AI_REGION", "us-east5")]);
+    let config = load(&Sources { env, ..Sources::default() }).expect("it loads");
+    let place = "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5/publishers";
+    assert_eq!(config.provider_urls["vertex-ai"], format!("{place}/google"));
+    assert_eq!(config.provider_urls["vertex-anthropic"], format!("{place}/anthropic"));
+}
+
+#[test]
 fn the_tree_never_shows_a_secret() {
     let file = Temporary::new(
         "workers: [{url: http://a, api_key: hush}, {url: https://bedrock-runtime.us-east-1.amazonaws.com,\n\
-         aws: {access_key_id: hush, secret_access_key: hush, session_token: hush}}]\n\
+         aws: {access_key_id: hush, secret_access_key: hush, session_token: hush}},\n\
+         {url: https://r.openai.azure.com, azure: {tenant_id: t, client_id: c, client_secret: hush}},\n\
+         {url: https://bedrock-runtime.us-east-2.amazonaws.com, aws: {role_arn: r, external_id: hush}}]\n\
          aws: {access_key_id: hush, secret_access_key: hush, session_token: hush}\n\
          auth: {api_key: hush}\nprovider_keys: {xai: hush}\n",
     );

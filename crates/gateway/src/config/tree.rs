@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{OnUnsupported, Secret};
+use trunkline_credentials::Surroundings;
 use trunkline_dialect::UserIds;
 
 /// Everything that can be set.
@@ -81,6 +82,9 @@ pub struct Config {
     pub runtime: Runtime,
     /// How this configuration may change while the gateway runs.
     pub admin: Admin,
+    /// What of the environment credentials are lent by.
+    #[serde(skip)]
+    pub surroundings: Surroundings,
     /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,

@@ -3,14 +3,14 @@
 use super::catalog::price_problems;
 use super::problem::Problem;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
-use super::worker::{Aws, ModelCard, WorkerSpec, WorkerType};
+use super::worker::{Aws, Entra, ModelCard, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{self, AZURE, BEDROCK, OLLAMA, PROVIDERS};
+use trunkline_dialect::provider::{self, AZURE, BEDROCK, FOUNDRY, OLLAMA, PROVIDERS};
 use trunkline_dialect::region::is_region;
 
 /// Shortest secret that seals reasoning state: what a client could guess, it could forge.
@@ -61,6 +61,9 @@ impl WorkerSpec {
             Ok(url) => {
                 if self.aws != Aws::default() {
                     check.bedrock(self, &url, aws);
+                }
+                if self.azure != Entra::default() {
+                    check.entra(self, &url);
                 }
                 if let Some(version) = &self.api_version {
                     check.azure(self, &url, version);
@@ -180,12 +183,13 @@ impl Check {
 
     fn workers(&mut self, config: &Config) {
         let is_set_up = !config.provider_keys.is_empty() || config.provider_urls.contains_key(OLLAMA);
+        let is_lent = || PROVIDERS.iter().any(|known| known.id != BEDROCK && config.has_credentials(known));
         let has_any = !config.workers.is_empty() || !config.backends.is_empty();
-        let is_told = has_any || config.igw || is_set_up;
+        let is_told = has_any || config.igw || is_set_up || is_lent();
         if !is_told && config.aws.has_keys() && config.aws.region.is_none() {
             let message = "there are none; the AWS keys make one when AWS_REGION says where";
             self.fail("workers", message);
-        } else if !is_told && !config.aws.has_keys() {
+        } else if !is_told && !PROVIDERS.iter().any(|known| config.has_credentials(known)) {
             let message = "there are none; pass --worker-urls, list them in the file, set a provider's key such as \
                            OPENAI_API_KEY, or start empty with --enable-igw";
             self.fail("workers", message);
@@ -203,8 +207,8 @@ impl Check {
                         "is missing; a backend has a name, which pools and routes use",
                     );
                 }
-                let Ok(url) = WorkerUrl::parse(&worker.url) else { continue };
-                let there = seen.entry(url.base().to_owned()).or_default();
+                let Some(place) = worker.place() else { continue };
+                let there = seen.entry(place).or_default();
                 // Two names at one address are two accounts.
                 let twin = there.iter().find(|(other, _)| other.name.is_none() || worker.name.is_none());
                 match twin {
@@ -286,10 +290,32 @@ impl Check {
         if worker.known_provider(url).is_none_or(|known| known.id != BEDROCK) {
             self.fail("aws", "is for Bedrock workers alone; set `provider: bedrock`, or leave it out");
         }
-        if worker.aws.has_keys() && worker.region(url, all).is_none() {
+        if (worker.aws.has_keys() || worker.aws.names_source()) && worker.region(url, all).is_none() {
             self.fail("aws.region", "is missing, and the address names none; set it, or AWS_REGION");
         }
+        if worker.aws.has_keys() && worker.aws.names_source() {
+            let said = if worker.aws.profile.is_some() { "aws.profile" } else { "aws.role_arn" };
+            self.fail(said, "stands beside keys; keep the one or the other");
+        }
         self.aws(&worker.aws);
+    }
+
+    /// What a worker says of Entra.
+    fn entra(&mut self, worker: &WorkerSpec, url: &WorkerUrl) {
+        if worker.known_provider(url).is_none_or(|known| ![AZURE, FOUNDRY].contains(&known.id)) {
+            let message = "is for workers of Azure alone; set `provider: azure-openai` or `azure-foundry`, or leave it out";
+            self.fail("azure", message);
+        }
+        let Entra { tenant_id, client_id, client_secret, federated_token_file, .. } = &worker.azure;
+        let proves = client_secret.is_some() || federated_token_file.is_some();
+        for (path, part) in [("azure.tenant_id", tenant_id), ("azure.client_id", client_id)] {
+            if proves && part.is_none() {
+                self.fail(
+                    path,
+                    "is missing; a secret or federated token is of one application in one directory",
+                );
+            }
+        }
     }
 
     fn aws(&mut self, aws: &Aws) {
@@ -315,6 +341,9 @@ impl Check {
                 "aws.session_token",
                 "belongs to a key; set `access_key_id` and `secret_access_key` too",
             );
+        }
+        if aws.external_id.is_some() && aws.role_arn.is_none() {
+            self.fail("aws.external_id", "belongs to a role; set `role_arn` too");
         }
         if aws.region.as_deref().is_some_and(|region| !is_region(region)) {
             self.fail("aws.region", "is not a region; write it as in us-east-1, also in AWS_REGION");

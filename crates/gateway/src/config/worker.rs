@@ -5,9 +5,10 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{self, Provider};
+use trunkline_dialect::provider::{self, Provider, VERTEX, VERTEX_CLAUDE, vertex};
 use trunkline_dialect::region;
 use trunkline_upstream::Signer;
 
@@ -27,6 +28,12 @@ pub struct WorkerSpec {
     /// AWS keys and region of a Bedrock worker.
     #[serde(default)]
     pub aws: Aws,
+    /// Who it is to Microsoft Entra, for a worker of Azure without a key.
+    #[serde(default)]
+    pub azure: Entra,
+    /// Whose tokens it shows, for a worker of Vertex AI without a key.
+    #[serde(default)]
+    pub google: Google,
     /// Version of Azure OpenAI's API, such as `2024-10-21`, which it is where the URL does not end in `/openai/v1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
@@ -98,6 +105,8 @@ impl WorkerSpec {
             url: url.into(),
             api_key: None,
             aws: Aws::default(),
+            azure: Entra::default(),
+            google: Google::default(),
             api_version: None,
             runtime: None,
             provider: None,
@@ -125,11 +134,48 @@ impl WorkerSpec {
     /// The provider it is said to be or, where neither that nor an engine is said, whose address `url` is.
     #[must_use]
     pub fn known_provider(&self, url: &WorkerUrl) -> Option<&'static Provider> {
-        match (&self.provider, self.runtime) {
+        let known = match (&self.provider, self.runtime) {
             (Some(said), _) => provider::named(said),
             (None, None | Some(RuntimeName::External)) => provider::of_host(url.host()),
             (None, Some(_)) => None,
+        }?;
+        // Google's two go by one name as well; where a project is said, it is the one that has projects.
+        let is_vertex = known.id == VERTEX || (known.id == "gemini" && self.has_project());
+        let is_claude = url.base().ends_with("/publishers/anthropic")
+            || (!self.models.is_empty() && self.models.iter().all(|card| vertex::is_claude(card.id())));
+        match (is_vertex, is_claude) {
+            (true, true) => provider::named(VERTEX_CLAUDE),
+            (true, false) => provider::named(VERTEX),
+            (false, _) => Some(known),
         }
+    }
+
+    /// Whether it is said to be of Vertex AI, by either of its names.
+    #[must_use]
+    pub fn is_of_vertex(&self) -> bool {
+        let known = self.provider.as_deref().and_then(provider::named).map(|provider| provider.id);
+        matches!(known, Some(VERTEX | VERTEX_CLAUDE)) || (known == Some("gemini") && self.has_project())
+    }
+
+    fn has_project(&self) -> bool {
+        self.project.is_some() && self.location.is_some()
+    }
+
+    /// Where it is: what tells it from other workers. `None` for an address that is none.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let url = WorkerUrl::parse(&self.url).ok()?;
+        let provider = self.known_provider(&url).map(|provider| provider.id);
+        Some(self.below_project(provider, &url).unwrap_or_else(|| url.base().to_owned()))
+    }
+
+    /// Where a worker of Vertex AI at `url` has its models, if `url` does not say it all.
+    #[must_use]
+    pub fn below_project(&self, provider: Option<&str>, url: &WorkerUrl) -> Option<String> {
+        let provider = provider.filter(|id| [VERTEX, VERTEX_CLAUDE].contains(id))?;
+        let (project, location) = (self.project.as_deref()?, self.location.as_deref()?);
+        let is_whole = url.base().contains("/publishers/");
+        (!is_whole).then(|| vertex::url(provider, Some(url.base()), project, location))
     }
 
     /// The AWS region it serves: that of its address, else its own or that of `all` workers.
@@ -156,6 +202,48 @@ pub struct Aws {
     /// Region, such as `us-east-1`, where a worker's address names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// A profile of AWS's shared files that keys are had from, before those of the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// A role that is taken with the keys of the profile or of whatever else there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// What the role's owner asks for; never shown.
+    #[serde(skip_serializing)]
+    pub external_id: Option<Secret>,
+}
+
+/// An application or managed identity of Microsoft Entra. What is left out is taken from the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Entra {
+    /// The directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// The application, or the managed identity that a user assigned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The application's secret; never shown.
+    #[serde(skip_serializing)]
+    pub client_secret: Option<Secret>,
+    /// A file with a token of another party that Entra trusts, in place of a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub federated_token_file: Option<PathBuf>,
+    /// Ask the machine for its own identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_identity: Option<bool>,
+    /// What tokens are for; `https://cognitiveservices.azure.com/.default` unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+/// Credentials of Google Cloud.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Google {
+    /// A file of credentials, such as a service account's key, in place of what the environment names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials_file: Option<PathBuf>,
 }
 
 impl Aws {
@@ -169,6 +257,12 @@ impl Aws {
             region: region.into(),
             service: Signer::BEDROCK,
         })
+    }
+
+    /// Whether it says where keys are to be had from, rather than what they are.
+    #[must_use]
+    pub const fn names_source(&self) -> bool {
+        self.profile.is_some() || self.role_arn.is_some()
     }
 
     /// Whether there are keys.
@@ -230,6 +324,16 @@ pub enum ModelCard {
         #[serde(flatten)]
         more: BTreeMap<String, serde_json::Value>,
     },
+}
+
+impl ModelCard {
+    /// The model's name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Name(id) | Self::Card { id, .. } => id,
+        }
+    }
 }
 
 /// What software a worker is.

@@ -23,6 +23,8 @@ pub(super) enum Layout {
     /// Azure's older surface, in this version: operations are below their deployment, except for Responses, which
     /// only the newer one has.
     Deployments(Box<str>),
+    /// Claude on Vertex AI: operations are behind the model's name, and the body says neither.
+    RawPredict,
     /// Azure's newer surface, in a version that is not its usual one.
     Versioned(Box<str>),
 }
@@ -36,6 +38,7 @@ impl Layout {
                 Self::Versioned(version.into())
             }
             (Some(provider::AZURE), version) => Self::Deployments(version.unwrap_or(AZURE_VERSION).into()),
+            (Some(provider::VERTEX_CLAUDE), _) => Self::RawPredict,
             (Some(provider::HUGGING_FACE), _) if !provider::is_own_endpoint(url.host()) => Self::Tasks,
             (Some(_) | None, _) => Self::Usual,
         }
@@ -44,7 +47,7 @@ impl Layout {
     /// Where an operation is whose `usual` place is this, and whose path does not name the model.
     pub(super) fn fixed<'a>(&self, usual: &'a str) -> Cow<'a, str> {
         match self {
-            Self::Usual | Self::Tasks => usual.into(),
+            Self::Usual | Self::Tasks | Self::RawPredict => usual.into(),
             Self::Deployments(_) => format!("/openai{usual}").into(),
             Self::Versioned(version) => format!("{usual}?api-version={version}").into(),
         }
@@ -52,8 +55,13 @@ impl Layout {
 
     /// The path of an operation of `model`'s, where only this layout has the model in it: `None` where it has not,
     /// and a path that is none for a name that it cannot hold.
-    pub(super) fn named(&self, dialect: Dialect, model: &str) -> Option<Option<String>> {
+    pub(super) fn named(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Option<String>> {
         match self {
+            Self::RawPredict => {
+                let verb = if stream { "streamRawPredict" } else { "rawPredict" };
+                let below = |name| format!("/models/{name}:{verb}");
+                Some(in_path(model, 1).filter(|_| !model.contains('/')).map(below))
+            }
             Self::Tasks if dialect == Dialect::Surface(Surface::TeiEmbed) => {
                 let task = |name| format!("/hf-inference/models/{name}/pipeline/feature-extraction");
                 Some(in_path(model, 2).map(task))
@@ -105,9 +113,17 @@ mod tests {
             ("hugging-face", "https://router.huggingface.co/v1", CHAT, "a/b", None),
             ("hugging-face", "https://x.endpoints.huggingface.cloud", VECTORS, "a/b", None),
             ("openai", "https://api.openai.com", CHAT, "m", None),
+            (
+                "vertex-anthropic",
+                "https://h/v1/projects/p/locations/l/publishers/anthropic",
+                Dialect::AnthropicMessages,
+                "claude-x@1",
+                Some(Some("/models/claude-x%401:rawPredict")),
+            ),
+            ("vertex-anthropic", "https://h", Dialect::AnthropicMessages, "../x", Some(None)),
         ] {
             let layout = Layout::of(Some(provider), &WorkerUrl::parse(url).unwrap(), None);
-            let path = layout.named(dialect, model);
+            let path = layout.named(dialect, model, false);
             assert_eq!(path.as_ref().map(Option::as_deref), want, "{url} {dialect} {model}");
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod inventory;
 mod layout;
+pub mod lender;
 pub mod reach;
 mod watch;
 pub mod worker;
@@ -16,6 +17,7 @@ use crate::snapshot::{Heirlooms, Snapshot};
 use crate::walk::admit::Admission;
 use arc_swap::ArcSwap;
 use inventory::Inventories;
+use lender::same_lender;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
@@ -159,7 +161,7 @@ impl Fleet {
             let result = match existing {
                 Some(worker) if same_spec(&worker.spec, spec) => Ok(None),
                 // Another place is another worker, whatever it is called.
-                Some(worker) if !same_place(&worker.spec.url, &spec.url) => {
+                Some(worker) if !same_place(&worker.spec, spec) => {
                     let moved = state.retire(worker.id.as_str()).map(|worker| leaving.push(worker));
                     moved.and_then(|()| state.take_in(spec.clone(), &config)).map(Some)
                 }
@@ -174,6 +176,13 @@ impl Fleet {
         self.publish(&mut state, config);
         // Whether and how often they are probed may have changed.
         state.workers.iter().for_each(|worker| worker.reach.wake());
+        // The task of a worker keeps what is lent to it, and by whom is another question now.
+        let was = |id: &WorkerId| before.workers.iter().find(|worker| worker.id == *id);
+        let is_lent_anew = |worker: &&Arc<Worker>| {
+            let is_watched = worker.load.health() != Health::Draining;
+            is_watched && was(&worker.id).is_some_and(|was| !same_lender(was, worker))
+        };
+        arriving.extend(state.workers.iter().filter(is_lent_anew).map(Arc::clone));
         leaving.iter().for_each(|worker| self.drain(&mut state, worker));
         arriving.iter().for_each(|worker| self.watch(&mut state, &worker.id));
     }
@@ -297,7 +306,7 @@ impl State {
     fn describe(&mut self, id: &str, spec: WorkerSpec, config: &Config) -> Result<Arc<Worker>, FleetError> {
         check(&spec, config)?;
         let before = self.find(id)?;
-        if !same_place(&before.spec.url, &spec.url) {
+        if !same_place(&before.spec, &spec) {
             return Err(FleetError::Invalid(
                 "url cannot be changed; remove the worker and add the other one".into(),
             ));
@@ -360,19 +369,18 @@ fn stays(worker: &Worker, spec: &WorkerSpec) -> bool {
 fn is_same(a: &WorkerSpec, b: &WorkerSpec) -> bool {
     match (&a.name, &b.name) {
         (Some(a), Some(b)) => a == b,
-        (None | Some(_), None) | (None, Some(_)) => same_place(&a.url, &b.url),
+        (None | Some(_), None) | (None, Some(_)) => same_place(a, b),
     }
 }
 
-/// Whether two URLs name the same worker: one with and one without `/v1` or a trailing slash do.
-fn same_place(a: &str, b: &str) -> bool {
-    let base = |url: &str| crate::config::WorkerUrl::parse(url).map(|url| url.base().to_owned());
-    matches!((base(a), base(b)), (Ok(a), Ok(b)) if a == b)
+/// Whether two descriptions are of one place: URLs with and without `/v1` or a trailing slash lead to one.
+fn same_place(a: &WorkerSpec, b: &WorkerSpec) -> bool {
+    matches!((a.place(), b.place()), (Some(a), Some(b)) if a == b)
 }
 
 fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
     let text = |spec: &WorkerSpec| serde_json::to_string(spec).unwrap_or_default();
-    a.api_key == b.api_key && a.aws == b.aws && text(a) == text(b)
+    a.api_key == b.api_key && a.aws == b.aws && a.azure == b.azure && text(a) == text(b)
 }
 
 fn check(spec: &WorkerSpec, config: &Config) -> Result<(), FleetError> {

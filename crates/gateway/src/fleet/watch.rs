@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use trunkline_core::{Health, WorkerId};
+use trunkline_credentials::Web;
 use trunkline_route::{Backoff, HealthMachine};
 use trunkline_upstream::UpstreamError;
 use trunkline_upstream::engine::{Inquiry, NoList};
@@ -36,8 +37,30 @@ const COOL_DOWN: Backoff = Backoff {
 /// How many probes pass between two looks at which models a worker serves.
 const LIST_EVERY: u32 = 5;
 
-/// Gets to know worker `id`, then looks after it until it is removed.
+/// Gets to know worker `id`, then looks after it until it is removed, and keeps what is lent to it meanwhile.
 pub(super) async fn watch(fleet: Arc<Fleet>, id: WorkerId) {
+    let keeping = keep(&fleet, &id);
+    let looking = look_after(Arc::clone(&fleet), id.clone());
+    tokio::select! {
+        () = keeping => {}
+        () = looking => {}
+    }
+}
+
+/// Keeps the credentials that are lent to a worker. Never ends: whoever changes who lends them starts the task anew.
+async fn keep(fleet: &Fleet, id: &WorkerId) {
+    let worker = fleet.current(id);
+    let lent = worker.as_ref().and_then(|worker| Some((worker.lender.clone()?, worker.owner().to_owned())));
+    drop(worker);
+    match lent {
+        Some((lender, provider)) => {
+            lender.keep(&Web::new(Arc::clone(&fleet.pool)), id, &provider, &fleet.metrics).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn look_after(fleet: Arc<Fleet>, id: WorkerId) {
     if !meet(&fleet, &id).await {
         return;
     }

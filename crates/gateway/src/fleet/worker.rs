@@ -1,6 +1,7 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
 use super::layout::{IN_PATH, Layout, in_path};
+use super::lender::Lender;
 use super::reach::{Contact, Reach};
 use crate::config::{
     Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError, read_prices,
@@ -12,11 +13,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{Dialect, Load, Secret, WorkerId};
-use trunkline_dialect::Vendor;
 use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::{Vendor, anthropic_messages};
 use trunkline_route::Thresholds;
 use trunkline_upstream::engine::{Engine, NoList};
 use trunkline_upstream::{Endpoint, Signer};
@@ -40,6 +42,8 @@ pub struct Worker {
     pub key: Option<Secret>,
     /// Signs calls instead, where there is no such key.
     pub signer: Option<Signer>,
+    /// Lends what calls carry, where there is neither.
+    pub lender: Option<Arc<Lender>>,
     /// Dialects it speaks itself.
     pub dialects: &'static [Dialect],
     /// What engine it is, once known.
@@ -96,27 +100,34 @@ impl Worker {
         load: Arc<Load>,
     ) -> Result<Self, WorkerUrlError> {
         let url = WorkerUrl::parse(&spec.url)?;
-        let endpoint = Endpoint::parse(url.base()).map_err(|_| WorkerUrlError::Character)?;
         let provider = provider_of(&spec, &url, config);
+        let below = spec.below_project(provider.as_deref(), &url);
+        let base = below.as_deref().unwrap_or_else(|| url.base());
+        let endpoint = Endpoint::parse(base).map_err(|_| WorkerUrlError::Character)?;
         let known = provider.as_deref().and_then(provider::named);
         // The operator's keys go to addresses that are the provider's or that the operator wrote down. Whoever
         // may register workers over the network must not be able to have them sent elsewhere.
-        let trusted = provider::of_host(url.host()).map(|p| p.id) == provider.as_deref()
-            || config.workers.iter().any(|written| written.url == spec.url);
+        let at_home = provider::is_home(provider.as_deref(), url.host());
+        let trusted = at_home || config.workers.iter().any(|written| written.url == spec.url);
         let stored = || config.provider_keys.get(provider.as_deref()?).filter(|_| trusted).cloned();
         let key = match &spec.api_key {
-            None if spec.aws.has_keys() => None,
+            None if spec.aws.has_keys() || spec.names_chain() => None,
             None => stored(),
             own @ Some(_) => own.clone(),
         };
         let is_bedrock = provider.as_deref() == Some(provider::BEDROCK);
         let region = spec.region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
         let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
-        let aws = aws.filter(|_| key.is_none() && is_bedrock);
+        let aws = aws.filter(|aws| key.is_none() && is_bedrock && !aws.names_source() && !spec.names_chain());
         let signer = aws.zip(spec.region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
-        let at_home = provider::of_host(url.host()).map(|p| p.id) == provider.as_deref();
+        // A role's keys are lent to workers of the operator's own choosing alone, as are those that are stored.
+        let is_bare = trusted && key.is_none() && signer.is_none();
+        let lender = provider.as_deref().filter(|_| is_bare).and_then(|provider| {
+            config.chain(&spec, provider, spec.region(&url, &config.aws)).map(Lender::new)
+        });
         let versioned = match url.version() {
             Version::Own => false,
+            Version::Usual | Version::Unsaid if below.is_some() => false,
             // Who writes `/v1` behind the address of a provider that has none does so out of habit.
             Version::Usual if !at_home => true,
             Version::Usual | Version::Unsaid => known.is_none_or(|provider| provider.versioned),
@@ -146,6 +157,7 @@ impl Worker {
             endpoint: Arc::new(endpoint),
             key,
             signer,
+            lender,
             provider,
             load,
             reach: Arc::default(),
@@ -159,6 +171,11 @@ impl Worker {
         // Connections stay on the shelf of their endpoint.
         self.endpoint = Arc::clone(&before.endpoint);
         self.reach = Arc::clone(&before.reach);
+        if let (Some(own), Some(was)) = (&self.lender, &before.lender)
+            && own.is_like(was)
+        {
+            self.lender = Some(Arc::clone(was));
+        }
         self
     }
 
@@ -221,7 +238,7 @@ impl Worker {
     /// path can hold.
     #[must_use]
     pub fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'_, PathAndQuery>> {
-        if let Some(named) = self.layout.named(dialect, model) {
+        if let Some(named) = self.layout.named(dialect, model, stream) {
             return PathAndQuery::try_from(self.endpoint.path(&named?)).ok().map(Cow::Owned);
         }
         let fixed = self.paths.get(dialect.place())?.as_ref()?;
@@ -256,12 +273,20 @@ impl Worker {
         usual.map(|path| if self.versioned { path } else { unversioned(path) })
     }
 
+    /// `body` of a call in `dialect` as it takes it, where that differs from the dialect's own form.
+    #[must_use]
+    pub fn dressed(&self, dialect: Dialect, body: &Rope) -> Option<Rope> {
+        let is_dressed = self.layout == Layout::RawPredict && dialect == Dialect::AnthropicMessages;
+        let dressed = is_dressed.then(|| anthropic_messages::for_vertex(&body.joined()))?;
+        dressed.map(Rope::from)
+    }
+
     /// How it speaks `dialect`.
     #[must_use]
     pub fn vendor(&self, dialect: Dialect) -> Vendor {
         let profile = self.profile();
         match self.provider.as_deref() {
-            Some("openai" | "anthropic") => Vendor::Owner,
+            Some("openai" | "anthropic" | provider::VERTEX_CLAUDE) => Vendor::Owner,
             Some(_) if dialect == Dialect::OpenaiChat && *profile != profile::ENGINE => {
                 Vendor::Provider(profile)
             }
@@ -316,7 +341,8 @@ impl Worker {
         let owner = provider::of_model(model).map(|provider| provider.id);
         match self.provider.as_deref() {
             Some(own) if self.spec.models.is_empty() => {
-                owner == Some(own) || (owner.is_none() && self.models.is_empty())
+                provider::hosts(model).any(|host| host.id == own)
+                    || (owner.is_none() && self.models.is_empty())
             }
             Some(_) => false,
             None => self.models.is_empty() && owner.is_none(),

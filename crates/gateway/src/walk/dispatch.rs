@@ -5,7 +5,9 @@
 use super::answer::Answered;
 use super::bridge::{Translation, translate};
 use super::count;
-use super::failure::{Failure, error_answer, nobody_left, refused, unanswered, unnameable};
+use super::failure::{
+    Failure, UPSTREAM_AUTH, error_answer, nobody_left, refused, unanswered, unlent, unnameable,
+};
 use super::form::Form;
 use super::forward;
 use super::plan::{self, Plan};
@@ -216,12 +218,16 @@ pub(super) async fn send(
 ) -> Result<Answer, Failure> {
     let question = &plan.question;
     let config = &question.snapshot.config;
-    let credential = forward::credential(worker, question.caller_key.as_ref());
+    let caller = question.caller_key.as_ref();
+    let lent = forward::lent(worker, caller).await.map_err(|why| unlent(&why))?;
+    let credential = forward::credential(worker, caller, lent.as_deref());
     let dialects = (ledger.endpoint.dialect, to);
     let name = worker.name_for(plan.model.as_str());
     let Some(path) = worker.path(to, name, question.stream) else {
         return Err(refused(unnameable()));
     };
+    let dressed = worker.dressed(to, body);
+    let body = dressed.as_ref().unwrap_or(body);
     let signed = credential.signer.map(|signer| (signer, BodyHash::from(body)));
     let (pool, endpoint) = (&ledger.local.pool, &worker.endpoint);
     // Made anew for every try: a signature is of one moment.
@@ -262,5 +268,13 @@ pub(super) async fn send(
         return Ok(answer);
     }
     let idle = config.timeouts.idle;
-    Err(error_answer(ledger, worker, to, credential, answer, idle).await)
+    let mut failure = error_answer(ledger, worker, to, credential, answer, idle).await;
+    let is_refused = matches!(&failure.last, Err(fault) if fault.code.as_deref() == Some(UPSTREAM_AUTH));
+    // It may have been called back before its time.
+    if let (true, Some(lender), Some(lent)) = (is_refused, &worker.lender, &lent)
+        && lender.give_up(lent)
+    {
+        failure.retry = true;
+    }
+    Err(failure)
 }

@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::time::Duration;
 use trunkline_core::{Attempt, Dialect, Fault, FaultKind, Origin, Repeat};
+use trunkline_credentials::ChainError;
 use trunkline_dialect::read_error;
 use trunkline_upstream::{Answer, UpstreamError};
 
@@ -28,6 +29,9 @@ pub(super) struct Failure {
     /// What the client gets if there is no other attempt.
     pub(super) last: Result<Answered, Fault>,
 }
+
+/// The code of faults that are the operator's credentials'.
+pub(super) const UPSTREAM_AUTH: &str = "upstream_auth";
 
 impl Failure {
     /// What it says of the worker, whose attempt went on for so long.
@@ -99,6 +103,14 @@ pub(super) fn unnameable() -> Fault {
     let message =
         "this name cannot be part of an address of the model's provider; write it as the provider does";
     Fault::new(FaultKind::InvalidRequest, message).at("model").code("invalid_model")
+}
+
+/// Nothing is lent to the worker that a call could carry.
+pub(super) fn unlent(why: &ChainError) -> Failure {
+    let kind = if why.is_passing() { FaultKind::Unavailable } else { FaultKind::Authentication };
+    let mut fault = Fault::new(kind, why.told()).code("no_credentials");
+    fault.retry_after = why.is_passing().then_some(Duration::from_secs(1));
+    Failure { outcome: None, retry: true, wait: None, last: Err(fault) }
 }
 
 /// No answer began.
@@ -177,14 +189,14 @@ pub(super) async fn error_answer(
                         keys, whether they have expired, its region and this machine's clock");
         let message = "the model's provider refuses this gateway's signature: its AWS keys are wrong or expired, or its \
                        clock is; tell the gateway's operator";
-        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth").futile();
+        let fault = Fault::new(FaultKind::Upstream, message).code(UPSTREAM_AUTH).futile();
         return Failure { outcome, retry: false, wait: None, last: Err(fault) };
     }
     if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
         let message =
             "the model's provider refuses the key this gateway holds for it; tell the gateway's operator";
-        let fault = Fault::new(FaultKind::Upstream, message).code("upstream_auth").futile();
+        let fault = Fault::new(FaultKind::Upstream, message).code(UPSTREAM_AUTH).futile();
         return Failure { outcome, retry: false, wait: None, last: Err(fault) };
     }
     if credential.is_ours && status == StatusCode::PAYMENT_REQUIRED {

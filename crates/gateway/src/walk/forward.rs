@@ -6,14 +6,17 @@ use crate::fleet::worker::Worker;
 use crate::ids;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
+use std::sync::Arc;
 use trunkline_core::{Dialect, RequestId, Secret};
-use trunkline_dialect::provider::may_receive;
+use trunkline_credentials::{ChainError, Lent};
+use trunkline_dialect::provider::{AuthStyle, VERTEX_CLAUDE, may_receive};
 use trunkline_upstream::Signer;
 use trunkline_upstream::engine::present;
 
 const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 const PROJECT: HeaderName = HeaderName::from_static("openai-project");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Client headers every upstream gets. Everything not listed stays here: cookies, addresses and
@@ -44,18 +47,59 @@ pub(crate) struct Credential<'a> {
     pub(crate) key: Option<&'a Secret>,
     /// Signs the call, where there is no key.
     pub(crate) signer: Option<&'a Signer>,
+    /// How the key is presented.
+    pub(crate) auth: AuthStyle,
+    /// The project that what was lent is charged to.
+    pub(crate) quota_project: Option<&'a str>,
     /// Whether it is the operator's rather than the caller's.
     pub(crate) is_ours: bool,
     /// Whether the caller's was kept back, because it looks like one for somebody else.
     pub(crate) withheld: bool,
 }
 
+/// What is lent to `worker` for a call whose caller has no key for it; `None` where nothing is.
+///
+/// # Errors
+/// When its chain lends nothing now.
+pub(crate) async fn lent(
+    worker: &Worker,
+    caller: Option<&Secret>,
+) -> Result<Option<Arc<Lent>>, Arc<ChainError>> {
+    match &worker.lender {
+        // Boxed, so that calls with keys do not carry the room for it.
+        Some(lender) if caller.is_none_or(|key| !fits(worker, key)) => {
+            Box::pin(lender.lend()).await.map(Some)
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Whether a caller's key may be for `worker`.
+fn fits(worker: &Worker, key: &Secret) -> bool {
+    may_receive(worker.provider.as_deref(), key.reveal())
+}
+
 /// Chooses the key. At a provider the caller's own beats the stored one; at an engine of the operator's
-/// the stored one counts. A key only goes where it can belong.
-pub(crate) fn credential<'a>(worker: &'a Worker, caller: Option<&'a Secret>) -> Credential<'a> {
-    let fits = |key: &&Secret| may_receive(worker.provider.as_deref(), key.reveal());
-    let withheld = caller.is_some_and(|key| !fits(&key));
-    let caller = caller.filter(fits);
+/// the stored one counts. A key only goes where it can belong. What is `lent` is for who has none.
+pub(crate) fn credential<'a>(
+    worker: &'a Worker,
+    caller: Option<&'a Secret>,
+    lent: Option<&'a Lent>,
+) -> Credential<'a> {
+    let withheld = caller.is_some_and(|key| !fits(worker, key));
+    match lent {
+        Some(Lent::Bearer { token, quota_project }) => {
+            let quota_project = quota_project.as_deref();
+            let (key, auth) = (Some(token), AuthStyle::Bearer);
+            return Credential { key, signer: None, auth, quota_project, is_ours: true, withheld };
+        }
+        Some(Lent::Keys(signer)) => {
+            let (signer, auth) = (Some(signer), worker.auth);
+            return Credential { key: None, signer, auth, quota_project: None, is_ours: true, withheld };
+        }
+        None => {}
+    }
+    let caller = caller.filter(|key| fits(worker, key));
     let stored = worker.key.as_ref();
     let key = if worker.is_external() { caller.or(stored) } else { stored.or(caller) };
     let signer = worker.signer.as_ref().filter(|_| key.is_none());
@@ -64,7 +108,7 @@ pub(crate) fn credential<'a>(worker: &'a Worker, caller: Option<&'a Secret>) -> 
         (Some(_), None) => true,
         (None, _) => signer.is_some(),
     };
-    Credential { key, signer, is_ours, withheld }
+    Credential { key, signer, auth: worker.auth, quota_project: None, is_ours, withheld }
 }
 
 impl<'a> Credential<'a> {
@@ -114,9 +158,13 @@ pub(crate) fn request_headers(
         }
     }
     if let Some(key) = credential.key {
-        present(&mut headers, worker.auth, key);
+        present(&mut headers, credential.auth, key);
     }
-    if to.owner() == Dialect::AnthropicMessages && !headers.contains_key(ANTHROPIC_VERSION) {
+    if let Some(project) = credential.quota_project.and_then(|project| HeaderValue::from_str(project).ok()) {
+        headers.insert(QUOTA_PROJECT, project);
+    }
+    let says_version = worker.provider.as_deref() != Some(VERTEX_CLAUDE);
+    if says_version && to.owner() == Dialect::AnthropicMessages && !headers.contains_key(ANTHROPIC_VERSION) {
         headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
     }
     headers
@@ -248,7 +296,7 @@ mod tests {
             ("engine: a provider's key", worker("http://w1:8000", None, None), Some("sk-ant-x"), None, false),
         ] {
             let caller = caller.map(Secret::new);
-            let chosen = credential(&worker, caller.as_ref());
+            let chosen = credential(&worker, caller.as_ref(), None);
             assert_eq!(chosen.key.map(Secret::reveal), want, "{what}");
             assert_eq!(chosen.is_ours, ours, "{what}");
         }
@@ -269,7 +317,7 @@ mod tests {
             .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))),
         );
         let worker = worker("http://w1:8000", None, None);
-        let none = Credential { key: None, signer: None, is_ours: false, withheld: false };
+        let none = credential(&worker, None, None);
         let chat = (Dialect::OpenaiChat, Dialect::OpenaiChat);
         let headers = request_headers(&client, &worker, chat, none, &RequestId::new("r1"), &[]);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();

@@ -167,7 +167,7 @@ pub(super) async fn follow(
     created: Answer,
 ) -> Result<(Answer, Option<Job>), Failure> {
     let config = &*plan.question.snapshot.config;
-    let credential = forward::credential(worker, plan.question.caller_key.as_ref());
+    let credential = forward::credential(worker, plan.question.caller_key.as_ref(), None);
     let Answer { head, body } = created;
     let mut bytes = read(body, config).await?;
     let mut latest = Prediction::read(&bytes).ok_or_else(not_one)?;

@@ -9,6 +9,7 @@
 )]
 
 mod client;
+mod credentials;
 mod rig;
 
 mod bad_input;

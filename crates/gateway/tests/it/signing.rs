@@ -19,6 +19,7 @@ fn aws(secret: &str, token: Option<&str>) -> Aws {
         secret_access_key: Some(Secret::new(secret)),
         session_token: token.map(Secret::new),
         region: Some("us-east-1".to_owned()),
+        ..Aws::default()
     }
 }
 

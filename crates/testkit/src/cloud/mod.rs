@@ -15,6 +15,7 @@ mod openai_small;
 mod refuse;
 mod replicate;
 mod responses;
+mod vertex;
 
 pub use refuse::Turns;
 
@@ -67,11 +68,13 @@ pub enum Provider {
     Cohere,
     /// `/v1/models/{owner}/{name}/predictions`, `/v1/predictions` and what is under it, `/v1/models`.
     Replicate,
+    /// `/v1/projects/{project}/locations/{location}/publishers/{google|anthropic}/models/{model}:{verb}`.
+    Vertex,
 }
 
 /// An unknown provider name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown provider `{0}`; known: openai, anthropic, gemini, bedrock, cohere, replicate")]
+#[error("unknown provider `{0}`; known: openai, anthropic, gemini, bedrock, cohere, replicate, vertex")]
 pub struct UnknownProvider(String);
 
 impl FromStr for Provider {
@@ -85,8 +88,15 @@ impl FromStr for Provider {
 
 impl Provider {
     /// Every provider.
-    pub const ALL: [Self; 6] =
-        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Bedrock, Self::Cohere, Self::Replicate];
+    pub const ALL: [Self; 7] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Bedrock,
+        Self::Cohere,
+        Self::Replicate,
+        Self::Vertex,
+    ];
 
     /// The name used in flags.
     #[must_use]
@@ -98,6 +108,7 @@ impl Provider {
             Self::Bedrock => "bedrock",
             Self::Cohere => "cohere",
             Self::Replicate => "replicate",
+            Self::Vertex => "vertex",
         }
     }
 }
@@ -152,6 +163,7 @@ impl CloudConfig {
                 "meta/meta-llama-3-70b-instruct",
                 "acme/tuned:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             ],
+            Provider::Vertex => &["gemini-2.5-flash", "claude-sonnet-4-5"],
             Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview", "gemini-embedding-001"],
         };
         Self {
@@ -203,6 +215,7 @@ impl Cloud {
                     Provider::Cohere => cohere::answer(&account, &request).await,
                     Provider::Replicate => replicate::answer(&account, &request).await,
                     Provider::Bedrock => bedrock::answer(&account, &request).await,
+                    Provider::Vertex => vertex::answer(&account, &request).await,
                     Provider::Gemini => gemini::answer(&account, &request).await,
                 }
             }

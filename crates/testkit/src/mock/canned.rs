@@ -1,5 +1,6 @@
 //! The mock's answers, made once: heads, bodies and chunks as they go on the wire.
 
+use super::Says;
 use crate::clock;
 use serde_json::{Value, json};
 
@@ -11,6 +12,9 @@ const TEXT: &str = "A message leaves the coast before dawn and crosses three exc
                     exchange has learned to pass on what it does not have to read. The last clerk of the \
                     day counts the slips, closes the book and writes underneath how many words went out, \
                     how many came home, and what was owed for each of them. ";
+
+/// The content type of streams that both dialects known here have.
+const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// Input and output tokens of every answer.
 const USAGE: (u64, u64) = (57, 96);
@@ -29,6 +33,7 @@ pub(super) struct Canned {
     pub(super) not_found: Vec<u8>,
     pub(super) chat_stream: Script,
     pub(super) messages_stream: Script,
+    pub(super) said: Option<(Vec<u8>, Script)>,
 }
 
 /// A stream in parts.
@@ -38,31 +43,46 @@ pub(super) struct Script {
     pub(super) opening: Vec<u8>,
     /// One text chunk.
     pub(super) chunk: Vec<u8>,
-    /// Where in it the stamp's digits are.
-    pub(super) stamp_at: usize,
+    /// Where in it the stamp's digits are, if it has any.
+    pub(super) stamp_at: Option<usize>,
     /// The events after the text and the end of the body.
     pub(super) closing: Vec<u8>,
 }
 
 impl Script {
-    fn new(opening: &[String], chunk: &str, closing: &[String]) -> Self {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
-                    cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
-        let framed = |events: &[String]| events.iter().map(|event| frame(event)).collect::<String>();
-        let chunk = frame(chunk).into_bytes();
-        let stamp_at =
-            memchr::memmem::find(&chunk, blank_stamp().as_bytes()).unwrap_or_default() + clock::MARK.len();
+    fn new(opening: &[impl AsRef<[u8]>], chunk: &[u8], closing: &[impl AsRef<[u8]>], kind: &str) -> Self {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncache-control: no-cache\r\n\
+             transfer-encoding: chunked\r\n\r\n"
+        );
+        let chunk = frame(chunk);
+        let stamp = memchr::memmem::find(&chunk, blank_stamp().as_bytes());
         Self {
-            opening: format!("{head}{}", framed(opening)).into_bytes(),
+            opening: [head.into_bytes(), frames(opening)].concat(),
             chunk,
-            stamp_at,
-            closing: format!("{}0\r\n\r\n", framed(closing)).into_bytes(),
+            stamp_at: stamp.map(|at| at + clock::MARK.len()),
+            closing: [frames(closing), b"0\r\n\r\n".to_vec()].concat(),
         }
+    }
+
+    /// The stream of `events`, of which the longest run of equal ones is the text.
+    fn of(events: &[Vec<u8>], kind: &str) -> Self {
+        let mut at = 0;
+        let mut text = 0..0;
+        for run in events.chunk_by(|one, next| one == next) {
+            if run.len() > text.len() {
+                text = at..at + run.len();
+            }
+            at += run.len();
+        }
+        let (opening, rest) = events.split_at(text.start);
+        let (text, closing) = rest.split_at(text.len());
+        Self::new(opening, text.first().map_or(&[], Vec::as_slice), closing, kind)
     }
 }
 
 impl Canned {
-    pub(super) fn new(model: &str) -> Self {
+    pub(super) fn new(model: &str, says: Option<&Says>) -> Self {
         let (input, output) = USAGE;
         let total = input + output;
         let openai_usage =
@@ -99,6 +119,8 @@ impl Canned {
             not_found: answer("404 Not Found", &missing),
             chat_stream: chat_stream(model, &openai_usage),
             messages_stream: messages_stream(model),
+            said: says
+                .map(|says| (answer_of("200 OK", &says.whole), Script::of(&says.stream, &says.stream_type))),
         }
     }
 }
@@ -119,8 +141,9 @@ fn chat_stream(model: &str, usage: &Value) -> Script {
     };
     Script::new(
         &[delta(json!({"role": "assistant", "content": ""}), Value::Null)],
-        &delta(json!({"content": format!("{} ", blank_stamp())}), Value::Null),
+        delta(json!({"content": format!("{} ", blank_stamp())}), Value::Null).as_bytes(),
         &[delta(json!({}), json!("stop")), envelope(json!([]), usage), "data: [DONE]\n\n".to_owned()],
+        EVENTS,
     )
 }
 
@@ -144,7 +167,8 @@ fn messages_stream(model: &str) -> Script {
             event("content_block_start", json!({"index": 0, "content_block": {"type": "text", "text": ""}})),
             event("ping", json!({})),
         ],
-        &event("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": text}})),
+        event("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": text}}))
+            .as_bytes(),
         &[
             event("content_block_stop", json!({"index": 0})),
             event(
@@ -156,20 +180,29 @@ fn messages_stream(model: &str) -> Script {
             ),
             event("message_stop", json!({})),
         ],
+        EVENTS,
     )
 }
 
 /// A whole response in JSON.
 pub(super) fn answer(status: &str, body: &Value) -> Vec<u8> {
-    let body = body.to_string();
+    answer_of(status, body.to_string().as_bytes())
+}
+
+fn answer_of(status: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
-        .into_bytes()
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
 }
 
 /// One chunk of a chunked body.
-fn frame(event: &str) -> String {
-    format!("{:x}\r\n{event}\r\n", event.len())
+fn frame(event: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", event.len()).as_bytes(), event, b"\r\n"].concat()
+}
+
+fn frames(events: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    events.iter().flat_map(|event| frame(event.as_ref())).collect()
 }
 
 fn blank_stamp() -> String {

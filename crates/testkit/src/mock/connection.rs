@@ -34,7 +34,13 @@ async fn converse(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
             shared.requests.fetch_add(1, Relaxed);
         }
         let streams = body.len() > 2 && wants_stream(body);
+        let said = canned.said.as_ref().filter(|_| body.len() > 2);
         let (whole, script) = match target {
+            // Some dialects ask for streams in the path.
+            _ if said.is_some() && (streams || memmem::find(target, b"stream").is_some()) => {
+                (None, said.map(|(_, script)| script))
+            }
+            _ if said.is_some() => (said.map(|(whole, _)| whole), None),
             b"/v1/chat/completions" if streams => (None, Some(&canned.chat_stream)),
             b"/v1/messages" if streams => (None, Some(&canned.messages_stream)),
             b"/v1/chat/completions" => (Some(&canned.chat), None),
@@ -97,9 +103,10 @@ async fn tell(
         let burst = pacing.burst.min(left);
         let stamp = clock::stamp();
         for _ in 0..burst {
-            let at = out.len() + script.stamp_at;
+            let from = out.len();
             out.extend_from_slice(&script.chunk);
-            if let Some(digits) = out.get_mut(at..at + clock::DIGITS) {
+            let at = script.stamp_at.map(|at| from + at);
+            if let Some(digits) = at.and_then(|at| out.get_mut(at..at + clock::DIGITS)) {
                 clock::write_digits(stamp, digits);
             }
         }

@@ -27,12 +27,25 @@ pub struct MockConfig {
     pub model: String,
     /// How fast.
     pub pacing: Pacing,
+    /// What to say in a dialect of whoever runs it; `None` answers chats and messages at their own paths.
+    pub says: Option<Says>,
+}
+
+/// The answers of an upstream of any dialect, the same at every path.
+#[derive(Debug, Clone)]
+pub struct Says {
+    /// A whole answer, in JSON.
+    pub whole: Vec<u8>,
+    /// The content type of a stream.
+    pub stream_type: String,
+    /// The events of a stream. Those in the longest run of equal ones come as often as [`Pacing::chunks`] says.
+    pub stream: Vec<Vec<u8>>,
 }
 
 impl Default for MockConfig {
     fn default() -> Self {
         let addresses = vec![loopback::ANY_PORT];
-        Self { addresses, model: "mock-model".to_owned(), pacing: Pacing::default() }
+        Self { addresses, model: "mock-model".to_owned(), pacing: Pacing::default(), says: None }
     }
 }
 
@@ -101,7 +114,7 @@ impl Mock {
         };
         let addresses =
             listeners.iter().map(tokio::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let shared = Arc::new(Shared::new(config.pacing, Canned::new(&config.model)));
+        let shared = Arc::new(Shared::new(config.pacing, Canned::new(&config.model, config.says.as_ref())));
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
         let thread = thread::Builder::new().name("mock".to_owned()).spawn(move || {

@@ -37,6 +37,7 @@ async fn every_provider_and_flavour_starts() {
             Provider::OpenAi | Provider::Anthropic | Provider::Cohere | Provider::Replicate => "/v1/models",
             Provider::Gemini => "/v1beta/models",
             Provider::Bedrock => "/foundation-models",
+            Provider::Vertex => "/v1beta1/publishers/google/models",
         };
         // Google takes a bearer token for OAuth's, but looks at its own header first.
         let answer = send(ready["urls"][0].as_str().unwrap(), models, &keys, &Value::Null).await.unwrap();

@@ -4,7 +4,7 @@ use crate::client::{get, post};
 use serde_json::{Value, json};
 use std::time::Duration;
 use trunkline_testkit::load::{self, Mode, Plan, Report};
-use trunkline_testkit::mock::{Mock, MockConfig, Pacing};
+use trunkline_testkit::mock::{Mock, MockConfig, Pacing, Says};
 
 fn plan(mock: &Mock, mode: Mode, body: &Value) -> Plan {
     Plan {
@@ -49,6 +49,27 @@ async fn the_mock_speaks_both_dialects() {
     assert_eq!((&counters["requests"], &counters["streams"]), (&json!(12), &json!(4)));
     let events = post(&mock.urls()[1], "/v1/chat/completions", &json!({"stream": true})).await.events().await;
     assert_eq!(events.len(), 5);
+}
+
+#[tokio::test]
+async fn the_mock_says_what_it_is_told_to_in_any_dialect() {
+    let event = |text: &str| format!("data: {text}\n\n").into_bytes();
+    let says = Says {
+        whole: br#"{"a":1}"#.to_vec(),
+        stream_type: "text/event-stream".to_owned(),
+        stream: ["first", "more", "more", "last"].map(event).to_vec(),
+    };
+    let pacing = Pacing { chunks: 3, ..Pacing::default() };
+    let mock = Mock::start(&MockConfig { says: Some(says), pacing, ..MockConfig::default() }).unwrap();
+    let url = mock.urls().pop().unwrap();
+    assert_eq!(post(&url, "/model/m/converse", &json!({"k": 1})).await.json().await, json!({"a": 1}));
+    for (path, body) in
+        [("/any", json!({"stream": true})), ("/v1beta/models/m:streamGenerateContent", json!({"k": 1}))]
+    {
+        let events = post(&url, path, &body).await.events().await;
+        let said: Vec<_> = events.iter().map(|event| event.data.as_str()).collect();
+        assert_eq!(said, ["first", "more", "more", "more", "last"], "{path}");
+    }
 }
 
 #[tokio::test]

@@ -11,10 +11,11 @@ pub(super) enum Path<'p> {
 }
 
 /// Keys under which everything is a credential, wherever they stand: ours, and those of other gateways' files.
-const SECRET: [&str; 15] = [
+const SECRET: [&str; 16] = [
     "auth",
     "api_key",
     "aws",
+    "azure",
     "provider_keys",
     "apiKey",
     "master_key",

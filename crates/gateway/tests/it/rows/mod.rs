@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trunkline_core::{Dialect, Secret};
-use trunkline_dialect::provider::{PROVIDERS, Provider};
+use trunkline_dialect::provider::{PROVIDERS, Provider, VERTEX, VERTEX_CLAUDE};
 use trunkline_gateway::config::{Aws, ModelCard, WorkerSpec};
 use trunkline_testkit::Received;
 use trunkline_testkit::cloud::{self, Cloud, CloudConfig};
@@ -76,6 +76,10 @@ impl Account {
 /// Models of a provider with a dialect of its own: for chats, for vectors, for ranks.
 fn own_dialect(row: &Provider) -> Option<(cloud::Provider, &'static [&'static str])> {
     match row.dialects.first()? {
+        Dialect::AnthropicMessages if row.id == VERTEX_CLAUDE => {
+            Some((cloud::Provider::Vertex, &["claude-haiku-4-5"]))
+        }
+        Dialect::GeminiGenerate if row.id == VERTEX => Some((cloud::Provider::Vertex, &["gemini-2.5-flash"])),
         Dialect::AnthropicMessages => Some((cloud::Provider::Anthropic, &["claude-haiku-4-5"])),
         Dialect::GeminiGenerate => {
             Some((cloud::Provider::Gemini, &["gemini-2.5-flash", "gemini-embedding-001"]))
@@ -196,7 +200,11 @@ fn spec(row: &Provider, account: &Account) -> WorkerSpec {
     let path = path.filter(|path| !path.contains('{')).map(|path| format!("/{path}")).unwrap_or_default();
     let aws = Aws { region: Some("us-east-1".to_owned()), ..Aws::default() };
     let is_bedrock = row.dialects.first() == Some(&Dialect::BedrockConverse);
+    // Without a project, an account with Vertex AI has Google's models alone.
+    let place = (row.id == VERTEX_CLAUDE).then(|| "acme".to_owned());
     WorkerSpec {
+        project: place.clone(),
+        location: place,
         provider: Some(row.id.to_owned()),
         api_key: Some(Secret::new(KEY)),
         aws: if is_bedrock { aws } else { Aws::default() },
