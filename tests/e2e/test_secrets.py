@@ -187,6 +187,8 @@ def traffic(world: World) -> None:
     del config["provider_keys"], config["auth"], config["translate"]["seal_key"]
     for worker in config["workers"]:
         worker.pop("api_key", None)
+        if "client_secret" in worker["azure"]:
+            worker["azure"]["client_secret"] = LENDERS["entra"]
     config["workers"][0]["api_key"] = "${OPENAI_API_KEY}"
     config["aliases"] = {"shown": "${ANTHROPIC_API_KEY}"}
     body = json.dumps(config)
