@@ -80,7 +80,7 @@ fn fleet(workers: usize, now: Instant) -> Vec<Candidate> {
             priority: 50,
             cost: 1.0,
             weight: slot as u32 % 5 + 1,
-            price: (slot % 7 > 0).then(|| Price { input: slot as u64, output: 3000 - slot as u64 }),
+            price: (!slot.is_multiple_of(7)).then(|| Price { input: slot as u64, output: 3000 - slot as u64 }),
             load,
         }
     };
