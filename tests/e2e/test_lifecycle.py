@@ -132,7 +132,7 @@ def test_sighup_takes_a_good_file_and_survives_a_bad_one(processes: Processes, e
         return gateway.post("/v1/chat/completions", body).status_code
 
     def reloads(result: str) -> float:
-        return gateway.metric("trunkline_config_reloads_total", result=result)
+        return gateway.metric("trunkline_config_reloads_total", outcome=result)
 
     assert (status("fast"), status("quick")) == (200, 404)
 
@@ -151,7 +151,7 @@ def test_sighup_takes_a_good_file_and_survives_a_bad_one(processes: Processes, e
         text += "".join(pieces)
     assert data_lines(text)[-1] == "[DONE]", "reloads touch no stream"
 
-    why = json.loads(gateway.line(lambda line: "configuration not reloaded" in line))["message"]
+    why = json.loads(gateway.line(lambda line: "configuration not changed" in line))["message"]
     for fact in ("reload.yaml", "policyy", "policy"):
         assert fact in why
 

@@ -182,6 +182,23 @@ def traffic(world: World) -> None:
     for worker in world.ask("GET", "/workers").json()["workers"]:
         world.ask("GET", f"/workers/{worker['id']}")
         world.ask("PATCH", f"/workers/{worker['id']}", {"priority": 999})
+    config = world.ask("GET", "/admin/v1/config").json()["config"]
+    # What is hidden in it would be put as it is shown.
+    del config["provider_keys"], config["auth"], config["translate"]["seal_key"]
+    for worker in config["workers"]:
+        worker.pop("api_key", None)
+        if "client_secret" in worker["azure"]:
+            worker["azure"]["client_secret"] = LENDERS["entra"]
+    config["workers"][0]["api_key"] = "${OPENAI_API_KEY}"
+    config["aliases"] = {"shown": "${ANTHROPIC_API_KEY}"}
+    body = json.dumps(config)
+    for path in ("/admin/v1/config/validate", "/admin/v1/config/rollback/1"):
+        world.ask("POST", path, json.loads(body))
+    world.ask("PUT", "/admin/v1/config", json.loads(body) | {"polcy": "${AWS_SECRET_ACCESS_KEY}"})
+    assert world.ask("PUT", "/admin/v1/config", json.loads(body)).status_code == 200
+    for path in ("", "/history", "/effective?model=gpt-4o"):
+        assert world.ask("GET", f"/admin/v1/config{path}").status_code == 200
+    assert world.ask("POST", "/admin/v1/config/rollback/1").status_code == 200
     # Without the gateway's key, and with one that is wrong.
     world.ask("GET", "/workers", x_api_key="canary-wrong-key-99")
     world.ask("POST", "/v1/chat/completions", {"model": "gpt-4o", "messages": HELLO}, x_api_key="canary-wrong-key-99")

@@ -1,11 +1,12 @@
 //! The process: puts everything together, serves until told to stop, reloads when told to.
 
-use crate::config::{self, Config, ConfigError, ModelCard, RuntimeName, Sources, WorkerSpec, units};
+use crate::config::{Config, ModelCard, RuntimeName, Sources, WorkerSpec, units};
 use crate::fleet::Fleet;
 use crate::log::LogSink;
 use crate::metrics::Metrics;
 use crate::server::{self, Serving};
 use crate::shared::Shared;
+use crate::versions::{self, ChangeError, Entry, Outcome, Source, Versions};
 use crate::{admin, log};
 use anyhow::Context as _;
 use hyper::service::service_fn;
@@ -27,13 +28,14 @@ pub struct Running {
     pub shared: Arc<Shared>,
     serving: Serving,
     metrics: Option<AbortHandle>,
+    watch: AbortHandle,
 }
 
 /// Everything but the sockets: the fleet gets to know its workers on the runtime of the caller.
 ///
 /// # Errors
 /// When a certificate or a worker cannot be used.
-pub fn assemble(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Arc<Shared>> {
+pub fn assemble(mut config: Config, sources: Sources, sink: Arc<LogSink>) -> anyhow::Result<Arc<Shared>> {
     warn_of(&config.warnings);
     add_providers_with_keys(&mut config);
     let connector = Arc::new(Connector::new(ConnectorSettings {
@@ -51,7 +53,8 @@ pub fn assemble(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Arc<Sh
         Arc::new(Metrics::new(&config.metrics.duration_buckets).context("metrics.duration_buckets")?);
     let config = Arc::new(config);
     let fleet = Fleet::new(Arc::clone(&config), Arc::clone(&metrics), Handle::current(), pool);
-    let shared = Shared::new(Arc::clone(&fleet), metrics, connector, counts, sink)
+    let versions = Versions::new(Arc::clone(&fleet), Arc::clone(&metrics), sources);
+    let shared = Shared::new(Arc::clone(&fleet), metrics, connector, counts, sink, versions)
         .map_err(|error| anyhow::anyhow!("no randomness for the key that seals reasoning state: {error}"))?;
     for spec in &config.workers {
         fleet.add(spec.clone()).with_context(|| format!("worker {}", spec.url))?;
@@ -59,12 +62,13 @@ pub fn assemble(mut config: Config, sink: Arc<LogSink>) -> anyhow::Result<Arc<Sh
     Ok(shared)
 }
 
-/// Starts a gateway on the runtime of the caller, which watches workers; serving has threads of its own.
+/// Starts a gateway on the runtime of the caller, which watches workers and the file among `sources`, of which `config`
+/// was made; serving has threads of its own.
 ///
 /// # Errors
 /// When an address or a certificate cannot be used.
-pub async fn start(config: Config, sink: Arc<LogSink>) -> anyhow::Result<Running> {
-    let shared = assemble(config, sink)?;
+pub async fn start(config: Config, sources: Sources, sink: Arc<LogSink>) -> anyhow::Result<Running> {
+    let shared = assemble(config, sources, sink)?;
     let config = Arc::clone(&shared.fleet.snapshot().config);
     // First, since of two ports that are taken this is the one to hear of.
     let serving = server::start(&shared, &config)?;
@@ -77,8 +81,10 @@ pub async fn start(config: Config, sink: Arc<LogSink>) -> anyhow::Result<Running
             })?)
         }
     };
+    shared.versions.begin().context("admin.history_dir")?;
+    let watch = Handle::current().spawn(versions::watch(Arc::clone(&shared))).abort_handle();
     tracing::info!(address = %serving.address, workers = config.workers.len(), "serving");
-    Ok(Running { shared, serving, metrics: extra })
+    Ok(Running { shared, serving, metrics: extra, watch })
 }
 
 impl Running {
@@ -88,28 +94,20 @@ impl Running {
         self.serving.address
     }
 
-    /// Reads the configuration again.
+    /// Reads the configuration's sources again.
     ///
     /// # Errors
-    /// When it is bad, in which case the old one stays in force.
-    pub fn reload(&self, sources: &Sources) -> Result<(), ConfigError> {
-        let Shared { fleet, metrics, .. } = &*self.shared;
-        let loaded = config::load(sources);
-        let result = if loaded.is_ok() { "taken" } else { "refused" };
-        metrics.reloads.with_label_values(&[result]).inc();
-        let mut config = loaded?;
-        warn_of(&config.warnings);
-        add_providers_with_keys(&mut config);
-        warn_of_fixed(&fleet.snapshot().config, &config);
-        fleet.reconfigure(Arc::new(config));
-        Ok(())
+    /// When something is wrong with them, in which case the old configuration stays in force.
+    pub fn reload(&self) -> Result<Entry, ChangeError> {
+        self.shared.versions.reload(Source::Signal)
     }
 
     /// Stops: readiness says no, after the delay nobody new is let in, and what is under way may finish within
     /// the grace period.
     pub async fn stop(self) {
-        let Self { shared, serving, metrics } = self;
+        let Self { shared, serving, metrics, watch } = self;
         shared.drain();
+        watch.abort();
         tokio::time::sleep(shared.fleet.snapshot().config.listen.shutdown_delay).await;
         shared.stopping.send_replace(true);
         // Threads end when their connections have; waiting for them must not keep the fleet from working.
@@ -124,11 +122,11 @@ impl Running {
     }
 }
 
-/// Serves until SIGINT or SIGTERM; SIGHUP reads `sources` again.
+/// Serves until SIGINT or SIGTERM; SIGHUP reads `sources` again, and so does a change of the file among them.
 ///
 /// # Errors
 /// When it cannot start, or a second signal cuts the stop short.
-pub fn run(config: Config, sources: &Sources) -> anyhow::Result<()> {
+pub fn run(config: Config, sources: Sources) -> anyhow::Result<()> {
     let sink = LogSink::start(server::threads(&config));
     log::install(&config.log, config.log.filter.as_deref(), &sink);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -139,18 +137,19 @@ pub fn run(config: Config, sources: &Sources) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(config: Config, sources: &Sources, sink: Arc<LogSink>) -> anyhow::Result<()> {
+async fn serve(config: Config, sources: Sources, sink: Arc<LogSink>) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let running = start(config, sink).await?;
+    let running = start(config, sources, sink).await?;
     loop {
         tokio::select! {
-            _ = hangup.recv() => match running.reload(sources) {
-                Ok(()) => tracing::info!("configuration reloaded"),
-                Err(error) => {
-                    tracing::error!("configuration not reloaded, the old one stays in force:\n{error}");
+            _ = hangup.recv() => match running.reload() {
+                Ok(entry) if entry.outcome == Outcome::Unchanged => {
+                    tracing::info!("configuration read again; nothing in it changed");
                 }
+                // What changed, and what is wrong, has been told.
+                Ok(_) | Err(_) => {}
             },
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -179,28 +178,8 @@ fn warn_of(warnings: &[String]) {
     }
 }
 
-/// Tells of changes that only a restart brings into force.
-fn warn_of_fixed(old: &Config, new: &Config) {
-    let fixed = [
-        ("listen.host", old.listen.host != new.listen.host),
-        ("listen.port", old.listen.port != new.listen.port),
-        ("listen.tls_cert", old.listen.tls_cert != new.listen.tls_cert),
-        ("listen.tls_key", old.listen.tls_key != new.listen.tls_key),
-        ("metrics.host", old.metrics.host != new.metrics.host),
-        ("metrics.port", old.metrics.port != new.metrics.port),
-        ("metrics.duration_buckets", old.metrics.duration_buckets != new.metrics.duration_buckets),
-        ("runtime", old.runtime.threads != new.runtime.threads || old.runtime.layout != new.runtime.layout),
-        ("timeouts.connect", old.timeouts.connect != new.timeouts.connect),
-        ("upstream", old.upstream.ca_certs != new.upstream.ca_certs),
-        ("log.level", old.log.level != new.log.level),
-    ];
-    for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!(key, "changed, but only a restart brings it into force");
-    }
-}
-
 /// With keys of providers and nothing else, their public addresses are the workers, or those said in their place.
-fn add_providers_with_keys(config: &mut Config) {
+pub(crate) fn add_providers_with_keys(config: &mut Config) {
     if config.igw || !config.workers.is_empty() {
         return;
     }

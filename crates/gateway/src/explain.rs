@@ -3,7 +3,7 @@
 //! The fleet is got to know by the very code that serves, and the plan is the very plan of the walk.
 
 use crate::cli::ExplainFlags;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::fleet::Fleet;
 use crate::log::{self, LogSink};
 use crate::table::aligned;
@@ -40,7 +40,7 @@ pub fn run(flags: &ExplainFlags, config: Config, out: &mut impl Write) -> anyhow
     log::install(&config.log, Some(config.log.filter.as_deref().unwrap_or("error")), &sink);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let explained = runtime.block_on(async {
-        let shared = app::assemble(config, std::sync::Arc::clone(&sink))?;
+        let shared = app::assemble(config, Sources::default(), std::sync::Arc::clone(&sink))?;
         acquainted(&shared.fleet).await;
         let explanation = plan::explain(&shared.fleet, &request).map_err(spoken);
         let snapshot = shared.fleet.snapshot();

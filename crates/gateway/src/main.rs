@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
-use trunkline_gateway::cli::{self, Command, Flags};
+use std::time::Duration;
+use trunkline_gateway::cli::{self, Command, DoctorFlags, Flags};
 use trunkline_gateway::config::{self, Sources};
-use trunkline_gateway::{app, check, demo, explain, import};
+use trunkline_gateway::{app, check, connect, demo, doctor, explain, import};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -13,7 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(command) => match run(command) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(error) => {
                 eprintln!("trunkline: {error:#}");
                 ExitCode::FAILURE
@@ -23,14 +24,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match command {
         Command::Launch(flags) => {
             // The log's thread writes there, too.
             drop(out);
             let sources = sources(flags);
-            app::run(config::load(&sources)?, &sources)?;
+            app::run(config::load(&sources)?, sources)?;
         }
         Command::Check(flags) => {
             let sources = sources(flags);
@@ -43,10 +44,17 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Import(flags) => import::run(&flags, &mut out, &mut std::io::stderr().lock())?,
         Command::Schema => out.write_all(config::SCHEMA.as_bytes())?,
+        Command::Doctor(DoctorFlags { json, timeout_secs, flags }) => {
+            let timeout = Duration::from_secs(timeout_secs);
+            if !doctor::run(&sources(flags), timeout, json, &mut out)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Connect(flags) => out.write_all(connect::lines(&flags)?.as_bytes())?,
         Command::Demo(flags) => demo::run(&flags, out)?,
         Command::Version { verbose } => writeln!(out, "{}", cli::version(verbose))?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The one place that reads the environment.

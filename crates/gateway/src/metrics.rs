@@ -37,8 +37,10 @@ pub struct Metrics {
     pub cost: CounterVec,
     /// Answers of providers whose price is not known, by model and provider.
     pub unpriced: IntCounterVec,
-    /// Configuration reloads, by result.
+    /// Changes of the configuration, by source and outcome.
     pub reloads: IntCounterVec,
+    /// The version of the configuration in force.
+    pub config_version: IntGauge,
     /// Questions to whoever lends credentials, by provider and outcome.
     pub credential_refreshes: IntCounterVec,
     /// Probes of workers, by result.
@@ -173,7 +175,12 @@ impl Metrics {
                 "Answers of providers whose price is not known.",
                 &["model", "provider"],
             )?,
-            reloads: counter("config_reloads_total", "Configuration reloads.", &["result"])?,
+            reloads: counter(
+                "config_reloads_total",
+                "Changes of the configuration, refused ones included.",
+                &["source", "outcome"],
+            )?,
+            config_version: gauge("config_version", "Version of the configuration in force.")?,
             credential_refreshes: counter(
                 "credential_refresh_total",
                 "Questions to whoever lends credentials.",

@@ -5,6 +5,7 @@ use crate::log::LogSink;
 use crate::metrics::{Metrics, Readings};
 use crate::prices::Prices;
 use crate::stall::Watchlist;
+use crate::versions::Versions;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -25,6 +26,8 @@ pub struct Shared {
     pub counts: Arc<ConnectionCounts>,
     /// Where log lines go.
     pub log: Arc<LogSink>,
+    /// The configuration, version by version.
+    pub versions: Versions,
     /// Key for sealing reasoning state: the configured one, or one that lives as long as the process.
     pub seal: [u8; 32],
     /// Seals and opens reasoning state; made of the same.
@@ -60,6 +63,7 @@ impl Shared {
         connector: Arc<Connector>,
         counts: Arc<ConnectionCounts>,
         log: Arc<LogSink>,
+        versions: Versions,
     ) -> Result<Arc<Self>, getrandom::Error> {
         let mut seal = [0; 32];
         match &fleet.snapshot().config.translate.seal_key {
@@ -73,6 +77,7 @@ impl Shared {
             connector,
             counts,
             log,
+            versions,
             seal,
             key: Key::new(&seal),
             stopping,

@@ -127,13 +127,7 @@ impl Inquiry<'_> {
     /// When it names none.
     pub async fn provider_models(&self, path: &str) -> Result<Vec<String>, NoList> {
         let (status, _, body) = self.get(path).await.map_err(|_| NoList::Unanswered)?;
-        let list = serde_json::from_slice::<List>(&body).unwrap_or_default();
-        // Gemini's names are paths.
-        let bare = |named: Named| named.name.strip_prefix("models/").map(str::to_owned).unwrap_or(named.name);
-        named(
-            status,
-            list.data.into_iter().map(|entry| entry.id).chain(list.models.into_iter().map(bare)).collect(),
-        )
+        named_in(status, &body)
     }
 
     /// What it is and what it serves; `known` when the operator said what it is.
@@ -223,7 +217,11 @@ impl Inquiry<'_> {
         facts.is_object().then_some(facts)
     }
 
-    async fn get(&self, path: &str) -> Result<(StatusCode, HeaderMap, Bytes), UpstreamError> {
+    /// Asks what is at `path`, and takes whatever the answer is.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn get(&self, path: &str) -> Result<(StatusCode, HeaderMap, Bytes), UpstreamError> {
         let malformed = |_| UpstreamError::Connect(std::io::Error::other("path cannot be sent"));
         let path = PathAndQuery::try_from(self.endpoint.path(path)).map_err(malformed)?;
         let headers = || {
@@ -302,6 +300,20 @@ struct Entry {
     root: Option<String>,
     #[serde(default)]
     max_model_len: Option<u64>,
+}
+
+/// Names of the models in an answer with `status`, as providers and engines compatible with OpenAI list them.
+///
+/// # Errors
+/// When it names none.
+pub fn named_in(status: StatusCode, body: &[u8]) -> Result<Vec<String>, NoList> {
+    let list = serde_json::from_slice::<List>(body).unwrap_or_default();
+    // Gemini's names are paths.
+    let bare = |named: Named| named.name.strip_prefix("models/").map(str::to_owned).unwrap_or(named.name);
+    named(
+        status,
+        list.data.into_iter().map(|entry| entry.id).chain(list.models.into_iter().map(bare)).collect(),
+    )
 }
 
 /// What an answer with `status` that named `models` says of them.

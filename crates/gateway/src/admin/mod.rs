@@ -1,5 +1,8 @@
-//! Everything that is not inference: health, metrics, model lists, the workers' REST surface, explain.
+//! Everything that is not inference: health, metrics, model lists, the workers' REST surface, explain, the
+//! configuration.
 
+mod config;
+mod effective;
 pub(crate) mod explain;
 mod health;
 mod models;
@@ -30,6 +33,11 @@ pub fn router(shared: Arc<Shared>) -> Router {
             get(workers::one).put(workers::replace).patch(workers::patch).delete(workers::remove),
         )
         .route("/admin/v1/explain", post(explain::explain))
+        .route("/admin/v1/config", get(config::show).put(config::put))
+        .route("/admin/v1/config/history", get(config::history))
+        .route("/admin/v1/config/effective", get(effective::effective))
+        .route("/admin/v1/config/validate", post(config::validate))
+        .route("/admin/v1/config/rollback/{version}", post(config::roll_back))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1beta/models", get(native::gemini_list))

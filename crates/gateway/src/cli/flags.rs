@@ -199,6 +199,77 @@ impl Whose {
     }
 }
 
+/// What `trunkline doctor` takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DoctorFlags {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// How long one question to one worker may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout_secs: u64,
+    /// The configuration to examine.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What `trunkline connect` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectFlags {
+    /// What is to reach the gateway.
+    pub client: Client,
+    /// Where the gateway is.
+    #[arg(long, default_value = "http://localhost:30000")]
+    pub url: String,
+    /// The variable that holds the gateway's key; its value is not looked at.
+    #[arg(long, value_name = "VARIABLE", default_value = "TRUNKLINE_API_KEY")]
+    pub key_env: String,
+    /// The model to ask for, where the client is set up for one.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Whose language to print variables in.
+    #[arg(long, value_enum, default_value_t = Shell::Bash)]
+    pub shell: Shell,
+}
+
+/// Clients whose settings are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Client {
+    /// Anthropic's coding agent.
+    ClaudeCode,
+    /// OpenAI's coding agent.
+    Codex,
+    /// OpenAI's SDKs.
+    Openai,
+    /// Anthropic's SDKs.
+    Anthropic,
+    /// Google's SDKs.
+    GoogleGenai,
+    /// Ollama's libraries.
+    Ollama,
+    /// LiteLLM's library.
+    Litellm,
+    /// The coding agent opencode.
+    Opencode,
+    /// The coding agent Aider.
+    Aider,
+    /// The editor Cursor.
+    Cursor,
+    /// A first request by hand.
+    Curl,
+}
+
+/// Shells whose language is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash and whatever else is like the Bourne shell.
+    Bash,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    Powershell,
+}
+
 /// What `trunkline explain` takes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ExplainFlags {

@@ -11,7 +11,7 @@ mod later;
 pub(crate) use apply::SETTINGS;
 pub use apply::apply;
 pub(crate) use apply::flag_of;
-pub use flags::{DemoFlags, ExplainFlags, Flags, ImportFlags};
+pub use flags::{Client, ConnectFlags, DemoFlags, DoctorFlags, ExplainFlags, Flags, ImportFlags, Shell};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -29,6 +29,10 @@ pub enum Command {
     Check(Flags),
     /// Show how a request would be routed, without sending it.
     Explain(ExplainFlags),
+    /// Look whether this configuration could serve from this machine.
+    Doctor(DoctorFlags),
+    /// Print what a client has to be told to reach the gateway.
+    Connect(ConnectFlags),
     /// Print a configuration file in our form.
     Import(ImportFlags),
     /// Print the JSON Schema of configuration files.
@@ -117,6 +121,10 @@ enum Task {
     Check(Box<Flags>),
     /// Show how a request would be routed, without sending it.
     Explain(Box<ExplainFlags>),
+    /// Look whether keys, upstreams and this machine are fit to serve, without serving.
+    Doctor(Box<DoctorFlags>),
+    /// Print the variables or the file by which a client reaches the gateway.
+    Connect(ConnectFlags),
     /// Print a configuration file of another gateway's in our form, and say what could not be carried over.
     Import(ImportFlags),
     /// Print the JSON Schema of configuration files.
@@ -155,6 +163,11 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         }
         Some(Task::Import(flags)) => Command::Import(flags),
         Some(Task::Schema) => Command::Schema,
+        Some(Task::Doctor(mut doctor)) => {
+            doctor.flags = consistent(doctor.flags)?;
+            Command::Doctor(*doctor)
+        }
+        Some(Task::Connect(connect)) => Command::Connect(connect),
         Some(Task::Version { verbose }) => Command::Version { verbose },
     })
 }
@@ -174,7 +187,7 @@ pub fn version(verbose: bool) -> String {
 /// The whole command line as clap knows it, refused flags included.
 fn command() -> clap::Command {
     let mut command = Cli::command();
-    for name in ["launch", "check", "explain"] {
+    for name in ["launch", "check", "explain", "doctor"] {
         command = command.mut_subcommand(name, later::add);
     }
     later::add(command)

@@ -7,9 +7,11 @@ mod catalog;
 mod chains;
 mod file;
 pub(crate) mod later;
+mod origin;
 mod pools;
 mod problem;
 mod routing;
+pub(crate) mod shown;
 mod surroundings;
 mod tree;
 pub mod units;
@@ -20,6 +22,7 @@ mod worker_url;
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts};
 pub use file::{Form, Imported};
+pub use origin::{Origin, Origins, key_variable};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
@@ -28,7 +31,9 @@ pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use surroundings::Environment;
 use trunkline_credentials::Surroundings;
 
@@ -53,6 +58,33 @@ impl Sources {
         let variable = self.env.get("TRUNKLINE_CONFIG").filter(|name| !name.is_empty());
         self.file.clone().or_else(|| self.flags.config.clone()).or_else(|| variable.map(PathBuf::from))
     }
+
+    /// What the configuration file says, when one is named.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn text(&self) -> Result<Option<Text>, ConfigError> {
+        let read = |name: PathBuf| match std::fs::read_to_string(&name) {
+            Ok(text) => Ok(Text { name, text }),
+            Err(why) => Err(ConfigError::Unreadable { file: name, why }),
+        };
+        self.named_file().map(read).transpose()
+    }
+}
+
+/// A configuration file's text. Has no `Debug` of its own: secrets may stand in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text {
+    /// What its problems are told as places of.
+    pub name: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({})", self.name.display())
+    }
 }
 
 /// Reads, merges and checks the configuration.
@@ -61,21 +93,25 @@ impl Sources {
 /// The file cannot be read, or anything in it, the environment or the flags is wrong; then all that is
 /// wrong is listed.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
-    let file = sources.named_file();
+    load_text(sources, sources.text()?)
+}
+
+/// As [`load`], but of `text`, wherever it came from.
+///
+/// # Errors
+/// When anything in it, the environment or the flags is wrong.
+pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, ConfigError> {
+    let file = text.as_ref().map(|text| text.name.clone());
     let mut problems = Vec::new();
-    let (mut config, document) = match &file {
+    let (mut config, document) = match &text {
         None => (Config::default(), None),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|why| ConfigError::Unreadable { file: path.clone(), why })?;
-            match file::read(&text, &sources.env, &mut problems) {
-                Some((mut config, document)) => {
-                    config.warnings = document.lost.iter().map(|lost| lost.line(Some(path))).collect();
-                    (config, Some(document))
-                }
-                None => return Err(ConfigError::Invalid { file, problems }),
+        Some(Text { name, text }) => match file::read(text, &sources.env, &mut problems) {
+            Some((mut config, document)) => {
+                config.warnings = document.lost.iter().map(|lost| lost.line(Some(name))).collect();
+                (config, Some(document))
             }
-        }
+            None => return Err(ConfigError::Invalid { file, problems }),
+        },
     };
     // What is already wrong with the file alone is the file's fault and gets its place there.
     let of_file = if document.is_some() { config.validate() } else { Vec::new() };
@@ -101,6 +137,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         return Err(ConfigError::Invalid { file, problems });
     }
     config.workers.append(&mut config.backends);
+    config.text = text.map(Arc::new);
     Ok(config)
 }
 

@@ -1,6 +1,7 @@
 //! The one configuration tree. YAML, environment and flags all lower into it, in that order; after
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
+use super::Text;
 use super::catalog::CatalogSettings;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use trunkline_core::{OnUnsupported, Secret};
 use trunkline_credentials::Surroundings;
@@ -78,12 +80,35 @@ pub struct Config {
     pub metrics: Metrics,
     /// Threads and sockets.
     pub runtime: Runtime,
+    /// How this configuration may change while the gateway runs.
+    pub admin: Admin,
     /// What of the environment credentials are lent by.
     #[serde(skip)]
     pub surroundings: Surroundings,
     /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,
+    /// What it was read from.
+    #[serde(skip)]
+    pub text: Option<Arc<Text>>,
+}
+
+/// How this configuration may change while the gateway runs.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// How often the configuration file is looked at for changes, which are then taken over; 0 for never.
+    #[serde(with = "super::units::duration")]
+    pub watch_interval: Duration,
+    /// Folder in which the last 50 versions of the configuration outlive the process. What is written there can be
+    /// read by the owner alone: it holds the secrets that stand in the configuration itself.
+    pub history_dir: Option<PathBuf>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { watch_interval: Duration::from_secs(2), history_dir: None }
+    }
 }
 
 /// How models are found that no worker lists.

@@ -5,7 +5,7 @@ use super::client::Client;
 use super::journal::{self, Journal};
 use super::json::{at, list, with};
 use crate::app::{self, Running};
-use crate::config::{CallerModels, Config};
+use crate::config::{CallerModels, Config, Sources};
 use crate::log::LogSink;
 use anyhow::{Context as _, ensure};
 use http::StatusCode;
@@ -72,7 +72,7 @@ impl World {
     /// Starts everything, the gateway as `config` has it, and waits until all workers are ready.
     pub(super) async fn begin(config: Config, journal: Journal, sink: Arc<LogSink>) -> anyhow::Result<Self> {
         free(SocketAddr::new(config.listen.host, config.listen.port))?;
-        let running = app::start(config, sink).await?;
+        let running = app::start(config, Sources::default(), sink).await?;
         let client = Client(running.address());
         let mut members = Vec::new();
         for (name, flavour, model, step_ms, prefill_tokens_per_s, seed) in [

@@ -104,27 +104,9 @@ impl Fleet {
         let mut state = self.lock();
         // Under the lock: a reload on another thread must not be undone by what is published here.
         let config = Arc::clone(&self.snapshot.load().config);
-        check(&spec, &config)?;
-        if let Some(same) = state.workers.iter().find(|w| stays(w, &spec)) {
-            return Err(FleetError::Exists(same.id.clone()));
-        }
-        let is_free = |id: &WorkerId| state.workers.iter().all(|w| w.id != *id);
-        // One of that name may still be draining.
-        let named = spec.name.as_deref().map(WorkerId::new).filter(is_free);
-        let id = named.unwrap_or_else(|| {
-            loop {
-                let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
-                if is_free(&id) {
-                    break id;
-                }
-            }
-        });
-        let worker = Worker::new(id, spec, &config, Arc::new(Load::default()));
-        let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
-        state.workers.push(Arc::clone(&worker));
+        let worker = state.take_in(spec, &config)?;
         self.publish(&mut state, config);
         self.watch(&mut state, &worker.id);
-        tracing::info!(worker = %worker.id, url = %worker.spec.url, "worker registered");
         Ok(worker)
     }
 
@@ -137,38 +119,10 @@ impl Fleet {
         let mut state = self.lock();
         // Under the lock: a reload on another thread must not be undone by what is published here.
         let config = Arc::clone(&self.snapshot.load().config);
-        check(&spec, &config)?;
-        let before = state.find(id)?;
-        if !same_place(&before.spec, &spec) {
-            return Err(FleetError::Invalid(
-                "url cannot be changed; remove the worker and add the other one".into(),
-            ));
-        }
-        let mut after = Worker::new(before.id.clone(), spec, &config, Arc::clone(&before.load))
-            .map_err(|e| FleetError::Invalid(format!("url {e}")))?
-            .succeeding(&before);
-        let same_nature = after.provider == before.provider
-            && after.key == before.key
-            && after.spec.models.is_empty() == before.spec.models.is_empty()
-            && after.spec.runtime == before.spec.runtime;
-        if same_nature {
-            after.engine = before.engine;
-            if after.models.is_empty() {
-                after.models.clone_from(&before.models);
-                after.no_list = before.no_list;
-            }
-            for (key, value) in &before.labels {
-                if !before.spec.labels.contains_key(key) {
-                    after.labels.entry(key.clone()).or_insert_with(|| value.clone());
-                }
-            }
-        }
-        let after = Arc::new(after);
-        state.replace(&after);
+        let worker = state.describe(id, spec, &config)?;
         self.publish(&mut state, config);
-        self.watch(&mut state, &after.id);
-        tracing::info!(worker = %after.id, "worker changed");
-        Ok(after)
+        self.watch(&mut state, &worker.id);
+        Ok(worker)
     }
 
     /// Takes a worker out: no new calls at once, gone when what it has is finished or its time is up.
@@ -178,81 +132,59 @@ impl Fleet {
     pub fn remove(self: &Arc<Self>, id: &str) -> Result<Arc<Worker>, FleetError> {
         let mut state = self.lock();
         let config = Arc::clone(&self.snapshot.load().config);
-        let worker = state.find(id)?;
-        worker.load.set_health(Health::Draining);
-        state.stop_watching(&worker.id);
+        let worker = state.retire(id)?;
         self.publish(&mut state, config);
-        let task = self.control.spawn(watch::drain(Arc::clone(self), Arc::clone(&worker)));
-        state.tasks.insert(worker.id.clone(), task.abort_handle());
-        tracing::info!(worker = %worker.id, "worker draining");
+        self.drain(&mut state, &worker);
         Ok(worker)
     }
 
-    /// Brings the fleet in line with another configuration. Workers of the old one that the new one does
-    /// not name are drained; those added over `/workers` stay.
+    /// Brings the fleet in line with another configuration, in one step: no request sees some of it without the
+    /// rest. Workers of the old one that the new one does not name are drained; those added over `/workers` stay.
     pub fn reconfigure(self: &Arc<Self>, config: Arc<Config>) {
-        let before = self.snapshot();
-        {
-            let mut state = self.lock();
-            let workers = std::mem::take(&mut state.workers);
-            state.workers = workers
-                .into_iter()
-                .map(|worker| {
-                    // Keys of providers and the like come from the configuration.
-                    let fresh = Worker::new(
-                        worker.id.clone(),
-                        worker.spec.clone(),
-                        &config,
-                        Arc::clone(&worker.load),
-                    );
-                    match fresh {
-                        Ok(fresh) => {
-                            let mut fresh = fresh.succeeding(&worker);
-                            fresh.engine = worker.engine;
-                            fresh.models.clone_from(&worker.models);
-                            fresh.no_list = worker.no_list;
-                            fresh.labels.clone_from(&worker.labels);
-                            Arc::new(fresh)
-                        }
-                        Err(_) => worker,
-                    }
-                })
-                .collect();
-            self.publish(&mut state, Arc::clone(&config));
-            // The task of a worker keeps what is lent to it, and by whom is another question now.
-            for worker in state.workers.clone() {
-                let was = before.workers.iter().find(|before| before.id == worker.id);
-                let is_watched = worker.load.health() != Health::Draining;
-                if is_watched && was.is_some_and(|was| !same_lender(was, &worker)) {
-                    self.watch(&mut state, &worker.id);
-                }
+        let mut state = self.lock();
+        let before = self.snapshot.load_full();
+        for worker in &mut state.workers {
+            if let Some(fresh) = worker.under(&config) {
+                *worker = Arc::new(fresh);
             }
-            // Whether and how often they are probed may have changed.
-            state.workers.iter().for_each(|worker| worker.reach.wake());
         }
         let named =
             |config: &Config, worker: &Worker| config.workers.iter().any(|spec| is_same(&worker.spec, spec));
-        for worker in &before.workers {
-            if named(&before.config, worker) && !named(&config, worker) {
-                // It may have been removed by hand meanwhile.
-                let _ = self.remove(worker.id.as_str());
-            }
-        }
+        let is_dropped = |worker: &&Arc<Worker>| named(&before.config, worker) && !named(&config, worker);
+        // Whoever was removed by hand meanwhile drains already.
+        let dropped = before.workers.iter().filter(is_dropped);
+        let mut leaving: Vec<_> =
+            dropped.filter_map(|worker| state.retire(worker.id.as_str()).ok()).collect();
+        let mut arriving = Vec::new();
         for spec in &config.workers {
             let existing = before.workers.iter().find(|worker| stays(worker, spec));
             let result = match existing {
-                Some(worker) if same_spec(&worker.spec, spec) => Ok(()),
+                Some(worker) if same_spec(&worker.spec, spec) => Ok(None),
                 // Another place is another worker, whatever it is called.
                 Some(worker) if !same_place(&worker.spec, spec) => {
-                    self.remove(worker.id.as_str()).and_then(|_| self.add(spec.clone())).map(drop)
+                    let moved = state.retire(worker.id.as_str()).map(|worker| leaving.push(worker));
+                    moved.and_then(|()| state.take_in(spec.clone(), &config)).map(Some)
                 }
-                Some(worker) => self.change(worker.id.as_str(), spec.clone()).map(drop),
-                None => self.add(spec.clone()).map(drop),
+                Some(worker) => state.describe(worker.id.as_str(), spec.clone(), &config).map(Some),
+                None => state.take_in(spec.clone(), &config).map(Some),
             };
-            if let Err(error) = result {
-                tracing::warn!(%error, "a worker of the new configuration was not taken");
+            match result {
+                Ok(worker) => arriving.extend(worker),
+                Err(error) => tracing::warn!(%error, "a worker of the new configuration was not taken"),
             }
         }
+        self.publish(&mut state, config);
+        // Whether and how often they are probed may have changed.
+        state.workers.iter().for_each(|worker| worker.reach.wake());
+        // The task of a worker keeps what is lent to it, and by whom is another question now.
+        let was = |id: &WorkerId| before.workers.iter().find(|worker| worker.id == *id);
+        let is_lent_anew = |worker: &&Arc<Worker>| {
+            let is_watched = worker.load.health() != Health::Draining;
+            is_watched && was(&worker.id).is_some_and(|was| !same_lender(was, worker))
+        };
+        arriving.extend(state.workers.iter().filter(is_lent_anew).map(Arc::clone));
+        leaving.iter().for_each(|worker| self.drain(&mut state, worker));
+        arriving.iter().for_each(|worker| self.watch(&mut state, &worker.id));
     }
 
     /// What is wrong with a worker, if anything: why it is not ready, or else that its models are not known.
@@ -273,6 +205,13 @@ impl Fleet {
         state.stop_watching(id);
         let task = self.control.spawn(watch::watch(Arc::clone(self), id.clone()));
         state.tasks.insert(id.clone(), task.abort_handle());
+    }
+
+    /// To be called after the worker was published as draining, which is what its end waits for.
+    fn drain(self: &Arc<Self>, state: &mut State, worker: &Arc<Worker>) {
+        state.stop_watching(&worker.id);
+        let task = self.control.spawn(watch::drain(Arc::clone(self), Arc::clone(worker)));
+        state.tasks.insert(worker.id.clone(), task.abort_handle());
     }
 
     /// The worker as it is now; `None` once it is gone.
@@ -334,6 +273,75 @@ impl State {
     fn find(&self, id: &str) -> Result<Arc<Worker>, FleetError> {
         let found = self.workers.iter().find(|w| w.id.as_str() == id && w.load.health() != Health::Draining);
         found.map(Arc::clone).ok_or_else(|| FleetError::NotFound(id.chars().take(64).collect()))
+    }
+
+    fn has(&self, id: &WorkerId) -> bool {
+        self.workers.iter().any(|worker| worker.id == *id)
+    }
+
+    /// Adds a worker, which is to be published and then watched.
+    fn take_in(&mut self, spec: WorkerSpec, config: &Config) -> Result<Arc<Worker>, FleetError> {
+        check(&spec, config)?;
+        if let Some(same) = self.workers.iter().find(|w| stays(w, &spec)) {
+            return Err(FleetError::Exists(same.id.clone()));
+        }
+        // One of that name may still be draining.
+        let named = spec.name.as_deref().map(WorkerId::new).filter(|id| !self.has(id));
+        let id = named.unwrap_or_else(|| {
+            loop {
+                let id = WorkerId::new(format!("{:08x}", fastrand::u32(..)));
+                if !self.has(&id) {
+                    break id;
+                }
+            }
+        });
+        let worker = Worker::new(id, spec, config, Arc::new(Load::default()));
+        let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
+        self.workers.push(Arc::clone(&worker));
+        tracing::info!(worker = %worker.id, url = %worker.spec.url, "worker registered");
+        Ok(worker)
+    }
+
+    /// Gives a worker another description; it is to be published and then watched anew.
+    fn describe(&mut self, id: &str, spec: WorkerSpec, config: &Config) -> Result<Arc<Worker>, FleetError> {
+        check(&spec, config)?;
+        let before = self.find(id)?;
+        if !same_place(&before.spec, &spec) {
+            return Err(FleetError::Invalid(
+                "url cannot be changed; remove the worker and add the other one".into(),
+            ));
+        }
+        let mut after = Worker::new(before.id.clone(), spec, config, Arc::clone(&before.load))
+            .map_err(|e| FleetError::Invalid(format!("url {e}")))?
+            .succeeding(&before);
+        let same_nature = after.provider == before.provider
+            && after.key == before.key
+            && after.spec.models.is_empty() == before.spec.models.is_empty()
+            && after.spec.runtime == before.spec.runtime;
+        if same_nature {
+            after.engine = before.engine;
+            if after.models.is_empty() {
+                after.models.clone_from(&before.models);
+                after.no_list = before.no_list;
+            }
+            for (key, value) in &before.labels {
+                if !before.spec.labels.contains_key(key) {
+                    after.labels.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        let after = Arc::new(after);
+        self.replace(&after);
+        tracing::info!(worker = %after.id, "worker changed");
+        Ok(after)
+    }
+
+    /// Lets a worker have no new calls; it is to be published and then drained.
+    fn retire(&mut self, id: &str) -> Result<Arc<Worker>, FleetError> {
+        let worker = self.find(id)?;
+        worker.load.set_health(Health::Draining);
+        tracing::info!(worker = %worker.id, "worker draining");
+        Ok(worker)
     }
 
     fn replace(&mut self, worker: &Arc<Worker>) {
@@ -423,6 +431,26 @@ mod tests {
             vec![spec(Some("two"), "http://127.0.0.1:9"), spec(Some("three"), "http://127.0.0.1:9")];
         fleet.reconfigure(Arc::new(Config { workers, ..Config::default() }));
         assert_eq!(ids(&fleet), "one two three", "what came over the network stays");
+    }
+
+    /// Whoever loads a snapshot meanwhile has all of the old configuration or all of the new one.
+    #[tokio::test]
+    async fn another_configuration_is_one_publication() {
+        let spec = |port: u16| WorkerSpec::new(format!("http://127.0.0.1:{port}"));
+        let config = |workers| Config { workers, igw: true, ..Config::default() };
+        let fleet = fleet(config(vec![spec(1), spec(2)]));
+        let first = fleet.add(spec(1)).unwrap();
+        fleet.add(spec(2)).unwrap();
+        let before = fleet.snapshot().revision;
+        fleet.reconfigure(Arc::new(config(vec![WorkerSpec { priority: 9, ..spec(2) }, spec(3)])));
+        let after = fleet.snapshot();
+        assert_eq!(after.revision, before + 1);
+        let workers: Vec<_> = after.workers.iter().map(|w| (w.spec.url.as_str(), w.spec.priority)).collect();
+        assert_eq!(
+            workers,
+            [("http://127.0.0.1:1", 50), ("http://127.0.0.1:2", 9), ("http://127.0.0.1:3", 50)]
+        );
+        assert_eq!(first.load.health(), Health::Draining);
     }
 
     /// Workers are watched by other threads than those that register them.

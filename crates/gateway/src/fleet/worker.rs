@@ -179,6 +179,19 @@ impl Worker {
         self
     }
 
+    /// The same worker under another configuration, where keys of providers and the like come from; `None` when its
+    /// address is none there.
+    #[must_use]
+    pub(super) fn under(&self, config: &Config) -> Option<Self> {
+        let fresh = Self::new(self.id.clone(), self.spec.clone(), config, Arc::clone(&self.load)).ok()?;
+        let mut fresh = fresh.succeeding(self);
+        fresh.engine = self.engine;
+        fresh.models.clone_from(&self.models);
+        fresh.no_list = self.no_list;
+        fresh.labels.clone_from(&self.labels);
+        Some(fresh)
+    }
+
     /// Takes what an attempt on it found.
     pub fn met(&self, contact: Contact, config: &Config) {
         self.reach.report(contact, &self.load, config.health.unreached_threshold);

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use trunkline_gateway::config::{self, Config, Layout, Sources};
+use trunkline_gateway::config::{Config, Layout, Sources};
 use trunkline_testkit::engine::{Engine, EngineConfig};
 use trunkline_testkit::script::{Reply, Then, Upstream};
 
@@ -213,7 +213,7 @@ async fn a_hundred_reloads_under_load_drop_nothing() {
     ];
     let file = folder.write("trunkline.yaml", &variants[0]);
     let sources = sources(&file);
-    let rig = Arc::new(Rig::start(config::load(&sources).unwrap()).await);
+    let rig = Arc::new(Rig::start_from(sources).await);
     let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients = (0..8).map(|nth| {
         let (address, over, served) = (rig.address(), Arc::clone(&over), Arc::clone(&served));
@@ -231,7 +231,7 @@ async fn a_hundred_reloads_under_load_drop_nothing() {
     let clients: Vec<_> = clients.collect();
     for round in 1..=100 {
         folder.write("trunkline.yaml", &variants[round % variants.len()]);
-        rig.running().reload(&sources).unwrap();
+        rig.running().reload().unwrap();
         let before = served.load(Relaxed);
         until("requests were served since", async || served.load(Relaxed) > before).await;
     }
@@ -260,7 +260,7 @@ async fn a_reload_changes_what_it_says_and_keeps_the_rest() {
     let folder = Folder::new("reload");
     let file = folder.write("trunkline.yaml", &yaml(&[(&upstream.url(), 50)], ""));
     let sources = sources(&file);
-    let rig = Rig::start(config::load(&sources).unwrap()).await;
+    let rig = Rig::start_from(sources).await;
     let id = rig.workers().await[0]["id"].clone();
     let added = rig.post("/workers", "{\"url\":\"http://127.0.0.1:9\",\"model_id\":\"other\"}").await;
     assert_eq!(added.status, 202);
@@ -270,7 +270,7 @@ async fn a_reload_changes_what_it_says_and_keeps_the_rest() {
         "trunkline.yaml",
         &yaml(&[(&upstream.url(), 80)], "aliases: {fast: m}\nauth: {api_key: secret}\n"),
     );
-    rig.running().reload(&sources).unwrap();
+    rig.running().reload().unwrap();
     assert_eq!(rig.post(CHAT.path, &ask("fast")).await.status, 401, "the new key is in force");
     let keyed = |path: &str| get(path).header("authorization", "Bearer secret");
     let workers = rig.ask(&keyed("/workers")).await.json()["workers"].as_array().unwrap().clone();
@@ -286,7 +286,7 @@ async fn a_bad_reload_changes_nothing_and_says_why() {
     let good = yaml(&[(&upstream.url(), 50)], "");
     let file = folder.write("trunkline.yaml", &good);
     let sources = sources(&file);
-    let rig = Rig::start(config::load(&sources).unwrap()).await;
+    let rig = Rig::start_from(sources).await;
     for (what, text, says) in [
         ("an unknown key", good.clone() + "polcy: random\n", "policy"),
         ("a wrong value", good.clone() + "policy: fairest\n", "fairest"),
@@ -294,15 +294,15 @@ async fn a_bad_reload_changes_nothing_and_says_why() {
         ("a bad worker", yaml(&[("ftp://x", 50)], ""), "url"),
     ] {
         folder.write("trunkline.yaml", &text);
-        let told = rig.running().reload(&sources).unwrap_err().to_string();
+        let told = rig.running().reload().unwrap_err().to_string();
         assert!(told.contains(says), "{what}: {told}");
         assert_eq!(rig.ask(&CHAT.ask(false)).await.status, 200, "{what}");
     }
     std::fs::remove_file(&file).unwrap();
-    assert!(rig.running().reload(&sources).is_err());
+    assert!(rig.running().reload().is_err());
     assert!((rig.metric("trunkline_config_reloads_total", &["refused"]).await - 5.0).abs() < 0.1);
     folder.write("trunkline.yaml", &good);
-    rig.running().reload(&sources).unwrap();
+    rig.running().reload().unwrap();
     assert_eq!(rig.ask(&CHAT.ask(false)).await.status, 200);
 }
 

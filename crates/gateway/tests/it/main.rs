@@ -22,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod pools;
 mod providers;
+mod reconfigure;
 mod relay;
 mod retry;
 mod rows;

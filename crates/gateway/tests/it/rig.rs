@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_core::Secret;
 use trunkline_gateway::app::{self, Running};
-use trunkline_gateway::config::{Config, ModelCard, WorkerSpec};
+use trunkline_gateway::config::{self, Config, ModelCard, Sources, WorkerSpec};
 use trunkline_gateway::log::LogSink;
 use trunkline_testkit::script::Reply;
 
@@ -76,9 +76,18 @@ impl Rig {
 
     /// Starts one.
     pub(crate) async fn start_unready(config: Config) -> Self {
+        Self::start_of(config, Sources::default()).await
+    }
+
+    /// Starts one with what `sources` say, and may say later.
+    pub(crate) async fn start_from(sources: Sources) -> Self {
+        Self::start_of(config::load(&sources).unwrap(), sources).await
+    }
+
+    async fn start_of(config: Config, sources: Sources) -> Self {
         let logged = Logged::default();
         let sink = LogSink::start_into(config.runtime.threads, Box::new(logged.clone()));
-        let running = app::start(config, Arc::clone(&sink)).await.unwrap();
+        let running = app::start(config, sources, Arc::clone(&sink)).await.unwrap();
         Self { running: Some(running), sink, logged }
     }
 
