@@ -5,6 +5,9 @@
 
 use super::entry::Entry;
 use super::features::Mode;
+use super::names;
+use crate::provider::vertex::is_claude;
+use crate::provider::{VERTEX, VERTEX_CLAUDE};
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 use std::cmp::Ordering;
 use std::sync::OnceLock;
@@ -51,9 +54,15 @@ impl Builtin {
     /// Ids of all of `provider`'s models that are for something of this build, and for what; nothing else of them is
     /// read.
     pub fn of_provider(&self, provider: &str) -> impl Iterator<Item = (&str, Kind)> {
-        self.lines().filter(move |line| is_of(line, provider)).filter_map(|line| {
+        let listed = names::provider_id(provider);
+        let has = move |id: &str| {
+            let model = id.split_once('/').map_or(id, |(_, model)| model);
+            listed != VERTEX || is_claude(model) == (provider == VERTEX_CLAUDE)
+        };
+        self.lines().filter(move |line| is_of(line, listed)).filter_map(move |line| {
             let mut cells = line.split('\t');
             let (id, mode) = (cells.next()?, cells.nth(1)?);
+            has(id).then_some(())?;
             Some((id, Mode::named(mode)?.kind()?))
         })
     }
@@ -185,7 +194,11 @@ mod tests {
             assert!(named.is_none_or(|known| known.id == entry.provider()), "{}", entry.id);
         }
         for known in provider::PROVIDERS {
-            assert!(builtin().lines().any(|line| is_of(line, known.id)), "no model of {}", known.id);
+            assert!(
+                builtin().lines().any(|line| is_of(line, names::provider_id(known.id))),
+                "no model of {}",
+                known.id
+            );
         }
     }
 

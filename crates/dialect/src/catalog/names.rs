@@ -52,9 +52,13 @@ fn without_provider<'n>(provider: &str, name: &'n str) -> &'n str {
     }
 }
 
-/// The id of the provider called `name`; the name itself where it has no row.
+/// The id that the models of the provider called `name` stand under; the name itself where it has no row.
 pub(super) fn provider_id(name: &str) -> &str {
-    provider::named(name).map_or(name, |known| known.id)
+    match provider::named(name).map_or(name, |known| known.id) {
+        // One offer of many publishers' models; which of them speak which dialect is no concern of prices.
+        provider::VERTEX_CLAUDE => provider::VERTEX,
+        id => id,
+    }
 }
 
 /// The last part of `models/NAME`, `publishers/OWNER/models/NAME` and `arn:aws:bedrock:…/NAME`.

@@ -33,7 +33,7 @@ impl StreamReader {
     /// Reads `dialect`; one event may be up to `event_bytes` long.
     ///
     /// # Errors
-    /// [`FaultKind::Unsupported`] without a codec.
+    /// [`trunkline_core::FaultKind::Unsupported`] without a codec.
     pub fn new(dialect: Dialect, event_bytes: usize) -> Result<Self, Fault> {
         match dialect {
             Dialect::OpenaiChat => Ok(Self::OpenaiChat(openai_chat::StreamReader::new(event_bytes))),
@@ -118,7 +118,7 @@ impl StreamWriter {
     /// Writes `dialect`.
     ///
     /// # Errors
-    /// [`FaultKind::Unsupported`] without a codec.
+    /// [`trunkline_core::FaultKind::Unsupported`] without a codec.
     pub fn new(dialect: Dialect, context: Context) -> Result<Self, Fault> {
         match dialect {
             Dialect::OpenaiChat => Ok(Self::OpenaiChat(openai_chat::StreamWriter::new(context))),
@@ -142,7 +142,7 @@ impl StreamWriter {
         }
     }
 
-    /// Members of the request that the answer repeats, as [`echo`] found them.
+    /// Members of the request that the answer repeats, as [`super::echo`] found them.
     pub fn echo(&mut self, said: Extra) {
         match self {
             Self::OpenaiResponses(writer) => writer.echo(said),
@@ -169,7 +169,7 @@ impl StreamWriter {
     }
 
     /// What of the answer so far the client's dialect has no form for: each thing once, and what
-    /// [`write_reply`] would have recorded.
+    /// [`super::write_reply`] would have recorded.
     #[must_use]
     pub fn losses(&self) -> &Losses {
         match self {

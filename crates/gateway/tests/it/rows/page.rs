@@ -3,8 +3,9 @@
 use super::read;
 use std::fmt::Write;
 use std::path::Path;
-use trunkline_dialect::catalog::builtin;
-use trunkline_dialect::provider::{AuthStyle, BEDROCK, PROVIDERS, Provider};
+use trunkline_dialect::catalog::{Entry, builtin};
+use trunkline_dialect::provider::vertex::is_claude;
+use trunkline_dialect::provider::{AuthStyle, BEDROCK, PROVIDERS, Provider, VERTEX, VERTEX_CLAUDE};
 
 const INTRODUCTION: &str = "# Providers
 
@@ -31,6 +32,13 @@ fn auth(row: &Provider) -> &'static str {
     }
 }
 
+/// Whether a model of the catalogue is one of the provider's. Vertex AI's of two dialects stand under one name.
+fn is_of(entry: &Entry, row: &Provider) -> bool {
+    let listed = if row.id == VERTEX_CLAUDE { VERTEX } else { row.id };
+    let claude = listed != VERTEX || is_claude(entry.upstream()) == (row.id == VERTEX_CLAUDE);
+    entry.provider() == listed && claude
+}
+
 /// Whether the provider's fixture has an answer.
 fn has(row: &Provider, what: &str) -> &'static str {
     if read(row)[what]["got"]["status"] == 200 { "yes" } else { "–" }
@@ -45,7 +53,7 @@ fn page() -> String {
     line("| provider | chat | stream | tools | embeddings | images | rerank | models | priced |");
     line("|---|---|---|---|---|---|---|---:|---:|");
     for row in PROVIDERS {
-        let known = entries.iter().filter(|entry| entry.provider() == row.id);
+        let known = entries.iter().filter(|entry| is_of(entry, row));
         let (models, priced) =
             (known.clone().count(), known.filter(|entry| !entry.prices.is_empty()).count());
         let cells = ["chat", "stream", "tools", "embeddings", "images", "rerank"].map(|what| has(row, what));
