@@ -32,6 +32,11 @@ impl Wishes {
     /// # Errors
     /// 400 naming the header.
     pub(super) fn read(headers: &HeaderMap, stream: bool) -> Result<Self, Fault> {
+        // Few ask for anything, and looking each name up costs more than everything else here.
+        let is_wish = |name: &str| name.starts_with("x-trunkline-") || name.starts_with("x-litellm-");
+        if !headers.keys().any(|name| is_wish(name.as_str())) {
+            return Ok(Self::default());
+        }
         let retries =
             wish(headers, RETRIES, |text| text.parse().ok().filter(|many: &u32| *many <= MOST_RETRIES))?;
         let seconds = |text: &str| {
