@@ -1,11 +1,15 @@
 //! Routes: which pool or backend a request goes to by what it is, rather than by its model's name alone.
 
-use super::pools::Pool;
-use crate::config::{ContentRule, RouteSpec};
+use super::Heirlooms;
+use super::pools::{self, Pool};
+use crate::config::{Config, ContentRule, RouteSpec};
+use crate::fleet::worker::Worker;
+use crate::metrics::Metrics;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
@@ -95,6 +99,31 @@ impl Route {
             && (self.models.is_empty() || self.models.iter().any(|model| asking.is_for(model)))
             && self.content.as_ref().is_none_or(|content| content.fits(asking))
     }
+}
+
+/// The routes of a configuration, those to be looked at first first. One whose backend is not there any more is left
+/// out.
+pub(super) fn routes(
+    config: &Config,
+    workers: &[Arc<Worker>],
+    pools: &HashMap<Box<str>, Arc<Pool>>,
+    heirlooms: &mut Heirlooms,
+    metrics: &Metrics,
+) -> Vec<Route> {
+    let mut specs: Vec<&RouteSpec> = config.routes.iter().collect();
+    // Stable, so that routes of one priority keep their order.
+    specs.sort_by_key(|spec| spec.priority);
+    let mut route = |spec: &RouteSpec| {
+        let pool = match pools.get(spec.backend.as_str()) {
+            Some(pool) => Arc::clone(pool),
+            None => {
+                let of = |worker: &&Arc<Worker>| worker.spec.name.as_ref() == Some(&spec.backend);
+                Arc::new(pools::alone(workers.iter().find(of)?, heirlooms, metrics))
+            }
+        };
+        Route::new(spec, pool)
+    };
+    specs.into_iter().filter_map(&mut route).collect()
 }
 
 impl Asking<'_> {
