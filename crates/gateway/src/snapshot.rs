@@ -289,7 +289,7 @@ impl Snapshot {
 
     /// The route that `asking` goes by; `None` for its model's name.
     #[must_use]
-    pub fn route(&self, asking: Asking<'_>) -> Option<&Route> {
+    pub fn route(&self, asking: &Asking<'_>) -> Option<&Route> {
         self.routes.iter().find(|route| route.takes(asking))
     }
 
