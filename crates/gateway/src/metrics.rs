@@ -27,6 +27,8 @@ pub struct Metrics {
     pub attempts: IntCounterVec,
     /// What is held against workers, by worker and fault.
     pub worker_faults: IntCounterVec,
+    /// Workers left out for a request before one was picked, by worker and reason.
+    pub put_aside: IntCounterVec,
     /// Requests between their first byte in and their last byte out.
     pub in_flight: IntGauge,
     /// Requests waiting for admission.
@@ -156,6 +158,11 @@ impl Metrics {
                 "worker_faults_total",
                 "Failures that are held against a worker.",
                 &["worker", "fault"],
+            )?,
+            put_aside: counter(
+                "candidates_put_aside_total",
+                "Workers left out for a request, since they could not have served it.",
+                &["worker", "reason"],
             )?,
             in_flight: gauge("in_flight_requests", "Requests being served, streams until their last byte.")?,
             queued: gauge("queued_requests", "Requests waiting for admission.")?,

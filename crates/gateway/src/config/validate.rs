@@ -256,6 +256,7 @@ impl Check {
             ("organization", &worker.organization),
             ("project", &worker.project),
             ("location", &worker.location),
+            ("region", &worker.region),
         ] {
             if said.as_deref().is_some_and(|said| !is_plain(said)) {
                 self.fail(key, "is empty or has characters that cannot be sent; set it, or leave it out");
@@ -290,7 +291,7 @@ impl Check {
         if worker.known_provider(url).is_none_or(|known| known.id != BEDROCK) {
             self.fail("aws", "is for Bedrock workers alone; set `provider: bedrock`, or leave it out");
         }
-        if (worker.aws.has_keys() || worker.aws.names_source()) && worker.region(url, all).is_none() {
+        if (worker.aws.has_keys() || worker.aws.names_source()) && worker.aws_region(url, all).is_none() {
             self.fail("aws.region", "is missing, and the address names none; set it, or AWS_REGION");
         }
         if worker.aws.has_keys() && worker.aws.names_source() {

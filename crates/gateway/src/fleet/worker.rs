@@ -116,14 +116,14 @@ impl Worker {
             own @ Some(_) => own.clone(),
         };
         let is_bedrock = provider.as_deref() == Some(provider::BEDROCK);
-        let region = spec.region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
+        let region = spec.aws_region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
         let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
         let aws = aws.filter(|aws| key.is_none() && is_bedrock && !aws.names_source() && !spec.names_chain());
-        let signer = aws.zip(spec.region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
+        let signer = aws.zip(spec.aws_region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
         // A role's keys are lent to workers of the operator's own choosing alone, as are those that are stored.
         let is_bare = trusted && key.is_none() && signer.is_none();
         let lender = provider.as_deref().filter(|_| is_bare).and_then(|provider| {
-            config.chain(&spec, provider, spec.region(&url, &config.aws)).map(Lender::new)
+            config.chain(&spec, provider, spec.aws_region(&url, &config.aws)).map(Lender::new)
         });
         let versioned = match url.version() {
             Version::Own => false,

@@ -21,6 +21,7 @@ mod count;
 pub(crate) mod dispatch;
 mod failure;
 mod fan;
+mod fit;
 pub(crate) mod form;
 pub(crate) mod forward;
 pub mod plan;

@@ -167,6 +167,11 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+        for (slot, why) in &lane.aside {
+            let Some(worker) = lane.workers.get(*slot) else { continue };
+            self.local.shared.metrics.put_aside.with_label_values(&[worker.id.as_str(), why.name()]).inc();
+            tracing::debug!(request_id = %self.id, worker = %worker.id, %why, "put aside");
+        }
     }
 
     /// An attempt begins.

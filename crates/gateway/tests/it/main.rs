@@ -15,6 +15,7 @@ mod rig;
 mod bad_input;
 mod costs;
 mod failover;
+mod filters;
 mod fleet;
 mod forms;
 mod keys;
