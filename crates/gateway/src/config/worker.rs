@@ -88,6 +88,12 @@ pub struct WorkerSpec {
     /// Azure).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_model: Option<String>,
+    /// Most calls that it has at once, streams until their end; others that are ready go before one that is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent: Option<usize>,
+    /// The calls that wait for it while it, and whoever else may answer, is full.
+    #[serde(default)]
+    pub queue: Queue,
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -127,6 +133,8 @@ impl WorkerSpec {
             region: None,
             prices: Vec::new(),
             base_model: None,
+            max_concurrent: None,
+            queue: Queue::default(),
             labels: BTreeMap::new(),
             models: Vec::new(),
             health: WorkerHealth::default(),
@@ -192,6 +200,23 @@ impl WorkerSpec {
     #[must_use]
     pub fn aws_region<'a>(&'a self, url: &'a WorkerUrl, all: &'a Aws) -> Option<&'a str> {
         region::of_host(url.host()).or(self.aws.region.as_deref()).or(all.region.as_deref())
+    }
+}
+
+/// Who waits for a worker that is full, in order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Queue {
+    /// How many may wait.
+    pub size: usize,
+    /// How long they may wait.
+    #[serde(with = "super::units::duration")]
+    pub timeout: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { size: 100, timeout: Duration::from_secs(60) }
     }
 }
 

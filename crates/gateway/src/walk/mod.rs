@@ -26,6 +26,7 @@ pub(crate) mod form;
 pub(crate) mod forward;
 pub mod plan;
 mod predict;
+mod queue;
 pub(crate) mod read;
 mod redact;
 pub mod relay;

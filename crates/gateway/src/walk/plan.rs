@@ -352,7 +352,12 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let demand = Demand::new(dialect, &request.body.0);
     let lane = weighed(lane, &snapshot, &Prices::default(), model, &demand);
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
-    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, &[], draw);
+    let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
+    let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();
+    let full: Vec<_> = lane.candidates.iter().filter(is_full).map(|candidate| candidate.id.clone()).collect();
+    // Where all are full, the first that has a place again.
+    let passed = if full.len() < lane.candidates.len() { full.as_slice() } else { &[] };
+    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, passed, draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let verdicts: Vec<_> = lane.candidates.iter().map(|c| c.slot).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
@@ -369,7 +374,11 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
             Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
-            Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
+            // Nothing was tried yet but for a place.
+            Some(Verdict::AlreadyTried) => {
+                let bound = slot.and_then(gate).map_or(0, |gate| gate.bound());
+                (Some(format!("has as many calls as it takes at once ({bound})")), None)
+            }
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),
         };

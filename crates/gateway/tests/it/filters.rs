@@ -8,7 +8,7 @@ use trunkline_gateway::config::{MemberSpec, ModelFacts, RouteSpec, Strategy, Wor
 use trunkline_testkit::script::Upstream;
 
 /// Why each backend was left out, as `explain` tells.
-async fn left_out(rig: &Rig, ask: &Ask) -> Vec<(String, Option<String>)> {
+pub(crate) async fn left_out(rig: &Rig, ask: &Ask) -> Vec<(String, Option<String>)> {
     let explained = rig.ask(&ask.clone().at("/admin/v1/explain")).await.json();
     let considered = explained["candidates"].as_array().unwrap_or_else(|| panic!("{explained}")).iter();
     let text = |value: &Value| value.as_str().map(str::to_owned);

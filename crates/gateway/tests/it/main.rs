@@ -23,6 +23,7 @@ mod lifecycle;
 mod limits;
 mod pools;
 mod providers;
+mod queue;
 mod reconfigure;
 mod relay;
 mod retry;
