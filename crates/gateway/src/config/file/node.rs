@@ -102,7 +102,7 @@ impl Document {
                     if let Some(place) = &mut problem.place {
                         place.file = is_folder.then(|| part.name.clone());
                     }
-                    problems.push(problem);
+                    problems.push(*problem);
                 }
             }
             document.source.push_str(source);
@@ -178,7 +178,7 @@ impl Document {
     }
 }
 
-fn yaml(source: &str) -> Result<Node, Problem> {
+fn yaml(source: &str) -> Result<Node, Box<Problem>> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let nothing = || Node::new(Mark { line: 1, column: 1, bytes: 0..0 }, Value::Null);
     let mut root = match serde_saphyr::from_str_with_options::<Option<Node>>(source, options) {
@@ -186,7 +186,7 @@ fn yaml(source: &str) -> Result<Node, Problem> {
         Err(error) if matches!(error.without_snippet(), serde_saphyr::Error::Eof { .. }) && blank(source) => {
             nothing()
         }
-        Err(error) => return Err(syntax_problem(source, &error)),
+        Err(error) => return Err(Box::new(syntax_problem(source, &error))),
     };
     root.recover_spelling(source);
     Ok(root)

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table};
 
 /// Reads TOML 1.1.
-pub(super) fn parse(source: &str) -> Result<Node, Problem> {
+pub(super) fn parse(source: &str) -> Result<Node, Box<Problem>> {
     let lines = Lines::of(source);
     match DeTable::parse(source) {
         Ok(table) => {
@@ -17,7 +17,8 @@ pub(super) fn parse(source: &str) -> Result<Node, Problem> {
         }
         Err(error) => {
             let place = error.span().map(|span| mask::show_shape(source, &lines.mark(span)));
-            Err(Problem { place, ..Problem::new("", format!("not valid TOML: {}", error.message())) })
+            let message = format!("not valid TOML: {}", error.message());
+            Err(Box::new(Problem { place, ..Problem::new("", message) }))
         }
     }
 }
