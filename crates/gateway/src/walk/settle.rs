@@ -421,10 +421,8 @@ impl Ledger {
             self.count_attempt();
         }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
-        if let Some(metrics) = metrics {
-            if let Some(ttft) = self.ttft {
-                metrics.ttft.observe(ttft.as_secs_f64());
-            }
+        if let Some((metrics, ttft)) = metrics.zip(self.ttft) {
+            metrics.ttft.observe(ttft.as_secs_f64());
         }
         self.count_tokens();
         if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
