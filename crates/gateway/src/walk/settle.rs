@@ -58,8 +58,10 @@ pub(crate) struct Ledger {
     began: Instant,
     /// When the attempt under way began.
     asked: Instant,
-    /// Once it is known.
+    /// What the answer cost, once it is known.
     charge: Option<Charge>,
+    /// What attempts cost whose answers nobody got.
+    written_off: Charge,
     catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
@@ -102,6 +104,17 @@ enum Charge {
     Unknown,
 }
 
+impl Charge {
+    /// Both together: what is not known makes the sum unknown.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, charge) | (charge, Self::None) => charge,
+            (Self::Known(one), Self::Known(other)) => Self::Known(one + other),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+        }
+    }
+}
+
 /// How the answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -141,6 +154,7 @@ impl Ledger {
             began: now,
             asked: now,
             charge: None,
+            written_off: Charge::None,
             catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
@@ -334,12 +348,23 @@ impl Ledger {
         }
     }
 
-    /// Works out what the answer cost, whose usage is all known; in dollars, where anybody is paid and the price is
-    /// known.
+    /// Another attempt follows one whose upstream has counted what it takes money for, though nobody got its answer.
+    pub(crate) fn write_off(&mut self) {
+        if self.usage.is_some() {
+            let charge = self.charged();
+            self.bill(charge);
+            self.count_tokens();
+            self.written_off = self.written_off.and(charge);
+        }
+        (self.usage, self.finish) = (None, None);
+    }
+
+    /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
+    /// paid and all prices are known.
     pub(crate) fn charge(&mut self) -> Option<Usd> {
         let charge = self.charge.unwrap_or_else(|| self.charged());
         self.charge = Some(charge);
-        match charge {
+        match charge.and(self.written_off) {
             Charge::Known(usd) => Some(usd),
             Charge::None | Charge::Unknown => None,
         }
@@ -368,9 +393,8 @@ impl Ledger {
         }
     }
 
-    /// Books the cost.
-    fn bill(&self) {
-        let Some(charge) = self.charge else { return };
+    /// Books what the last attempt cost.
+    fn bill(&self, charge: Charge) {
         let labels = || {
             let lane = self.lane.as_ref()?;
             let (id, _) = self.attempts.last()?;
@@ -390,7 +414,7 @@ impl Ledger {
     fn close(&mut self) {
         self.estimate();
         let cost = self.charge();
-        self.bill();
+        self.charge.into_iter().for_each(|charge| self.bill(charge));
         let shared = &self.local.shared;
         let now = Instant::now();
         self.report_answer(now);
@@ -402,21 +426,23 @@ impl Ledger {
             self.count_attempt();
         }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
-        if let Some(metrics) = metrics {
-            if let Some(ttft) = self.ttft {
-                metrics.ttft.observe(ttft.as_secs_f64());
-            }
-            if let Some(usage) = &self.usage {
-                metrics.input.inc_by(usage.input_total.unwrap_or(0));
-                metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
-                metrics.output.inc_by(usage.output_total.unwrap_or(0));
-            }
+        if let Some((metrics, ttft)) = metrics.zip(self.ttft) {
+            metrics.ttft.observe(ttft.as_secs_f64());
         }
+        self.count_tokens();
         if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
             itl.flush();
         }
         if let Some(json) = self.log {
             shared.log.append(self.local.thread, |out| self.write_line(out, status, took, cost, json));
+        }
+    }
+
+    fn count_tokens(&self) {
+        if let (Some(lane), Some(usage)) = (&self.lane, &self.usage) {
+            lane.metrics.input.inc_by(usage.input_total.unwrap_or(0));
+            lane.metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
+            lane.metrics.output.inc_by(usage.output_total.unwrap_or(0));
         }
     }
 
@@ -472,6 +498,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     ledger.done();
     let class = fault::class(fault.kind);
     ledger.refused = Some(class);
+    price(&mut head.headers, &mut ledger);
     ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, class]).inc();
     Response::from_parts(head, body.into())
 }
@@ -486,7 +513,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
     headers.insert(REQUEST_ID, id);
 }
 
-/// Says what a whole answer cost, where that is known.
+/// Says what a whole answer or the attempts at one cost, where that is known.
 pub(crate) fn price(headers: &mut HeaderMap, ledger: &mut Ledger) {
     let cost = ledger.charge().map(|usd| usd.to_string());
     if let Some(value) = cost.and_then(|text| HeaderValue::try_from(text).ok()) {
