@@ -5,6 +5,7 @@
 
 mod catalog;
 mod chains;
+mod fallbacks;
 mod file;
 pub(crate) mod later;
 mod origin;
@@ -22,6 +23,7 @@ mod worker_url;
 
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
+pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};
 pub use file::{Form, Format, Imported};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};

@@ -5,6 +5,7 @@ use super::plan::{Plan, prompt};
 use super::verdict::Again;
 use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
+use crate::snapshot::Lane;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ pub(super) enum Next<'p> {
 /// The workers of a request's lane, and what became of them so far.
 pub(super) struct Left<'p> {
     plan: &'p Plan,
+    lane: &'p Lane,
     prompt: Prompt<'static>,
     /// Who comes last.
     tried: SmallVec<[WorkerId; 2]>,
@@ -32,8 +34,14 @@ pub(super) struct Left<'p> {
 }
 
 impl<'p> Left<'p> {
-    pub(super) fn of(plan: &'p Plan) -> Self {
-        Self { plan, prompt: prompt(&plan.question.scanned), tried: SmallVec::new(), out: SmallVec::new() }
+    pub(super) fn of(plan: &'p Plan, lane: &'p Lane) -> Self {
+        Self {
+            plan,
+            lane,
+            prompt: prompt(&plan.question.scanned),
+            tried: SmallVec::new(),
+            out: SmallVec::new(),
+        }
     }
 
     /// Whom to try next: who is full only comes when nobody else does.
@@ -53,7 +61,7 @@ impl<'p> Left<'p> {
         now: Instant,
         full: &mut SmallVec<[&'p Arc<Worker>; 2]>,
     ) -> Option<(&'p Arc<Worker>, Place)> {
-        let lane = &self.plan.lane;
+        let lane = self.lane;
         let pick = |without: &[WorkerId]| {
             let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
             lane.workers.get(lane.policy.pick(&self.prompt, &lane.candidates, without, draw)?.slot)
@@ -76,7 +84,7 @@ impl<'p> Left<'p> {
 
     /// `worker` failed, and it may be tried `again` there.
     pub(super) fn failed(&mut self, worker: &Worker, again: Again) {
-        let Plan { lane, model, .. } = self.plan;
+        let (lane, model) = (self.lane, &self.plan.model);
         // Whoever is chosen answers, or nobody does.
         let others_may = |other: &Worker| {
             lane.failover
@@ -98,11 +106,11 @@ impl<'p> Left<'p> {
 
     /// Whether there is somebody who has not been tried.
     pub(super) fn has_other(&self) -> bool {
-        Policy::has_other(&self.plan.lane.candidates, &self.tried)
+        Policy::has_other(&self.lane.candidates, &self.tried)
     }
 
     /// Whether there is anybody.
     pub(super) fn is_anyone(&self) -> bool {
-        Policy::has_other(&self.plan.lane.candidates, &self.out)
+        Policy::has_other(&self.lane.candidates, &self.out)
     }
 }

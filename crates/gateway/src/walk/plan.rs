@@ -1,9 +1,11 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
+use super::fallback::{Fallen, Ways, fallbacks_of};
 use super::fit::{Demand, fitting};
 use super::read::Question;
 use super::settle::Ledger;
 use super::wishes::Wishes;
+use crate::config::Fallbacks;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
@@ -14,6 +16,7 @@ use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot,
 use http::HeaderMap;
 use http::request::Parts;
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Instant;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
@@ -29,8 +32,24 @@ pub(crate) struct Plan {
     /// The model it means, where that is another.
     pub(crate) model: Model,
     pub(crate) lane: Arc<Lane>,
+    /// The pool that was meant.
+    pool: Option<Box<str>>,
+    /// Regions that were demanded: whoever answers is in all of them.
+    pub(super) regions: SmallVec<[Box<str>; 1]>,
+    /// How far along its fallbacks it is already.
+    pub(super) fallen: Option<Fallen>,
+    /// Whether nobody else may answer than whom the client named.
+    is_forced: bool,
     /// How the client wants it tried.
     pub(super) wishes: Wishes,
+}
+
+impl Plan {
+    /// Who answers in place of those that it was meant for.
+    pub(super) fn fallbacks(&self) -> Option<&Fallbacks> {
+        let asked = Some(self.asked.as_str()).filter(|_| !self.is_forced)?;
+        fallbacks_of(&self.question.snapshot, Some(asked), self.model.as_str(), self.pool.as_deref())
+    }
 }
 
 /// Finds the workers.
@@ -54,22 +73,40 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let Question { head, body, scanned, .. } = &question;
     let asking = Asking::new(head, asked.as_ref().map(Model::as_str), body, scanned);
     let snapshot = &question.snapshot;
-    let Found { model, lane, entry, .. } =
+    let Found { model, lane, entry, regions, .. } =
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
     let demand = Demand::new(ledger.endpoint.dialect, body);
     let lane = weighed(lane, snapshot, &ledger.local.prices, model.as_str(), &demand);
+    let is_forced = forced.is_some_and(|forced| !forced.fallback);
+    let pool = lane.pool.clone();
+    let fallbacks = fallbacks_of(snapshot, asking.model, model.as_str(), pool.as_deref());
+    let ways = Ways {
+        snapshot,
+        prices: &ledger.local.prices,
+        dialect: ledger.endpoint.dialect,
+        demand: &demand,
+        regions: &regions,
+    };
+    let instead = ways.instead(&lane, model.as_str(), fallbacks.filter(|_| !is_forced));
+    let (lane, fallen) = match instead {
+        Some((other, fallen)) => {
+            ledger.falls_back(&lane, fallen.0);
+            (other, Some(fallen))
+        }
+        None => (lane, None),
+    };
     ledger.planned(&model, &lane);
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
     }
     let asked = asked.unwrap_or_else(|| model.clone());
-    Ok(Plan { question, asked, model, lane, wishes })
+    Ok(Plan { question, asked, model, lane, pool, regions, fallen, is_forced, wishes })
 }
 
 /// A lane without those who cannot serve the call, and with prices where it goes by them.
-fn weighed(
+pub(super) fn weighed(
     lane: Arc<Lane>,
     snapshot: &Snapshot,
     prices: &Prices,
@@ -82,7 +119,7 @@ fn weighed(
         .priced(|worker| prices.of_token(catalog, worker, worker.name_for(model)))
 }
 
-fn is_ready(lane: &Lane) -> bool {
+pub(super) fn is_ready(lane: &Lane) -> bool {
     lane.candidates.iter().any(Candidate::may_serve)
 }
 
@@ -113,7 +150,13 @@ fn choose<'a>(
             return Err(nobody_there(region, by, &found.lane.workers));
         }
         found.lane = within;
+        found.regions.push(region.into());
     }
+    // What is said of a pool holds for whoever answers in its place.
+    let pools = &snapshot.config.pools;
+    let of_pool = found.lane.pool.as_deref().filter(|_| !snapshot.config.fallbacks.is_empty());
+    let of_pool = of_pool.and_then(|name| pools.iter().find(|pool| pool.name == name));
+    found.regions.extend(of_pool.and_then(|pool| pool.region.as_deref()).map(Into::into));
     Ok(found)
 }
 
@@ -127,7 +170,7 @@ fn lead<'a>(
     match (route, asking.model) {
         (Some(route), asked) => {
             let (model, lane) = through(snapshot, &route.pool, asked, dialect)?;
-            Ok(Found { route: Some(route), model, lane, entry: None })
+            Ok(Found { route: Some(route), model, lane, regions: SmallVec::new(), entry: None })
         }
         (None, Some(asked)) => find(snapshot, asked, dialect, forced),
         (None, None) => {
@@ -204,21 +247,23 @@ fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str
 }
 
 /// Where a request may go.
-struct Found<'a> {
+pub(super) struct Found<'a> {
     route: Option<&'a Route>,
-    model: &'a str,
-    lane: Arc<Lane>,
+    pub(super) model: &'a str,
+    pub(super) lane: Arc<Lane>,
+    /// Regions that were demanded.
+    regions: SmallVec<[Box<str>; 1]>,
     /// Who serves the model, where that is not a pool's.
     entry: Option<&'a Arc<ModelEntry>>,
 }
 
 impl<'a> Found<'a> {
     fn new(Meant { model, entry }: Meant<'a>, lane: Arc<Lane>) -> Self {
-        Self { route: None, model, lane, entry: Some(entry) }
+        Self { route: None, model, lane, regions: SmallVec::new(), entry: Some(entry) }
     }
 }
 
-fn find<'a>(
+pub(super) fn find<'a>(
     snapshot: &'a Snapshot,
     asked: &'a str,
     dialect: Dialect,
@@ -227,7 +272,7 @@ fn find<'a>(
     let Some(forced) = forced else {
         if let Some(pool) = snapshot.pool(asked) {
             let (model, lane) = through(snapshot, pool, Some(asked), dialect)?;
-            return Ok(Found { route: None, model, lane, entry: None });
+            return Ok(Found { route: None, model, lane, regions: SmallVec::new(), entry: None });
         }
         let meant = snapshot.mean(asked)?;
         let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
@@ -348,9 +393,18 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { route, model, lane, entry } = choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
+    let Found { route, model, lane, regions, entry } =
+        choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
     let demand = Demand::new(dialect, &request.body.0);
-    let lane = weighed(lane, &snapshot, &Prices::default(), model, &demand);
+    let prices = Prices::default();
+    let lane = weighed(lane, &snapshot, &prices, model, &demand);
+    let is_forced = forced.as_ref().is_some_and(|forced| !forced.fallback);
+    let fallbacks = fallbacks_of(&snapshot, asked.as_deref(), model, lane.pool.as_deref());
+    let ways = Ways { snapshot: &snapshot, prices: &prices, dialect, demand: &demand, regions: &regions };
+    let instead = ways.instead(&lane, model, fallbacks.filter(|_| !is_forced));
+    // Who serves the model is of no matter where others answer.
+    let entry = entry.filter(|_| instead.is_none());
+    let lane = instead.map_or(lane, |(other, _)| other);
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
     let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
     let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();

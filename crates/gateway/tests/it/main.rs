@@ -16,6 +16,7 @@ mod bad_input;
 mod catalog;
 mod costs;
 mod failover;
+mod fallbacks;
 mod filters;
 mod fleet;
 mod forms;
