@@ -4,7 +4,7 @@
 
 use super::answer::{Answered, Content, until_begun};
 use super::bridge::{Translation, translate};
-use super::choice::Left;
+use super::choice::{Left, Next};
 use super::count;
 use super::failure::{
     Failure, UPSTREAM_AUTH, error_answer, nobody_left, refused, unanswered, unfit, unlent, unnameable,
@@ -13,6 +13,7 @@ use super::form::Form;
 use super::forward;
 use super::plan::Plan;
 use super::predict;
+use super::queue;
 use super::settle::{Ledger, Outcome};
 use super::small;
 use super::splice;
@@ -26,7 +27,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, Kind, LoadGuard};
+use trunkline_core::{Dialect, Fault, Kind};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::Backoff;
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
@@ -67,12 +68,18 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     let (mut parsed, mut last) = (None, None);
     let mut done = 0;
     loop {
-        let now = Instant::now();
-        let Some((candidate, worker)) = left.pick(now) else {
-            return last.unwrap_or_else(|| Err(nobody_left()));
+        let (worker, place) = match left.next(Instant::now()) {
+            Next::Free(worker, place) => (worker, place),
+            Next::Nobody => return last.unwrap_or_else(|| Err(nobody_left())),
+            // Boxed, so that calls that find a place do not carry the room for it.
+            Next::Full(workers) => match Box::pin(queue::wait(ledger, &plan, &workers)).await {
+                Ok((worker, place)) if worker.load.health().may_serve() => (worker, place),
+                Ok(_) => continue,
+                Err(fault) => return last.unwrap_or(Err(fault)),
+            },
         };
-        ledger.guards.push(LoadGuard::new(&candidate.load));
-        ledger.attempts(&worker.id, now);
+        ledger.places.push(place);
+        ledger.attempts(&worker.id, Instant::now());
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
             Ok(mut answered) => {
@@ -104,7 +111,7 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
                 }
                 ledger.write_off();
                 last = Some(told);
-                ledger.guards.clear();
+                ledger.places.clear();
                 tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");
                 tokio::time::sleep(delay).await;
             }

@@ -6,6 +6,7 @@ use super::verdict::{Counts, Mishap};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use crate::ids;
 use crate::shared::Local;
@@ -19,8 +20,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Attempt, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc,
-    WorkerId,
+    Attempt, Fault, Kind, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc, WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
@@ -54,7 +54,7 @@ pub(crate) struct Ledger {
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// One per upstream answer being read.
-    pub(crate) guards: SmallVec<[LoadGuard; 1]>,
+    pub(crate) places: SmallVec<[Place; 1]>,
     began: Instant,
     /// When the attempt under way began.
     asked: Instant,
@@ -150,7 +150,7 @@ impl Ledger {
             usage: None,
             finish: None,
             permit: None,
-            guards: SmallVec::new(),
+            places: SmallVec::new(),
             began: now,
             asked: now,
             charge: None,
@@ -181,6 +181,11 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+        for (slot, why) in &lane.aside {
+            let Some(worker) = lane.workers.get(*slot) else { continue };
+            self.local.shared.metrics.put_aside.with_label_values(&[worker.id.as_str(), why.name()]).inc();
+            tracing::debug!(request_id = %self.id, worker = %worker.id, %why, "put aside");
+        }
     }
 
     /// An attempt begins.
@@ -225,9 +230,9 @@ impl Ledger {
     fn report_at(&self, now: Instant, says: impl FnOnce(Duration) -> Attempt) {
         // Counting tokens says nothing of how fast they are made.
         if self.endpoint.dialect.kind() != Kind::Count
-            && let Some(guard) = self.guards.first()
+            && let Some(place) = self.places.first()
         {
-            guard.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
+            place.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
         }
     }
 
