@@ -282,6 +282,12 @@ impl Worker {
         usual.map(|path| if self.versioned { path } else { unversioned(path) })
     }
 
+    /// Where it is asked which models it has; `None` for a provider that nobody has a key for, or whose models were
+    /// written down.
+    pub(super) fn lists(&self) -> Option<&'static str> {
+        self.models_path().filter(|_| self.is_external() && self.spec.models.is_empty() && self.key.is_some())
+    }
+
     /// `body` of a call in `dialect` as it takes it, where that differs from the dialect's own form.
     #[must_use]
     pub fn dressed(&self, dialect: Dialect, body: &Rope) -> Option<Rope> {
