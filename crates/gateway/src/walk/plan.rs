@@ -49,14 +49,11 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     }
     let forced = forced(&question.head.headers)?;
     let wishes = Wishes::read(&question.head.headers, question.stream)?;
-    let asking = Asking {
-        head: &question.head,
-        model: asked.as_ref().map(Model::as_str),
-        body: Some((&question.body, &question.scanned)),
-    };
+    let Question { head, body, scanned, .. } = &question;
+    let asking = Asking::new(head, asked.as_ref().map(Model::as_str), body, scanned);
     let snapshot = &question.snapshot;
     let Found { model, lane, entry, .. } =
-        choose(snapshot, asking, ledger.endpoint.dialect, forced.as_ref())?;
+        choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
     let prices = |worker: &Worker| {
@@ -86,7 +83,7 @@ fn nobody(snapshot: &Snapshot, model: &str, lane: &Lane, entry: Option<&Arc<Mode
 /// Who may answer: whoever the client named, or its route leads to, or serves the model.
 fn choose<'a>(
     snapshot: &'a Snapshot,
-    asking: Asking<'a>,
+    asking: &Asking<'a>,
     dialect: Dialect,
     forced: Option<&Forced>,
 ) -> Result<Found<'a>, Fault> {
@@ -218,7 +215,7 @@ fn find<'a>(
 /// What a client would be told when none of the workers that `request` may go to is ready.
 #[must_use]
 pub fn nobody_ready(snapshot: &Snapshot, request: &Request) -> Fault {
-    match choose(snapshot, request.asking(), request.dialect, request.forced.as_ref()) {
+    match choose(snapshot, &request.asking(), request.dialect, request.forced.as_ref()) {
         Ok(found) => nobody(snapshot, found.model, &found.lane, found.entry),
         Err(fault) => fault,
     }
@@ -299,7 +296,7 @@ pub struct Request {
 impl Request {
     fn asking(&self) -> Asking<'_> {
         let (body, scanned) = &self.body;
-        Asking { head: &self.head, model: self.model.as_deref(), body: Some((body, scanned)) }
+        Asking::new(&self.head, self.model.as_deref(), body, scanned)
     }
 }
 
@@ -311,7 +308,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { route, model, lane, entry } = choose(&snapshot, request.asking(), dialect, forced.as_ref())?;
+    let Found { route, model, lane, entry } = choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
     let prices = Prices::default();
     let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
