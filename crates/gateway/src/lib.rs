@@ -2,6 +2,7 @@
 //! workers, and the administrative surface around them.
 
 pub mod admin;
+pub mod agent;
 pub mod app;
 pub mod body;
 pub mod check;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
 use trunkline_dialect::seal::Key;
+use trunkline_mcp::Sessions;
 use trunkline_upstream::{ConnectionCounts, Connector, Pool};
 
 /// What the whole process shares.
@@ -50,6 +51,8 @@ pub struct Local {
     pub watchlist: Watchlist,
     /// What models cost.
     pub prices: Prices,
+    /// Its sessions with MCP servers.
+    pub mcp: Sessions,
 }
 
 impl Shared {

@@ -79,6 +79,12 @@ impl Server {
         Ok(Self { url: url.into(), place, headers: all, reach })
     }
 
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Its host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {

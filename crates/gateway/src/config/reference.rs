@@ -1,6 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
+use super::mcp::{Approvals, McpServer};
 use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
 use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
@@ -104,6 +105,7 @@ fn type_words(field: &Field) -> String {
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
+        "Approvals" => names::<Approvals>(),
         "UserIds" => names::<UserIds>(),
         other => panic!("`{}` has the type `{other}`, for which the reference has no words", field.name),
     }
@@ -211,6 +213,7 @@ pub(super) fn element(kind: &str) -> Value {
             "prices": null, "context": null, "max_input": null, "max_output": null
         })),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
+        "McpServer" => serde_json::to_value(McpServer::default()),
         other => panic!("the page has no element of {other}"),
     }
     .expect("an element serialises")
@@ -219,7 +222,10 @@ pub(super) fn element(kind: &str) -> Value {
 pub(super) fn is_required(of: &str, field: &str) -> bool {
     matches!(
         (of, field),
-        ("PoolSpec", "name" | "backends") | ("MemberSpec", "name") | ("RouteSpec", "backend")
+        ("PoolSpec", "name" | "backends")
+            | ("MemberSpec", "name")
+            | ("RouteSpec", "backend")
+            | ("McpServer", "name" | "url")
     )
 }
 
@@ -254,7 +260,8 @@ pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
         include_str!("tree.rs"),
         include_str!("worker.rs"),
         include_str!("pools.rs"),
-        include_str!("catalog.rs")
+        include_str!("catalog.rs"),
+        include_str!("mcp.rs")
     ))
 }
 

@@ -16,12 +16,13 @@ use super::predict;
 use super::settle::{Ledger, Outcome};
 use super::small;
 use super::splice;
-use super::translate::{Parsed, context};
+use super::translate::{Audience, Parsed, context};
 use super::verdict::{Again, Counts, Mishap};
 use crate::config::Retry;
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
+use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -59,12 +60,32 @@ fn shared_backoff(plan: &Plan) -> Backoff {
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let lane = &plan.lane;
-    if lane.is_estimated(ledger.endpoint.dialect) {
+    if plan.lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
-    let mut left = Left::of(&plan);
-    let (mut parsed, mut last) = (None, None);
+    attempts(ledger, &plan, &mut None).await
+}
+
+/// Gets the answer to one turn of a loop, which is [`Content::Turn`] unless the upstream refused it in the client's own
+/// words.
+///
+/// # Errors
+/// As [`dispatch`].
+pub(crate) fn turn<'a>(
+    ledger: &'a mut Ledger,
+    plan: &'a Plan,
+    parsed: &'a mut Option<Box<Parsed>>,
+) -> BoxFuture<'a, Result<Answered, Fault>> {
+    Box::pin(attempts(ledger, plan, parsed))
+}
+
+async fn attempts(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    parsed: &mut Option<Box<Parsed>>,
+) -> Result<Answered, Fault> {
+    let mut left = Left::of(plan);
+    let mut last = None;
     let mut done = 0;
     loop {
         let now = Instant::now();
@@ -74,7 +95,7 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         ledger.guards.push(LoadGuard::new(&candidate.load));
         ledger.attempts(&worker.id, now);
         done += 1;
-        let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
+        let failure = match attempt(ledger, plan, worker, parsed).await {
             Ok(mut answered) => {
                 tell_stand_in(&mut answered, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
@@ -86,7 +107,7 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         if let Some(mishap) = failure.mishap {
             ledger.failed(mishap);
         }
-        let shared = shared_backoff(&plan);
+        let shared = shared_backoff(plan);
         left.failed(worker, failure.again_within(shared.max));
         let same_worker = !left.has_other();
         let own = worker.spec.max_retries.filter(|_| same_worker).map(|retries| retries.saturating_add(1));
@@ -126,7 +147,9 @@ async fn attempt(
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
     let mut passage = passage(dialect, worker);
-    if passage == Passage::Splice && splice::is_misread(plan, worker, dialect).map_err(refused)? {
+    if parsed.as_ref().is_some_and(|parsed| parsed.audience == Audience::Loop) {
+        passage = retold(passage, dialect, worker);
+    } else if passage == Passage::Splice && splice::is_misread(plan, worker, dialect).map_err(refused)? {
         passage = Passage::Translate(dialect);
     }
     match passage {
@@ -146,6 +169,18 @@ async fn attempt(
         Passage::Translate(to) => Box::pin(converse(ledger, plan, worker, to, parsed)).await,
         // `plan` only offers workers with a passage, and nobody is asked for an estimate.
         Passage::Estimate | Passage::Closed => Err(refused(nobody_left())),
+    }
+}
+
+/// How a turn of a loop goes to a worker that speaks the client's dialect: its bytes are not the client's any more. An
+/// engine may not have Responses, but has chats.
+fn retold(passage: Passage, dialect: Dialect, worker: &Worker) -> Passage {
+    match passage {
+        Passage::Splice if !worker.is_external() && worker.dialects.contains(&Dialect::OpenaiChat) => {
+            Passage::Translate(Dialect::OpenaiChat)
+        }
+        Passage::Splice => Passage::Translate(dialect),
+        other @ (Passage::Translate(_) | Passage::Estimate | Passage::Closed) => other,
     }
 }
 
@@ -198,8 +233,8 @@ async fn converse(
     let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(unfit)?;
     ledger.lost(&losses, to.name(), worker.owner());
     let context = context(ledger, plan, parsed.include_usage());
-    let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
-    let translation = Translation { to, written, losses, on_unsupported, context, echo };
+    let (echo, on_unsupported, audience) = (parsed.echo.clone(), parsed.on_unsupported, parsed.audience);
+    let translation = Translation { to, written, losses, on_unsupported, context, echo, audience };
     translate(ledger, plan, worker, translation).await
 }
 

@@ -8,13 +8,14 @@
 //! | [`read`] | the body, scanned while it arrives |
 //! | [`plan`] | the model, and the workers that may serve it |
 //! | [`dispatch`] | picks a worker, sends, waits for the answer to begin; tries again elsewhere |
+//! | [`agent`] | takes turns with the model, where its tools are run here |
 //! | [`relay`] | upstream bytes to the client, as they come |
 //! | [`settle`] | the books, closed exactly once |
 
 pub(crate) mod accept;
 pub(crate) mod access;
 pub mod admit;
-mod answer;
+pub(crate) mod answer;
 mod bridge;
 mod choice;
 mod count;
@@ -31,10 +32,11 @@ pub mod relay;
 pub(crate) mod settle;
 mod small;
 mod splice;
-mod translate;
+pub(crate) mod translate;
 pub mod verdict;
 mod wishes;
 
+use crate::agent;
 use crate::body::Body;
 use crate::endpoint::{Address, InPath};
 use crate::shared::Local;
@@ -50,7 +52,7 @@ pub async fn serve(local: Arc<Local>, address: Address, request: Request<Incomin
     let snapshot = local.shared.fleet.snapshot();
     let mut ledger = Ledger::open(local, address.endpoint, &snapshot, request.headers());
     match steps(&mut ledger, snapshot, address.said, request).await {
-        Ok(answer) => relay::respond(ledger, answer),
+        Ok(told) => agent::respond(ledger, told),
         Err(fault) => settle::refuse(ledger, &fault),
     }
 }
@@ -60,12 +62,15 @@ async fn steps(
     snapshot: Arc<Snapshot>,
     said: Option<InPath>,
     request: Request<Incoming>,
-) -> Result<answer::Answered, Fault> {
+) -> Result<agent::Told, Fault> {
     let arrival = accept::accept(snapshot, ledger.endpoint, request)?;
     let admitted = admit::admit(ledger, arrival).await?;
     let question = read::read(ledger, admitted, said).await?;
     let plan = plan::plan(ledger, question)?;
-    dispatch::dispatch(ledger, plan).await
+    if agent::may_want(&plan, ledger.endpoint.dialect) {
+        return Box::pin(agent::answer(ledger, plan)).await;
+    }
+    dispatch::dispatch(ledger, plan).await.map(agent::Told::Once)
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub(crate) struct Ledger {
     asked: Instant,
     /// Once it is known.
     charge: Option<Charge>,
+    /// What earlier turns of a loop have used and cost, and how many attempts they took.
+    earlier: Option<Box<Earlier>>,
     catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
@@ -102,6 +104,25 @@ enum Charge {
     Unknown,
 }
 
+impl Charge {
+    /// What both cost together.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::None, charge) | (charge, Self::None) => charge,
+            (Self::Known(one), Self::Known(two)) => Self::Known(one + two),
+        }
+    }
+}
+
+/// What earlier turns of a loop came to.
+#[derive(Debug)]
+struct Earlier {
+    usage: Option<Usage>,
+    charge: Charge,
+    attempts: usize,
+}
+
 /// How the answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -141,6 +162,7 @@ impl Ledger {
             began: now,
             asked: now,
             charge: None,
+            earlier: None,
             catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
@@ -167,6 +189,38 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+    }
+
+    /// A turn of a loop is over, and another follows: what this one used and cost is added up with the next.
+    pub(crate) fn next_turn(&mut self) {
+        self.report_turn();
+        let charge = self.charged();
+        let mut earlier = self
+            .earlier
+            .take()
+            .map_or(Earlier { usage: None, charge: Charge::None, attempts: 0 }, |earlier| *earlier);
+        earlier.charge = earlier.charge.and(charge);
+        if let Some(usage) = self.usage.take() {
+            earlier.usage.get_or_insert_default().add(&usage);
+        }
+        earlier.attempts = self.attempts.len();
+        self.earlier = Some(Box::new(earlier));
+        self.guards.clear();
+        self.finish = None;
+        // Estimates are of one turn.
+        self.events = 0;
+    }
+
+    /// What all turns so far have used, this one included.
+    pub(crate) fn used(&self) -> Option<Usage> {
+        let earlier = self.earlier.as_ref().and_then(|earlier| earlier.usage.clone());
+        match (earlier, &self.usage) {
+            (Some(mut sum), Some(usage)) => {
+                sum.add(usage);
+                Some(sum)
+            }
+            (sum, usage) => sum.or_else(|| usage.as_deref().cloned()),
+        }
     }
 
     /// An attempt begins.
@@ -217,6 +271,19 @@ impl Ledger {
         }
     }
 
+    /// Reports the attempt that answered a turn.
+    fn report_turn(&self) {
+        if let Some((_, Outcome::Status(200..300))) = self.attempts.last() {
+            let now = Instant::now();
+            let tokens = self.usage.as_ref().and_then(|usage| usage.output_total).unwrap_or(1).max(1);
+            let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+            // When the first word of a later turn came is not kept apart.
+            self.report_at(now, |total| {
+                Attempt::Answered(Times { ttft: total, per_token: total / tokens, total })
+            });
+        }
+    }
+
     /// Reports the attempt that answered, if one did; those that failed reported so when they did.
     fn report_answer(&self, now: Instant) {
         let Some((_, outcome)) = self.attempts.last() else { return };
@@ -254,7 +321,8 @@ impl Ledger {
             Outcome::Failed(class) => class,
         };
         self.local.shared.metrics.attempts.with_label_values(&[worker.as_str(), label]).inc();
-        if self.attempts.len() > 1
+        let earlier = self.earlier.as_ref().map_or(0, |earlier| earlier.attempts);
+        if self.attempts.len() > earlier + 1
             && let Some(lane) = &self.lane
         {
             lane.metrics.retries.inc();
@@ -332,7 +400,8 @@ impl Ledger {
     /// Works out what the answer cost, whose usage is all known; in dollars, where anybody is paid and the price is
     /// known.
     pub(crate) fn charge(&mut self) -> Option<Usd> {
-        let charge = self.charge.unwrap_or_else(|| self.charged());
+        let earlier = self.earlier.as_ref().map_or(Charge::None, |earlier| earlier.charge);
+        let charge = self.charge.unwrap_or_else(|| self.charged().and(earlier));
         self.charge = Some(charge);
         match charge {
             Charge::Known(usd) => Some(usd),
@@ -386,6 +455,7 @@ impl Ledger {
         self.estimate();
         let cost = self.charge();
         self.bill();
+        self.usage = self.used().map(Box::new);
         let shared = &self.local.shared;
         let now = Instant::now();
         self.report_answer(now);
