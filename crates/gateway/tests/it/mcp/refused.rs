@@ -1,0 +1,1 @@
+//! What is not done, and how that is told.

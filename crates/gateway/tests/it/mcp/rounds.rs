@@ -1,0 +1,1 @@
+//! Turn after turn.
