@@ -120,14 +120,15 @@ impl McpConfig {
             return Reply::json(401, "{}").header("www-authenticate", "Bearer");
         }
         let asked = request.json();
-        let (id, method) = (&asked["id"], asked["method"].as_str().unwrap_or_default());
+        let (id, method) = (at(&asked, "/id"), at(&asked, "/method"));
+        let method = method.as_str().unwrap_or_default();
         if request.method != http::Method::POST {
             return Reply::json(if request.method == http::Method::DELETE { 200 } else { 405 }, "");
         }
         if method == "initialize" {
             let mut heard = hold(heard);
             heard.sessions += 1;
-            let result = json!({"protocolVersion": asked["params"]["protocolVersion"],
+            let result = json!({"protocolVersion": at(&asked, "/params/protocolVersion"),
                 "capabilities": {"tools": {}}, "serverInfo": {"name": "testkit", "version": "1"}});
             return self.said(id, result).header("mcp-session-id", &format!("session-{}", heard.sessions));
         }
@@ -144,8 +145,8 @@ impl McpConfig {
                 Reply::json(202, "")
             }
             _ if id.is_null() => Reply::json(202, ""),
-            "tools/list" => self.said(id, self.page(&asked["params"]["cursor"])),
-            "tools/call" => self.call(id, &asked["params"], heard),
+            "tools/list" => self.said(id, self.page(at(&asked, "/params/cursor"))),
+            "tools/call" => self.call(id, at(&asked, "/params/name"), at(&asked, "/params/arguments"), heard),
             _ => {
                 let error = json!({"code": -32601, "message": format!("no method {method}")});
                 Reply::json(200, json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string())
@@ -160,23 +161,20 @@ impl McpConfig {
                 "inputSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
                 "annotations": {"readOnlyHint": tool.read_only}})
         });
-        let mut result = json!({"tools": page.collect::<Vec<_>>()});
-        if from + 2 < self.tools.len() {
-            result["nextCursor"] = json!((from + 2).to_string());
-        }
-        result
+        let next = (from + 2 < self.tools.len()).then(|| (from + 2).to_string());
+        json!({"tools": page.collect::<Vec<_>>(), "nextCursor": next})
     }
 
-    fn call(&self, id: &Value, asked: &Value, heard: &Mutex<Heard>) -> Reply {
-        let name = asked["name"].as_str().unwrap_or_default();
-        hold(heard).calls.push((name.to_owned(), asked["arguments"].clone()));
+    fn call(&self, id: &Value, name: &Value, arguments: &Value, heard: &Mutex<Heard>) -> Reply {
+        let name = name.as_str().unwrap_or_default();
+        hold(heard).calls.push((name.to_owned(), arguments.clone()));
         let text = |text: &str| json!([{"type": "text", "text": text}]);
         let Some(tool) = self.tools.iter().find(|tool| tool.name == name) else {
             return self.said(id, json!({"content": text("no such tool"), "isError": true}));
         };
         match &tool.says {
             Says::Text(said) => {
-                let said = said.replace("{}", &asked["arguments"].to_string());
+                let said = said.replace("{}", &arguments.to_string());
                 self.said(id, json!({"content": text(&said), "isError": false}))
             }
             Says::Error(why) => self.said(id, json!({"content": text(why), "isError": true})),
@@ -196,4 +194,9 @@ impl McpConfig {
         }
         Reply::json(200, body)
     }
+}
+
+/// What stands at a JSON pointer.
+fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
 }

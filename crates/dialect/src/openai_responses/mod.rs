@@ -34,7 +34,7 @@ mod write_tools;
 pub use error::write_stream_error;
 pub use read_call::read_call;
 pub use read_reply::read_reply;
-pub use replay::{pair_of, replay_served};
+pub use replay::replay_served;
 pub use response::echo;
 pub use stream_read::StreamReader;
 pub use stream_write::StreamWriter;

@@ -54,8 +54,7 @@ fn pair(raw: &Json, name: impl Fn(&str, &str) -> String) -> Option<[Item; 2]> {
 }
 
 /// A call of a function and its result.
-#[must_use]
-pub fn pair_of(call_id: &str, name: &str, arguments: String, said: String, is_error: bool) -> [Item; 2] {
+fn pair_of(call_id: &str, name: &str, arguments: String, said: String, is_error: bool) -> [Item; 2] {
     let call = ToolCall {
         call_id: call_id.to_owned(),
         item_id: None,
@@ -67,7 +66,7 @@ pub fn pair_of(call_id: &str, name: &str, arguments: String, said: String, is_er
     };
     let result = ToolResult {
         call_id: call_id.to_owned(),
-        name: Some(name.to_owned()),
+        name: None,
         parts: vec![Part::text(said)],
         is_error: Some(is_error),
         cache: None,

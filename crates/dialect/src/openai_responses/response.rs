@@ -71,7 +71,7 @@ fn without_secrets(tools: &RawValue) -> Json {
     let presents = |tool: &&RawValue| {
         Fields::read(tool, "").is_ok_and(|fields| PRESENTED.iter().any(|key| fields.has(key)))
     };
-    if !list.iter().any(|tool| presents(tool)) {
+    if !list.iter().any(presents) {
         return Json::from_raw(tools);
     }
     let mut out = Vec::with_capacity(tools.get().len());

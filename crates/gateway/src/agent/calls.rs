@@ -42,7 +42,7 @@ impl Outcome {
         };
         Item::new(ItemKind::ToolResult(ToolResult {
             call_id: call.call_id.clone(),
-            name: Some(call.name.clone()),
+            name: None,
             parts: vec![Part::text(text)],
             is_error: Some(is_error),
             cache: None,
