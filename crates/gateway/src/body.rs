@@ -1,5 +1,6 @@
 //! The bodies of our answers.
 
+#[cfg(feature = "mcp")]
 use crate::agent::Telling;
 use crate::stall::{Underway, Watched};
 use crate::walk::relay::Relay;
@@ -27,6 +28,7 @@ pub enum Streaming {
     /// From an upstream.
     Relay(Box<Relay>),
     /// From several answers of upstreams, and the tools called between them.
+    #[cfg(feature = "mcp")]
     Loop(Box<Telling>),
 }
 
@@ -35,6 +37,7 @@ impl Streaming {
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         match self {
             Self::Relay(relay) => relay.poll_data(cx),
+            #[cfg(feature = "mcp")]
             Self::Loop(telling) => telling.poll_data(cx).map(|data| data.map(Ok)),
         }
     }

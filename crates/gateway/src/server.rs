@@ -33,6 +33,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use trunkline_core::{Fault, FaultKind, RequestId};
+#[cfg(feature = "mcp")]
 use trunkline_mcp::Sessions;
 use trunkline_upstream::{Pool, PoolSettings};
 
@@ -183,6 +184,7 @@ impl Listener {
             pool: Arc::clone(&pool),
             watchlist: Watchlist::default(),
             prices: Prices::default(),
+            #[cfg(feature = "mcp")]
             mcp: Sessions::new(Arc::clone(&self.shared.connector), Arc::clone(&pool)),
         });
         let server =

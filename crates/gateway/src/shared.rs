@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
 use trunkline_dialect::seal::Key;
+#[cfg(feature = "mcp")]
 use trunkline_mcp::Sessions;
 use trunkline_upstream::{ConnectionCounts, Connector, Pool};
 
@@ -52,6 +53,7 @@ pub struct Local {
     /// What models cost.
     pub prices: Prices,
     /// Its sessions with MCP servers.
+    #[cfg(feature = "mcp")]
     pub mcp: Sessions,
 }
 

@@ -118,7 +118,7 @@ pub(super) async fn capabilities() -> Response {
         "providers": Column::ALL.map(provider),
         "policies": policies,
         "worker_schemes": ["http", "https"],
-        "mcp": mcp(),
+        "mcp": if cfg!(feature = "mcp") { mcp() } else { Value::Null },
     });
     json(StatusCode::OK, &body)
 }

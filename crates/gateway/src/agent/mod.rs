@@ -37,11 +37,18 @@ use trunkline_dialect::Vendor;
 use turns::Run;
 
 /// What a request is answered with.
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is of the first kind, and is moved once")]
 pub(crate) enum Told {
     /// The answer to one call.
     Once(Answered),
     /// A stream that tools are called for.
     While(Box<Run>, HeaderMap),
+}
+
+impl From<Answered> for Told {
+    fn from(answered: Answered) -> Self {
+        Self::Once(answered)
+    }
 }
 
 /// Whether a request may be one for this module: cheap, and wrong only where a text quotes such a request.

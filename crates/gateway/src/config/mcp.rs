@@ -107,6 +107,10 @@ impl Mcp {
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut fail = |path: String, message: &str| problems.push(Problem::new(path, message));
+        if cfg!(not(feature = "mcp")) && (!self.servers.is_empty() || !self.allowed_dynamic_hosts.is_empty())
+        {
+            fail("servers".to_owned(), "cannot be used: this build has no MCP");
+        }
         let mut names = BTreeSet::new();
         for (index, server) in self.servers.iter().enumerate() {
             let at = |key: &str| format!("servers[{index}].{key}");

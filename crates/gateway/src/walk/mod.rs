@@ -36,13 +36,18 @@ pub(crate) mod translate;
 pub mod verdict;
 mod wishes;
 
-use crate::agent;
+#[cfg(feature = "mcp")]
+use crate::agent::{self, Told, respond};
 use crate::body::Body;
 use crate::endpoint::{Address, InPath};
 use crate::shared::Local;
 use crate::snapshot::Snapshot;
+#[cfg(not(feature = "mcp"))]
+use answer::Answered as Told;
 use http::{Request, Response};
 use hyper::body::Incoming;
+#[cfg(not(feature = "mcp"))]
+use relay::respond;
 use settle::Ledger;
 use std::sync::Arc;
 use trunkline_core::Fault;
@@ -52,7 +57,7 @@ pub async fn serve(local: Arc<Local>, address: Address, request: Request<Incomin
     let snapshot = local.shared.fleet.snapshot();
     let mut ledger = Ledger::open(local, address.endpoint, &snapshot, request.headers());
     match steps(&mut ledger, snapshot, address.said, request).await {
-        Ok(told) => agent::respond(ledger, told),
+        Ok(told) => respond(ledger, told),
         Err(fault) => settle::refuse(ledger, &fault),
     }
 }
@@ -62,15 +67,16 @@ async fn steps(
     snapshot: Arc<Snapshot>,
     said: Option<InPath>,
     request: Request<Incoming>,
-) -> Result<agent::Told, Fault> {
+) -> Result<Told, Fault> {
     let arrival = accept::accept(snapshot, ledger.endpoint, request)?;
     let admitted = admit::admit(ledger, arrival).await?;
     let question = read::read(ledger, admitted, said).await?;
     let plan = plan::plan(ledger, question)?;
+    #[cfg(feature = "mcp")]
     if agent::may_want(&plan, ledger.endpoint.dialect) {
         return Box::pin(agent::answer(ledger, plan)).await;
     }
-    dispatch::dispatch(ledger, plan).await.map(agent::Told::Once)
+    dispatch::dispatch(ledger, plan).await.map(Told::from)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub(crate) struct Translate {
 
 /// Who is told what comes.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "what holds it is in a box of its own")]
 pub(crate) enum Teller {
     /// The client, in its dialect.
     Client(StreamWriter),
