@@ -24,6 +24,7 @@ mod worker_url;
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts};
 pub use file::{Form, Format, Imported};
+#[cfg(feature = "mcp")]
 pub(crate) use mcp::Allowed;
 pub use mcp::{Approvals, Mcp, McpServer};
 pub use origin::{Origin, Origins, key_variable};
