@@ -5,6 +5,7 @@
 
 mod catalog;
 mod chains;
+mod fallbacks;
 mod file;
 pub(crate) mod later;
 mod mcp;
@@ -22,7 +23,8 @@ mod worker;
 mod worker_url;
 
 pub(crate) use catalog::read_prices;
-pub use catalog::{CatalogSettings, ModelFacts};
+pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
+pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};
 pub use file::{Form, Format, Imported};
 #[cfg(feature = "mcp")]
 pub(crate) use mcp::Allowed;
@@ -32,7 +34,7 @@ pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, R
 pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};
 pub use tree::*;
-pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
+pub use worker::{Aws, Entra, Google, ModelCard, Queue, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};

@@ -1,6 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
+use super::fallbacks::Fallbacks;
 use super::mcp::{Approvals, McpServer};
 use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
 use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
@@ -212,6 +213,7 @@ pub(super) fn element(kind: &str) -> Value {
         "ModelFacts" => Ok(serde_json::json!({
             "prices": null, "context": null, "max_input": null, "max_output": null
         })),
+        "Fallbacks" => serde_json::to_value(Fallbacks::default()),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         "McpServer" => serde_json::to_value(McpServer::default()),
         other => panic!("the page has no element of {other}"),
@@ -261,6 +263,7 @@ pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
         include_str!("worker.rs"),
         include_str!("pools.rs"),
         include_str!("catalog.rs"),
+        include_str!("fallbacks.rs"),
         include_str!("mcp.rs")
     ))
 }

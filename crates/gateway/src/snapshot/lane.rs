@@ -1,5 +1,6 @@
 //! Lanes: the workers one request may go to, and how one of them is picked.
 
+use super::aside::Aside;
 use super::{Passage, passage};
 use crate::fleet::worker::Worker;
 use crate::metrics::ModelMetrics;
@@ -12,7 +13,7 @@ use trunkline_route::Policy;
 pub struct Lane {
     /// As routing sees them, highest priority first.
     pub candidates: Vec<Candidate>,
-    /// The same workers in the same order.
+    /// The workers that candidates are, by their slots, and those that were put aside.
     pub workers: Vec<Arc<Worker>>,
     /// How one is picked.
     pub policy: Arc<Policy>,
@@ -22,6 +23,8 @@ pub struct Lane {
     pub failover: bool,
     /// The pool that it is of.
     pub pool: Option<Box<str>>,
+    /// Who is no candidate for this request, by slot, and why.
+    pub aside: Vec<(usize, Aside)>,
 }
 
 impl Lane {
@@ -42,6 +45,7 @@ impl Lane {
             metrics: Arc::clone(metrics),
             failover: true,
             pool: None,
+            aside: Vec::new(),
         }
     }
 
@@ -71,6 +75,37 @@ impl Lane {
             | Policy::Latency(_)
             | Policy::Priority => self,
         }
+    }
+
+    /// The same without the candidates in some slots.
+    #[must_use]
+    pub fn without(mut self, aside: Vec<(usize, Aside)>) -> Self {
+        self.candidates.retain(|candidate| aside.iter().all(|(slot, _)| *slot != candidate.slot));
+        self.aside.extend(aside);
+        self
+    }
+
+    /// The same for a request that was meant for others: each is asked for its own model, or else for `model`, and
+    /// clients are told.
+    #[must_use]
+    pub fn standing_in(&self, model: &str) -> Self {
+        let workers = self.workers.iter().map(|worker| Arc::new(worker.asked_for(model, true))).collect();
+        Self { workers, ..self.clone() }
+    }
+
+    /// The same with those alone that are in the region that is demanded.
+    #[must_use]
+    pub fn within(self: Arc<Self>, region: &str) -> Arc<Self> {
+        let is_elsewhere = |candidate: &&Candidate| {
+            self.workers.get(candidate.slot).is_none_or(|worker| !worker.spec.is_in(region))
+        };
+        let elsewhere: Vec<_> = self
+            .candidates
+            .iter()
+            .filter(is_elsewhere)
+            .map(|candidate| (candidate.slot, Aside::Region(region.into())))
+            .collect();
+        if elsewhere.is_empty() { self } else { Arc::new(Self::clone(&self).without(elsewhere)) }
     }
 
     /// Puts candidates of a higher tier first; workers stay where they are.

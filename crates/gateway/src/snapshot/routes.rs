@@ -22,6 +22,8 @@ pub struct Route {
     pub name: Box<str>,
     /// Where it leads.
     pub pool: Arc<Pool>,
+    /// The region that its requests must stay in.
+    pub region: Option<Box<str>>,
     path: Option<Path>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -44,7 +46,8 @@ enum Content {
 /// A request, as routes see it.
 #[derive(Debug)]
 pub struct Asking<'a> {
-    head: &'a Parts,
+    /// Its head.
+    pub head: &'a Parts,
     /// The model it names, if it does.
     pub model: Option<&'a str>,
     body: &'a Rope,
@@ -75,6 +78,7 @@ impl Route {
         Some(Self {
             name: spec.name.as_str().into(),
             pool,
+            region: spec.region.as_deref().map(Into::into),
             path,
             methods: spec.methods.iter().map(method).collect::<Option<_>>()?,
             headers: spec.headers.iter().map(header).collect::<Option<_>>()?,

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use trunkline_core::{Event, Fault, FaultKind};
+use trunkline_core::{Event, Fault, FaultKind, Usage};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
@@ -241,6 +241,15 @@ impl Flow {
         match self {
             Self::Splice(_) | Self::Copy { .. } => Vec::new(),
             Self::Translate(translate) => translate.overheard(),
+        }
+    }
+
+    /// What the upstream counted of an answer that nobody gets; it counts no more for whoever gets the rest.
+    pub(super) fn used(&mut self) -> Option<Box<Usage>> {
+        match self {
+            Self::Splice(splice) => splice.tap.tapped.usage.take(),
+            Self::Copy { .. } => None,
+            Self::Translate(translate) => translate.used(),
         }
     }
 

@@ -4,8 +4,10 @@
 use super::access::{Attempts, Line, TARGET, level, micros};
 use super::verdict::{Counts, Mishap};
 use crate::body::Body;
+use crate::config::Class;
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use crate::ids;
 use crate::shared::Local;
@@ -19,8 +21,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Attempt, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc,
-    WorkerId,
+    Attempt, Fault, Kind, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc, WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
@@ -54,13 +55,15 @@ pub(crate) struct Ledger {
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// One per upstream answer being read.
-    pub(crate) guards: SmallVec<[LoadGuard; 1]>,
+    pub(crate) places: SmallVec<[Place; 1]>,
     began: Instant,
     /// When the attempt under way began.
     asked: Instant,
-    /// Once it is known.
+    /// What the answer cost, once it is known.
     charge: Option<Charge>,
-    /// What earlier turns of a loop have used and cost, and how many attempts they took.
+    /// What attempts cost whose answers nobody got, and earlier turns of a loop.
+    written_off: Charge,
+    /// What earlier turns of a loop came to besides.
     earlier: Option<Box<Earlier>>,
     catalog: Arc<Catalog>,
     model: Option<Model>,
@@ -105,21 +108,20 @@ enum Charge {
 }
 
 impl Charge {
-    /// What both cost together.
+    /// Both together: what is not known makes the sum unknown.
     fn and(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
             (Self::None, charge) | (charge, Self::None) => charge,
-            (Self::Known(one), Self::Known(two)) => Self::Known(one + two),
+            (Self::Known(one), Self::Known(other)) => Self::Known(one + other),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
         }
     }
 }
 
 /// What earlier turns of a loop came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Earlier {
     usage: Option<Usage>,
-    charge: Charge,
     attempts: usize,
 }
 
@@ -158,10 +160,11 @@ impl Ledger {
             usage: None,
             finish: None,
             permit: None,
-            guards: SmallVec::new(),
+            places: SmallVec::new(),
             began: now,
             asked: now,
             charge: None,
+            written_off: Charge::None,
             earlier: None,
             catalog: Arc::clone(&snapshot.catalog),
             model: None,
@@ -189,24 +192,30 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+        for (slot, why) in &lane.aside {
+            let Some(worker) = lane.workers.get(*slot) else { continue };
+            self.local.shared.metrics.put_aside.with_label_values(&[worker.id.as_str(), why.name()]).inc();
+            tracing::debug!(request_id = %self.id, worker = %worker.id, %why, "put aside");
+        }
+    }
+
+    /// It goes on elsewhere after everybody of `lane` failed, or would have.
+    pub(crate) fn falls_back(&self, lane: &Lane, class: Class) {
+        let labels = [lane.metrics.label(), class.name()];
+        self.local.shared.metrics.fallbacks.with_label_values(&labels).inc();
+        tracing::debug!(request_id = %self.id, class = class.name(), "falling back");
     }
 
     /// A turn of a loop is over, and another follows: what this one used and cost is added up with the next.
     pub(crate) fn next_turn(&mut self) {
         self.report_turn();
-        let charge = self.charged();
-        let mut earlier = self
-            .earlier
-            .take()
-            .map_or(Earlier { usage: None, charge: Charge::None, attempts: 0 }, |earlier| *earlier);
-        earlier.charge = earlier.charge.and(charge);
-        if let Some(usage) = self.usage.take() {
-            earlier.usage.get_or_insert_default().add(&usage);
+        let earlier = self.earlier.get_or_insert_default();
+        if let Some(usage) = &self.usage {
+            earlier.usage.get_or_insert_default().add(usage);
         }
         earlier.attempts = self.attempts.len();
-        self.earlier = Some(Box::new(earlier));
-        self.guards.clear();
-        self.finish = None;
+        self.write_off();
+        self.places.clear();
         // Estimates are of one turn.
         self.events = 0;
     }
@@ -265,9 +274,9 @@ impl Ledger {
     fn report_at(&self, now: Instant, says: impl FnOnce(Duration) -> Attempt) {
         // Counting tokens says nothing of how fast they are made.
         if self.endpoint.dialect.kind() != Kind::Count
-            && let Some(guard) = self.guards.first()
+            && let Some(place) = self.places.first()
         {
-            guard.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
+            place.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
         }
     }
 
@@ -397,13 +406,23 @@ impl Ledger {
         }
     }
 
-    /// Works out what the answer cost, whose usage is all known; in dollars, where anybody is paid and the price is
-    /// known.
+    /// Another attempt follows one whose upstream has counted what it takes money for, though nobody got its answer.
+    pub(crate) fn write_off(&mut self) {
+        if self.usage.is_some() {
+            let charge = self.charged();
+            self.bill(charge);
+            self.count_tokens();
+            self.written_off = self.written_off.and(charge);
+        }
+        (self.usage, self.finish) = (None, None);
+    }
+
+    /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
+    /// paid and all prices are known.
     pub(crate) fn charge(&mut self) -> Option<Usd> {
-        let earlier = self.earlier.as_ref().map_or(Charge::None, |earlier| earlier.charge);
-        let charge = self.charge.unwrap_or_else(|| self.charged().and(earlier));
+        let charge = self.charge.unwrap_or_else(|| self.charged());
         self.charge = Some(charge);
-        match charge {
+        match charge.and(self.written_off) {
             Charge::Known(usd) => Some(usd),
             Charge::None | Charge::Unknown => None,
         }
@@ -432,9 +451,8 @@ impl Ledger {
         }
     }
 
-    /// Books the cost.
-    fn bill(&self) {
-        let Some(charge) = self.charge else { return };
+    /// Books what the last attempt cost.
+    fn bill(&self, charge: Charge) {
         let labels = || {
             let lane = self.lane.as_ref()?;
             let (id, _) = self.attempts.last()?;
@@ -454,8 +472,7 @@ impl Ledger {
     fn close(&mut self) {
         self.estimate();
         let cost = self.charge();
-        self.bill();
-        self.usage = self.used().map(Box::new);
+        self.charge.into_iter().for_each(|charge| self.bill(charge));
         let shared = &self.local.shared;
         let now = Instant::now();
         self.report_answer(now);
@@ -467,16 +484,10 @@ impl Ledger {
             self.count_attempt();
         }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
-        if let Some(metrics) = metrics {
-            if let Some(ttft) = self.ttft {
-                metrics.ttft.observe(ttft.as_secs_f64());
-            }
-            if let Some(usage) = &self.usage {
-                metrics.input.inc_by(usage.input_total.unwrap_or(0));
-                metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
-                metrics.output.inc_by(usage.output_total.unwrap_or(0));
-            }
+        if let Some((metrics, ttft)) = metrics.zip(self.ttft) {
+            metrics.ttft.observe(ttft.as_secs_f64());
         }
+        self.count_tokens();
         if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
             itl.flush();
         }
@@ -485,7 +496,16 @@ impl Ledger {
         }
     }
 
+    fn count_tokens(&self) {
+        if let (Some(lane), Some(usage)) = (&self.lane, &self.usage) {
+            lane.metrics.input.inc_by(usage.input_total.unwrap_or(0));
+            lane.metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
+            lane.metrics.output.inc_by(usage.output_total.unwrap_or(0));
+        }
+    }
+
     fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, cost: Option<Usd>, json: bool) {
+        let used = self.used();
         let line = Line {
             timestamp: Utc::from(SystemTime::now()).rfc3339(),
             level: level(status),
@@ -505,9 +525,9 @@ impl Ledger {
             stream: self.stream,
             error: self.refused,
             finish: self.finish.as_deref().unwrap_or_default(),
-            input_tokens: self.usage.as_ref().and_then(|usage| usage.input_total),
-            output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
-            cached_tokens: self.usage.as_ref().and_then(|usage| usage.cache_read),
+            input_tokens: used.as_ref().and_then(|usage| usage.input_total),
+            output_tokens: used.as_ref().and_then(|usage| usage.output_total),
+            cached_tokens: used.as_ref().and_then(|usage| usage.cache_read),
             cost_usd: cost.map(|usd| usd.to_string()),
             estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
             bytes_in: self.form_bytes.as_ref().map_or(self.bytes_in, |bytes| bytes.load(Relaxed)),
@@ -537,6 +557,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     ledger.done();
     let class = fault::class(fault.kind);
     ledger.refused = Some(class);
+    price(&mut head.headers, &mut ledger);
     ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, class]).inc();
     Response::from_parts(head, body.into())
 }
@@ -551,7 +572,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
     headers.insert(REQUEST_ID, id);
 }
 
-/// Says what a whole answer cost, where that is known.
+/// Says what a whole answer or the attempts at one cost, where that is known.
 pub(crate) fn price(headers: &mut HeaderMap, ledger: &mut Ledger) {
     let cost = ledger.charge().map(|usd| usd.to_string());
     if let Some(value) = cost.and_then(|text| HeaderValue::try_from(text).ok()) {

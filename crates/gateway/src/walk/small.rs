@@ -9,13 +9,12 @@ use super::plan::Plan;
 use super::settle::{Ledger, WARNINGS, warnings};
 use super::translate::on_unsupported;
 use super::verdict::Again;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
-use trunkline_core::{
-    Dialect, Fault, FaultKind, Kind, LoadGuard, Losses, Model, OnUnsupported, Surface, Usage,
-};
+use trunkline_core::{Dialect, Fault, FaultKind, Kind, Losses, Model, OnUnsupported, Surface, Usage};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{embed, rerank};
 use trunkline_upstream::UpstreamError;
@@ -146,8 +145,9 @@ async fn exchange(
         return Err(refused(Fault::new(FaultKind::InvalidRequest, message).code("too_many_texts")));
     }
     let is_split = bodies.len() > 1;
-    let at_once = bodies.len().min(TOGETHER);
-    ledger.guards.extend((1..at_once).map(|_| LoadGuard::new(&worker.load)));
+    let beside = (1..bodies.len().min(TOGETHER)).map_while(|_| Place::free(worker));
+    ledger.places.extend(beside);
+    let at_once = ledger.places.len().max(1);
     let config = &plan.question.snapshot.config;
     let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
     let shared = &*ledger;
@@ -178,7 +178,7 @@ async fn exchange(
     let mut left = most;
     let mut rest = bodies.into_iter().enumerate();
     loop {
-        let some: Vec<_> = rest.by_ref().take(TOGETHER).map(ask).collect();
+        let some: Vec<_> = rest.by_ref().take(at_once).map(ask).collect();
         if some.is_empty() {
             return Ok(answers);
         }
