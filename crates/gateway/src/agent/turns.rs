@@ -29,6 +29,7 @@ use trunkline_core::{
     AllowedMode, Dialect, Event, Fault, FaultKind, Finish, FinishReason, Item, ItemKind, Json, ServerTool,
     ToolCall, ToolChoice,
 };
+use trunkline_dialect::json::invalid;
 use trunkline_dialect::read_error;
 use trunkline_dialect::seal::Sealer;
 
@@ -57,6 +58,10 @@ pub(crate) struct Run {
 pub(super) async fn begin(ledger: &mut Ledger, plan: Plan, mut parsed: Parsed) -> Result<Told, Fault> {
     let local = Arc::clone(&ledger.local);
     let config = &plan.question.snapshot.config.mcp;
+    if parsed.call.state.background == Some(true) {
+        let what = "excludes tools of MCP servers that this gateway runs; leave it out";
+        return Err(invalid("background", what).code("background_requires_storage"));
+    }
     let declared = declared::read(&parsed.call, config)?;
     let answers = approval::answers(&parsed.call)?;
     let tools = Toolset::list(&local.mcp, declared, &parsed.call).await;

@@ -119,7 +119,7 @@ impl Charge {
 }
 
 /// What earlier turns of a loop came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Earlier {
     usage: Option<Usage>,
     attempts: usize,
@@ -511,6 +511,7 @@ impl Ledger {
     }
 
     fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, cost: Option<Usd>, json: bool) {
+        let used = self.used();
         let line = Line {
             timestamp: Utc::from(SystemTime::now()).rfc3339(),
             level: level(status),
@@ -530,9 +531,9 @@ impl Ledger {
             stream: self.stream,
             error: self.refused,
             finish: self.finish.as_deref().unwrap_or_default(),
-            input_tokens: self.usage.as_ref().and_then(|usage| usage.input_total),
-            output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
-            cached_tokens: self.usage.as_ref().and_then(|usage| usage.cache_read),
+            input_tokens: used.as_ref().and_then(|usage| usage.input_total),
+            output_tokens: used.as_ref().and_then(|usage| usage.output_total),
+            cached_tokens: used.as_ref().and_then(|usage| usage.cache_read),
             cost_usd: cost.map(|usd| usd.to_string()),
             estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
             bytes_in: self.form_bytes.as_ref().map_or(self.bytes_in, |bytes| bytes.load(Relaxed)),
