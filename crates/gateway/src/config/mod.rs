@@ -26,7 +26,10 @@ pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
 pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};
 pub use file::{Form, Format, Imported};
 pub use origin::{Origin, Origins, key_variable};
-pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
+pub use pools::{
+    ContentRule, CostSpec, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy,
+    Unpriced,
+};
 pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};
 pub use tree::*;

@@ -2,7 +2,7 @@
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
 use super::fallbacks::Fallbacks;
-use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
+use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy, Unpriced};
 use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
@@ -102,6 +102,7 @@ fn type_words(field: &Field) -> String {
         "LogLevel" => names::<LogLevel>(),
         "Strategy" => names::<Strategy>(),
         "LatencyMetric" => names::<LatencyMetric>(),
+        "Unpriced" => names::<Unpriced>(),
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
