@@ -3,7 +3,7 @@
 
 use super::fallbacks::Fallbacks;
 use super::mcp::{Approvals, McpServer};
-use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
+use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy, Unpriced};
 use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
@@ -103,6 +103,7 @@ fn type_words(field: &Field) -> String {
         "LogLevel" => names::<LogLevel>(),
         "Strategy" => names::<Strategy>(),
         "LatencyMetric" => names::<LatencyMetric>(),
+        "Unpriced" => names::<Unpriced>(),
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
