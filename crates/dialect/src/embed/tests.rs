@@ -41,6 +41,15 @@ const UPSTREAMS: [(Surface, &str); 6] = [
     (Surface::BedrockEmbed, r#"{"embedding":[0.6,-0.8],"inputTextTokenCount":3}"#),
 ];
 
+fn write_call(
+    surface: Surface,
+    call: &EmbedCall,
+    model: &str,
+    losses: &mut Losses,
+) -> Result<Vec<Vec<u8>>, Fault> {
+    super::write_call(surface, call, Target { model, habits: habits(None) }, losses)
+}
+
 fn read(surface: Surface, body: &Value) -> Result<EmbedCall, Fault> {
     read_call(surface, body.to_string().as_bytes())
 }
@@ -232,6 +241,68 @@ fn the_end_that_is_cut_off_is_named_as_the_target_names_it() {
             assert_eq!(written["truncate"], name, "{model}");
         }
     }
+}
+
+#[test]
+fn vendors_are_asked_in_their_own_words() {
+    let rich = json!({"model": "m", "input": ["a"], "dimensions": 8, "user": "u", "encoding_format": "base64", "own": 1});
+    let query = json!({"model": "m", "input": ["a"], "input_type": "query"});
+    for (provider, asked, misread, want, lost) in [
+        (None, &rich, false, rich.clone(), ""),
+        (Some("openai"), &rich, false, rich.clone(), ""),
+        (
+            Some("mistral"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "output_dimension": 8, "encoding_format": "base64", "own": 1}),
+            "user dropped",
+        ),
+        (
+            Some("together"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "own": 1}),
+            "dimensions dropped",
+        ),
+        (
+            Some("nvidia-nim"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "dimensions": 8, "user": "u", "encoding_format": "base64",
+                "input_type": "passage", "own": 1}),
+            "input_type invented",
+        ),
+        (
+            Some("qwen"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "dimensions": 8, "user": "u", "own": 1}),
+            "",
+        ),
+        (Some("nvidia-nim"), &query, false, query.clone(), ""),
+        (Some("mistral"), &query, false, json!({"model": "m", "input": ["a"]}), "input_type dropped"),
+    ] {
+        let habits = habits(provider);
+        assert_eq!(habits.misread(asked.to_string().as_bytes()), misread, "{provider:?} {asked}");
+        let call = read(Surface::OpenaiEmbeddings, asked).unwrap();
+        let mut losses = Losses::default();
+        let target = Target { model: "m", habits };
+        let bodies = super::write_call(Surface::OpenaiEmbeddings, &call, target, &mut losses).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{provider:?}");
+        let header = losses.header(1000);
+        assert!(header.contains(lost) && header.is_empty() == lost.is_empty(), "{provider:?}: {header}");
+    }
+    let call = read(Surface::OllamaEmbed, &json!({"model": "m", "input": "a", "dimensions": 8})).unwrap();
+    for (provider, want) in
+        [(None, json!({"inputs": ["a"], "dimensions": 8})), (Some("hugging-face"), json!({"inputs": ["a"]}))]
+    {
+        let target = Target { model: "m", habits: habits(provider) };
+        let bodies = super::write_call(Surface::TeiEmbed, &call, target, &mut Losses::default()).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{provider:?}");
+    }
+    let many = json!({"model": "m", "input": vec!["a"; 11]});
+    assert!(habits(Some("qwen")).misread(many.to_string().as_bytes()));
+    assert!(!habits(Some("qwen")).misread(b"[]"));
 }
 
 #[test]

@@ -53,6 +53,15 @@ pub struct Provider {
     pub versioned: bool,
 }
 
+impl Provider {
+    /// Dialects its API speaks at `host`.
+    #[must_use]
+    pub fn dialects_at(&self, host: &str) -> &'static [Dialect] {
+        let is_endpoint = self.id == HUGGING_FACE && is_own_endpoint(host);
+        if is_endpoint { ENDPOINT_DIALECTS } else { self.dialects }
+    }
+}
+
 /// How a key is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthStyle {
@@ -105,6 +114,10 @@ pub const TEI_DIALECTS: &[Dialect] = &[
     Dialect::Surface(Surface::OpenaiEmbeddings),
     Dialect::Surface(Surface::TeiRerank),
 ];
+
+/// Dialects of an endpoint that Hugging Face runs for one model: it has what that model's software has.
+const ENDPOINT_DIALECTS: &[Dialect] =
+    &[Dialect::OpenaiChat, Dialect::Surface(Surface::TeiEmbed), Dialect::Surface(Surface::TeiRerank)];
 
 /// Dialects of Ollama: its own, and its version of OpenAI's, which says more and so comes first.
 pub const OLLAMA_DIALECTS: &[Dialect] = &[
@@ -257,12 +270,12 @@ mod tests {
             ("gemini", &[Kind::Count, Embed]),
             ("bedrock", &[Embed]),
             ("cohere", &[Embed, Rerank]),
-            ("mistral", &[Embed, Speak, Transcribe, Moderate]),
+            ("mistral", &[Embed, Transcribe, Moderate]),
             ("groq", &[Speak, Transcribe]),
             ("together", &[Embed, Rerank, Image, Speak, Transcribe]),
             ("fireworks", &[Embed, Rerank]),
             ("azure-openai", &[Embed, Image, Speak, Transcribe]),
-            ("hugging-face", &[Embed, Rerank]),
+            ("hugging-face", &[Embed]),
             ("openrouter", &[Embed]),
             ("deepseek", &[]),
             ("perplexity", &[]),
@@ -272,6 +285,19 @@ mod tests {
             has.retain(|kind| *kind != Kind::Generate);
             has.dedup();
             assert_eq!(has, kinds, "{id}");
+        }
+    }
+
+    #[test]
+    fn one_models_endpoint_has_what_its_software_has() {
+        let ranks = Dialect::Surface(Surface::TeiRerank);
+        for (provider, host, has) in [
+            (HUGGING_FACE, "router.huggingface.co", false),
+            (HUGGING_FACE, "x1.us-east-1.aws.endpoints.huggingface.cloud", true),
+            ("openai", "x1.us-east-1.aws.endpoints.huggingface.cloud", false),
+        ] {
+            let row = named(provider).map(|row| row.dialects_at(host));
+            assert_eq!(row.is_some_and(|dialects| dialects.contains(&ranks)), has, "{provider} at {host}");
         }
     }
 

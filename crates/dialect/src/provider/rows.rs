@@ -226,8 +226,8 @@ pub static PROVIDERS: &[Provider] = &[
         url_variables: &["MISTRAL_BASE_URL", "MISTRAL_API_BASE"],
         dialects: &[
             Dialect::OpenaiChat,
+            // Its speech has another form.
             Dialect::Surface(Surface::OpenaiEmbeddings),
-            Dialect::Surface(Surface::OpenaiSpeech),
             Dialect::Surface(Surface::OpenaiTranscriptions),
             Dialect::Surface(Surface::OpenaiModerations),
         ],
@@ -371,12 +371,8 @@ pub static PROVIDERS: &[Provider] = &[
         key_prefixes: &["hf_"],
         key_variables: &["HUGGING_FACE_API_KEY", "HUGGINGFACE_API_KEY", "HF_TOKEN"],
         url_variables: &["HUGGING_FACE_ENDPOINT", "HF_API_BASE", "HUGGINGFACE_API_BASE"],
-        // Rankings are of endpoints that run text-embeddings-inference; vectors are the router's as well.
-        dialects: &[
-            Dialect::OpenaiChat,
-            Dialect::Surface(Surface::TeiEmbed),
-            Dialect::Surface(Surface::TeiRerank),
-        ],
+        // What its router has; see `ENDPOINT_DIALECTS` for the endpoints of single models.
+        dialects: &[Dialect::OpenaiChat, Dialect::Surface(Surface::TeiEmbed)],
         ..LIKE_OPENAI
     },
     Provider {

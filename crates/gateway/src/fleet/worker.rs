@@ -142,7 +142,7 @@ impl Worker {
         Ok(Self {
             id,
             auth: known.map_or(AuthStyle::Bearer, |provider| provider.auth),
-            dialects: known.map_or(dialects_of(engine), |provider| provider.dialects),
+            dialects: known.map_or(dialects_of(engine), |provider| provider.dialects_at(url.host())),
             engine,
             models: spec.models.iter().map(Served::from).collect(),
             no_list: None,

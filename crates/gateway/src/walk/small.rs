@@ -57,8 +57,11 @@ async fn vectors(
     let mut call = embed::read_call(from, &plan.question.body.joined()).map_err(refused)?;
     call.model = Model::new(plan.asked.as_str());
     let mut losses = Losses::default();
-    let name = worker.name_for(plan.model.as_str());
-    let bodies = embed::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let target = embed::Target {
+        model: worker.name_for(plan.model.as_str()),
+        habits: embed::habits(worker.provider.as_deref()),
+    };
+    let bodies = embed::write_call(to, &call, target, &mut losses).map_err(unfit)?;
     let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;

@@ -1,0 +1,182 @@
+"""Holds requests for vectors, rankings, pictures and speech against the types of the SDK of whoever receives them, unknown
+fields refused.
+
+Which provider has an SDK of its own is said here once; for the others that is OpenAI's, which they tell their users to
+take. A provider that is in no table is no provider whose requests were checked: its test fails.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal, Required, TypedDict, get_type_hints
+
+import mistralai.client.models as mistral
+import pydantic
+from cohere.v2.client import V2Client
+from google.genai import types as gemini
+from groq.types.audio import speech_create_params as groq_speech
+from groq.types.audio import transcription_create_params as groq_transcription
+from groq.types.audio import translation_create_params as groq_translation
+from huggingface_hub.inference._generated.types import FeatureExtractionInput
+from openai.types import embedding_create_params, image_generate_params, moderation_create_params
+from openai.types.audio import speech_create_params, transcription_create_params, translation_create_params
+from pydantic.alias_generators import to_camel
+from shapes import problems
+from together.types import embedding_create_params as together_embedding
+from together.types import image_generate_params as together_image
+from together.types import rerank_create_params as together_rerank
+from together.types.audio import speech_create_params as together_speech
+
+Check = Callable[[dict], list[str]]
+
+
+def typed(hint: Any) -> Check:
+    """By a typed dictionary."""
+    return lambda body: list(problems(body, hint))
+
+
+def by_model(model: type[pydantic.BaseModel]) -> Check:
+    """By a pydantic model, whose own answer to unknown fields is to ignore them."""
+    names = {field.alias or name for name, field in model.model_fields.items()}
+
+    def check(body: dict) -> list[str]:
+        unknown = [f"{name}: unknown to {model.__name__}" for name in body.keys() - names]
+        try:
+            model.model_validate(body)
+        except pydantic.ValidationError as error:
+            return unknown + [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        return unknown
+
+    return check
+
+
+def by_call(function: Callable) -> Check:
+    """By the parameters of the SDK's own function."""
+    parameters = inspect.signature(function).parameters.values()
+    needed = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is one.empty}
+    hints = {name: hint for name, hint in get_type_hints(function).items() if name not in ("return", "request_options")}
+
+    def check(body: dict) -> list[str]:
+        unknown = [f"{name}: unknown to {function.__qualname__}" for name in body.keys() - hints.keys()]
+        missing = [f"{name}: missing for {function.__qualname__}" for name in needed - body.keys()]
+        wrong = [one for name in body.keys() & hints.keys() for one in problems(body[name], hints[name], name)]
+        return unknown + missing + wrong
+
+    return check
+
+
+def strict(name: str, **fields: Any) -> type[pydantic.BaseModel]:
+    """A body that an SDK has types for the parts of alone."""
+    config = pydantic.ConfigDict(alias_generator=to_camel, extra="forbid")
+    return pydantic.create_model(name, __config__=config, **fields)
+
+
+class Titan(TypedDict, total=False):
+    """Amazon's documented body of its second embedding model; InvokeModel takes whatever a model takes."""
+
+    inputText: Required[str]
+    dimensions: Literal[256, 512, 1024]
+    normalize: bool
+    embeddingTypes: list[Literal["float", "binary"]]
+
+
+class CohereOnBedrock(TypedDict, total=False):
+    """The documented body of Cohere's embedding models on Bedrock."""
+
+    texts: Required[list[str]]
+    input_type: Required[Literal["search_document", "search_query", "classification", "clustering"]]
+    truncate: Literal["NONE", "LEFT", "RIGHT", "START", "END"]
+    embedding_types: list[Literal["float", "int8", "uint8", "binary", "ubinary"]]
+    output_dimension: Literal[256, 512, 1024, 1536]
+
+
+def bedrock_vectors(body: dict) -> list[str]:
+    return list(problems(body, Titan if "inputText" in body else CohereOnBedrock))
+
+
+def hugging_face_vectors(body: dict) -> list[str]:
+    hints = get_type_hints(FeatureExtractionInput)
+    unknown = [f"{name}: unknown to FeatureExtractionInput" for name in body.keys() - hints.keys()]
+    return unknown + [one for name in body.keys() & hints.keys() for one in problems(body[name], hints[name], name)]
+
+
+# The SDK's request type has its config flattened into it on the wire.
+GEMINI_REQUEST = strict(
+    "EmbedContentRequest",
+    model=(str, ...),
+    content=(gemini.Content, ...),
+    task_type=(str | None, None),
+    title=(str | None, None),
+    output_dimensionality=(int | None, None),
+)
+GEMINI_BATCH = strict("BatchEmbedContentsRequest", requests=(list[GEMINI_REQUEST], ...))
+
+
+class NvidiaVectors(embedding_create_params.EmbeddingCreateParams, total=False):
+    """OpenAI's, with what NVIDIA's reference adds and demands."""
+
+    input_type: Required[Literal["query", "passage"]]
+    truncate: Literal["NONE", "START", "END"]
+
+
+class JinaRanks(TypedDict, total=False):
+    """The documented body of Fireworks's rankings, for which there is no SDK's type."""
+
+    model: Required[str]
+    query: Required[str]
+    documents: Required[list[str]]
+    top_n: int
+    return_documents: bool
+
+
+OPENAI_VECTORS = typed(embedding_create_params.EmbeddingCreateParams)
+OPENAI_IMAGES = typed(image_generate_params.ImageGenerateParamsNonStreaming)
+OPENAI_SPEECH = typed(speech_create_params.SpeechCreateParams)
+OPENAI_TRANSCRIPTION = typed(transcription_create_params.TranscriptionCreateParamsNonStreaming)
+OPENAI_TRANSLATION = typed(translation_create_params.TranslationCreateParams)
+OPENAI_MODERATION = typed(moderation_create_params.ModerationCreateParams)
+
+OF_OPENAI = (
+    "openai azure-openai azure-foundry xai fireworks openrouter cloudflare databricks deepinfra novita qwen sambanova nebius "
+    "vercel github-models venice scaleway"
+).split()
+
+# By what clients ask for and who receives it.
+CHECKS: dict[str, dict[str, Check]] = {
+    "/v1/embeddings": {
+        **dict.fromkeys(OF_OPENAI, OPENAI_VECTORS),
+        "mistral": by_model(mistral.EmbeddingRequest),
+        "together": typed(together_embedding.EmbeddingCreateParams),
+        "nvidia-nim": typed(NvidiaVectors),
+        "cohere": by_call(V2Client.embed),
+        "gemini": by_model(GEMINI_BATCH),
+        "bedrock": bedrock_vectors,
+        "hugging-face": hugging_face_vectors,
+    },
+    "/v1/rerank": {
+        "cohere": by_call(V2Client.rerank),
+        "together": typed(together_rerank.RerankCreateParams),
+        "fireworks": typed(JinaRanks),
+    },
+    "/v1/images/generations": {
+        **dict.fromkeys(["openai", "azure-openai", "xai"], OPENAI_IMAGES),
+        "together": typed(together_image.ImageGenerateParams),
+    },
+    "/v1/audio/speech": {
+        **dict.fromkeys(["openai", "azure-openai"], OPENAI_SPEECH),
+        "groq": typed(groq_speech.SpeechCreateParams),
+        "together": typed(together_speech.SpeechCreateParamsNonStreaming),
+    },
+    "/v1/audio/transcriptions": {
+        **dict.fromkeys(["openai", "azure-openai", "together"], OPENAI_TRANSCRIPTION),
+        "groq": typed(groq_transcription.TranscriptionCreateParams),
+        "mistral": by_model(mistral.AudioTranscriptionRequest),
+    },
+    "/v1/audio/translations": {
+        **dict.fromkeys(["openai", "azure-openai", "together"], OPENAI_TRANSLATION),
+        "groq": typed(groq_translation.TranslationCreateParams),
+    },
+    "/v1/moderations": {
+        "openai": OPENAI_MODERATION,
+        "mistral": by_model(mistral.ClassificationRequest),
+    },
+}
