@@ -13,6 +13,7 @@ mod event;
 mod fault;
 mod fold;
 mod id;
+mod image;
 mod item;
 mod json;
 mod loss;
@@ -37,6 +38,7 @@ pub use event::{Delta, Event, Open};
 pub use fault::{Fault, FaultKind, Origin, Repeat};
 pub use fold::{Fold, unfold};
 pub use id::{Model, RequestId, Secret, TenantId, WorkerId};
+pub use image::{Delivery, ImageCall, ImageReply, Picture, PictureData, Pixels};
 pub use item::{
     Item, ItemKind, Message, ReasoningItem, Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
 };

@@ -17,6 +17,7 @@ pub mod form;
 pub mod framing;
 mod free_text;
 pub mod gemini;
+pub mod image;
 mod inline;
 pub mod json;
 mod media;

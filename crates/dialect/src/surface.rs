@@ -2,6 +2,7 @@
 //! answers say what they cost.
 
 use crate::tap::{first_value, value_after};
+use crate::{embed, image};
 use serde::Deserialize;
 use trunkline_core::{Dialect, Kind, Surface, Usage};
 
@@ -17,12 +18,19 @@ pub const fn reads(surface: Surface) -> bool {
         | Surface::CohereEmbed
         | Surface::CohereRerank
         | Surface::JinaRerank
-        | Surface::TeiRerank => true,
+        | Surface::TeiRerank
+        | Surface::OpenaiImages => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::TeiEmbed
         | Surface::BedrockEmbed
-        | Surface::OpenaiImages
+        | Surface::VertexEmbed
+        | Surface::VertexBatchEmbed
+        | Surface::TogetherImages
+        | Surface::GeminiImages
+        | Surface::ImagenPredict
+        | Surface::BedrockImages
+        | Surface::ReplicateImages
         | Surface::OpenaiImageEdits
         | Surface::OpenaiImageVariations
         | Surface::OpenaiSpeech
@@ -42,9 +50,16 @@ pub const fn writes(surface: Surface) -> bool {
         | Surface::CohereEmbed
         | Surface::TeiEmbed
         | Surface::BedrockEmbed
+        | Surface::VertexEmbed
+        | Surface::VertexBatchEmbed
         | Surface::CohereRerank
         | Surface::JinaRerank
-        | Surface::TeiRerank => true,
+        | Surface::TeiRerank
+        | Surface::TogetherImages
+        | Surface::GeminiImages
+        | Surface::ImagenPredict
+        | Surface::BedrockImages
+        | Surface::ReplicateImages => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::GeminiEmbed
@@ -56,6 +71,17 @@ pub const fn writes(surface: Surface) -> bool {
         | Surface::OpenaiTranscriptions
         | Surface::OpenaiTranslations
         | Surface::OpenaiModerations => false,
+    }
+}
+
+/// The form that `model` is asked in, where its provider's models differ in theirs; `surface` stands for all of them
+/// where it is said what a provider has.
+#[must_use]
+pub fn of_model(surface: Surface, model: &str) -> Surface {
+    match surface {
+        Surface::GeminiImages if image::is_imagen(model) => Surface::ImagenPredict,
+        Surface::VertexEmbed if embed::is_newer(model) => Surface::VertexBatchEmbed,
+        same => same,
     }
 }
 

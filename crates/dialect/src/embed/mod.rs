@@ -11,8 +11,10 @@ mod openai;
 mod tei;
 mod unsent;
 mod vector;
+mod vertex;
 
 pub use habits::{Habits, habits};
+pub(crate) use vertex::is_newer;
 
 use crate::codec::untranslated;
 use crate::json::{Fields, invalid, string};
@@ -77,7 +79,7 @@ struct UpstreamForm {
     read: fn(&[u8]) -> Option<EmbedReply>,
 }
 
-static UPSTREAMS: [UpstreamForm; 6] = [
+static UPSTREAMS: [UpstreamForm; 8] = [
     UpstreamForm { surface: Surface::OpenaiEmbeddings, write: openai::write_call, read: openai::read_reply },
     UpstreamForm {
         surface: Surface::GeminiBatchEmbed,
@@ -99,6 +101,16 @@ static UPSTREAMS: [UpstreamForm; 6] = [
         surface: Surface::BedrockEmbed,
         write: |call, texts, to, losses| bedrock::write_call(call, texts, to.model, losses),
         read: bedrock::read_reply,
+    },
+    UpstreamForm {
+        surface: Surface::VertexEmbed,
+        write: |call, texts, _, losses| vertex::write_predict(call, texts, losses),
+        read: vertex::read_predicted,
+    },
+    UpstreamForm {
+        surface: Surface::VertexBatchEmbed,
+        write: |call, texts, _, losses| vertex::write_batch(call, texts, losses),
+        read: gemini::read_reply,
     },
 ];
 

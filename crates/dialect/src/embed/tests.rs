@@ -26,7 +26,7 @@ fn clients() -> [(Surface, Value, &'static str); 6] {
 }
 
 /// Each form of upstreams, and an answer of it with a vector of length one.
-const UPSTREAMS: [(Surface, &str); 6] = [
+const UPSTREAMS: [(Surface, &str); 8] = [
     (
         Surface::OpenaiEmbeddings,
         r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.6,-0.8]}],"model":"um","usage":{"prompt_tokens":3,"total_tokens":3}}"#,
@@ -39,6 +39,14 @@ const UPSTREAMS: [(Surface, &str); 6] = [
     ),
     (Surface::TeiEmbed, "[[0.6,-0.8]]"),
     (Surface::BedrockEmbed, r#"{"embedding":[0.6,-0.8],"inputTextTokenCount":3}"#),
+    (
+        Surface::VertexEmbed,
+        r#"{"predictions":[{"embeddings":{"values":[0.6,-0.8],"statistics":{"token_count":3,"truncated":false}}}]}"#,
+    ),
+    (
+        Surface::VertexBatchEmbed,
+        r#"{"embeddings":[{"values":[0.6,-0.8]}],"usageMetadata":{"promptTokenCount":3}}"#,
+    ),
 ];
 
 fn write_call(
@@ -199,6 +207,8 @@ fn what_one_request_cannot_hold_is_asked_for_in_several() {
         (Surface::TeiEmbed, "m", 7),
         (Surface::BedrockEmbed, "amazon.titan-embed-text-v2:0", 200),
         (Surface::BedrockEmbed, "cohere.embed-english-v3", 3),
+        (Surface::VertexEmbed, "text-embedding-005", 1),
+        (Surface::VertexBatchEmbed, "gemini-embedding-001", 2),
     ] {
         let bodies = write_call(to, &call, model, &mut Losses::default()).unwrap();
         assert_eq!(bodies.len(), want, "{to:?}");
@@ -222,6 +232,35 @@ fn models_on_bedrock_are_spoken_to_as_their_makers_want() {
         let bodies = write_call(Surface::BedrockEmbed, &call, model, &mut Losses::default()).unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want);
     }
+}
+
+#[test]
+fn models_on_vertex_are_told_what_their_form_has_room_for() {
+    let body = json!({"model": "m", "texts": ["a"], "input_type": "search_query", "output_dimension": 8, "truncate": "NONE"});
+    let call = read(Surface::CohereEmbed, &body).unwrap();
+    for (to, want) in [
+        (
+            Surface::VertexEmbed,
+            json!({"instances": [{"content": "a", "task_type": "RETRIEVAL_QUERY"}],
+                "parameters": {"outputDimensionality": 8, "autoTruncate": false}}),
+        ),
+        (
+            Surface::VertexBatchEmbed,
+            json!({"requests": [{"content": {"parts": [{"text": "a"}]}, "embedContentConfig":
+                {"taskType": "RETRIEVAL_QUERY", "outputDimensionality": 8, "autoTruncate": false}}]}),
+        ),
+    ] {
+        let bodies = write_call(to, &call, "m", &mut Losses::default()).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{to:?}");
+    }
+    for (model, newer) in [("gemini-embedding-001", true), ("text-embedding-005", false)] {
+        let to = crate::surface::of_model(Surface::VertexEmbed, model);
+        assert_eq!(to == Surface::VertexBatchEmbed, newer, "{model}");
+    }
+    let two = br#"{"predictions":[{"embeddings":{"values":[3,4],"statistics":{"token_count":2.0}}},
+        {"embeddings":{"values":[1,0],"statistics":{"token_count":5}}}]}"#;
+    let reply = read_reply(Surface::VertexEmbed, two).unwrap();
+    assert_eq!((tokens_of(&reply), reply.vectors.len()), (Some(7), 2));
 }
 
 #[test]

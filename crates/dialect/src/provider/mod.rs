@@ -57,8 +57,12 @@ impl Provider {
     /// Dialects its API speaks at `host`.
     #[must_use]
     pub fn dialects_at(&self, host: &str) -> &'static [Dialect] {
-        let is_endpoint = self.id == HUGGING_FACE && is_own_endpoint(host);
-        if is_endpoint { ENDPOINT_DIALECTS } else { self.dialects }
+        match self.id {
+            HUGGING_FACE if is_own_endpoint(host) => ENDPOINT_DIALECTS,
+            // Nobody counts Claude's tokens there.
+            VERTEX_CLAUDE if vertex::is_global(host) => &[Dialect::AnthropicMessages],
+            _ => self.dialects,
+        }
     }
 }
 
@@ -267,8 +271,8 @@ mod tests {
         for (id, kinds) in [
             ("openai", &[Embed, Image, Speak, Transcribe, Moderate][..]),
             ("anthropic", &[Kind::Count]),
-            ("gemini", &[Kind::Count, Embed]),
-            ("bedrock", &[Embed]),
+            ("gemini", &[Kind::Count, Embed, Image]),
+            ("bedrock", &[Embed, Image]),
             ("cohere", &[Embed, Rerank]),
             ("mistral", &[Embed, Transcribe, Moderate]),
             ("groq", &[Speak, Transcribe]),
@@ -276,6 +280,9 @@ mod tests {
             ("fireworks", &[Embed, Rerank]),
             ("azure-openai", &[Embed, Image, Speak, Transcribe]),
             ("hugging-face", &[Embed]),
+            ("vertex-ai", &[Kind::Count, Embed, Image]),
+            ("vertex-anthropic", &[Kind::Count]),
+            ("replicate", &[Image]),
             ("openrouter", &[Embed]),
             ("deepseek", &[]),
             ("perplexity", &[]),
@@ -289,8 +296,15 @@ mod tests {
     }
 
     #[test]
-    fn one_models_endpoint_has_what_its_software_has() {
+    fn what_a_provider_has_may_depend_on_the_host() {
         let ranks = Dialect::Surface(Surface::TeiRerank);
+        let counts = Dialect::Surface(Surface::AnthropicCount);
+        for (host, has) in
+            [("us-east5-aiplatform.googleapis.com", true), ("aiplatform.googleapis.com", false)]
+        {
+            let row = named(VERTEX_CLAUDE).map(|row| row.dialects_at(host));
+            assert_eq!(row.is_some_and(|dialects| dialects.contains(&counts)), has, "{host}");
+        }
         for (provider, host, has) in [
             (HUGGING_FACE, "router.huggingface.co", false),
             (HUGGING_FACE, "x1.us-east-1.aws.endpoints.huggingface.cloud", true),

@@ -442,7 +442,8 @@ pub struct Translate {
     /// Ask same-dialect OpenAI streams for usage, even where the client did not; without it, the tokens of such
     /// a stream are not counted.
     pub force_include_usage: bool,
-    /// Fetch `http:` images for targets that take only `https:` ones.
+    /// Fetch `http:` images for targets that take only `https:` ones, and pictures that were made for clients that want
+    /// them inline.
     pub fetch_media: bool,
     /// Largest such image.
     #[serde(with = "super::units::size")]

@@ -57,6 +57,10 @@ impl Layout {
     /// and a path that is none for a name that it cannot hold.
     pub(super) fn named(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Option<String>> {
         match self {
+            // There it is a model of its own, which counts for those that bodies name.
+            Self::RawPredict if dialect == Dialect::Surface(Surface::AnthropicCount) => {
+                Some(Some("/models/count-tokens:rawPredict".to_owned()))
+            }
             Self::RawPredict => {
                 let verb = if stream { "streamRawPredict" } else { "rawPredict" };
                 let below = |name| format!("/models/{name}:{verb}");
@@ -121,6 +125,13 @@ mod tests {
                 Some(Some("/models/claude-x%401:rawPredict")),
             ),
             ("vertex-anthropic", "https://h", Dialect::AnthropicMessages, "../x", Some(None)),
+            (
+                "vertex-anthropic",
+                "https://h",
+                Dialect::Surface(Surface::AnthropicCount),
+                "claude-x@1",
+                Some(Some("/models/count-tokens:rawPredict")),
+            ),
         ] {
             let layout = Layout::of(Some(provider), &WorkerUrl::parse(url).unwrap(), None);
             let path = layout.named(dialect, model, false);

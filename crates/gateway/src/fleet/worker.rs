@@ -12,13 +12,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Dialect, Load, Secret, WorkerId};
+use trunkline_core::{Dialect, Load, Secret, Surface, WorkerId};
 use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::{Vendor, anthropic_messages};
+use trunkline_dialect::{Vendor, anthropic_messages, gemini};
 use trunkline_route::Thresholds;
 use trunkline_upstream::engine::{Engine, NoList};
 use trunkline_upstream::{Endpoint, Signer};
@@ -248,7 +248,7 @@ impl Worker {
         if model.bytes().all(|byte| byte == b'.') {
             return None;
         }
-        if dialect == Dialect::ReplicatePredictions {
+        if dialect.owner() == Dialect::ReplicatePredictions {
             return self.prediction_path(model, after).map(Cow::Owned);
         }
         let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
@@ -276,8 +276,17 @@ impl Worker {
     /// `body` of a call in `dialect` as it takes it, where that differs from the dialect's own form.
     #[must_use]
     pub fn dressed(&self, dialect: Dialect, body: &Rope) -> Option<Rope> {
-        let is_dressed = self.layout == Layout::RawPredict && dialect == Dialect::AnthropicMessages;
-        let dressed = is_dressed.then(|| anthropic_messages::for_vertex(&body.joined()))?;
+        const MESSAGES: Dialect = Dialect::AnthropicMessages;
+        const CLAUDE_COUNT: Dialect = Dialect::Surface(Surface::AnthropicCount);
+        const GEMINI_COUNT: Dialect = Dialect::Surface(Surface::GeminiCount);
+        let dressed = match (&self.layout, dialect) {
+            (Layout::RawPredict, MESSAGES) => anthropic_messages::for_vertex(&body.joined()),
+            (Layout::RawPredict, CLAUDE_COUNT) => anthropic_messages::count_for_vertex(&body.joined()),
+            (_, GEMINI_COUNT) if self.provider.as_deref() == Some(provider::VERTEX) => {
+                gemini::count_for_vertex(&body.joined())
+            }
+            (_, _) => None,
+        };
         dressed.map(Rope::from)
     }
 

@@ -2,8 +2,10 @@
 
 mod count;
 mod embed;
+mod images;
 mod openai;
 mod rerank;
+mod vertex;
 
 use crate::client::Answer;
 use crate::rig::{Rig, cloud, engine, settings};
