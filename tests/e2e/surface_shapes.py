@@ -20,7 +20,7 @@ from huggingface_hub.inference._generated.types import FeatureExtractionInput
 from openai.types import embedding_create_params, image_generate_params, moderation_create_params
 from openai.types.audio import speech_create_params, transcription_create_params, translation_create_params
 from pydantic.alias_generators import to_camel
-from shapes import problems
+from shapes import GenerateContent, problems
 from together.types import embedding_create_params as together_embedding
 from together.types import image_generate_params as together_image
 from together.types import rerank_create_params as together_rerank
@@ -111,6 +111,102 @@ GEMINI_REQUEST = strict(
 GEMINI_BATCH = strict("BatchEmbedContentsRequest", requests=(list[GEMINI_REQUEST], ...))
 
 
+VERTEX_TEXT = strict("Instance", content=(str, ...), title=(str | None, None))
+# Unlike all else there, it is written with an underscore.
+VERTEX_INSTANCE = pydantic.create_model("TextInstance", __base__=VERTEX_TEXT, task_type=(str | None, pydantic.Field(None, alias="task_type")))
+VERTEX_PARAMETERS = strict("Parameters", output_dimensionality=(int | None, None), auto_truncate=(bool | None, None))
+VERTEX_PREDICT = strict("PredictRequest", instances=(list[VERTEX_INSTANCE], ...), parameters=(VERTEX_PARAMETERS | None, None))
+# Settings as the SDK writes them there, which are those of its own type.
+VERTEX_CONFIG = strict(
+    "EmbedContentConfig",
+    **{name: (gemini.EmbedContentConfig.model_fields[name].annotation, None) for name in ("task_type", "title", "output_dimensionality", "auto_truncate")},
+)
+VERTEX_CONTENT = strict("VertexEmbedContentRequest", content=(gemini.Content, ...), embed_content_config=(VERTEX_CONFIG | None, None))
+VERTEX_BATCH = strict("VertexBatchEmbedContentsRequest", requests=(list[VERTEX_CONTENT], ...))
+
+IMAGEN_OUTPUT = strict("OutputOptions", mime_type=(Literal["image/png", "image/jpeg"], ...), compression_quality=(int | None, None))
+IMAGEN_PROMPT = strict("ImagePrompt", prompt=(str, ...))
+# As the SDK's converter names what its config says.
+IMAGEN_PARAMETERS = strict(
+    "ImageParameters",
+    sample_count=(int | None, None),
+    aspect_ratio=(Literal["1:1", "3:4", "4:3", "9:16", "16:9"] | None, None),
+    sample_image_size=(Literal["1K", "2K"] | None, None),
+    include_rai_reason=(bool | None, None),
+    output_options=(IMAGEN_OUTPUT | None, None),
+)
+IMAGEN = strict("ImagenRequest", instances=(list[IMAGEN_PROMPT], ...), parameters=(IMAGEN_PARAMETERS | None, None))
+
+
+# The SDK writes it into this type, which has no field for it; what it takes there from users of the Gemini API is this.
+SHAPE = strict("ImageConfig", aspect_ratio=(gemini.ImageConfig.model_fields["aspect_ratio"].annotation, None), image_size=(Literal["1K", "2K", "4K"] | None, None))
+PAINTING = pydantic.create_model("PaintingConfig", __base__=gemini.GenerationConfig, image_config=(SHAPE | None, None))
+PAINT = pydantic.create_model("PaintRequest", __base__=GenerateContent, generation_config=(PAINTING | None, None))
+
+
+def google_vectors(body: dict) -> list[str]:
+    return by_model(VERTEX_PREDICT if "instances" in body else VERTEX_BATCH)(body)
+
+
+def google_pictures(body: dict) -> list[str]:
+    return by_model(IMAGEN if "instances" in body else PAINT)(body)
+
+
+class TitanText(TypedDict):
+    text: Required[str]
+
+
+class TitanImage(TypedDict, total=False):
+    """Amazon's documented settings of its image models."""
+
+    numberOfImages: int
+    width: int
+    height: int
+    quality: Literal["standard", "premium"]
+    cfgScale: float
+    seed: int
+
+
+class Canvas(TypedDict, total=False):
+    """The documented body of Amazon's image models."""
+
+    taskType: Required[Literal["TEXT_IMAGE"]]
+    textToImageParams: Required[TitanText]
+    imageGenerationConfig: TitanImage
+
+
+class StabilityOnBedrock(TypedDict, total=False):
+    """The documented body of Stability's image models on Bedrock."""
+
+    prompt: Required[str]
+    mode: Literal["text-to-image", "image-to-image"]
+    aspect_ratio: Literal["16:9", "1:1", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21"]
+    negative_prompt: str
+    output_format: Literal["jpeg", "png"]
+    seed: int
+
+
+def bedrock_pictures(body: dict) -> list[str]:
+    return list(problems(body, Canvas if "taskType" in body else StabilityOnBedrock))
+
+
+class FluxInput(TypedDict, total=False):
+    """The inputs that the model's page on Replicate lists."""
+
+    prompt: Required[str]
+    aspect_ratio: Literal["1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21"]
+    num_outputs: int
+    seed: int
+    output_format: Literal["webp", "jpg", "png"]
+    output_quality: int
+
+
+class ReplicatePrediction(TypedDict, total=False):
+    version: str
+    input: Required[FluxInput]
+    stream: bool
+
+
 class NvidiaVectors(embedding_create_params.EmbeddingCreateParams, total=False):
     """OpenAI's, with what NVIDIA's reference adds and demands."""
 
@@ -149,6 +245,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "nvidia-nim": typed(NvidiaVectors),
         "cohere": by_call(V2Client.embed),
         "gemini": by_model(GEMINI_BATCH),
+        "vertex-ai": google_vectors,
         "bedrock": bedrock_vectors,
         "hugging-face": hugging_face_vectors,
     },
@@ -160,6 +257,10 @@ CHECKS: dict[str, dict[str, Check]] = {
     "/v1/images/generations": {
         **dict.fromkeys(["openai", "azure-openai", "xai"], OPENAI_IMAGES),
         "together": typed(together_image.ImageGenerateParams),
+        "gemini": google_pictures,
+        "vertex-ai": google_pictures,
+        "bedrock": bedrock_pictures,
+        "replicate": typed(ReplicatePrediction),
     },
     "/v1/audio/speech": {
         **dict.fromkeys(["openai", "azure-openai"], OPENAI_SPEECH),

@@ -10,9 +10,14 @@ from processes import Gateway, Processes
 from surface_shapes import CHECKS
 from vendors import PNG, Received, Vendors
 
+PAINTERS = ["gemini-2.5-flash-image", "gemini-3-pro-image-preview", "imagen-4.0-generate-001"]
 # Models whose names say what they are, where that decides the form of a request.
 MODELS = {
     ("gemini", "/v1/embeddings"): ["gemini-embedding-001"],
+    ("gemini", "/v1/images/generations"): PAINTERS,
+    ("vertex-ai", "/v1/embeddings"): ["text-embedding-005", "gemini-embedding-001"],
+    ("vertex-ai", "/v1/images/generations"): PAINTERS,
+    ("bedrock", "/v1/images/generations"): ["amazon.nova-canvas-v1:0", "amazon.titan-image-generator-v2:0", "stability.sd3-5-large-v1:0"],
     ("bedrock", "/v1/embeddings"): ["amazon.titan-embed-text-v2:0", "cohere.embed-english-v3", "cohere.embed-v4:0"],
 }
 USUAL = ["some-owner/some-model"]
@@ -58,6 +63,8 @@ ASKS = {
     ],
     "/v1/images/generations": [
         Ask("/v1/images/generations", {"prompt": "a hill"}),
+        Ask("/v1/images/generations", {"prompt": "a hill", "n": 2, "size": "1536x1024", "response_format": "b64_json"}),
+        Ask("/v1/images/generations", {"prompt": "a hill", "size": "2048x2048", "quality": "high", "output_format": "jpeg", "user": "ada"}),
     ],
     "/v1/audio/speech": [Ask("/v1/audio/speech", {"input": "hello", "voice": "alloy", "response_format": "wav"})],
     "/v1/audio/transcriptions": [Ask("/v1/audio/transcriptions", {"language": "en", "temperature": "0.5"}, FORM)],
@@ -141,7 +148,11 @@ def test_every_provider_is_asked_in_its_own_words(accounts: Accounts, path: str)
         ("/v1/embeddings", "bedrock", {"inputText": "a", "dimensions": 8}),
         ("/v1/embeddings", "hugging-face", {"inputs": ["a"], "dimensions": 8}),
         ("/v1/rerank", "together", {"model": "m", "query": "q", "documents": ["a"], "top_k": 1}),
+        ("/v1/embeddings", "vertex-ai", {"instances": [{"content": "a"}], "parameters": {"dimensions": 8}}),
         ("/v1/images/generations", "together", {"model": "m", "prompt": "a", "size": "1024x1024"}),
+        ("/v1/images/generations", "gemini", {"contents": [], "generationConfig": {"imageConfig": {"size": "1K"}}}),
+        ("/v1/images/generations", "gemini", {"instances": [{"prompt": "a"}], "parameters": {"n": 1}}),
+        ("/v1/images/generations", "bedrock", {"taskType": "TEXT_IMAGE", "prompt": "a"}),
     ],
 )
 def test_the_check_itself_refuses(path: str, provider: str, body: dict):

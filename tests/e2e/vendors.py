@@ -100,10 +100,26 @@ def invoked(body: dict) -> object:
         return {"embedding": VECTOR, "inputTextTokenCount": 2}
     if "texts" in body:
         return {"embeddings": {"float": [VECTOR for _ in body["texts"]]}}
+    if "textToImageParams" in body or "prompt" in body:
+        return {"images": [PNG]}
     raise ValueError(f"no model takes {body}")
 
 
+def predicted(body: dict) -> object:
+    """A model on Vertex AI, or Imagen."""
+    if "prompt" in body["instances"][0]:
+        return {"predictions": [{"bytesBase64Encoded": PNG, "mimeType": "image/png"}]}
+    return {"predictions": [{"embeddings": {"values": VECTOR, "statistics": {"token_count": 2}}} for _ in body["instances"]]}
+
+
+def drawn(body: dict) -> object:
+    part = {"inlineData": {"mimeType": "image/png", "data": PNG}}
+    return {"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}
+
+
 SPECIAL = {
+    ":predict": predicted,
+    ":generateContent": drawn,
     ":batchEmbedContents": lambda body: {"embeddings": [{"values": VECTOR} for _ in body["requests"]]},
     "/invoke": invoked,
 }
@@ -119,6 +135,7 @@ USUAL = {
     "/feature-extraction": lambda body: [VECTOR for _ in body["inputs"]],
     "/rerank": lambda body: {"id": "r", "results": [{"index": 0, "relevance_score": 0.5}], "meta": {}},
     "/images/generations": lambda body: {"created": 1, "data": [{"b64_json": PNG}]},
+    "/predictions": lambda body: {"id": "p1", "status": "succeeded", "output": [f"data:image/png;base64,{PNG}"]},
     "/audio/speech": lambda body: {"audio_data": PNG},
     "/audio/transcriptions": lambda body: {"text": "hello"},
     "/audio/translations": lambda body: {"text": "hello"},
