@@ -78,11 +78,13 @@ pub const fn writes(surface: Surface) -> bool {
 /// where it is said what a provider has.
 #[must_use]
 pub fn of_model(surface: Surface, model: &str) -> Surface {
-    match surface {
-        Surface::GeminiImages if image::is_imagen(model) => Surface::ImagenPredict,
-        Surface::VertexEmbed if embed::is_newer(model) => Surface::VertexBatchEmbed,
-        same => same,
+    if surface == Surface::GeminiImages && image::is_imagen(model) {
+        return Surface::ImagenPredict;
     }
+    if surface == Surface::VertexEmbed && embed::is_newer(model) {
+        return Surface::VertexBatchEmbed;
+    }
+    surface
 }
 
 /// Whether a good answer may be something else than a JSON object: a list, sound, plain text.

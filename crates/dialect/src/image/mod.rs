@@ -22,6 +22,9 @@ use trunkline_core::{
 /// The code of faults that say what was asked for is not made.
 const BLOCKED: &str = "content_policy_violation";
 
+/// Writes the requests for a call to a model.
+type WriteCall = fn(&ImageCall, &str, &mut Losses) -> Result<Vec<Vec<u8>>, Fault>;
+
 /// A form that upstreams speak.
 struct Form {
     surface: Surface,
@@ -29,7 +32,7 @@ struct Form {
     gives: Option<Delivery>,
     /// Whether fields that are not OpenAI's may be its own.
     keeps_extra: bool,
-    write: fn(&ImageCall, &str, &mut Losses) -> Result<Vec<Vec<u8>>, Fault>,
+    write: WriteCall,
     read: fn(&[u8]) -> Result<ImageReply, Fault>,
 }
 
@@ -80,10 +83,10 @@ fn form(surface: Surface) -> Result<&'static Form, Fault> {
 /// # Errors
 /// [`FaultKind::InvalidRequest`] naming the field.
 pub fn read_call(surface: Surface, body: &[u8]) -> Result<ImageCall, Fault> {
-    match surface {
-        Surface::OpenaiImages => openai::read_call(Fields::body(body)?),
-        other => Err(untranslated(other.into())),
+    if surface != Surface::OpenaiImages {
+        return Err(untranslated(surface.into()));
     }
+    openai::read_call(Fields::body(body)?)
 }
 
 /// Neutral to upstream: the request bodies that together ask for all pictures. What the target cannot take goes into
