@@ -10,6 +10,8 @@ pub use vertex::{VERTEX, VERTEX_CLAUDE};
 use crate::region;
 use trunkline_core::{Dialect, Surface};
 
+/// OpenAI itself.
+pub const OPENAI: &str = "openai";
 /// Amazon's, which takes signatures beside keys.
 pub const BEDROCK: &str = "bedrock";
 /// Ollama's servers, which are engines of the operator's own but are set up like a provider.
@@ -158,6 +160,12 @@ pub fn of_host(host: &str) -> Option<&'static Provider> {
 #[must_use]
 pub fn is_own_endpoint(host: &str) -> bool {
     is_under(host.trim_end_matches('.'), HUGGING_FACE_ENDPOINTS)
+}
+
+/// Whether `host`, in lower case, is that of one model which Azure AI Foundry runs by itself.
+#[must_use]
+pub fn is_serverless(host: &str) -> bool {
+    is_under(host.trim_end_matches('.'), "models.ai.azure.com")
 }
 
 fn is_under(host: &str, domain: &str) -> bool {

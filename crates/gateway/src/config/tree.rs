@@ -54,6 +54,8 @@ pub struct Config {
     pub provider_urls: BTreeMap<String, String>,
     /// What an account with Azure OpenAI needs beside its key and its address in `provider_urls`.
     pub azure: Azure,
+    /// What belongs to the key for OpenAI in `provider_keys`; workers with keys of their own say it themselves.
+    pub openai: OpenAi,
     /// AWS keys and region of Bedrock workers that have none of their own.
     pub aws: Aws,
     /// Who may call.
@@ -150,6 +152,16 @@ pub struct Azure {
     pub deployment: Option<String>,
     /// Version of the API (`YYYY-MM-DD`).
     pub api_version: Option<String>,
+}
+
+/// Who is charged at OpenAI.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAi {
+    /// The organisation; the key's own when absent.
+    pub organization: Option<String>,
+    /// The project; the key's own when absent.
+    pub project: Option<String>,
 }
 
 /// Where clients reach us.

@@ -1,10 +1,10 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
-use super::layout::{IN_PATH, Layout, in_path};
+use super::layout::{IN_PATH, Layout, in_path, is_models_surface};
 use super::lender::Lender;
 use super::reach::{Contact, Reach};
 use crate::config::{
-    Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError, read_prices,
+    Config, ModelCard, OpenAi, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError, read_prices,
 };
 use crate::endpoint::operation;
 use http::uri::PathAndQuery;
@@ -44,6 +44,8 @@ pub struct Worker {
     pub signer: Option<Signer>,
     /// Lends what calls carry, where there is neither.
     pub lender: Option<Arc<Lender>>,
+    /// Who is charged for what the operator's key asks for, at OpenAI.
+    pub charged: Option<OpenAi>,
     /// Dialects it speaks itself.
     pub dialects: &'static [Dialect],
     /// What engine it is, once known.
@@ -115,6 +117,11 @@ impl Worker {
             None => stored(),
             own @ Some(_) => own.clone(),
         };
+        let of_stored = Some(&config.openai).filter(|_| spec.api_key.is_none() && key.is_some());
+        let charged = (provider.as_deref() == Some(provider::OPENAI)).then(|| OpenAi {
+            organization: spec.organization.clone().or(of_stored.and_then(|all| all.organization.clone())),
+            project: spec.project.clone().or(of_stored.and_then(|all| all.project.clone())),
+        });
         let is_bedrock = provider.as_deref() == Some(provider::BEDROCK);
         let region = spec.region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
         let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
@@ -128,6 +135,7 @@ impl Worker {
         let versioned = match url.version() {
             Version::Own => false,
             Version::Usual | Version::Unsaid if below.is_some() => false,
+            Version::Usual | Version::Unsaid if is_models_surface(provider.as_deref(), &url) => false,
             // Who writes `/v1` behind the address of a provider that has none does so out of habit.
             Version::Usual if !at_home => true,
             Version::Usual | Version::Unsaid => known.is_none_or(|provider| provider.versioned),
@@ -153,6 +161,7 @@ impl Worker {
             paths: Dialect::ALL.each_ref().map(path),
             layout,
             region,
+            charged,
             versioned,
             endpoint: Arc::new(endpoint),
             key,
