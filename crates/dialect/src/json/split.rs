@@ -9,26 +9,20 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_core::trusted;
 
-/// The members of an object, in order.
+/// The members of an object, in order; `None` when `text` is none.
 pub(super) fn members(text: &str) -> Option<Vec<(Cow<'_, str>, Option<&RawValue>)>> {
-    let mut cursor = Cursor::inside(text, b'{')?;
     let mut members = Vec::with_capacity(8);
-    while !cursor.is_at(b'}')? {
-        let key = string(cursor.value()?)?;
-        cursor.take(b':')?;
-        members.push((key, Some(trusted(cursor.value()?))));
-        cursor.comma();
-    }
+    each(text, |key, value| members.push((key, Some(trusted(value)))))?;
     Some(members)
 }
 
 /// Hands `each` the members of an object, their values as they stand; `None` when `text` is none.
-pub(super) fn each<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Option<()> {
+pub(super) fn each<'a>(text: &'a str, mut each: impl FnMut(Cow<'a, str>, &'a str)) -> Option<()> {
     let mut cursor = Cursor::inside(text, b'{')?;
     while !cursor.is_at(b'}')? {
         let key = string(cursor.value()?)?;
         cursor.take(b':')?;
-        each(&key, cursor.value()?);
+        each(key, cursor.value()?);
         cursor.comma();
     }
     Some(())

@@ -4,7 +4,7 @@
 //! [`Usage`]; an upstream that counts reasoning apart (xAI) is folded here.
 
 use super::OURS;
-use crate::json::{self, Writer};
+use crate::json::{self, Writer, whole};
 use trunkline_core::{Json, Number, Usage, trusted};
 
 /// The members known so far, by whoever sends them.
@@ -54,58 +54,53 @@ impl<'a> Wire<'a> {
 
     fn member(&mut self, key: &str, value: &'a str) {
         match key {
-            "prompt_tokens" => self.prompt_tokens = count(value),
-            "completion_tokens" => self.completion_tokens = count(value),
-            "total_tokens" => self.total_tokens = count(value),
+            "prompt_tokens" => self.prompt_tokens = whole(value),
+            "completion_tokens" => self.completion_tokens = whole(value),
+            "total_tokens" => self.total_tokens = whole(value),
             // `null`, or something that has no members, says nothing.
             "prompt_tokens_details" => _ = json::each(value, |key, value| self.of_prompt(key, value)),
             "completion_tokens_details" => _ = json::each(value, |key, value| self.of_completion(key, value)),
-            "prompt_cache_hit_tokens" => self.cache_reads[1] = count(value),
-            "cached_tokens" => self.cache_reads[2] = count(value),
-            "cache_read_input_tokens" => self.cache_reads[3] = count(value),
-            "cache_creation_input_tokens" => self.cache_writes[1] = count(value),
-            "reasoning_tokens" => self.reasoning[1] = count(value),
-            "citation_tokens" => self.citations = count(value),
-            "num_search_queries" => self.searches = count(value),
-            "prompt_audio_seconds" => self.audio_seconds = count(value),
+            "prompt_cache_hit_tokens" => self.cache_reads[1] = whole(value),
+            "cached_tokens" => self.cache_reads[2] = whole(value),
+            "cache_read_input_tokens" => self.cache_reads[3] = whole(value),
+            "cache_creation_input_tokens" => self.cache_writes[1] = whole(value),
+            "reasoning_tokens" => self.reasoning[1] = whole(value),
+            "citation_tokens" => self.citations = whole(value),
+            "num_search_queries" => self.searches = whole(value),
+            "prompt_audio_seconds" => self.audio_seconds = whole(value),
             "queue_time" => self.queue = value.parse().ok(),
             "prompt_time" => self.prompt = value.parse().ok(),
             "completion_time" => self.completion = value.parse().ok(),
             "total_time" => self.total = value.parse().ok(),
             "cost" => self.cost = Some(value),
-            "cost_in_usd_ticks" => self.ticks = count(value),
+            "cost_in_usd_ticks" => self.ticks = whole(value),
             _ => {}
         }
     }
 
     fn of_prompt(&mut self, key: &str, value: &str) {
         match key {
-            "cached_tokens" => self.cache_reads[0] = count(value),
-            "cache_write_tokens" => self.cache_writes[0] = count(value),
-            "text_tokens" => self.input_text = count(value),
-            "audio_tokens" => self.input_audio = count(value),
-            "image_tokens" => self.input_image = count(value),
-            "video_tokens" => self.input_video = count(value),
+            "cached_tokens" => self.cache_reads[0] = whole(value),
+            "cache_write_tokens" => self.cache_writes[0] = whole(value),
+            "text_tokens" => self.input_text = whole(value),
+            "audio_tokens" => self.input_audio = whole(value),
+            "image_tokens" => self.input_image = whole(value),
+            "video_tokens" => self.input_video = whole(value),
             _ => {}
         }
     }
 
     fn of_completion(&mut self, key: &str, value: &str) {
         match key {
-            "reasoning_tokens" => self.reasoning[0] = count(value),
-            "text_tokens" => self.output_text = count(value),
-            "audio_tokens" => self.output_audio = count(value),
-            "image_tokens" => self.output_image = count(value),
-            "accepted_prediction_tokens" => self.accepted = count(value),
-            "rejected_prediction_tokens" => self.rejected = count(value),
+            "reasoning_tokens" => self.reasoning[0] = whole(value),
+            "text_tokens" => self.output_text = whole(value),
+            "audio_tokens" => self.output_audio = whole(value),
+            "image_tokens" => self.output_image = whole(value),
+            "accepted_prediction_tokens" => self.accepted = whole(value),
+            "rejected_prediction_tokens" => self.rejected = whole(value),
             _ => {}
         }
     }
-}
-
-/// A whole number from 0, as a float too; anything else reads as none.
-fn count(value: &str) -> Option<u64> {
-    json::whole(value)
 }
 
 /// The first that is there.

@@ -1,6 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
+use super::fallbacks::Fallbacks;
 use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
 use super::surroundings::{
     CLOUD_PROJECT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION, OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION,
@@ -213,6 +214,7 @@ pub(super) fn element(kind: &str) -> Value {
         "ModelFacts" => Ok(serde_json::json!({
             "prices": null, "context": null, "max_input": null, "max_output": null
         })),
+        "Fallbacks" => serde_json::to_value(Fallbacks::default()),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         other => panic!("the page has no element of {other}"),
     }
@@ -259,7 +261,8 @@ pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
         include_str!("tree.rs"),
         include_str!("worker.rs"),
         include_str!("pools.rs"),
-        include_str!("catalog.rs")
+        include_str!("catalog.rs"),
+        include_str!("fallbacks.rs")
     ))
 }
 
@@ -303,8 +306,8 @@ fn config_reference_covers_everything() {
     let yaml = INTRODUCTION.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
     let env = BTreeMap::from([("GATEWAY_KEY".to_owned(), "k".to_owned())]);
     let mut problems = Vec::new();
-    let config =
-        super::file::read(yaml.expect("there is an example"), &env, &mut problems).map(|(config, _)| config);
+    let text = super::Text::of("gateway.yaml", yaml.expect("there is an example"));
+    let config = super::file::read(&text, &env, &mut problems).map(|(config, _)| config);
     assert_eq!(problems, []);
     assert_eq!(config.expect("it is read").validate(), []);
 }

@@ -3,6 +3,7 @@
 //! What a member can be asked for is worked out when the snapshot is built, so that a request only chooses
 //! among workers that stand there already.
 
+use super::aside::Aside;
 use super::{Heirlooms, Lane, Passage, passage};
 use crate::config::{MemberSpec, PoolSpec, Share, Strategy};
 use crate::fleet::worker::Worker;
@@ -32,6 +33,8 @@ struct Member {
     worker: Arc<Worker>,
     weight: u32,
     tier: u8,
+    /// The region that the pool demands, where the worker is elsewhere.
+    misplaced: Option<Box<str>>,
     /// As it is asked whatever the client asked for.
     always: Option<Arc<Worker>>,
     /// As it is asked in place of these models.
@@ -41,13 +44,15 @@ struct Member {
 }
 
 impl Member {
-    fn new(worker: &Arc<Worker>, spec: &MemberSpec, weight: u32, tier: u8, fallback: bool) -> Self {
+    fn new(worker: &Arc<Worker>, share: &Share<'_>, tier: u8, fallback: bool) -> Self {
+        let Share { member: spec, weight, region, .. } = *share;
         let asked = |model: &String| Arc::new(worker.asked_for(model, false));
         let default = worker.spec.default_model.as_deref();
         Self {
             worker: Arc::clone(worker),
             weight,
             tier,
+            misplaced: region.filter(|region| !worker.spec.is_in(region)).map(Into::into),
             always: spec.model.as_ref().map(asked),
             mapped: spec.model_map.iter().map(|(from, to)| (from.as_str().into(), asked(to))).collect(),
             instead: default.map(|model| Arc::new(worker.asked_for(model, fallback))),
@@ -84,6 +89,11 @@ impl Pool {
             candidate.weight = member.weight;
         }
         lane.sort();
+        let misplaced = able
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, (member, _))| Some((slot, Aside::Region(member.misplaced.clone()?))));
+        let mut lane = lane.without(misplaced.collect());
         lane.failover = self.fallback;
         lane.pool = Some(self.name.clone());
         Some(lane)
@@ -115,7 +125,7 @@ pub(super) fn pools(
         let member = |flat: &Share<'_>| {
             let worker = named.get(flat.member.name.as_str())?;
             let tier = flat.tier.map_or(worker.spec.priority, |place| FIRST.saturating_sub(place));
-            Some(Member::new(worker, flat.member, flat.weight, tier, spec.fallback))
+            Some(Member::new(worker, flat, tier, spec.fallback))
         };
         let (policy, metrics) = heirlooms.of_pool(spec, spec.effective_strategy(specs), metrics);
         let members = flat.iter().filter_map(member).collect();
@@ -130,6 +140,7 @@ pub(super) fn alone(worker: &Arc<Worker>, heirlooms: &mut Heirlooms, metrics: &M
     let name = worker.spec.name.clone().unwrap_or_default();
     let spec = PoolSpec::new(name.clone(), vec![MemberSpec::new(name)]);
     let (policy, metrics) = heirlooms.of_pool(&spec, Strategy::Priority, metrics);
-    let members = spec.backends.iter().map(|own| Member::new(worker, own, 1, FIRST, false)).collect();
+    let share = |member| Share { member, weight: 1, tier: None, region: None };
+    let members = spec.backends.iter().map(|own| Member::new(worker, &share(own), FIRST, false)).collect();
     Pool { name: spec.name.as_str().into(), members, policy, fallback: false, metrics }
 }

@@ -10,13 +10,12 @@ use super::predict::{self, Job};
 use super::relay::{Flow, Leg, Translate, too_many_calls};
 use super::settle::{Ledger, WARNINGS, warnings};
 use super::verdict::Keys;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{
-    Dialect, Extra, Fault, Fold, ItemKind, LoadGuard, Losses, OnUnsupported, Reply, unfold,
-};
+use trunkline_core::{Dialect, Extra, Fault, Fold, ItemKind, Losses, OnUnsupported, Reply, unfold};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply_of, write_reply};
 use trunkline_upstream::Answer;
@@ -71,8 +70,7 @@ async fn answers(
         answers.push(ask(ledger, plan, worker, *to, &body, extra, 0).await?);
         return Ok(answers);
     }
-    let load = Arc::clone(&worker.load);
-    ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
+    ledger.places.extend((1..legs).map(|_| Place::beside(&worker.load)));
     let shared = &*ledger;
     let sends = (0..legs).map(|leg| ask(shared, plan, worker, *to, &body, extra, leg));
     for answer in futures_util::future::join_all(sends).await {
@@ -153,12 +151,20 @@ async fn whole(
         } else {
             read_reply_of(worker.profile(), to, &bytes)
         };
-        let mut reply = reply.and_then(|reply| few_calls(reply, limits.tool_calls)).map_err(unreadable)?;
+        let mut reply = reply.map_err(unreadable)?;
+        // Whatever becomes of the answer, this much was counted.
+        match (&mut ledger.usage, &reply.usage) {
+            (Some(sum), Some(usage)) => sum.add(usage),
+            (sum @ None, usage) => sum.clone_from(usage),
+            (Some(_), None) => {}
+        }
+        if has_more_calls(&reply, limits.tool_calls) {
+            return Err(unreadable(too_many_calls()));
+        }
         translation.written.restore.reply(&mut reply);
         replies.push(reply);
     }
     let reply = fan::merge(replies).unwrap_or_default();
-    ledger.usage.clone_from(&reply.usage);
     let finish = reply.choices.first().and_then(|choice| choice.finish.as_ref());
     ledger.finish = finish.map(|f| f.native.as_ref().map_or("done", |(_, native)| native.as_str()).into());
     let write = if streams { as_stream } else { as_whole };
@@ -231,8 +237,7 @@ fn fold(ledger: &mut Ledger, mut reader: StreamReader, bytes: &[u8]) -> Result<R
     fold.finish()
 }
 
-fn few_calls(reply: Reply, most: usize) -> Result<Reply, Fault> {
+fn has_more_calls(reply: &Reply, most: usize) -> bool {
     let items = reply.choices.iter().flat_map(|choice| &choice.items);
-    let calls = items.filter(|item| matches!(item.kind, ItemKind::ToolCall(_))).count();
-    if calls > most { Err(too_many_calls()) } else { Ok(reply) }
+    items.filter(|item| matches!(item.kind, ItemKind::ToolCall(_))).count() > most
 }

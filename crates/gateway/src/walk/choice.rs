@@ -3,16 +3,29 @@
 
 use super::plan::{Plan, prompt};
 use super::verdict::Again;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
+use crate::snapshot::Lane;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
-use trunkline_core::{Candidate, Prompt, WorkerId};
+use trunkline_core::{Prompt, WorkerId};
 use trunkline_route::{Draw, Policy};
+
+/// Whom to try next.
+pub(super) enum Next<'p> {
+    /// This one, which has a place free.
+    Free(&'p Arc<Worker>, Place),
+    /// One of these, once it has.
+    Full(SmallVec<[&'p Arc<Worker>; 2]>),
+    /// Nobody is left.
+    Nobody,
+}
 
 /// The workers of a request's lane, and what became of them so far.
 pub(super) struct Left<'p> {
     plan: &'p Plan,
+    lane: &'p Lane,
     prompt: Prompt<'static>,
     /// Who comes last.
     tried: SmallVec<[WorkerId; 2]>,
@@ -21,22 +34,57 @@ pub(super) struct Left<'p> {
 }
 
 impl<'p> Left<'p> {
-    pub(super) fn of(plan: &'p Plan) -> Self {
-        Self { plan, prompt: prompt(&plan.question.scanned), tried: SmallVec::new(), out: SmallVec::new() }
+    pub(super) fn of(plan: &'p Plan, lane: &'p Lane) -> Self {
+        Self {
+            plan,
+            lane,
+            prompt: prompt(&plan.question.scanned),
+            tried: SmallVec::new(),
+            out: SmallVec::new(),
+        }
     }
 
-    /// Whom to try next.
-    pub(super) fn pick(&self, now: Instant) -> Option<(&'p Candidate, &'p Arc<Worker>)> {
-        let lane = &self.plan.lane;
-        let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
-        let pick = |without: &[WorkerId]| lane.policy.pick(&self.prompt, &lane.candidates, without, draw);
-        let candidate = pick(&self.tried).or_else(|| pick(&self.out))?;
-        Some((candidate, lane.workers.get(candidate.slot)?))
+    /// Whom to try next: who is full only comes when nobody else does.
+    pub(super) fn next(&self, now: Instant) -> Next<'p> {
+        let mut full = SmallVec::new();
+        match self.free(&self.tried, now, &mut full).or_else(|| self.free(&self.out, now, &mut full)) {
+            Some((worker, place)) => Next::Free(worker, place),
+            None if full.is_empty() => Next::Nobody,
+            None => Next::Full(full),
+        }
+    }
+
+    /// A worker with a place free, of those that are not `without`; collects those that have none.
+    fn free(
+        &self,
+        without: &[WorkerId],
+        now: Instant,
+        full: &mut SmallVec<[&'p Arc<Worker>; 2]>,
+    ) -> Option<(&'p Arc<Worker>, Place)> {
+        let lane = self.lane;
+        let pick = |without: &[WorkerId]| {
+            let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
+            lane.workers.get(lane.policy.pick(&self.prompt, &lane.candidates, without, draw)?.slot)
+        };
+        let mut passed: SmallVec<[WorkerId; 4]> = SmallVec::new();
+        loop {
+            let worker = pick(if passed.is_empty() { without } else { &passed })?;
+            if let Some(place) = Place::free(worker) {
+                return Some((worker, place));
+            }
+            if passed.is_empty() {
+                passed.extend(without.iter().cloned());
+            }
+            passed.push(worker.id.clone());
+            if !full.iter().any(|have| have.id == worker.id) {
+                full.push(worker);
+            }
+        }
     }
 
     /// `worker` failed, and it may be tried `again` there.
     pub(super) fn failed(&mut self, worker: &Worker, again: Again) {
-        let Plan { lane, model, .. } = self.plan;
+        let (lane, model) = (self.lane, &self.plan.model);
         // Whoever is chosen answers, or nobody does.
         let others_may = |other: &Worker| {
             lane.failover
@@ -58,11 +106,11 @@ impl<'p> Left<'p> {
 
     /// Whether there is somebody who has not been tried.
     pub(super) fn has_other(&self) -> bool {
-        Policy::has_other(&self.plan.lane.candidates, &self.tried)
+        Policy::has_other(&self.lane.candidates, &self.tried)
     }
 
     /// Whether there is anybody.
     pub(super) fn is_anyone(&self) -> bool {
-        Policy::has_other(&self.plan.lane.candidates, &self.out)
+        Policy::has_other(&self.lane.candidates, &self.out)
     }
 }

@@ -2,31 +2,33 @@
 //! reached the client. Retries, credentials and the choice between splicing and translating are here and
 //! nowhere else.
 
-use super::answer::{Answered, until_begun};
+use super::answer::{Answered, Content, until_begun};
 use super::bridge::{Translation, translate};
-use super::choice::Left;
+use super::choice::{Left, Next};
 use super::count;
 use super::failure::{
     Failure, UPSTREAM_AUTH, error_answer, nobody_left, refused, unanswered, unfit, unlent, unnameable,
 };
+use super::fallback::Chain;
 use super::form::Form;
 use super::forward;
 use super::plan::Plan;
 use super::predict;
+use super::queue;
 use super::settle::{Ledger, Outcome};
 use super::small;
 use super::splice;
 use super::translate::{Parsed, context};
 use super::verdict::{Again, Counts, Mishap};
-use crate::config::Retry;
+use crate::config::{Class, Retry};
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
-use crate::snapshot::{Passage, passage};
+use crate::snapshot::{Lane, Passage, passage};
 use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, Kind, LoadGuard};
+use trunkline_core::{Dialect, Fault, Kind};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::Backoff;
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
@@ -59,24 +61,82 @@ fn shared_backoff(plan: &Plan) -> Backoff {
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let lane = &plan.lane;
-    if lane.is_estimated(ledger.endpoint.dialect) {
+    if plan.lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
-    let mut left = Left::of(&plan);
-    let (mut parsed, mut last) = (None, None);
-    let mut done = 0;
+    let mut tries = Tries { chain: Chain::of(&plan), parsed: None, last: None, done: 0 };
+    let mut moved: Option<Arc<Lane>> = None;
     loop {
-        let now = Instant::now();
-        let Some((candidate, worker)) = left.pick(now) else {
-            return last.unwrap_or_else(|| Err(nobody_left()));
+        let spent = match along(ledger, &plan, moved.as_ref().unwrap_or(&plan.lane), &mut tries).await {
+            Ok(answered) => return Ok(answered),
+            Err(spent) => spent,
         };
-        ledger.guards.push(LoadGuard::new(&candidate.load));
-        ledger.attempts(&worker.id, now);
+        let is_over = plan.wishes.attempts.is_some_and(|most| tries.done >= most);
+        let class = spent.class.filter(|_| !is_over);
+        let Some(lane) = class.and_then(|class| tries.chain.next(ledger, class)) else { return spent.told };
+        tries.last = Some(write_off(ledger, spent.told));
+        moved = Some(lane);
+    }
+}
+
+/// What one request was tried with so far.
+struct Tries<'p> {
+    chain: Chain<'p>,
+    parsed: Option<Box<Parsed>>,
+    /// What the last attempt came to.
+    last: Option<Result<Answered, Fault>>,
+    /// How many attempts there were.
+    done: u32,
+}
+
+/// Nobody of a lane has answered.
+struct Spent {
+    /// What the client gets, where there is no other lane.
+    told: Result<Answered, Fault>,
+    /// Whose fallbacks it leads to.
+    class: Option<Class>,
+}
+
+/// Gives up what an attempt came to that another one follows.
+fn write_off(ledger: &mut Ledger, mut told: Result<Answered, Fault>) -> Result<Answered, Fault> {
+    if let Ok(Answered { content: Content::Flow { flow, .. }, .. }) = &mut told {
+        ledger.usage = flow.used();
+    }
+    ledger.write_off();
+    ledger.places.clear();
+    told
+}
+
+/// Tries the workers of one lane.
+async fn along(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    lane: &Arc<Lane>,
+    tries: &mut Tries<'_>,
+) -> Result<Answered, Spent> {
+    let mut left = Left::of(plan, lane);
+    let mut done = 0;
+    let mut class = Some(Class::Default);
+    loop {
+        let (worker, place) = match left.next(Instant::now()) {
+            Next::Free(worker, place) => (worker, place),
+            Next::Nobody => {
+                return Err(Spent { told: tries.last.take().unwrap_or_else(|| Err(nobody_left())), class });
+            }
+            // Boxed, so that calls that find a place do not carry the room for it.
+            Next::Full(workers) => match Box::pin(queue::wait(ledger, plan, &workers)).await {
+                Ok((worker, place)) if worker.load.health().may_serve() => (worker, place),
+                Ok(_) => continue,
+                Err(fault) => return Err(Spent { told: tries.last.take().unwrap_or(Err(fault)), class }),
+            },
+        };
+        ledger.places.push(place);
+        ledger.attempts(&worker.id, Instant::now());
         done += 1;
-        let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
+        tries.done += 1;
+        let failure = match attempt(ledger, plan, worker, &mut tries.parsed).await {
             Ok(mut answered) => {
-                tell_stand_in(&mut answered, worker);
+                tell_stand_in(&mut answered, plan, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
@@ -86,21 +146,22 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         if let Some(mishap) = failure.mishap {
             ledger.failed(mishap);
         }
-        let shared = shared_backoff(&plan);
+        let shared = shared_backoff(plan);
         left.failed(worker, failure.again_within(shared.max));
         let same_worker = !left.has_other();
         let own = worker.spec.max_retries.filter(|_| same_worker).map(|retries| retries.saturating_add(1));
         let attempts = plan.wishes.attempts.or(own).unwrap_or(shared.attempts);
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
+        class = failure.class().filter(|_| !is_spent);
+        let leaves = class.is_some_and(|class| tries.chain.leaves(class));
         // What was refused unasked says nothing of why those that were asked failed.
-        let told = if failure.outcome.is_some() { None } else { last.take() }.unwrap_or(failure.last);
-        match delay.filter(|_| left.is_anyone() && !is_spent) {
+        let told = if failure.outcome.is_some() { None } else { tries.last.take() }.unwrap_or(failure.last);
+        match delay.filter(|_| left.is_anyone() && !is_spent && !leaves) {
             // An error that is streamed keeps counting as load until it is over.
-            None => return told,
+            None => return Err(Spent { told, class }),
             Some(delay) => {
-                last = Some(told);
-                ledger.guards.clear();
+                tries.last = Some(write_off(ledger, told));
                 tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");
                 tokio::time::sleep(delay).await;
             }
@@ -112,8 +173,9 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
 const SUBSTITUTED: HeaderName = HeaderName::from_static("x-trunkline-model-substituted");
 
 /// Tells the client of a model that it did not ask for.
-fn tell_stand_in(answered: &mut Answered, worker: &Worker) {
-    if let Some(value) = worker.stand_in().and_then(|model| HeaderValue::from_str(model).ok()) {
+fn tell_stand_in(answered: &mut Answered, plan: &Plan, worker: &Worker) {
+    let other = worker.stand_in().filter(|model| *model != plan.model.as_str());
+    if let Some(value) = other.and_then(|model| HeaderValue::from_str(model).ok()) {
         answered.headers.insert(SUBSTITUTED, value);
     }
 }

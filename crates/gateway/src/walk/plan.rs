@@ -1,17 +1,22 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
+use super::fallback::{Fallen, Ways, fallbacks_of};
+use super::fit::{Demand, fitting};
 use super::read::Question;
 use super::settle::Ledger;
 use super::wishes::Wishes;
+use crate::config::Fallbacks;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
+use crate::snapshot::aside::{Demanding, nobody_there};
 use crate::snapshot::pools::Pool;
 use crate::snapshot::routes::{Asking, Route};
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Instant;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
@@ -27,8 +32,24 @@ pub(crate) struct Plan {
     /// The model it means, where that is another.
     pub(crate) model: Model,
     pub(crate) lane: Arc<Lane>,
+    /// The pool that was meant.
+    pool: Option<Box<str>>,
+    /// Regions that were demanded: whoever answers is in all of them.
+    pub(super) regions: SmallVec<[Box<str>; 1]>,
+    /// How far along its fallbacks it is already.
+    pub(super) fallen: Option<Fallen>,
+    /// Whether nobody else may answer than whom the client named.
+    is_forced: bool,
     /// How the client wants it tried.
     pub(super) wishes: Wishes,
+}
+
+impl Plan {
+    /// Who answers in place of those that it was meant for.
+    pub(super) fn fallbacks(&self) -> Option<&Fallbacks> {
+        let asked = Some(self.asked.as_str()).filter(|_| !self.is_forced)?;
+        fallbacks_of(&self.question.snapshot, Some(asked), self.model.as_str(), self.pool.as_deref())
+    }
 }
 
 /// Finds the workers.
@@ -49,29 +70,56 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     }
     let forced = forced(&question.head.headers)?;
     let wishes = Wishes::read(&question.head.headers, question.stream)?;
-    let asking = Asking {
-        head: &question.head,
-        model: asked.as_ref().map(Model::as_str),
-        body: Some((&question.body, &question.scanned)),
-    };
+    let Question { head, body, scanned, .. } = &question;
+    let asking = Asking::new(head, asked.as_ref().map(Model::as_str), body, scanned);
     let snapshot = &question.snapshot;
-    let Found { model, lane, entry, .. } =
-        choose(snapshot, asking, ledger.endpoint.dialect, forced.as_ref())?;
+    let Found { model, lane, entry, regions, .. } =
+        choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
-    let prices = |worker: &Worker| {
-        ledger.local.prices.of_token(&snapshot.catalog, worker, worker.name_for(model.as_str()))
+    let demand = Demand::new(ledger.endpoint.dialect, body);
+    let lane = weighed(lane, snapshot, &ledger.local.prices, model.as_str(), &demand);
+    let is_forced = forced.is_some_and(|forced| !forced.fallback);
+    let pool = lane.pool.clone();
+    let fallbacks = fallbacks_of(snapshot, asking.model, model.as_str(), pool.as_deref());
+    let ways = Ways {
+        snapshot,
+        prices: &ledger.local.prices,
+        dialect: ledger.endpoint.dialect,
+        demand: &demand,
+        regions: &regions,
     };
-    let lane = lane.priced(prices);
+    let instead = ways.instead(&lane, model.as_str(), fallbacks.filter(|_| !is_forced));
+    let (lane, fallen) = match instead {
+        Some((other, fallen)) => {
+            ledger.falls_back(&lane, fallen.0);
+            (other, Some(fallen))
+        }
+        None => (lane, None),
+    };
     ledger.planned(&model, &lane);
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
     }
     let asked = asked.unwrap_or_else(|| model.clone());
-    Ok(Plan { question, asked, model, lane, wishes })
+    Ok(Plan { question, asked, model, lane, pool, regions, fallen, is_forced, wishes })
 }
 
-fn is_ready(lane: &Lane) -> bool {
+/// A lane without those who cannot serve the call, and with prices where it goes by them.
+pub(super) fn weighed(
+    lane: Arc<Lane>,
+    snapshot: &Snapshot,
+    prices: &Prices,
+    model: &str,
+    demand: &Demand<'_>,
+) -> Arc<Lane> {
+    let catalog = &snapshot.catalog;
+    let known = |worker: &Worker| prices.entry(catalog, worker, worker.name_for(model));
+    fitting(lane, model, demand, known)
+        .priced(|worker| prices.of_token(catalog, worker, worker.name_for(model)))
+}
+
+pub(super) fn is_ready(lane: &Lane) -> bool {
     lane.candidates.iter().any(Candidate::may_serve)
 }
 
@@ -83,10 +131,38 @@ fn nobody(snapshot: &Snapshot, model: &str, lane: &Lane, entry: Option<&Arc<Mode
     }
 }
 
-/// Who may answer: whoever the client named, or its route leads to, or serves the model.
+/// The region that the client demands.
+const REGION: &str = "x-trunkline-region";
+
+/// Who may answer: whoever the client named, or its route leads to, or serves the model, where that must be.
 fn choose<'a>(
     snapshot: &'a Snapshot,
-    asking: Asking<'a>,
+    asking: &Asking<'a>,
+    dialect: Dialect,
+    forced: Option<&Forced>,
+) -> Result<Found<'a>, Fault> {
+    let mut found = lead(snapshot, asking, dialect, forced)?;
+    let of_client = text(&asking.head.headers, REGION)?.map(|region| (region, Demanding::Client(REGION)));
+    let of_route = found.route.and_then(|route| Some((route.region.as_deref()?, Demanding::Operator)));
+    for (region, by) in of_client.into_iter().chain(of_route) {
+        let within = Arc::clone(&found.lane).within(region);
+        if within.candidates.is_empty() {
+            return Err(nobody_there(region, by, &found.lane.workers));
+        }
+        found.lane = within;
+        found.regions.push(region.into());
+    }
+    // What is said of a pool holds for whoever answers in its place.
+    let pools = &snapshot.config.pools;
+    let of_pool = found.lane.pool.as_deref().filter(|_| !snapshot.config.fallbacks.is_empty());
+    let of_pool = of_pool.and_then(|name| pools.iter().find(|pool| pool.name == name));
+    found.regions.extend(of_pool.and_then(|pool| pool.region.as_deref()).map(Into::into));
+    Ok(found)
+}
+
+fn lead<'a>(
+    snapshot: &'a Snapshot,
+    asking: &Asking<'a>,
     dialect: Dialect,
     forced: Option<&Forced>,
 ) -> Result<Found<'a>, Fault> {
@@ -94,7 +170,7 @@ fn choose<'a>(
     match (route, asking.model) {
         (Some(route), asked) => {
             let (model, lane) = through(snapshot, &route.pool, asked, dialect)?;
-            Ok(Found { route: Some(route), model, lane, entry: None })
+            Ok(Found { route: Some(route), model, lane, regions: SmallVec::new(), entry: None })
         }
         (None, Some(asked)) => find(snapshot, asked, dialect, forced),
         (None, None) => {
@@ -137,25 +213,17 @@ pub struct Forced {
 }
 
 /// Names the provider that must answer.
-const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
+const PROVIDER: &str = "x-provider";
 /// Whether others may answer when it fails.
-const FALLBACK: HeaderName = HeaderName::from_static("x-trunkline-fallback");
+const FALLBACK: &str = "x-trunkline-fallback";
 
 /// Reads it.
 ///
 /// # Errors
 /// 400 for what is no name or no yes or no.
 pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
-    let text = |name: HeaderName| match headers.get(&name).map(|value| value.to_str()) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
-        Some(Err(_)) => {
-            let message = format!("`{name}` is not plain text");
-            Err(Fault::new(FaultKind::InvalidRequest, message).at(name.to_string()))
-        }
-    };
-    let Some(provider) = text(PROVIDER)? else { return Ok(None) };
-    let fallback = match text(FALLBACK)? {
+    let Some(provider) = text(headers, PROVIDER)? else { return Ok(None) };
+    let fallback = match text(headers, FALLBACK)? {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => {
@@ -166,22 +234,36 @@ pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
     Ok(Some(Forced { provider: provider.to_owned(), fallback }))
 }
 
+/// What the header `name` says, if anything.
+fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Fault> {
+    match headers.get(name).map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+        Some(Err(_)) => {
+            let message = format!("`{name}` is not plain text");
+            Err(Fault::new(FaultKind::InvalidRequest, message).at(name))
+        }
+    }
+}
+
 /// Where a request may go.
-struct Found<'a> {
+pub(super) struct Found<'a> {
     route: Option<&'a Route>,
-    model: &'a str,
-    lane: Arc<Lane>,
+    pub(super) model: &'a str,
+    pub(super) lane: Arc<Lane>,
+    /// Regions that were demanded.
+    regions: SmallVec<[Box<str>; 1]>,
     /// Who serves the model, where that is not a pool's.
     entry: Option<&'a Arc<ModelEntry>>,
 }
 
 impl<'a> Found<'a> {
     fn new(Meant { model, entry }: Meant<'a>, lane: Arc<Lane>) -> Self {
-        Self { route: None, model, lane, entry: Some(entry) }
+        Self { route: None, model, lane, regions: SmallVec::new(), entry: Some(entry) }
     }
 }
 
-fn find<'a>(
+pub(super) fn find<'a>(
     snapshot: &'a Snapshot,
     asked: &'a str,
     dialect: Dialect,
@@ -190,7 +272,7 @@ fn find<'a>(
     let Some(forced) = forced else {
         if let Some(pool) = snapshot.pool(asked) {
             let (model, lane) = through(snapshot, pool, Some(asked), dialect)?;
-            return Ok(Found { route: None, model, lane, entry: None });
+            return Ok(Found { route: None, model, lane, regions: SmallVec::new(), entry: None });
         }
         let meant = snapshot.mean(asked)?;
         let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
@@ -218,7 +300,7 @@ fn find<'a>(
 /// What a client would be told when none of the workers that `request` may go to is ready.
 #[must_use]
 pub fn nobody_ready(snapshot: &Snapshot, request: &Request) -> Fault {
-    match choose(snapshot, request.asking(), request.dialect, request.forced.as_ref()) {
+    match choose(snapshot, &request.asking(), request.dialect, request.forced.as_ref()) {
         Ok(found) => nobody(snapshot, found.model, &found.lane, found.entry),
         Err(fault) => fault,
     }
@@ -299,7 +381,7 @@ pub struct Request {
 impl Request {
     fn asking(&self) -> Asking<'_> {
         let (body, scanned) = &self.body;
-        Asking { head: &self.head, model: self.model.as_deref(), body: Some((body, scanned)) }
+        Asking::new(&self.head, self.model.as_deref(), body, scanned)
     }
 }
 
@@ -311,27 +393,46 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { route, model, lane, entry } = choose(&snapshot, request.asking(), dialect, forced.as_ref())?;
+    let Found { route, model, lane, regions, entry } =
+        choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
+    let demand = Demand::new(dialect, &request.body.0);
     let prices = Prices::default();
-    let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
+    let lane = weighed(lane, &snapshot, &prices, model, &demand);
+    let is_forced = forced.as_ref().is_some_and(|forced| !forced.fallback);
+    let fallbacks = fallbacks_of(&snapshot, asked.as_deref(), model, lane.pool.as_deref());
+    let ways = Ways { snapshot: &snapshot, prices: &prices, dialect, demand: &demand, regions: &regions };
+    let instead = ways.instead(&lane, model, fallbacks.filter(|_| !is_forced));
+    // Who serves the model is of no matter where others answer.
+    let entry = entry.filter(|_| instead.is_none());
+    let lane = instead.map_or(lane, |(other, _)| other);
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
-    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, &[], draw);
+    let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
+    let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();
+    let full: Vec<_> = lane.candidates.iter().filter(is_full).map(|candidate| candidate.id.clone()).collect();
+    // Where all are full, the first that has a place again.
+    let passed = if full.len() < lane.candidates.len() { full.as_slice() } else { &[] };
+    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, passed, draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
-    let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
+    let verdicts: Vec<_> = lane.candidates.iter().map(|c| c.slot).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
     let idle = all.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
-    let priority = |worker: &Arc<Worker>| {
-        let candidate = lane.candidates.iter().find(|candidate| candidate.id == worker.id);
+    let priority = |slot: Option<usize>| {
+        let candidate = lane.candidates.iter().find(|candidate| Some(candidate.slot) == slot);
         candidate.map(|candidate| candidate.priority)
     };
-    let considered = |worker: &Arc<Worker>| {
-        let at = verdicts.iter().position(|(id, _)| *id == worker.id);
-        let verdict = at.map(|at| verdicts.swap_remove(at).1);
+    let considered = |(slot, worker): (Option<usize>, &Arc<Worker>)| {
+        let verdict = verdicts.iter().find(|(of, _)| Some(*of) == slot).map(|(_, verdict)| *verdict);
+        let aside = lane.aside.iter().find(|(of, _)| Some(*of) == slot).map(|(_, why)| why.to_string());
         let (filtered, score) = match verdict {
+            None if aside.is_some() => (aside, None),
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
             Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
-            Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
+            // Nothing was tried yet but for a place.
+            Some(Verdict::AlreadyTried) => {
+                let bound = slot.and_then(gate).map_or(0, |gate| gate.bound());
+                (Some(format!("has as many calls as it takes at once ({bound})")), None)
+            }
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),
         };
@@ -339,7 +440,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             worker: worker.id.to_string(),
             url: worker.spec.url.clone(),
             model: worker.name_for(model).to_owned(),
-            priority: priority(worker).unwrap_or(worker.spec.priority),
+            priority: priority(slot).unwrap_or(worker.spec.priority),
             in_flight: worker.load.in_flight(),
             state: worker.load.health().name(),
             passage: match passage(dialect, worker) {
@@ -354,6 +455,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             score,
         }
     };
+    let of_lane = lane.workers.iter().enumerate().map(|(slot, worker)| (Some(slot), worker));
     Ok(Explanation {
         asked: asked.as_deref().unwrap_or(model).to_owned(),
         model: model.to_owned(),
@@ -362,7 +464,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         dialect: dialect.name(),
         stream: *stream,
         policy: lane.policy.name(),
-        candidates: lane.workers.iter().chain(idle).map(considered).collect(),
+        candidates: of_lane.chain(idle.map(|worker| (None, worker))).map(considered).collect(),
         choice,
     })
 }

@@ -1,28 +1,27 @@
 //! Stage 6: the answer to the client, as it comes. The client's reads drive the upstream's: nothing here
 //! runs by itself, and dropping the relay aborts the upstream.
 
+mod translate;
+
+pub(crate) use translate::{Leg, Translate};
+
 use super::answer::{Answered, Content};
-use super::fan::Merge;
 use super::form;
-use super::predict::{Job, Tally};
 use super::settle::{Ledger, price, stamp};
 use super::verdict::Mishap;
 use crate::body::{Body, BrokenOff};
-use crate::config::Limits;
 use bytes::Bytes;
 use http::Response;
-use smallvec::SmallVec;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use trunkline_core::{Event, Fault, FaultKind, Open};
+use trunkline_core::{Fault, FaultKind, Usage};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
-use trunkline_dialect::restore::Restore;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
-use trunkline_dialect::{StreamReader, StreamWriter, write_stream_error};
+use trunkline_dialect::write_stream_error;
 use trunkline_upstream::{AnswerBody, UpstreamError};
 
 /// Makes the client's answer.
@@ -216,21 +215,22 @@ impl Flow {
     /// When the client should hear of us, if it got nothing since `last`.
     pub(super) fn next_beat(&self, last: Instant) -> Option<Instant> {
         let Self::Translate(translate) = self else { return None };
-        let heartbeat = translate.heartbeat?;
-        Some(translate.beaten.map_or(last, |beaten| beaten.max(last)) + heartbeat)
+        translate.next_beat(last)
     }
 
     /// A sign of life, in dialects that have one.
     pub(super) fn beat(&mut self, now: Instant) -> Option<Bytes> {
         let Self::Translate(translate) = self else { return None };
-        let mut out = Vec::new();
-        translate.writer.write(Event::Ping, &mut out);
-        if out.is_empty() {
-            translate.heartbeat = None;
-            return None;
+        translate.beat(now)
+    }
+
+    /// What the upstream counted of an answer that nobody gets; it counts no more for whoever gets the rest.
+    pub(super) fn used(&mut self) -> Option<Box<Usage>> {
+        match self {
+            Self::Splice(splice) => splice.tap.tapped.usage.take(),
+            Self::Copy { .. } => None,
+            Self::Translate(translate) => translate.used(),
         }
-        translate.beaten = Some(now);
-        Some(out.into())
     }
 
     /// Tells the books what the answer said of its usage and finish, however far it came.
@@ -238,20 +238,7 @@ impl Flow {
         let tapped = match self {
             Self::Splice(splice) => std::mem::take(&mut splice.tap.tapped),
             Self::Copy { tail, .. } => tap_reply(ledger.endpoint.dialect, tail),
-            Self::Translate(translate) => {
-                let Translate { legs, merge, .. } = &mut **translate;
-                for (at, leg) in legs.iter_mut().enumerate() {
-                    // A reader may hold counts back for the end.
-                    leg.reader.close(&mut |event| {
-                        if let Event::Usage(usage) = event {
-                            merge.count(at, &usage);
-                        }
-                    });
-                }
-                ledger.usage = merge.usage().map(Box::new);
-                ledger.lost_more(translate.writer.losses(), ledger.endpoint.dialect.name());
-                return;
-            }
+            Self::Translate(translate) => return translate.account(ledger),
         };
         ledger.usage = tapped.usage;
         ledger.finish = tapped.finish.map(Into::into);
@@ -262,7 +249,7 @@ impl Flow {
         match self {
             Self::Splice(splice) => splice.has_content || splice.tap.tapped.failed || splice.tap.tapped.ended,
             Self::Copy { .. } => true,
-            Self::Translate(translate) => translate.has_content,
+            Self::Translate(translate) => translate.has_content(),
         }
     }
 
@@ -293,11 +280,7 @@ impl Flow {
                 Some([gap, &told].concat().into())
             }
             Self::Copy { .. } => None,
-            Self::Translate(translate) => {
-                let mut out = Vec::new();
-                translate.writer.write(Event::Error(fault.clone()), &mut out);
-                Some(out.into())
-            }
+            Self::Translate(translate) => Some(translate.tell(fault)),
         }
     }
 }
@@ -386,182 +369,5 @@ impl Splice {
             };
             return Poll::Ready(step);
         }
-    }
-}
-
-/// A stream that is translated.
-#[derive(Debug)]
-pub(crate) struct Translate {
-    legs: SmallVec<[Leg; 1]>,
-    merge: Merge,
-    writer: StreamWriter,
-    out: Vec<u8>,
-    has_content: bool,
-    failed: Option<Fault>,
-    /// Bytes the upstreams may still send. What the client's dialect makes the writer hold back is part of
-    /// them, so this bounds memory, too.
-    left: usize,
-    /// Tool calls the answer may still have.
-    calls: usize,
-    /// How often a silent upstream is made up for; `None` for never.
-    heartbeat: Option<Duration>,
-    beaten: Option<Instant>,
-}
-
-/// One upstream stream of a translated answer.
-#[derive(Debug)]
-pub(crate) struct Leg {
-    pub(crate) body: Option<AnswerBody>,
-    pub(crate) reader: StreamReader,
-    pub(crate) restore: Restore,
-    /// What is called off when the client leaves.
-    pub(crate) job: Option<Job>,
-    /// What its end waits for.
-    pub(crate) tally: Option<Tally>,
-}
-
-impl Leg {
-    /// Whether nothing more will come of it.
-    fn is_spent(&self) -> bool {
-        self.body.is_none() && self.tally.is_none()
-    }
-}
-
-impl Translate {
-    /// Brings `legs` together, within `limits` for all of them. While they say nothing, the client gets a sign of
-    /// life at each `heartbeat`; never, if that is zero.
-    pub(crate) fn new(
-        legs: SmallVec<[Leg; 1]>,
-        writer: StreamWriter,
-        limits: &Limits,
-        heartbeat: Duration,
-    ) -> Self {
-        Self {
-            merge: Merge::new(legs.len()),
-            legs,
-            writer,
-            out: Vec::new(),
-            has_content: false,
-            failed: None,
-            left: limits.reply_bytes,
-            calls: limits.tool_calls,
-            heartbeat: (!heartbeat.is_zero()).then_some(heartbeat),
-            beaten: None,
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, ledger: &mut Ledger) -> Poll<Step> {
-        loop {
-            if !self.out.is_empty() {
-                let data = Bytes::copy_from_slice(&self.out);
-                self.out.clear();
-                return Poll::Ready(Step::Data(data));
-            }
-            if let Some(fault) = self.failed.take() {
-                return Poll::Ready(Step::Failed(fault));
-            }
-            if self.merge.is_over() {
-                return Poll::Ready(Step::End);
-            }
-            let mut progressed = false;
-            for at in 0..self.legs.len() {
-                progressed |= self.poll_leg(at, cx, ledger);
-                if self.failed.is_some() {
-                    break;
-                }
-            }
-            if !progressed {
-                if self.legs.iter().all(Leg::is_spent) && !self.merge.is_over() {
-                    // Readers end every stream with `End` or `Error`; this guards against one that does not.
-                    return Poll::Ready(Step::Failed(broke_off(None)));
-                }
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// Reads what one leg has; whether it had anything.
-    fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
-        let Self { legs, merge, writer, out, has_content, failed, left, calls, .. } = self;
-        let Some(Leg { body: slot, reader, restore, job, tally }) = legs.get_mut(at) else { return false };
-        if let Some(waiting) = tally {
-            let Poll::Ready(used) = waiting.poll(cx) else { return false };
-            *tally = None;
-            if let Some(used) = used {
-                merge.count(at, &used);
-                merge.event(at, Event::Usage(used), |event| writer.write(event, out));
-            }
-            merge.event(at, Event::End, |event| writer.write(event, out));
-            return true;
-        }
-        let Some(body) = slot else { return false };
-        let Poll::Ready(next) = body.poll_data(cx) else { return false };
-        ledger.heard = Some(Instant::now());
-        let mut ended = false;
-        let mut content = false;
-        let is_counted = job.is_none();
-        let mut seen = |event: Event<'_>| {
-            content |= event.is_content();
-            match &event {
-                Event::Usage(usage) => merge.count(at, usage),
-                Event::Finish { finish, .. } => {
-                    let native = finish.native.as_ref().map(|(_, native)| native.as_str());
-                    ledger.finish = Some(native.unwrap_or("done").into());
-                }
-                Event::End => ended = true,
-                Event::Delta { .. } => ledger.events += 1,
-                Event::Open { open: Open::ToolCall { .. }, .. } => match calls.checked_sub(1) {
-                    Some(rest) => *calls = rest,
-                    None => drop(failed.get_or_insert_with(too_many_calls)),
-                },
-                Event::Start { .. }
-                | Event::Open { .. }
-                | Event::Close { .. }
-                | Event::Logprobs { .. }
-                | Event::Ping
-                | Event::Error(_) => {}
-            }
-            if let Event::Error(fault) = event {
-                failed.get_or_insert(fault);
-            } else if failed.is_none() && (is_counted || !matches!(event, Event::End)) {
-                merge.event(at, event, |event| writer.write(event, out));
-            }
-        };
-        let mut each = |event: Event<'_>| restore.push(event, &mut seen);
-        match next {
-            Some(Ok(data)) => match left.checked_sub(data.len()) {
-                Some(rest) => {
-                    *left = rest;
-                    reader.push(&data, &mut each);
-                }
-                None => each(Event::Error(broke_off(Some(&UpstreamError::TooLarge(0))))),
-            },
-            Some(Err(error)) => each(Event::Error(broke_off(Some(&error)))),
-            None => reader.close(&mut |event| {
-                if let Event::Error(mut fault) = event {
-                    if fault.kind == FaultKind::Upstream {
-                        fault.code.get_or_insert("upstream_cut".into());
-                    }
-                    each(Event::Error(fault));
-                } else {
-                    each(event);
-                }
-            }),
-        }
-        if content {
-            *has_content = true;
-            ledger.content(Instant::now());
-        }
-        if ended && let Some(job) = job {
-            let used = job.tally();
-            *tally = failed.is_none().then_some(used);
-        }
-        // After the last event the rest of the body only matters for using its connection again.
-        if ended && let Poll::Ready(None) = body.poll_data(cx) {
-            *slot = None;
-        } else if ended || failed.is_some() {
-            *slot = None;
-        }
-        true
     }
 }

@@ -4,8 +4,10 @@
 use super::access::{Attempts, Line, TARGET, level, micros};
 use super::verdict::{Counts, Mishap};
 use crate::body::Body;
+use crate::config::Class;
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use crate::ids;
 use crate::shared::Local;
@@ -19,8 +21,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Attempt, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc,
-    WorkerId,
+    Attempt, Fault, Kind, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc, WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
@@ -54,12 +55,14 @@ pub(crate) struct Ledger {
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// One per upstream answer being read.
-    pub(crate) guards: SmallVec<[LoadGuard; 1]>,
+    pub(crate) places: SmallVec<[Place; 1]>,
     began: Instant,
     /// When the attempt under way began.
     asked: Instant,
-    /// Once it is known.
+    /// What the answer cost, once it is known.
     charge: Option<Charge>,
+    /// What attempts cost whose answers nobody got.
+    written_off: Charge,
     catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
@@ -102,6 +105,17 @@ enum Charge {
     Unknown,
 }
 
+impl Charge {
+    /// Both together: what is not known makes the sum unknown.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, charge) | (charge, Self::None) => charge,
+            (Self::Known(one), Self::Known(other)) => Self::Known(one + other),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+        }
+    }
+}
+
 /// How the answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -137,10 +151,11 @@ impl Ledger {
             usage: None,
             finish: None,
             permit: None,
-            guards: SmallVec::new(),
+            places: SmallVec::new(),
             began: now,
             asked: now,
             charge: None,
+            written_off: Charge::None,
             catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
@@ -167,6 +182,18 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+        for (slot, why) in &lane.aside {
+            let Some(worker) = lane.workers.get(*slot) else { continue };
+            self.local.shared.metrics.put_aside.with_label_values(&[worker.id.as_str(), why.name()]).inc();
+            tracing::debug!(request_id = %self.id, worker = %worker.id, %why, "put aside");
+        }
+    }
+
+    /// It goes on elsewhere after everybody of `lane` failed, or would have.
+    pub(crate) fn falls_back(&self, lane: &Lane, class: Class) {
+        let labels = [lane.metrics.label(), class.name()];
+        self.local.shared.metrics.fallbacks.with_label_values(&labels).inc();
+        tracing::debug!(request_id = %self.id, class = class.name(), "falling back");
     }
 
     /// An attempt begins.
@@ -211,9 +238,9 @@ impl Ledger {
     fn report_at(&self, now: Instant, says: impl FnOnce(Duration) -> Attempt) {
         // Counting tokens says nothing of how fast they are made.
         if self.endpoint.dialect.kind() != Kind::Count
-            && let Some(guard) = self.guards.first()
+            && let Some(place) = self.places.first()
         {
-            guard.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
+            place.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
         }
     }
 
@@ -329,12 +356,23 @@ impl Ledger {
         }
     }
 
-    /// Works out what the answer cost, whose usage is all known; in dollars, where anybody is paid and the price is
-    /// known.
+    /// Another attempt follows one whose upstream has counted what it takes money for, though nobody got its answer.
+    pub(crate) fn write_off(&mut self) {
+        if self.usage.is_some() {
+            let charge = self.charged();
+            self.bill(charge);
+            self.count_tokens();
+            self.written_off = self.written_off.and(charge);
+        }
+        (self.usage, self.finish) = (None, None);
+    }
+
+    /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
+    /// paid and all prices are known.
     pub(crate) fn charge(&mut self) -> Option<Usd> {
         let charge = self.charge.unwrap_or_else(|| self.charged());
         self.charge = Some(charge);
-        match charge {
+        match charge.and(self.written_off) {
             Charge::Known(usd) => Some(usd),
             Charge::None | Charge::Unknown => None,
         }
@@ -363,9 +401,8 @@ impl Ledger {
         }
     }
 
-    /// Books the cost.
-    fn bill(&self) {
-        let Some(charge) = self.charge else { return };
+    /// Books what the last attempt cost.
+    fn bill(&self, charge: Charge) {
         let labels = || {
             let lane = self.lane.as_ref()?;
             let (id, _) = self.attempts.last()?;
@@ -385,7 +422,7 @@ impl Ledger {
     fn close(&mut self) {
         self.estimate();
         let cost = self.charge();
-        self.bill();
+        self.charge.into_iter().for_each(|charge| self.bill(charge));
         let shared = &self.local.shared;
         let now = Instant::now();
         self.report_answer(now);
@@ -397,21 +434,23 @@ impl Ledger {
             self.count_attempt();
         }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
-        if let Some(metrics) = metrics {
-            if let Some(ttft) = self.ttft {
-                metrics.ttft.observe(ttft.as_secs_f64());
-            }
-            if let Some(usage) = &self.usage {
-                metrics.input.inc_by(usage.input_total.unwrap_or(0));
-                metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
-                metrics.output.inc_by(usage.output_total.unwrap_or(0));
-            }
+        if let Some((metrics, ttft)) = metrics.zip(self.ttft) {
+            metrics.ttft.observe(ttft.as_secs_f64());
         }
+        self.count_tokens();
         if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
             itl.flush();
         }
         if let Some(json) = self.log {
             shared.log.append(self.local.thread, |out| self.write_line(out, status, took, cost, json));
+        }
+    }
+
+    fn count_tokens(&self) {
+        if let (Some(lane), Some(usage)) = (&self.lane, &self.usage) {
+            lane.metrics.input.inc_by(usage.input_total.unwrap_or(0));
+            lane.metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
+            lane.metrics.output.inc_by(usage.output_total.unwrap_or(0));
         }
     }
 
@@ -467,6 +506,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     ledger.done();
     let class = fault::class(fault.kind);
     ledger.refused = Some(class);
+    price(&mut head.headers, &mut ledger);
     ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, class]).inc();
     Response::from_parts(head, body.into())
 }
@@ -481,7 +521,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
     headers.insert(REQUEST_ID, id);
 }
 
-/// Says what a whole answer cost, where that is known.
+/// Says what a whole answer or the attempts at one cost, where that is known.
 pub(crate) fn price(headers: &mut HeaderMap, ledger: &mut Ledger) {
     let cost = ledger.charge().map(|usd| usd.to_string());
     if let Some(value) = cost.and_then(|text| HeaderValue::try_from(text).ok()) {

@@ -10,13 +10,13 @@ use super::predict;
 use super::settle::{Ledger, Outcome, WARNINGS, warnings};
 use super::translate::{context, fetch_limits, on_unsupported};
 use super::verdict::{Again, Mishap};
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use trunkline_core::{
-    Dialect, Fault, FaultKind, ImageReply, Kind, LoadGuard, Losses, Model, OnUnsupported, PictureData,
-    Surface, Usage,
+    Dialect, Fault, FaultKind, ImageReply, Kind, Losses, Model, OnUnsupported, PictureData, Surface, Usage,
 };
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{embed, image, replicate::WAIT, rerank, surface};
@@ -221,8 +221,9 @@ async fn exchange(
         return Err(refused(Fault::new(FaultKind::InvalidRequest, message).code("too_many_texts")));
     }
     let is_split = bodies.len() > 1;
-    let at_once = bodies.len().min(TOGETHER);
-    ledger.guards.extend((1..at_once).map(|_| LoadGuard::new(&worker.load)));
+    let beside = (1..bodies.len().min(TOGETHER)).map_while(|_| Place::free(worker));
+    ledger.places.extend(beside);
+    let at_once = ledger.places.len().max(1);
     let config = &plan.question.snapshot.config;
     let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
     let shared = &*ledger;
@@ -258,7 +259,7 @@ async fn exchange(
     let mut left = most;
     let mut rest = bodies.into_iter().enumerate();
     loop {
-        let some: Vec<_> = rest.by_ref().take(TOGETHER).map(ask).collect();
+        let some: Vec<_> = rest.by_ref().take(at_once).map(ask).collect();
         if some.is_empty() {
             return Ok(answers);
         }

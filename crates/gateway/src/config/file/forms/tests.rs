@@ -1,6 +1,6 @@
-use super::Form;
+use super::{Form, Format};
 use crate::cli::Flags;
-use crate::config::{Config, ConfigError, ModelCard, Sources, load};
+use crate::config::{Config, ConfigError, ModelCard, Sources, Text, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +73,7 @@ fn told(config: &Config, file: &Path) -> Vec<String> {
             ("project", worker.project.clone()),
             ("version", worker.api_version.clone()),
             ("region", worker.aws.region.clone()),
+            ("max_concurrent", worker.max_concurrent.map(|n| n.to_string())),
         ];
         said.extend(more.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))));
         lines.push(said.join(" "));
@@ -98,6 +99,10 @@ fn told(config: &Config, file: &Path) -> Vec<String> {
         said.extend(route.headers.iter().map(|(name, value)| format!("{name}={value}")));
         said.extend(route.content.as_ref().map(|rule| format!("{rule:?}")));
         lines.push(format!("{} to {}", said.join(" "), route.backend));
+    }
+    for (of, fallbacks) in &config.fallbacks {
+        let lists = [&fallbacks.context_window, &fallbacks.content_policy, &fallbacks.default];
+        lines.push(format!("fallbacks of {of}: {}", lists.map(|list| list.join(", ")).join("; ")));
     }
     lines.extend(config.aliases.iter().map(|(alias, model)| format!("alias {alias}={model}")));
     let prefix = format!("{}:", file.display());
@@ -245,7 +250,7 @@ fn whole_files_of_others_are_accounted_for() {
             "litellm/whole.yaml",
             &[
                 "openai https://api.openai.com openai key-openai model=gpt-4o model=gpt-4o-mini",
-                "azure-openai https://r.openai.azure.com azure-openai key-azure model=gpt-4o-eu",
+                "azure-openai https://r.openai.azure.com azure-openai key-azure model=gpt-4o-eu max_concurrent=8",
                 "vllm http://gpu1:8000/v1 Vllm model=meta-llama/Llama-3.3-70B",
                 "bedrock https://bedrock-runtime.us-west-2.amazonaws.com bedrock \
                  model=anthropic.claude-3-5-sonnet-20241022-v2:0 max_tokens=4096 region=us-west-2",
@@ -257,15 +262,15 @@ fn whole_files_of_others_are_accounted_for() {
                 "pool gpt-4o/deployments/order-1 Latency true [openai*90 as gpt-4o, azure-openai*10 as gpt-4o-eu]",
                 "pool gpt-4o/deployments/order-2 Latency true [vllm*1 as meta-llama/Llama-3.3-70B]",
                 "pool gpt-4o-mini Latency true [openai*1 as gpt-4o-mini]",
+                "fallbacks of gpt-4o: claude; gpt-4o-mini; ",
                 "alias gpt-4=gpt-4o",
                 "9:20: model_list[0].litellm_params.temperature: is not added",
                 "11:7: model_list[0].model_info: what models",
                 "19:12: model_list[1].litellm_params.tpm: is no limit here",
-                "34:19: model_list[4].litellm_params.max_tokens: is used only",
-                "45:24: router_settings.fallbacks[0].gpt-4o[1]: is no `model_name`",
-                "47:5: router_settings.context_window_fallbacks: one list",
-                "51:21: litellm_settings.success_callback: plug-ins come later",
-                "55:17: general_settings.database_url: keys, teams and spending",
+                "35:19: model_list[4].litellm_params.max_tokens: is used only",
+                "46:24: router_settings.fallbacks[0].gpt-4o[1]: is no `model_name`",
+                "54:21: litellm_settings.success_callback: plug-ins come later",
+                "58:17: general_settings.database_url: keys, teams and spending",
                 "6:21: model_list[0].litellm_params.organization: environment variable `OPENAI_ORG` is not set",
             ],
         ),
@@ -458,20 +463,26 @@ fn what_is_printed_is_read_back_as_it_was() {
     ] {
         let written = serde_json::to_string(text).expect("a text is JSON");
         let file = Temporary::new("text.yaml", &format!("igw: true\naliases: {{a: {written}}}\n"));
-        let printed =
-            crate::config::import(&file.0, None).unwrap_or_else(|why| panic!("{text:?}: {why}")).yaml;
-        let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
-        let (config, _) = again.unwrap_or_else(|| panic!("{text:?}: {printed}"));
-        assert_eq!(config.aliases.get("a").map(String::as_str), Some(text), "{printed}");
+        let imported = crate::config::import(&file.0, None).unwrap_or_else(|why| panic!("{text:?}: {why}"));
+        for (format, name) in [(Format::Yaml, "a.yaml"), (Format::Json, "a.json"), (Format::Toml, "a.toml")] {
+            let printed = Text::of(name, imported.written(format).expect("it is a map of texts"));
+            let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
+            let (config, _) = again.unwrap_or_else(|| panic!("{text:?}: {}", printed.parts[0].text));
+            let said = config.aliases.get("a").map(String::as_str);
+            assert_eq!(said, Some(text), "{}", printed.parts[0].text);
+        }
     }
     // Spelled as a number, and a text all the same.
     let file =
         Temporary::new("number.yaml", "igw: true\naliases: {a: 1.10, b: 007}\nretry: {jitter: 0.50}\n");
-    let printed = crate::config::import(&file.0, None).expect("it is YAML").yaml;
-    let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
-    let (config, _) = again.unwrap_or_else(|| panic!("{printed}"));
-    let said: Vec<&str> = config.aliases.values().map(String::as_str).collect();
-    assert_eq!((said, config.retry.jitter), (vec!["1.10", "007"], 0.5), "{printed}");
+    let imported = crate::config::import(&file.0, None).expect("it is YAML");
+    for (format, name) in [(Format::Yaml, "a.yaml"), (Format::Json, "a.json"), (Format::Toml, "a.toml")] {
+        let printed = imported.written(format).expect("it is a map");
+        let again = crate::config::file::read(&Text::of(name, &printed), &BTreeMap::new(), &mut Vec::new());
+        let (config, _) = again.unwrap_or_else(|| panic!("{printed}"));
+        let said: Vec<&str> = config.aliases.values().map(String::as_str).collect();
+        assert_eq!((said, config.retry.jitter), (vec!["1.10", "007"], 0.5), "{printed}");
+    }
 }
 
 /// The same thing said twice is not dropped without a word, and names for several models are told.
@@ -503,7 +514,7 @@ fn the_examples_of_the_page_are_true() {
         .skip(1)
         .filter_map(|rest| rest.split_once("\n```").and_then(|(example, _)| example.split_once('\n')))
         .collect();
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 9);
     for (at, (form, text)) in examples.iter().enumerate() {
         let file = Temporary::new("page.yaml", text);
         let config = loaded(&file.0).unwrap_or_else(|why| panic!("{form} {at}: {why}"));
@@ -513,7 +524,8 @@ fn the_examples_of_the_page_are_true() {
         let imported = crate::config::import(&file.0, None).expect("it is YAML");
         assert_eq!(imported.form.name().to_lowercase().replace("trunkline", "native"), *form, "{at}");
         if *form != "native" {
-            assert_eq!(imported.yaml.trim_end(), examples[at + 1].1, "{form}");
+            let written = imported.written(Format::Yaml).expect("it is a map");
+            assert_eq!(written.trim_end(), examples[at + 1].1, "{form}");
         }
     }
 }
@@ -561,16 +573,20 @@ fn what_is_imported_means_the_same() {
         let imported =
             crate::config::import(&fixture(name), None).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert_eq!(imported.form, form, "{name}");
-        let file = Temporary::new(&name.replace('/', "-"), &imported.yaml);
-        let again = loaded(&file.0).unwrap_or_else(|why| panic!("{name}: {why}\n{}", imported.yaml));
-        let json = |config: &Config| serde_json::to_value(config).expect("the tree serialises");
-        assert_eq!(json(&again), json(&direct), "{name}\n{}", imported.yaml);
-        let key = |config: &Config| config.auth.api_key.as_ref().map(|key| key.reveal().to_owned());
-        assert_eq!(key(&again), key(&direct), "{name}");
-        for secret in environment().into_values().filter(|value| value.starts_with("key-")) {
-            assert!(!imported.yaml.contains(&secret), "{name}: secrets stay references\n{}", imported.yaml);
+        for (format, end) in [(Format::Yaml, "yaml"), (Format::Json, "json"), (Format::Toml, "toml")] {
+            let written = imported.written(format).expect("it is a map");
+            let file = Temporary::new(&format!("{}.{end}", name.replace('/', "-")), &written);
+            let again = loaded(&file.0).unwrap_or_else(|why| panic!("{name}: {why}\n{written}"));
+            let json = |config: &Config| serde_json::to_value(config).expect("the tree serialises");
+            assert_eq!(json(&again), json(&direct), "{name}\n{written}");
+            let key = |config: &Config| config.auth.api_key.as_ref().map(|key| key.reveal().to_owned());
+            assert_eq!(key(&again), key(&direct), "{name}");
+            for secret in environment().into_values().filter(|value| value.starts_with("key-")) {
+                assert!(!written.contains(&secret), "{name}: secrets stay references\n{written}");
+            }
+            let again = crate::config::import(&file.0, None).expect("it is read");
+            let printed = again.written(format).expect("it is a map");
+            assert_eq!((again.form, printed), (Form::Native, written), "{name}: it is in our form now");
         }
-        let again = crate::config::import(&file.0, None).expect("it is read");
-        assert_eq!((again.form, again.yaml), (Form::Native, imported.yaml), "{name}: it is in our form now");
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Deployment {
     pub(super) base: &'static str,
     /// Lower ones first.
     pub(super) order: u32,
+    /// Whether it has a bound of its own of calls at once.
+    is_bounded: bool,
     weight: Option<Node>,
     rpm: Option<Node>,
     tpm: Option<Node>,
@@ -99,13 +101,15 @@ impl Deployment {
         }
         let order = order.and_then(|said| said.parse().ok()).unwrap_or(FIRST);
         let model = model.text(own_name);
-        Some(Self { name, model, account: account.node(), base, order, weight, rpm, tpm })
+        let is_bounded = account.has("max_concurrent");
+        Some(Self { name, model, account: account.node(), base, order, is_bounded, weight, rpm, tpm })
     }
 
-    /// Whether two are the same but for their models.
+    /// Whether two are the same but for their models; what bounds its calls bounds those of one model alone.
     pub(super) fn is_of_one_account(&self, other: &Self) -> bool {
         let text = |deployment: &Self| serde_json::to_string(&deployment.account).ok();
-        text(self) == text(other)
+        let is_apart = self.is_bounded && self.model.said() != other.model.said();
+        !is_apart && text(self) == text(other)
     }
 }
 
@@ -154,6 +158,7 @@ fn account(mut params: Fields, account: &mut Made, findings: &mut Findings) {
             ("vertex_project", "project"),
             ("vertex_location", "location"),
             ("timeout", "timeout"),
+            ("max_parallel_requests", "max_concurrent"),
         ],
         account,
     );
@@ -179,7 +184,6 @@ fn account(mut params: Fields, account: &mut Made, findings: &mut Findings) {
         &[
             ("vertex_credentials", "set GOOGLE_APPLICATION_CREDENTIALS to the file"),
             ("stream_timeout", "`timeout` bounds streams, too"),
-            ("max_parallel_requests", "see `limits.concurrent_requests` of the native form"),
             ("input_cost_per_token", "prices are of the catalogue"),
             ("output_cost_per_token", "prices are of the catalogue"),
         ],
