@@ -65,7 +65,8 @@ impl ModelEntry {
             spoken.sort_unstable();
             spoken.dedup();
             let message = format!(
-                "model `{model}` cannot be reached in {dialect} in this build: its workers speak {}",
+                "model `{model}` cannot be reached in {dialect}: its workers speak {}; ask one of those, or for a model \
+                 whose provider has this (`accounts` of GET /v1/capabilities)",
                 if spoken.is_empty() { "no dialect of this build".to_owned() } else { spoken.join(", ") }
             );
             Fault::new(FaultKind::Unsupported, message).at("model").code("dialect_not_supported")

@@ -239,6 +239,7 @@ async fn errors_keep_their_meaning() {
     let none = other.post("/v1/embeddings", r#"{"model":"claude-haiku-4-5","input":"a"}"#).await;
     assert_eq!(none.status, 400);
     assert_eq!(none.json()["error"]["code"], "dialect_not_supported", "{}", none.text());
+    assert!(none.text().contains("GET /v1/capabilities"), "{}", none.text());
     let wrong = chat_only.1.ask(&post("/v1/embeddings", r#"{"model":"m","input":[]}"#)).await;
     assert_eq!(wrong.status, 400, "{}", wrong.text());
 }
