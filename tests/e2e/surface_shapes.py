@@ -266,6 +266,8 @@ CHECKS: dict[str, dict[str, Check]] = {
         **dict.fromkeys(["openai", "azure-openai"], OPENAI_SPEECH),
         "groq": typed(groq_speech.SpeechCreateParams),
         "together": typed(together_speech.SpeechCreateParamsNonStreaming),
+        "mistral": by_model(mistral.SpeechRequest),
+        **dict.fromkeys(["gemini", "vertex-ai"], by_model(GenerateContent)),
     },
     "/v1/audio/transcriptions": {
         **dict.fromkeys(["openai", "azure-openai", "together"], OPENAI_TRANSCRIPTION),

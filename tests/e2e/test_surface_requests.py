@@ -17,6 +17,8 @@ MODELS = {
     ("gemini", "/v1/images/generations"): PAINTERS,
     ("vertex-ai", "/v1/embeddings"): ["text-embedding-005", "gemini-embedding-001"],
     ("vertex-ai", "/v1/images/generations"): PAINTERS,
+    ("gemini", "/v1/audio/speech"): ["gemini-2.5-flash-preview-tts"],
+    ("vertex-ai", "/v1/audio/speech"): ["gemini-2.5-flash-preview-tts"],
     ("bedrock", "/v1/images/generations"): ["amazon.nova-canvas-v1:0", "amazon.titan-image-generator-v2:0", "stability.sd3-5-large-v1:0"],
     ("bedrock", "/v1/embeddings"): ["amazon.titan-embed-text-v2:0", "cohere.embed-english-v3", "cohere.embed-v4:0"],
 }

@@ -21,6 +21,7 @@ mod part;
 mod recent;
 mod reply;
 mod rerank;
+mod speech;
 mod surface;
 mod tool;
 mod trusted;
@@ -51,6 +52,7 @@ pub use part::{
 pub use recent::{Attempt, Metric, Ranking, Recent, Standing, Times};
 pub use reply::{Choice, Finish, FinishReason, Reply};
 pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};
+pub use speech::{SpeechCall, SpeechReply};
 pub use surface::Surface;
 pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
 pub use trusted::trusted;

@@ -56,6 +56,10 @@ pub enum Surface {
     OpenaiImageVariations,
     /// OpenAI, `POST /v1/audio/speech`.
     OpenaiSpeech,
+    /// Mistral, `POST /v1/audio/speech`.
+    MistralSpeech,
+    /// Gemini's models that answer in sound, `POST /v1beta/models/{model}:generateContent`.
+    GeminiSpeech,
     /// OpenAI, `POST /v1/audio/transcriptions`.
     OpenaiTranscriptions,
     /// OpenAI, `POST /v1/audio/translations`.
@@ -66,7 +70,7 @@ pub enum Surface {
 
 impl Surface {
     /// Every surface, in the order of their places.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::AnthropicCount,
         Self::GeminiCount,
         Self::OpenaiEmbeddings,
@@ -91,6 +95,8 @@ impl Surface {
         Self::OpenaiImageEdits,
         Self::OpenaiImageVariations,
         Self::OpenaiSpeech,
+        Self::MistralSpeech,
+        Self::GeminiSpeech,
         Self::OpenaiTranscriptions,
         Self::OpenaiTranslations,
         Self::OpenaiModerations,
@@ -124,6 +130,8 @@ impl Surface {
             Self::OpenaiImageEdits => "openai-image-edits",
             Self::OpenaiImageVariations => "openai-image-variations",
             Self::OpenaiSpeech => "openai-speech",
+            Self::MistralSpeech => "mistral-speech",
+            Self::GeminiSpeech => "gemini-speech",
             Self::OpenaiTranscriptions => "openai-transcriptions",
             Self::OpenaiTranslations => "openai-translations",
             Self::OpenaiModerations => "openai-moderations",
@@ -154,7 +162,7 @@ impl Surface {
             | Self::ReplicateImages
             | Self::OpenaiImageEdits
             | Self::OpenaiImageVariations => Kind::Image,
-            Self::OpenaiSpeech => Kind::Speak,
+            Self::OpenaiSpeech | Self::MistralSpeech | Self::GeminiSpeech => Kind::Speak,
             Self::OpenaiTranscriptions | Self::OpenaiTranslations => Kind::Transcribe,
             Self::OpenaiModerations => Kind::Moderate,
         }
@@ -171,7 +179,8 @@ impl Surface {
             | Self::VertexEmbed
             | Self::VertexBatchEmbed
             | Self::GeminiImages
-            | Self::ImagenPredict => Dialect::GeminiGenerate,
+            | Self::ImagenPredict
+            | Self::GeminiSpeech => Dialect::GeminiGenerate,
             Self::OllamaEmbed | Self::OllamaEmbeddings => Dialect::OllamaChat,
             Self::CohereEmbed | Self::CohereRerank => Dialect::CohereChat,
             Self::BedrockEmbed | Self::BedrockImages => Dialect::BedrockConverse,
@@ -185,6 +194,7 @@ impl Surface {
             | Self::OpenaiImageEdits
             | Self::OpenaiImageVariations
             | Self::OpenaiSpeech
+            | Self::MistralSpeech
             | Self::OpenaiTranscriptions
             | Self::OpenaiTranslations
             | Self::OpenaiModerations => Dialect::OpenaiChat,
@@ -221,6 +231,8 @@ impl Surface {
             | Self::BedrockImages
             | Self::ReplicateImages
             | Self::OpenaiSpeech
+            | Self::MistralSpeech
+            | Self::GeminiSpeech
             | Self::OpenaiModerations => false,
         }
     }

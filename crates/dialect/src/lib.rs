@@ -41,6 +41,7 @@ pub mod rope;
 pub mod scan;
 pub mod seal;
 mod serial;
+pub mod speech;
 pub mod sse;
 mod status;
 pub mod stop;

@@ -19,7 +19,8 @@ pub const fn reads(surface: Surface) -> bool {
         | Surface::CohereRerank
         | Surface::JinaRerank
         | Surface::TeiRerank
-        | Surface::OpenaiImages => true,
+        | Surface::OpenaiImages
+        | Surface::OpenaiSpeech => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::TeiEmbed
@@ -33,7 +34,8 @@ pub const fn reads(surface: Surface) -> bool {
         | Surface::ReplicateImages
         | Surface::OpenaiImageEdits
         | Surface::OpenaiImageVariations
-        | Surface::OpenaiSpeech
+        | Surface::MistralSpeech
+        | Surface::GeminiSpeech
         | Surface::OpenaiTranscriptions
         | Surface::OpenaiTranslations
         | Surface::OpenaiModerations => false,
@@ -59,7 +61,9 @@ pub const fn writes(surface: Surface) -> bool {
         | Surface::GeminiImages
         | Surface::ImagenPredict
         | Surface::BedrockImages
-        | Surface::ReplicateImages => true,
+        | Surface::ReplicateImages
+        | Surface::MistralSpeech
+        | Surface::GeminiSpeech => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::GeminiEmbed

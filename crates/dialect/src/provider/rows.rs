@@ -117,6 +117,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::GeminiEmbed),
             Dialect::Surface(Surface::GeminiBatchEmbed),
             Dialect::Surface(Surface::GeminiImages),
+            Dialect::Surface(Surface::GeminiSpeech),
         ],
         auth: AuthStyle::GoogleKey,
         versioned: true,
@@ -135,6 +136,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::GeminiCount),
             Dialect::Surface(Surface::VertexEmbed),
             Dialect::Surface(Surface::GeminiImages),
+            Dialect::Surface(Surface::GeminiSpeech),
         ],
         auth: AuthStyle::GoogleKey,
         versioned: false,
@@ -237,8 +239,8 @@ pub static PROVIDERS: &[Provider] = &[
         url_variables: &["MISTRAL_BASE_URL", "MISTRAL_API_BASE"],
         dialects: &[
             Dialect::OpenaiChat,
-            // Its speech has another form.
             Dialect::Surface(Surface::OpenaiEmbeddings),
+            Dialect::Surface(Surface::MistralSpeech),
             Dialect::Surface(Surface::OpenaiTranscriptions),
             Dialect::Surface(Surface::OpenaiModerations),
         ],

@@ -19,7 +19,7 @@ use trunkline_core::{
     Dialect, Fault, FaultKind, ImageReply, Kind, Losses, Model, OnUnsupported, PictureData, Surface, Usage,
 };
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::{embed, image, replicate::WAIT, rerank, surface};
+use trunkline_dialect::{embed, image, replicate::WAIT, rerank, speech, surface};
 use trunkline_upstream::{UpstreamError, media};
 
 /// Most requests under way at once for one call.
@@ -44,8 +44,9 @@ pub(super) async fn call(
                 Kind::Embed => vectors(ledger, plan, worker, from, to).await,
                 Kind::Rerank => ranking(ledger, plan, worker, from, to).await,
                 Kind::Image => Box::pin(pictures(ledger, plan, worker, from, to)).await,
+                Kind::Speak => Box::pin(speech(ledger, plan, worker, from, to)).await,
                 // No others have codecs, and so a passage.
-                Kind::Generate | Kind::Count | Kind::Speak | Kind::Transcribe | Kind::Moderate => {
+                Kind::Generate | Kind::Count | Kind::Transcribe | Kind::Moderate => {
                     Err(refused(nobody_left()))
                 }
             }
@@ -139,6 +140,33 @@ async fn pictures(
     if call.stream {
         answered.headers.remove(header::CONTENT_TYPE);
         answered.headers = stream_headers(ledger.endpoint.dialect, answered.headers);
+    }
+    Ok(answered)
+}
+
+async fn speech(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    from: Surface,
+    to: Surface,
+) -> Result<Answered, Failure> {
+    let mut call = speech::read_call(from, &plan.question.body.joined()).map_err(refused)?;
+    call.model = Model::new(plan.asked.as_str());
+    let mut losses = Losses::default();
+    let name = worker.name_for(plan.model.as_str());
+    let body = speech::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
+    let mut told = Told::default();
+    let answers = exchange(ledger, plan, worker, to, vec![body], &mut told).await?;
+    let answer = answers.first().map(Bytes::as_ref).unwrap_or_default();
+    let reply = speech::read_reply(to, &call, answer).map_err(unreadable)?;
+    ledger.usage.clone_from(&reply.usage);
+    let (kind, out) = speech::write_reply(&call, reply);
+    let mut answered = answered(told.headers, &losses, setting, out);
+    // Made of what this build knows, not of what an upstream said.
+    if let Ok(kind) = HeaderValue::from_str(&kind) {
+        answered.headers.insert(header::CONTENT_TYPE, kind);
     }
     Ok(answered)
 }

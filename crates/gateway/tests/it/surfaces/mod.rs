@@ -5,6 +5,7 @@ mod embed;
 mod images;
 mod openai;
 mod rerank;
+mod speech;
 mod vertex;
 
 use crate::client::Answer;

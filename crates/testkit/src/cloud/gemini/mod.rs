@@ -7,6 +7,7 @@ mod model;
 mod names;
 mod refuse;
 mod refuse_parts;
+mod speech;
 
 use super::{Account, set};
 use crate::brain::answer;
@@ -134,6 +135,9 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     }
     let model = Model::named(&name);
     refuse::check(&body, model, account.config.turns)?;
+    if verb == Verb::Generate && name.contains("tts") {
+        return Ok(serve::json(StatusCode::OK, &speech::content(&body, seed)?));
+    }
     if verb == Verb::Generate && image::draws(&name) {
         return Ok(serve::json(StatusCode::OK, &image::content(&body, seed)?));
     }
