@@ -343,7 +343,7 @@ pub(super) async fn send(
     };
     let first_byte = until_begun(plan, worker);
     let answer = match &question.form {
-        None if to == Dialect::ReplicatePredictions => {
+        None if to.owner() == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await
         }
         None => pool.send(endpoint, Method::POST, &path, headers, body, first_byte).await,
