@@ -40,7 +40,8 @@ pub(super) async fn listed(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> I
     let snapshot = shared.fleet.snapshot();
     let config = &snapshot.config;
     // Whoever comes here has been let in.
-    let key = identify(uri, headers, config.auth.api_key.as_ref()).ok().and_then(|caller| caller.key);
+    let key =
+        identify(uri, headers, config.auth.api_key.as_ref()).ok().and_then(|caller| caller.keys.into_first());
     let reached = match key {
         Some(key) => shared.fleet.inventory(key).await,
         None => None,

@@ -1,11 +1,14 @@
 //! Stage 2: who is calling, and is there room?
 
 use super::accept::Arrival;
+use super::forward::fits;
 use super::settle::Ledger;
 use crate::config::Limits;
+use crate::fleet::worker::Worker;
 use crate::shared::Shared;
 use http::{HeaderMap, HeaderName, Uri, header, request};
 use hyper::body::Incoming;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -17,8 +20,8 @@ pub(crate) struct Admitted {
     pub(crate) arrival_snapshot: Arc<crate::snapshot::Snapshot>,
     pub(crate) head: request::Parts,
     pub(crate) body: Incoming,
-    /// The caller's own key for an upstream, if it sent one.
-    pub(crate) caller_key: Option<Secret>,
+    /// The caller's own keys for upstreams.
+    pub(crate) caller_keys: CallerKeys,
 }
 
 /// Checks the caller's key and waits for a place.
@@ -31,20 +34,37 @@ pub(crate) async fn admit(ledger: &mut Ledger, arrival: Arrival) -> Result<Admit
     ledger.tenant = caller.tenant;
     let shared = Arc::clone(&ledger.local.shared);
     ledger.permit = snapshot.admission.enter(&shared).await?;
-    Ok(Admitted { arrival_snapshot: snapshot, head, body, caller_key: caller.key })
+    Ok(Admitted { arrival_snapshot: snapshot, head, body, caller_keys: caller.keys })
 }
 
 /// Who is calling.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Caller {
     pub(crate) tenant: Option<TenantId>,
-    pub(crate) key: Option<Secret>,
+    pub(crate) keys: CallerKeys,
+}
+
+/// A caller's own keys for upstreams, those first that it shows in the plainer place.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct CallerKeys(SmallVec<[Secret; 1]>);
+
+impl CallerKeys {
+    /// The first that `worker` may be shown or, where there is none, the first at all.
+    pub(crate) fn meant_for(&self, worker: &Worker) -> Option<&Secret> {
+        self.0.iter().find(|key| fits(worker, key)).or(self.0.first())
+    }
+
+    /// The first.
+    pub(crate) fn into_first(self) -> Option<Secret> {
+        self.0.into_iter().next()
+    }
 }
 
 /// Where callers show keys, beside `authorization`.
 const UPSTREAM: HeaderName = HeaderName::from_static("x-upstream-authorization");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const GOOGLES_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+const AZURES_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Tells the gateway's own key from keys meant for an upstream. Whatever equals the gateway's key is
 /// never a caller key, so it can never go upstream.
@@ -57,10 +77,11 @@ pub(crate) fn identify(uri: &Uri, headers: &HeaderMap, gateway: Option<&Secret>)
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     };
-    let presented: [Option<String>; 5] = [
+    let presented: [Option<String>; 6] = [
         text(UPSTREAM).map(|value| bearer(value).unwrap_or_else(|| value.to_owned())),
         // Anthropic's API prefers it over `authorization`, so its clients expect the same of us.
         text(API_KEY).map(str::to_owned),
+        text(AZURES_KEY).map(str::to_owned),
         // As Google's clients show theirs; the older ones in the address, which goes no further than here.
         text(GOOGLES_KEY).map(str::to_owned),
         key_in(uri),
@@ -79,7 +100,7 @@ pub(crate) fn identify(uri: &Uri, headers: &HeaderMap, gateway: Option<&Secret>)
     }
     Ok(Caller {
         tenant: gateway.map(|_| TenantId::new("default")),
-        key: others.into_iter().next().map(Secret::new),
+        keys: CallerKeys(others.into_iter().map(Secret::new).collect()),
     })
 }
 
@@ -221,12 +242,14 @@ mod tests {
             ("wrong", &[("authorization", "Bearer nope")], Some(&gateway), Err(())),
             ("missing", &[], Some(&gateway), Err(())),
             ("as Google's clients show it", &[("x-goog-api-key", "gw")], Some(&gateway), Ok(None)),
+            ("as Azure's clients show it", &[("api-key", "gw")], Some(&gateway), Ok(None)),
+            ("open, Azure's", &[("api-key", "az")], None, Ok(Some("az"))),
             ("basic is no key", &[("authorization", "Basic gw")], Some(&gateway), Err(())),
         ] {
             let headers =
                 HeaderMap::from_iter(headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())));
             let got = identify(&Uri::from_static("/v1/x?key=gw"), &headers, gateway)
-                .map(|caller| caller.key)
+                .map(|caller| caller.keys.into_first())
                 .map_err(|fault| {
                     assert_eq!(fault.kind, FaultKind::Authentication, "{what}");
                     assert!(!fault.message.contains("nope"), "{what}");

@@ -51,7 +51,7 @@ pub(super) async fn translate(
         return whole(ledger, plan, worker, translation, answers).await;
     }
     let patience = Patience::of(plan, worker);
-    let keys = Keys::behind(worker, plan.question.caller_key.as_ref());
+    let keys = Keys::behind(worker, plan.question.caller_keys.meant_for(worker));
     let audience = translation.audience;
     let (mut flow, headers) = begin(ledger, plan, worker, translation, answers).map_err(refused)?;
     let primed = prime(&mut flow, ledger, patience, keys).await?;

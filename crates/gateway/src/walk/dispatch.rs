@@ -315,7 +315,7 @@ pub(super) async fn send(
 ) -> Result<Answer, Failure> {
     let question = &plan.question;
     let config = &question.snapshot.config;
-    let caller = question.caller_key.as_ref();
+    let caller = question.caller_keys.meant_for(worker);
     let lent = forward::lent(worker, caller).await.map_err(|why| unlent(&why))?;
     let credential = forward::credential(worker, caller, lent.as_deref());
     let dialects = (ledger.endpoint.dialect, to);
@@ -362,7 +362,7 @@ pub(super) async fn send(
         },
     }
     let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
-    forward::clean(&mut answer.head.headers, credential.is_ours);
+    forward::clean(&mut answer.head.headers, credential);
     if answer.head.status.is_success() {
         return Ok(answer);
     }

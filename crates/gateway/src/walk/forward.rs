@@ -75,7 +75,7 @@ pub(crate) async fn lent(
 }
 
 /// Whether a caller's key may be for `worker`.
-fn fits(worker: &Worker, key: &Secret) -> bool {
+pub(super) fn fits(worker: &Worker, key: &Secret) -> bool {
     may_receive(worker.provider.as_deref(), key.reveal())
 }
 
@@ -200,12 +200,15 @@ const NEVER: [&str; 13] = [
     "alt-svc",
 ];
 
+/// Shorter keys are looked for nowhere: they stand in much that is none.
+const SHORTEST_SECRET: usize = 6;
+
 /// Headers that name the account an answer was charged to.
 const ACCOUNT: [&str; 3] = ["openai-organization", "openai-project", "anthropic-organization-id"];
 
-/// Takes out of an upstream's headers what must not reach the client; an account is the client's business
-/// only when it is the client's.
-pub(crate) fn clean(headers: &mut HeaderMap, account_is_ours: bool) {
+/// Takes out of an upstream's headers what must not reach the client: an account is the client's business only when it
+/// is the client's, and an upstream may repeat what it was shown.
+pub(crate) fn clean(headers: &mut HeaderMap, credential: Credential<'_>) {
     // The connection may name further headers that are its own.
     if let Some(named) =
         headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -215,9 +218,20 @@ pub(crate) fn clean(headers: &mut HeaderMap, account_is_ours: bool) {
         }
     }
     // Few answers have any of them, and comparing names is cheaper than looking each up.
-    let account: &[&str] = if account_is_ours { &ACCOUNT } else { &[] };
-    let goes = |name: &&HeaderName| NEVER.contains(&name.as_str()) || account.contains(&name.as_str());
-    let going: SmallVec<[HeaderName; 2]> = headers.keys().filter(goes).cloned().collect();
+    let account: &[&str] = if credential.is_ours { &ACCOUNT } else { &[] };
+    let secrets: SmallVec<[&[u8]; 1]> =
+        credential.secrets().map(|secret| secret.reveal().as_bytes()).collect();
+    let tells = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        let holds =
+            |secret: &&[u8]| value.len() >= secret.len() && memchr::memmem::find(value, secret).is_some();
+        secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET).any(|secret| holds(&secret))
+    };
+    let goes = |(name, value): &(&HeaderName, &HeaderValue)| {
+        NEVER.contains(&name.as_str()) || account.contains(&name.as_str()) || tells(value)
+    };
+    let going: SmallVec<[HeaderName; 2]> =
+        headers.iter().filter(goes).map(|(name, _)| name.clone()).collect();
     for name in &going {
         headers.remove(name);
     }

@@ -168,7 +168,7 @@ pub(super) async fn follow(
     created: Answer,
 ) -> Result<(Answer, Option<Job>), Failure> {
     let config = &*plan.question.snapshot.config;
-    let credential = forward::credential(worker, plan.question.caller_key.as_ref(), None);
+    let credential = forward::credential(worker, plan.question.caller_keys.meant_for(worker), None);
     let Answer { head, body } = created;
     let mut bytes = read(body, config).await?;
     let mut latest = Prediction::read(&bytes).ok_or_else(not_one)?;
@@ -304,7 +304,7 @@ impl Job {
 
     async fn checked(&self, desk: &Desk<'_>, sent: Result<Answer, UpstreamError>) -> Result<Answer, Failure> {
         let mut answer = sent.map_err(|error| unanswered(desk.ledger, &self.account.worker, &error))?;
-        forward::clean(&mut answer.head.headers, desk.credential.is_ours);
+        forward::clean(&mut answer.head.headers, desk.credential);
         if answer.head.status.is_success() {
             return Ok(answer);
         }

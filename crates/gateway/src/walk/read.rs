@@ -1,7 +1,7 @@
 //! Stage 3: the body, scanned while it arrives and kept as it came.
 
 use super::accept::{content_length, too_large};
-use super::admit::Admitted;
+use super::admit::{Admitted, CallerKeys};
 use super::form::{self, Bounds, Form};
 use super::settle::Ledger;
 use crate::endpoint::{self, InPath};
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, FaultKind, Secret, Surface};
+use trunkline_core::{Dialect, Fault, FaultKind, Surface};
 use trunkline_dialect::rerank;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError, Scanned};
@@ -23,7 +23,7 @@ use trunkline_dialect::streams_by_default;
 pub(crate) struct Question {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) head: request::Parts,
-    pub(crate) caller_key: Option<Secret>,
+    pub(crate) caller_keys: CallerKeys,
     /// The body as it came.
     pub(crate) body: Rope,
     /// What routing needs of it.
@@ -45,7 +45,7 @@ pub(crate) async fn read(
     admitted: Admitted,
     said: Option<InPath>,
 ) -> Result<Question, Fault> {
-    let Admitted { arrival_snapshot: snapshot, head, mut body, caller_key } = admitted;
+    let Admitted { arrival_snapshot: snapshot, head, mut body, caller_keys } = admitted;
     let limits = &snapshot.config.limits;
     let patience = snapshot.config.timeouts.client_body;
     if ledger.endpoint.takes_forms() {
@@ -53,7 +53,7 @@ pub(crate) async fn read(
         let received = Arc::clone(ledger.form_bytes.get_or_insert_default());
         let (body, scanned, form) = form::read(&head.headers, body, bounds, received).await?;
         let form = Some(form);
-        return Ok(Question { snapshot, head, caller_key, body, scanned, stream: false, said, form });
+        return Ok(Question { snapshot, head, caller_keys, body, scanned, stream: false, said, form });
     }
     let promised = content_length(&head.headers);
     let mut scan = Scan::new(limits.json_depth);
@@ -86,7 +86,7 @@ pub(crate) async fn read(
     };
     ledger.stream = stream;
     check_prompt(ledger.endpoint.dialect, &scanned)?;
-    Ok(Question { snapshot, head, caller_key, body: rope, scanned, stream, said, form: None })
+    Ok(Question { snapshot, head, caller_keys, body: rope, scanned, stream, said, form: None })
 }
 
 /// Least bytes a second of a body that takes longer than one piece may: a client must not hold its place

@@ -164,7 +164,7 @@ async fn splice_stream(
     let Answer { head, body } = answer;
     let dialect = ledger.endpoint.dialect;
     let patience = Patience::of(plan, worker);
-    let keys = Keys::behind(worker, plan.question.caller_key.as_ref());
+    let keys = Keys::behind(worker, plan.question.caller_keys.meant_for(worker));
     let idle = patience.idle;
     let tap = StreamTap::new(dialect, choices(plan, dialect));
     let wants_array = plan.question.said.as_ref().is_some_and(|said| said.array);

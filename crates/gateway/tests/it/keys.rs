@@ -363,6 +363,48 @@ async fn a_key_that_was_kept_back_is_explained() {
     }
 }
 
+/// Of several keys that a caller shows, each provider gets the one that may be its own.
+#[tokio::test]
+async fn each_provider_gets_the_callers_key_for_it() {
+    let upstreams = [answering(CHAT).await, answering(MESSAGES).await];
+    let [openai, anthropic] = &upstreams;
+    let accounts = [
+        cloud(openai.url(), "openai", "gpt", Some("sk-proj-stored")),
+        cloud(anthropic.url(), "anthropic", "claude", Some("sk-ant-stored")),
+    ];
+    let rig = Rig::start(settings(accounts)).await;
+    let keys = [("authorization", "Bearer sk-proj-mine"), ("x-api-key", "sk-ant-mine")];
+    for model in ["gpt", "claude"] {
+        let ask = keys
+            .iter()
+            .fold(post(CHAT.path, CHAT.body(model, false)), |ask, (name, key)| ask.header(name, key));
+        assert_eq!(rig.ask(&ask).await.status, 200);
+    }
+    assert_eq!(presented(openai).0.as_deref(), Some("Bearer sk-proj-mine"));
+    assert_eq!(presented(anthropic).1.as_deref(), Some("sk-ant-mine"));
+    // As Azure's clients show theirs.
+    let ask = post(CHAT.path, CHAT.body("gpt", false)).header("api-key", "sk-proj-other");
+    assert_eq!(rig.ask(&ask).await.status, 200);
+    assert_eq!(presented(openai).0.as_deref(), Some("Bearer sk-proj-other"));
+}
+
+/// An upstream that repeats in its headers what it was shown tells the client nothing of the operator's key.
+#[tokio::test]
+async fn a_stored_key_comes_back_in_no_header() {
+    let upstream = Upstream::directed(|request, nth| {
+        let reply =
+            if nth == 0 { CHAT.answer(false) } else { Reply::json(400, r#"{"error":{"message":"no"}}"#) };
+        reply.header("x-echo", request.header("authorization").unwrap_or_default()).header("x-own", "kept")
+    });
+    let upstream = upstream.await.unwrap();
+    let rig = Rig::start(settings([cloud(upstream.url(), "openai", "m", Some("sk-proj-stored"))])).await;
+    for status in [200, 400] {
+        let answer = rig.ask(&CHAT.ask(false)).await;
+        assert_eq!((answer.status, answer.header("x-echo")), (status, ""));
+        assert_eq!(answer.header("x-own"), "kept");
+    }
+}
+
 #[tokio::test]
 async fn what_names_the_operators_account_stays_here() {
     let said = r#"{"error":{"message":"Limit reached in organization org-AbCd1234EfGh for key sk-proj-ab*****yz","type":"tokens","param":null,"code":null}}"#;
