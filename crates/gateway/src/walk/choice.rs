@@ -44,42 +44,34 @@ impl<'p> Left<'p> {
         }
     }
 
-    /// Whom to try next: who is full only comes when nobody else does.
+    /// Whom to try next: who failed already only when nobody else is left, be it to wait for.
     pub(super) fn next(&self, now: Instant) -> Next<'p> {
-        let mut full = SmallVec::new();
-        match self.free(&self.tried, now, &mut full).or_else(|| self.free(&self.out, now, &mut full)) {
-            Some((worker, place)) => Next::Free(worker, place),
-            None if full.is_empty() => Next::Nobody,
-            None => Next::Full(full),
+        match self.free(&self.tried, now) {
+            Next::Nobody => self.free(&self.out, now),
+            found @ (Next::Free(..) | Next::Full(_)) => found,
         }
     }
 
-    /// A worker with a place free, of those that are not `without`; collects those that have none.
-    fn free(
-        &self,
-        without: &[WorkerId],
-        now: Instant,
-        full: &mut SmallVec<[&'p Arc<Worker>; 2]>,
-    ) -> Option<(&'p Arc<Worker>, Place)> {
+    /// One with a place free of those that are not `without`; all of them where none has.
+    fn free(&self, without: &[WorkerId], now: Instant) -> Next<'p> {
         let lane = self.lane;
         let pick = |without: &[WorkerId]| {
             let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
             lane.workers.get(lane.policy.pick(&self.prompt, &lane.candidates, without, draw)?.slot)
         };
+        let mut full = SmallVec::new();
         let mut passed: SmallVec<[WorkerId; 4]> = SmallVec::new();
-        loop {
-            let worker = pick(if passed.is_empty() { without } else { &passed })?;
+        while let Some(worker) = pick(if passed.is_empty() { without } else { &passed }) {
             if let Some(place) = Place::free(worker) {
-                return Some((worker, place));
+                return Next::Free(worker, place);
             }
             if passed.is_empty() {
                 passed.extend(without.iter().cloned());
             }
             passed.push(worker.id.clone());
-            if !full.iter().any(|have| have.id == worker.id) {
-                full.push(worker);
-            }
+            full.push(worker);
         }
+        if full.is_empty() { Next::Nobody } else { Next::Full(full) }
     }
 
     /// `worker` failed, and it may be tried `again` there.

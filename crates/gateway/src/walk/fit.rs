@@ -55,20 +55,35 @@ struct Needs {
 struct Need {
     /// What the catalogue calls it.
     of: Capability,
-    /// A word in every body that needs it, and in some that do not.
-    word: &'static str,
+    /// Words of which every body that needs it has one, as some have that do not.
+    words: &'static [&'static str],
     is_needed: fn(&Needs) -> bool,
     /// What is said of a model without it.
     aside: Aside,
 }
 
 const NEEDED: [Need; 6] = [
-    Need { of: Capability::Vision, word: "image", is_needed: |needs| needs.images, aside: Aside::Images },
-    Need { of: Capability::AudioIn, word: "audio", is_needed: |needs| needs.audio, aside: Aside::Audio },
-    Need { of: Capability::VideoIn, word: "video", is_needed: |needs| needs.video, aside: Aside::Video },
-    Need { of: Capability::Pdf, word: "pdf", is_needed: |needs| needs.documents, aside: Aside::Documents },
-    Need { of: Capability::Tools, word: "tools", is_needed: |needs| needs.tools, aside: Aside::Tools },
-    Need { of: Capability::Schema, word: "chema", is_needed: |needs| needs.schema, aside: Aside::Schema },
+    Need { of: Capability::Vision, words: &["image"], is_needed: |needs| needs.images, aside: Aside::Images },
+    Need { of: Capability::AudioIn, words: &["audio"], is_needed: |needs| needs.audio, aside: Aside::Audio },
+    Need { of: Capability::VideoIn, words: &["video"], is_needed: |needs| needs.video, aside: Aside::Video },
+    Need {
+        of: Capability::Pdf,
+        words: &["pdf"],
+        is_needed: |needs| needs.documents,
+        aside: Aside::Documents,
+    },
+    Need {
+        of: Capability::Tools,
+        words: &["tools", "functions"],
+        is_needed: |needs| needs.tools,
+        aside: Aside::Tools,
+    },
+    Need {
+        of: Capability::Schema,
+        words: &["chema", "format"],
+        is_needed: |needs| needs.schema,
+        aside: Aside::Schema,
+    },
 ];
 
 /// Puts those aside that cannot serve a call for `model`, by what is `known` of theirs.
@@ -127,9 +142,9 @@ impl<'r> Demand<'r> {
     fn beyond(&self, worker: &Worker, model: &str, entry: &Entry) -> Option<Aside> {
         self.overflows(&entry.limits).or_else(|| {
             let lacks = |capability| entry.capabilities.has(capability) == Some(false);
-            NEEDED.iter().find_map(|Need { of, word, is_needed, aside }| {
+            NEEDED.iter().find_map(|Need { of, words, is_needed, aside }| {
                 let is_missed = lacks(*of)
-                    && self.body.holds(word.as_bytes())
+                    && words.iter().any(|word| self.body.holds(word.as_bytes()))
                     && self.needs().is_some_and(is_needed)
                     && !(*of == Capability::Schema && is_emulated(self.dialect, worker, model));
                 is_missed.then(|| aside.clone())
@@ -279,6 +294,7 @@ mod tests {
         let with =
             |more: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":"Hi"}}],{more}}}"#);
         let tools = with(r#""tools":[{"type":"function","function":{"name":"f"}}]"#);
+        let functions = with(r#""functions":[{"name":"f"}]"#);
         let schema =
             with(r#""response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{}}}"#);
         for (body, of, why) in [
@@ -287,6 +303,7 @@ mod tests {
             (&sound, AudioIn, Some("audio")),
             (&pdf, Pdf, Some("documents")),
             (&tools, Tools, Some("tools")),
+            (&functions, Tools, Some("tools")),
             (&schema, Schema, Some("schema")),
             (&word, Vision, None),
             (&word, Schema, None),
