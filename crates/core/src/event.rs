@@ -162,6 +162,25 @@ impl Delta<'_> {
 }
 
 impl Event<'_> {
+    /// The same with texts of its own, to outlive the bytes it came in.
+    #[must_use]
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Event::Start { id, model, created } => {
+                Event::Start { id: id.map(owned), model: model.map(owned), created }
+            }
+            Event::Open { part, choice, open } => Event::Open { part, choice, open: open.into_owned() },
+            Event::Delta { part, delta } => Event::Delta { part, delta: delta.into_owned() },
+            Event::Close { part } => Event::Close { part },
+            Event::Logprobs { choice, dialect, raw } => Event::Logprobs { choice, dialect, raw },
+            Event::Usage(usage) => Event::Usage(usage),
+            Event::Finish { choice, finish } => Event::Finish { choice, finish },
+            Event::Ping => Event::Ping,
+            Event::Error(fault) => Event::Error(fault),
+            Event::End => Event::End,
+        }
+    }
+
     /// Whether a client that received it has received part of the answer, so that the call can no
     /// longer be tried elsewhere.
     #[must_use]

@@ -77,6 +77,8 @@ pub enum FaultKind {
     Unavailable,
     /// The upstream is over capacity.
     Overloaded,
+    /// A server that the request names, such as one of tools, could not be used.
+    Connector,
     /// The upstream failed or answered nonsense.
     Upstream,
     /// We failed.

@@ -1,5 +1,7 @@
 //! The bodies of our answers.
 
+#[cfg(feature = "mcp")]
+use crate::agent::Telling;
 use crate::stall::{Underway, Watched};
 use crate::walk::relay::Relay;
 use bytes::Bytes;
@@ -12,12 +14,33 @@ use std::task::{Context, Poll};
 pub enum Body {
     /// All of it; `None` once handed out.
     Whole(Option<Bytes>),
-    /// As it comes from an upstream.
-    Relay(Box<Relay>),
+    /// As it comes.
+    Stream(Streaming),
     /// The same, over HTTP/2.
     Watched(Watched),
     /// Of an administrative answer.
     Admin(axum::body::Body),
+}
+
+/// An answer that comes bit by bit.
+#[derive(Debug)]
+pub enum Streaming {
+    /// From an upstream.
+    Relay(Box<Relay>),
+    /// From several answers of upstreams, and the tools called between them.
+    #[cfg(feature = "mcp")]
+    Loop(Box<Telling>),
+}
+
+impl Streaming {
+    /// The next bytes for the client.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        match self {
+            Self::Relay(relay) => relay.poll_data(cx),
+            #[cfg(feature = "mcp")]
+            Self::Loop(telling) => telling.poll_data(cx).map(|data| data.map(Ok)),
+        }
+    }
 }
 
 /// An answer broke off after it had begun; the connection is closed so that the client notices.
@@ -43,7 +66,7 @@ impl http_body::Body for Body {
             Self::Whole(bytes) => Poll::Ready(
                 bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))),
             ),
-            Self::Relay(relay) => relay.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data))),
+            Self::Stream(stream) => stream.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data))),
             Self::Watched(relay) => relay.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data))),
             Self::Admin(body) => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|_| BrokenOff)))
@@ -54,7 +77,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Relay(_) | Self::Watched(_) => false,
+            Self::Stream(_) | Self::Watched(_) => false,
             Self::Admin(body) => body.is_end_stream(),
         }
     }
@@ -62,7 +85,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Relay(_) | Self::Watched(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Watched(_) => SizeHint::default(),
             Self::Admin(body) => body.size_hint(),
         }
     }

@@ -35,6 +35,7 @@ pub fn status(fault: &Fault, dialect: Dialect) -> StatusCode {
             StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
         }
         FaultKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        FaultKind::Connector => StatusCode::FAILED_DEPENDENCY,
         FaultKind::Upstream => match fault.origin {
             Origin::Upstream(500) => StatusCode::INTERNAL_SERVER_ERROR,
             Origin::Upstream(503) => StatusCode::SERVICE_UNAVAILABLE,
@@ -66,6 +67,7 @@ pub const fn class(kind: FaultKind) -> &'static str {
         FaultKind::Timeout => "timeout",
         FaultKind::Unavailable => "unavailable",
         FaultKind::Overloaded => "overloaded",
+        FaultKind::Connector => "connector",
         FaultKind::Upstream => "upstream",
         FaultKind::Internal => "internal",
         FaultKind::Cancelled => "cancelled",
@@ -99,6 +101,7 @@ fn should_retry(fault: &Fault) -> Option<bool> {
             | FaultKind::Timeout
             | FaultKind::Unavailable
             | FaultKind::Overloaded
+            | FaultKind::Connector
             | FaultKind::Upstream
             | FaultKind::Internal
             | FaultKind::Cancelled,

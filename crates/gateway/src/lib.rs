@@ -1,7 +1,11 @@
 //! Trunkline's server: configuration, command line, the walk every inference request takes, the fleet of
 //! workers, and the administrative surface around them.
 
+#![cfg_attr(not(feature = "mcp"), allow(dead_code, reason = "the loop of tools alone joins turns"))]
+
 pub mod admin;
+#[cfg(feature = "mcp")]
+pub mod agent;
 pub mod app;
 pub mod body;
 pub mod check;

@@ -33,6 +33,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use trunkline_core::{Fault, FaultKind, RequestId};
+#[cfg(feature = "mcp")]
+use trunkline_mcp::Sessions;
 use trunkline_upstream::{Pool, PoolSettings};
 
 /// How long a stop waits for the rest of a request's head.
@@ -182,6 +184,8 @@ impl Listener {
             pool: Arc::clone(&pool),
             watchlist: Watchlist::default(),
             prices: Prices::default(),
+            #[cfg(feature = "mcp")]
+            mcp: Sessions::new(Arc::clone(&self.shared.connector), Arc::clone(&pool)),
         });
         let server =
             Arc::new(Server { admin: admin::router(Arc::clone(&self.shared)), local: Arc::clone(&local) });
@@ -377,7 +381,7 @@ impl Server {
         };
         if is_http2 {
             response = response.map(|body| match body {
-                Body::Relay(relay) => Body::Watched(self.local.watchlist.watch(relay)),
+                Body::Stream(stream) => Body::Watched(self.local.watchlist.watch(stream)),
                 Body::Whole(_) | Body::Watched(_) | Body::Admin(_) => body,
             });
         }

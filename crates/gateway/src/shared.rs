@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
 use trunkline_dialect::seal::Key;
+#[cfg(feature = "mcp")]
+use trunkline_mcp::Sessions;
 use trunkline_upstream::{ConnectionCounts, Connector, Pool};
 
 /// What the whole process shares.
@@ -51,6 +53,9 @@ pub struct Local {
     pub watchlist: Watchlist,
     /// What models cost.
     pub prices: Prices,
+    /// Its sessions with MCP servers.
+    #[cfg(feature = "mcp")]
+    pub mcp: Sessions,
 }
 
 impl Shared {

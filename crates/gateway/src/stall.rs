@@ -7,8 +7,7 @@
 //!
 //! [`Busy`] tells of a connection whether anything is under way on it.
 
-use crate::body::BrokenOff;
-use crate::walk::relay::Relay;
+use crate::body::{BrokenOff, Streaming};
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -120,7 +119,7 @@ pub struct Watched(Arc<Mutex<Watch>>);
 #[derive(Debug)]
 struct Watch {
     /// `None` once it was given up on.
-    relay: Option<Box<Relay>>,
+    stream: Option<Streaming>,
     /// Since when bytes were handed out and no more were asked for.
     unasked: Option<Instant>,
 }
@@ -130,8 +129,8 @@ impl Watched {
     pub(crate) fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         let mut watch = lock(&self.0);
         watch.unasked = None;
-        let Some(relay) = &mut watch.relay else { return Poll::Ready(Some(Err(BrokenOff))) };
-        let data = ready!(relay.poll_data(cx));
+        let Some(stream) = &mut watch.stream else { return Poll::Ready(Some(Err(BrokenOff))) };
+        let data = ready!(stream.poll_data(cx));
         watch.unasked = data.is_some().then(Instant::now);
         Poll::Ready(data)
     }
@@ -143,8 +142,8 @@ pub struct Watchlist(Mutex<Vec<Weak<Mutex<Watch>>>>);
 
 impl Watchlist {
     /// Watches an answer for as long as it lives.
-    pub(crate) fn watch(&self, relay: Box<Relay>) -> Watched {
-        let watch = Arc::new(Mutex::new(Watch { relay: Some(relay), unasked: None }));
+    pub(crate) fn watch(&self, stream: Streaming) -> Watched {
+        let watch = Arc::new(Mutex::new(Watch { stream: Some(stream), unasked: None }));
         lock(&self.0).push(Arc::downgrade(&watch));
         Watched(watch)
     }
@@ -157,7 +156,7 @@ impl Watchlist {
             let is_stalled = watch.unasked.is_some_and(|since| since.elapsed() >= limit);
             if is_stalled {
                 tracing::debug!("an HTTP/2 client stopped reading");
-                watch.relay = None;
+                watch.stream = None;
             }
             !is_stalled
         });

@@ -7,6 +7,7 @@
 //! | [`cloud`] | the APIs of OpenAI, Anthropic, Gemini, Bedrock and Cohere, refusals included |
 //! | [`script`] | an upstream that says and breaks exactly what a test tells it to |
 //! | [`mock`] | static bytes as fast as possible, for benchmarks |
+//! | [`mcp`] | an MCP server |
 //! | [`load`] | a load generator |
 //! | [`frame`] | AWS event-stream frames, for scripts |
 //!
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod frame;
 pub mod load;
 pub mod loopback;
+pub mod mcp;
 pub mod mock;
 pub mod script;
 mod serve;

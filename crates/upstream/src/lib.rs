@@ -15,6 +15,7 @@ mod http2;
 mod inspect;
 pub mod media;
 mod pool;
+pub mod reach;
 mod sigv4;
 mod streamed;
 mod tcp;

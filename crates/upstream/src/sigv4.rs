@@ -5,7 +5,7 @@
 //! would bring a second version of `http` and of the hashes along.
 
 use crate::Endpoint;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use sha2::{Digest, Sha256};

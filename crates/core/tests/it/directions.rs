@@ -17,7 +17,7 @@ fn may_use(from: &str, to: &str) -> bool {
     match from {
         "gateway" | "bench" => true,
         "upstream" => matches!(to, "dialect" | "text" | "core"),
-        "credentials" => matches!(to, "upstream" | "dialect" | "core"),
+        "credentials" | "mcp" => matches!(to, "upstream" | "dialect" | "core"),
         "core" => false,
         _ => to == "core",
     }

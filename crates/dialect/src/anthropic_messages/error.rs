@@ -105,7 +105,9 @@ fn type_of(kind: FaultKind) -> &'static str {
         FaultKind::RateLimit => "rate_limit_error",
         FaultKind::Timeout => "timeout_error",
         FaultKind::Unavailable | FaultKind::Overloaded => "overloaded_error",
-        FaultKind::Upstream | FaultKind::Internal | FaultKind::Cancelled => "api_error",
+        FaultKind::Connector | FaultKind::Upstream | FaultKind::Internal | FaultKind::Cancelled => {
+            "api_error"
+        }
     }
 }
 

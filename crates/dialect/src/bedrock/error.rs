@@ -63,6 +63,7 @@ pub(super) fn fault_of(class: &str, message: &str, status: u16) -> Fault {
         | FaultKind::Timeout
         | FaultKind::Unavailable
         | FaultKind::Overloaded
+        | FaultKind::Connector
         | FaultKind::Upstream
         | FaultKind::Internal
         | FaultKind::Cancelled => None,
@@ -130,7 +131,7 @@ pub const fn class(kind: FaultKind) -> &'static str {
         FaultKind::RateLimit => "ThrottlingException",
         FaultKind::Timeout => "ModelTimeoutException",
         FaultKind::Unavailable | FaultKind::Overloaded => "ServiceUnavailableException",
-        FaultKind::Upstream => "ModelErrorException",
+        FaultKind::Connector | FaultKind::Upstream => "ModelErrorException",
         FaultKind::Internal | FaultKind::Cancelled => "InternalServerException",
     }
 }
@@ -151,7 +152,7 @@ const fn member(kind: FaultKind) -> &'static str {
         | FaultKind::MediaType => "validationException",
         FaultKind::RateLimit => "throttlingException",
         FaultKind::Unavailable | FaultKind::Overloaded => "serviceUnavailableException",
-        FaultKind::Upstream | FaultKind::Timeout => "modelStreamErrorException",
+        FaultKind::Connector | FaultKind::Upstream | FaultKind::Timeout => "modelStreamErrorException",
         FaultKind::Internal | FaultKind::Cancelled => "internalServerException",
     }
 }

@@ -183,6 +183,7 @@ const fn words(fault: &Fault) -> (u16, &'static str) {
         FaultKind::RateLimit => (429, "RESOURCE_EXHAUSTED"),
         FaultKind::Cancelled => (499, "CANCELLED"),
         FaultKind::Internal => (500, "INTERNAL"),
+        FaultKind::Connector => (424, "FAILED_PRECONDITION"),
         FaultKind::Upstream => match fault.origin {
             Origin::Upstream(500) => (500, "INTERNAL"),
             Origin::Upstream(503) => (503, "UNAVAILABLE"),

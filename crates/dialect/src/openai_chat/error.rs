@@ -83,6 +83,7 @@ const fn type_of(kind: FaultKind) -> &'static str {
         FaultKind::RateLimit => "rate_limit_error",
         FaultKind::Timeout => "timeout_error",
         FaultKind::Overloaded => "overloaded_error",
+        FaultKind::Connector => "external_connector_error",
         FaultKind::Unavailable | FaultKind::Upstream | FaultKind::Internal => "server_error",
         FaultKind::Cancelled => "cancelled",
     }
@@ -235,6 +236,7 @@ const fn code_of(kind: FaultKind) -> Option<&'static str> {
         | FaultKind::Timeout
         | FaultKind::Unavailable
         | FaultKind::Overloaded
+        | FaultKind::Connector
         | FaultKind::Upstream
         | FaultKind::Internal
         | FaultKind::Cancelled => None,

@@ -68,6 +68,7 @@ fn code(fault: &Fault) -> &str {
         | FaultKind::Timeout
         | FaultKind::Unavailable
         | FaultKind::Overloaded
+        | FaultKind::Connector
         | FaultKind::Upstream
         | FaultKind::Internal
         | FaultKind::Cancelled => fault.code.as_deref().unwrap_or("server_error"),

@@ -1,6 +1,7 @@
 //! One output item while it is written.
 
 use super::annotations;
+use super::served::Served;
 use super::write_items::call_words;
 use crate::json::Writer;
 use trunkline_core::{Citation, ToolCallKind};
@@ -33,6 +34,8 @@ pub(super) enum LiveKind {
         kind: ToolCallKind,
         input: String,
     },
+    /// Of a server whose tools we run.
+    Served(Served),
 }
 
 /// The open part of a message.
@@ -119,6 +122,7 @@ impl Live {
                 }
                 w.opt_string("encrypted_content", state.as_deref());
             }
+            LiveKind::Served(served) => served.write(w, &self.id, status),
             LiveKind::Call { call_id, name, kind, input } => {
                 let (native_type, key) = call_words(*kind == ToolCallKind::Custom);
                 w.key("type").string(native_type);

@@ -2,8 +2,9 @@
 
 use super::{OURS, error, usage};
 use crate::codec::Context;
-use crate::json::{Fields, Writer};
+use crate::json::{Fields, Writer, array};
 use crate::seal::mint;
+use serde_json::value::RawValue;
 use trunkline_core::{Extra, ExtraField, Fault, Json, Usage};
 
 /// What stays the same over an answer.
@@ -12,7 +13,7 @@ pub(super) struct Head {
     pub(super) id: String,
     model: String,
     created: u64,
-    service_tier: Option<String>,
+    pub(super) service_tier: Option<String>,
     /// Members that repeat the request.
     pub(super) extra: Extra,
 }
@@ -49,16 +50,43 @@ const ECHO: [(&str, &str); 18] = [
     ("truncation", "\"disabled\""),
 ];
 
-/// What of a request its answer repeats, verbatim. Settings of OpenAI's own tools may hold secrets; no other
-/// target takes such tools, so that their answers are never written here.
+/// What of a request its answer repeats, verbatim but for what is presented to MCP servers. Settings of OpenAI's own
+/// tools may hold secrets, too; no other target takes such tools, so that their answers are never written here.
 #[must_use]
 pub fn echo(body: &[u8]) -> Extra {
     let Ok(mut fields) = Fields::body(body) else { return Extra::new() };
     let said = ECHO.iter().filter_map(|(key, _)| {
-        let value = Json::from_raw(fields.raw(key)?);
+        let raw = fields.raw(key)?;
+        let value = if *key == "tools" { without_secrets(raw) } else { Json::from_raw(raw) };
         Some(ExtraField { dialect: OURS, key: (*key).into(), value })
     });
     said.collect()
+}
+
+/// What is presented to MCP servers.
+const PRESENTED: [&str; 2] = ["authorization", "headers"];
+
+fn without_secrets(tools: &RawValue) -> Json {
+    let Some(list) = array(tools) else { return Json::from_raw(tools) };
+    let presents = |tool: &&RawValue| {
+        Fields::read(tool, "").is_ok_and(|fields| PRESENTED.iter().any(|key| fields.has(key)))
+    };
+    if !list.iter().any(presents) {
+        return Json::from_raw(tools);
+    }
+    let mut out = Vec::with_capacity(tools.get().len());
+    Writer::new(&mut out).array(|w| {
+        for tool in list {
+            let Ok(fields) = Fields::read(tool, "") else {
+                w.raw(tool.get());
+                continue;
+            };
+            let kept = fields.left().into_iter().filter(|(key, _)| !PRESENTED.contains(&&**key));
+            w.object(|w| kept.for_each(|(key, value)| w.member(&key).raw(value.get())));
+        }
+    });
+    let text = std::str::from_utf8(&out).ok();
+    text.and_then(|text| Json::parse(text).ok()).unwrap_or_else(Json::object)
 }
 
 impl Head {

@@ -7,6 +7,7 @@
 use super::annotations::{has_form, scalars};
 use super::live::{Live, LiveKind, Words, write_thought};
 use super::response::{Head, Status};
+use super::served::Served;
 use super::{OURS, finish};
 use crate::codec::Context;
 use crate::json::{Fields, Writer};
@@ -92,7 +93,8 @@ impl StreamWriter {
     }
 
     /// For a whole answer with these outer fields, of which [`Self::whole`] gives the response.
-    pub(super) fn quiet(context: Context, service_tier: Option<String>, extra: Extra) -> Self {
+    #[must_use]
+    pub fn quiet(context: Context, service_tier: Option<String>, extra: Extra) -> Self {
         let head = Head::new(&context, service_tier, extra);
         Self::with(context, head, false)
     }
@@ -164,11 +166,19 @@ impl StreamWriter {
         &self.losses
     }
 
-    /// Writes the response as it stands after the last event.
-    pub(super) fn whole(&self, w: &mut Writer<'_>) {
+    /// The tier that serves it, where that is known late.
+    pub fn served_by(&mut self, service_tier: Option<String>) {
+        self.head.service_tier = service_tier.or(self.head.service_tier.take());
+    }
+
+    /// The response as it stands after the last event.
+    #[must_use]
+    pub fn whole(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(2048);
         let cut = self.finish.as_ref().and_then(finish::cut);
         let status = cut.map_or(Status::Completed, Status::Incomplete);
-        self.head.write(w, status, &self.output, self.usage.as_deref());
+        self.head.write(&mut Writer::new(&mut out), status, &self.output, self.usage.as_deref());
+        out
     }
 
     /// Whether words of a text are flowing.
@@ -266,7 +276,10 @@ impl StreamWriter {
                 let call = LiveKind::Call { call_id, name, kind, input: String::new() };
                 self.open_item(prefix, call, out);
             }
-            Open::Native { dialect: OURS, raw, .. } => {
+            Open::Native { dialect: OURS, native_type, raw } => {
+                if let Some((prefix, served)) = Served::open(&native_type, &raw) {
+                    return self.open_served(prefix, served, out);
+                }
                 self.close_item("completed", out);
                 let at = self.items;
                 for kind in ["response.output_item.added", "response.output_item.done"] {
@@ -279,6 +292,14 @@ impl StreamWriter {
             }
             Open::Native { native_type, .. } => self.losses.push_once(no_form("output", &native_type)),
         }
+    }
+
+    fn open_served(&mut self, prefix: &str, served: Served, out: &mut Vec<u8>) {
+        let begun = served.events().begun;
+        self.open_item(prefix, LiveKind::Served(served), out);
+        let Some(Live { id, .. }) = &self.live else { return };
+        let index = self.items;
+        self.frames.send(out, begun, |w| place_item(w, (id, index)));
     }
 
     /// Opens a part of a message: of the one that is open, or of a new one.
@@ -366,8 +387,24 @@ impl StreamWriter {
                     w.key("delta").string(&more);
                 });
             }
+            (LiveKind::Served(served), Delta::Arguments(more)) => {
+                let index = self.items;
+                if served.grow(&more) {
+                    self.frames.send(out, "response.mcp_call_arguments.delta", |w| {
+                        place_item(w, (id, index));
+                        w.key("delta").string(&more);
+                    });
+                }
+            }
+            (LiveKind::Served(served), Delta::Native(outcome)) => served.settle(outcome),
             // What is left says nothing, is of another kind than its part, or of a part without a form here.
-            (LiveKind::Message { .. } | LiveKind::Reasoning { .. } | LiveKind::Call { .. }, _) => {}
+            (
+                LiveKind::Message { .. }
+                | LiveKind::Reasoning { .. }
+                | LiveKind::Call { .. }
+                | LiveKind::Served(_),
+                _,
+            ) => {}
         }
     }
 
@@ -394,6 +431,18 @@ impl StreamWriter {
                     });
                 }
                 self.close_item("completed", out);
+            }
+            LiveKind::Served(served) => {
+                let index = self.items;
+                if let Some(arguments) = served.arguments() {
+                    self.frames.send(out, "response.mcp_call_arguments.done", |w| {
+                        place_item(w, (&live.id, index));
+                        w.key("arguments").string(arguments);
+                    });
+                }
+                let events = served.events();
+                self.frames.send(out, events.ended, |w| place_item(w, (&live.id, index)));
+                self.close_item(events.status, out);
             }
             LiveKind::Call { kind, input, name, .. } => {
                 // Clients parse the arguments of a call without any.
@@ -496,6 +545,12 @@ impl Waiting {
             (_, delta) => self.said.push(delta.into_owned()),
         }
     }
+}
+
+/// Where an event about an item belongs: its id and index.
+fn place_item(w: &mut Writer<'_>, (id, item): (&str, u64)) {
+    w.key("item_id").string(id);
+    w.key("output_index").u64(item);
 }
 
 /// Where an event about a part belongs: its item's id and index, and its own index.

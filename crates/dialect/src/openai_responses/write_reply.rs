@@ -2,7 +2,6 @@
 
 use super::stream_write::StreamWriter;
 use crate::codec::Context;
-use crate::json::Writer;
 use trunkline_core::{Event, Losses, Reply, unfold};
 
 /// Writes a whole answer.
@@ -26,7 +25,5 @@ pub fn write_reply(reply: &Reply, context: &Context, losses: &mut Losses) -> Vec
     for loss in writer.losses().iter() {
         losses.push(loss.clone());
     }
-    let mut out = Vec::with_capacity(2048);
-    writer.whole(&mut Writer::new(&mut out));
-    out
+    writer.whole()
 }

@@ -115,7 +115,7 @@ impl Key {
         let digest = derive(&self.nonce, &plain);
         let nonce = digest.first_chunk::<NONCE>().copied().unwrap_or_default();
         // Encrypting fails for gigabytes only; then nothing is worth carrying.
-        let sealed = self.cipher().encrypt(XNonce::from_slice(&nonce), plain.as_slice()).unwrap_or_default();
+        let sealed = self.cipher().encrypt(&XNonce::from(nonce), plain.as_slice()).unwrap_or_default();
         let mut out = PREFIX.to_owned();
         URL_SAFE_NO_PAD.encode_string([nonce.as_slice(), &sealed].concat(), &mut out);
         out
@@ -126,13 +126,13 @@ impl Key {
     pub fn open(&self, sealed: &str) -> Option<State> {
         let text = sealed.strip_prefix(PREFIX).filter(|text| text.len() <= LONGEST)?;
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (nonce, rest) = bytes.split_at_checked(NONCE)?;
-        let plain = self.cipher().decrypt(XNonce::from_slice(nonce), rest).ok()?;
+        let (nonce, rest) = bytes.split_first_chunk::<NONCE>()?;
+        let plain = self.cipher().decrypt(&XNonce::from(*nonce), rest).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(CipherKey::from_slice(&self.cipher))
+        XChaCha20Poly1305::new(&CipherKey::from(self.cipher))
     }
 }
 
@@ -389,7 +389,7 @@ fn restore(thoughts: &mut ReasoningItem, state: Option<&State>) {
 
 fn derive(key: &[u8], text: &[u8]) -> [u8; 32] {
     // HMAC takes keys of any length, so there is always a state.
-    let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(key) else { return [0; 32] };
+    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(key) else { return [0; 32] };
     Mac::update(&mut mac, text);
     mac.finalize().into_bytes().into()
 }

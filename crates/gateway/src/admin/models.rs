@@ -120,8 +120,21 @@ pub(super) async fn capabilities() -> Response {
         "providers": Column::ALL.map(provider),
         "policies": policies,
         "worker_schemes": ["http", "https"],
+        "mcp": if cfg!(feature = "mcp") { mcp() } else { Value::Null },
     });
     json(StatusCode::OK, &body)
+}
+
+/// Whose MCP tools are run here, and what is known of them.
+fn mcp() -> Value {
+    object!({
+        "clients": [Dialect::OpenaiResponses.name()],
+        "transports": ["streamable_http"],
+        "servers": ["server_label", "server_url"],
+        "require_approval": ["never", "always", "filter"],
+        "vendor_runs": [Dialect::OpenaiResponses.name()],
+        "unsupported": ["connector_id", "tunnel_id", "stdio", "sse"],
+    })
 }
 
 /// The endpoints that an account with a provider serves, each by how.

@@ -15,7 +15,6 @@ const VALUES: &[(&str, &[&str], &str)] = &[
 /// Top-level keys of what comes later.
 const KEYS: &[(&str, &str)] = &[
     ("mesh", "the mesh comes later"),
-    ("mcp", "MCP comes later"),
     ("history", "stored history comes later"),
     ("discovery", "service discovery comes later"),
     ("plugins", "plugins come later"),

@@ -8,6 +8,7 @@ mod chains;
 mod fallbacks;
 mod file;
 pub(crate) mod later;
+mod mcp;
 mod origin;
 mod pools;
 mod problem;
@@ -25,8 +26,14 @@ pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
 pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};
 pub use file::{Form, Format, Imported};
+#[cfg(feature = "mcp")]
+pub(crate) use mcp::Allowed;
+pub use mcp::{Approvals, Mcp, McpServer};
 pub use origin::{Origin, Origins, key_variable};
-pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
+pub use pools::{
+    ContentRule, CostSpec, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy,
+    Unpriced,
+};
 pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};
 pub use tree::*;

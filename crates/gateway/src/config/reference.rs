@@ -2,7 +2,8 @@
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
 use super::fallbacks::Fallbacks;
-use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
+use super::mcp::{Approvals, McpServer};
+use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy, Unpriced};
 use super::surroundings::{
     CLOUD_PROJECT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION, OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION,
     VERTEX_PROJECT,
@@ -105,9 +106,11 @@ fn type_words(field: &Field) -> String {
         "LogLevel" => names::<LogLevel>(),
         "Strategy" => names::<Strategy>(),
         "LatencyMetric" => names::<LatencyMetric>(),
+        "Unpriced" => names::<Unpriced>(),
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
+        "Approvals" => names::<Approvals>(),
         "UserIds" => names::<UserIds>(),
         other => panic!("`{}` has the type `{other}`, for which the reference has no words", field.name),
     }
@@ -216,6 +219,7 @@ pub(super) fn element(kind: &str) -> Value {
         })),
         "Fallbacks" => serde_json::to_value(Fallbacks::default()),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
+        "McpServer" => serde_json::to_value(McpServer::default()),
         other => panic!("the page has no element of {other}"),
     }
     .expect("an element serialises")
@@ -224,7 +228,10 @@ pub(super) fn element(kind: &str) -> Value {
 pub(super) fn is_required(of: &str, field: &str) -> bool {
     matches!(
         (of, field),
-        ("PoolSpec", "name" | "backends") | ("MemberSpec", "name") | ("RouteSpec", "backend")
+        ("PoolSpec", "name" | "backends")
+            | ("MemberSpec", "name")
+            | ("RouteSpec", "backend")
+            | ("McpServer", "name" | "url")
     )
 }
 
@@ -262,7 +269,8 @@ pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
         include_str!("worker.rs"),
         include_str!("pools.rs"),
         include_str!("catalog.rs"),
-        include_str!("fallbacks.rs")
+        include_str!("fallbacks.rs"),
+        include_str!("mcp.rs")
     ))
 }
 

@@ -3,10 +3,11 @@
 //!
 //! A number, a switch, a duration or a name may also be a text with a reference, which only the environment can judge.
 
+use super::mcp::Approvals;
 use super::reference::{Field, Struct, element, is_required, names, structs_of_the_tree};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerType};
-use super::{LatencyMetric, SCHEMA, Strategy};
+use super::{LatencyMetric, SCHEMA, Strategy, Unpriced};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,8 +76,10 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
         "LogLevel" => one_of(&names::<LogLevel>()),
         "Strategy" => one_of(&names::<Strategy>()),
         "LatencyMetric" => one_of(&names::<LatencyMetric>()),
+        "Unpriced" => one_of(&names::<Unpriced>()),
         "Layout" => one_of(&names::<Layout>()),
         "OnUnsupported" => one_of(&names::<OnUnsupported>()),
+        "Approvals" => one_of(&names::<Approvals>()),
         "UserIds" => one_of(&names::<UserIds>()),
         "ContentRule" => {
             let rules = ["contains", "not_contains", "regex"].map(|rule| (rule.to_owned(), text()));
@@ -107,7 +110,7 @@ fn spellings(field: &Field) -> impl Iterator<Item = &str> {
 fn object(of: &str, part: &Struct, structs: &BTreeMap<String, Struct>) -> Value {
     let defaults = match of {
         "Config" => serde_json::to_value(Config::default()).expect("the tree serialises"),
-        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "RouteSpec" => element(of),
+        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "RouteSpec" | "McpServer" => element(of),
         _ => Value::Null,
     };
     let mut properties = Map::new();

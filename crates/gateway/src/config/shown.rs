@@ -45,6 +45,16 @@ impl Marked {
             let keys = config.provider_keys.iter().map(|(id, key)| (id.clone(), marked(key)));
             root.insert("provider_keys".to_owned(), Value::Object(keys.collect()));
         }
+        for (index, server) in config.mcp.servers.iter().enumerate() {
+            let Some(Value::Object(shown)) = tree.pointer_mut(&format!("/mcp/servers/{index}")) else {
+                continue;
+            };
+            if let Some(token) = &server.token {
+                shown.insert("token".to_owned(), marked(token));
+            }
+            let headers = server.headers.iter().map(|(name, value)| (name.clone(), marked(value)));
+            shown.insert("headers".to_owned(), Value::Object(headers.collect()));
+        }
         for (index, worker) in config.workers.iter().enumerate() {
             let Some(shown) = tree.pointer_mut(&format!("/workers/{index}")) else { continue };
             mark(Some(&mut *shown), "api_key", worker.api_key.as_ref());
@@ -259,7 +269,7 @@ mod tests {
     /// A secret that is added to the tree has to be marked here, or exchanging it would go unnoticed.
     #[test]
     fn every_secret_of_the_tree_is_marked() {
-        let fields = concat!(include_str!("tree.rs"), include_str!("worker.rs"))
+        let fields = concat!(include_str!("tree.rs"), include_str!("worker.rs"), include_str!("mcp.rs"))
             .lines()
             .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": "))
             .filter(|(_, kind)| kind.contains("Secret"))

@@ -639,6 +639,10 @@ fn pools_routes_and_names_are_checked() {
             "fallbacks.m.default[1]: is what failed; name another model or pool",
         ),
         (
+            "pools: [{name: p, cost: {max_price: 0}, backends: [{name: one}]}]",
+            "pools[0].cost.max_price: is not above 0; write dollars for one call, such as 0.05",
+        ),
+        (
             "pools: [{name: p, region: ' ', backends: [{name: one}]}]",
             "pools[0].region: is empty; name the region, or leave it out",
         ),

@@ -4,6 +4,7 @@
 use super::Text;
 use super::catalog::CatalogSettings;
 use super::fallbacks::Fallbacks;
+use super::mcp::Mcp;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
@@ -77,6 +78,8 @@ pub struct Config {
     pub catalog: CatalogSettings,
     /// What translation does where dialects differ.
     pub translate: Translate,
+    /// MCP servers, whose tools the gateway runs for models that only know functions.
+    pub mcp: Mcp,
     /// How workers are reached.
     pub upstream: Upstream,
     /// Logs.

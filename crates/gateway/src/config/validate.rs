@@ -44,6 +44,9 @@ impl Config {
                 format!("{} is over {MOST_THREADS}; use 0 for one per core", self.runtime.threads),
             );
         }
+        for problem in self.mcp.problems() {
+            check.fail(format!("mcp.{}", problem.path), problem.message);
+        }
         for problem in self.catalog.problems() {
             check.fail(format!("catalog.{}", problem.path), problem.message);
         }

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::time::Duration;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, FaultKind};
+use trunkline_core::{Dialect, Event, Fault, FaultKind};
 use trunkline_dialect::framing::Framing;
 use trunkline_upstream::{AnswerBody, UpstreamError};
 
@@ -27,8 +27,22 @@ pub(crate) struct Answered {
 pub(crate) enum Content {
     /// All of it.
     Whole(Bytes),
+    /// One turn of a loop, for the loop alone.
+    Turn(Box<Turn>),
     /// Its beginning, and where the rest comes from.
     Flow { flow: Flow, primed: Option<Bytes>, idle: Duration },
+}
+
+/// What one turn of a loop was answered with.
+pub(crate) struct Turn {
+    /// What the upstream speaks.
+    pub(crate) to: Dialect,
+    /// The tier that serves it, where a whole answer says so.
+    pub(crate) service_tier: Option<String>,
+    /// What it said so far.
+    pub(crate) events: Vec<Event<'static>>,
+    /// Where the rest comes from, and how long it may be silent; `None` when that was all.
+    pub(crate) rest: Option<(Flow, Duration)>,
 }
 
 /// What is held of an answer at most before it is committed to.
@@ -121,7 +135,7 @@ pub(super) async fn prime(
 }
 
 /// Headers of a stream: no proxy on the way may hold it back, whatever the upstream said.
-pub(super) fn stream_headers(dialect: Dialect, mut headers: HeaderMap) -> HeaderMap {
+pub(crate) fn stream_headers(dialect: Dialect, mut headers: HeaderMap) -> HeaderMap {
     headers.remove(header::CONTENT_LENGTH);
     headers
         .entry(header::CONTENT_TYPE)

@@ -1,21 +1,24 @@
 //! The answer to a translated call, brought back into the client's dialect.
 
-use super::answer::{Answered, Content, Patience, collect, is_stream, prime, stream_headers};
+use super::answer::{Answered, Content, Patience, Turn, collect, is_stream, prime, stream_headers};
 use super::dispatch::send;
 use super::failure::{Failure, broken, refused, unreadable};
 use super::fan;
 use super::forward;
 use super::plan::Plan;
 use super::predict::{self, Job};
-use super::relay::{Flow, Leg, Translate, too_many_calls};
+use super::relay::{Flow, Leg, Teller, Translate, too_many_calls};
 use super::settle::{Ledger, WARNINGS, warnings};
+use super::translate::Audience;
 use super::verdict::Keys;
 use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Extra, Fault, Fold, ItemKind, Losses, OnUnsupported, Reply, unfold};
+use trunkline_core::{
+    Dialect, Event, Extra, Fault, Fold, ItemKind, Losses, OnUnsupported, Open, Reply, unfold,
+};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply_of, write_reply};
 use trunkline_upstream::Answer;
@@ -30,6 +33,8 @@ pub(super) struct Translation {
     pub(super) context: trunkline_dialect::Context,
     /// What of the call the answer repeats.
     pub(super) echo: Extra,
+    /// Who hears the answer.
+    pub(super) audience: Audience,
 }
 
 /// Asks, and brings back what comes.
@@ -47,9 +52,16 @@ pub(super) async fn translate(
     }
     let patience = Patience::of(plan, worker);
     let keys = Keys::behind(worker, plan.question.caller_key.as_ref());
+    let audience = translation.audience;
     let (mut flow, headers) = begin(ledger, plan, worker, translation, answers).map_err(refused)?;
-    let primed = Some(prime(&mut flow, ledger, patience, keys).await?);
-    let content = Content::Flow { flow, primed, idle: patience.idle };
+    let primed = prime(&mut flow, ledger, patience, keys).await?;
+    let content = match audience {
+        Audience::Client => Content::Flow { flow, primed: Some(primed), idle: patience.idle },
+        Audience::Loop => {
+            let (events, rest) = (flow.overheard(), Some((flow, patience.idle)));
+            Content::Turn(Box::new(Turn { to, service_tier: None, events, rest }))
+        }
+    };
     Ok(Answered { status: StatusCode::OK, headers, content })
 }
 
@@ -106,17 +118,23 @@ fn begin(
 ) -> Result<(Flow, HeaderMap), Fault> {
     let (limits, dialect) = (&plan.question.snapshot.config.limits, ledger.endpoint.dialect);
     let headers = stream_headers(dialect, headers_of(&answers, &translation));
-    let Translation { to, written, context, echo, .. } = translation;
+    let Translation { to, written, context, echo, audience, .. } = translation;
     let mut legs = SmallVec::new();
     for (answer, job) in answers {
         let reader = StreamReader::of(worker.profile(), to, limits.event_bytes)?;
         let restore = written.restore.clone();
         legs.push(Leg { body: Some(answer.body), reader, restore, job, tally: None });
     }
-    let mut writer = StreamWriter::new(dialect, context)?;
-    writer.echo(echo);
+    let teller = match audience {
+        Audience::Client => {
+            let mut writer = StreamWriter::new(dialect, context)?;
+            writer.echo(echo);
+            Teller::Client(writer)
+        }
+        Audience::Loop => Teller::Loop(Vec::new()),
+    };
     let heartbeat = plan.question.snapshot.config.timeouts.heartbeat;
-    Ok((Flow::Translate(Box::new(Translate::new(legs, writer, limits, heartbeat))), headers))
+    Ok((Flow::Translate(Box::new(Translate::new(legs, teller, limits, heartbeat))), headers))
 }
 
 /// An answer of which at least one side is whole.
@@ -167,8 +185,33 @@ async fn whole(
     let reply = fan::merge(replies).unwrap_or_default();
     let finish = reply.choices.first().and_then(|choice| choice.finish.as_ref());
     ledger.finish = finish.map(|f| f.native.as_ref().map_or("done", |(_, native)| native.as_str()).into());
+    if translation.audience == Audience::Loop {
+        return Ok(as_turn(to, reply, headers));
+    }
     let write = if streams { as_stream } else { as_whole };
     write(ledger, translation, reply, headers).map_err(refused)
+}
+
+/// A whole answer for a loop, which hears the same of a streamed one.
+fn as_turn(to: Dialect, mut reply: Reply, headers: HeaderMap) -> Answered {
+    let mut events = Vec::new();
+    // A whole answer holds log probabilities beside its text, a stream while the text flows.
+    let mut logprobs = reply.choices.first_mut().and_then(|choice| choice.logprobs.take());
+    let mut in_text = false;
+    unfold(&reply, |event| {
+        if let Event::Open { open, .. } = &event {
+            in_text = matches!(open, Open::Text);
+        }
+        if in_text
+            && matches!(event, Event::Close { .. })
+            && let Some((dialect, raw)) = logprobs.take()
+        {
+            events.push(Event::Logprobs { choice: 0, dialect, raw });
+        }
+        events.push(event.into_owned());
+    });
+    let turn = Turn { to, service_tier: reply.service_tier, events, rest: None };
+    Answered { status: StatusCode::OK, headers, content: Content::Turn(Box::new(turn)) }
 }
 
 /// A whole answer for a client that wants a stream.

@@ -18,12 +18,13 @@ use super::queue;
 use super::settle::{Ledger, Outcome};
 use super::small;
 use super::splice;
-use super::translate::{Parsed, context};
+use super::translate::{Audience, Parsed, context};
 use super::verdict::{Again, Counts, Mishap};
 use crate::config::{Class, Retry};
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Lane, Passage, passage};
+use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -64,10 +65,32 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     if plan.lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
-    let mut tries = Tries { chain: Chain::of(&plan), parsed: None, last: None, done: 0 };
+    attempts(ledger, &plan, &mut None).await
+}
+
+/// Gets the answer to one turn of a loop, which is [`Content::Turn`] unless the upstream refused it in the client's own
+/// words.
+///
+/// # Errors
+/// As [`dispatch`].
+pub(crate) fn turn<'a>(
+    ledger: &'a mut Ledger,
+    plan: &'a Plan,
+    parsed: &'a mut Option<Box<Parsed>>,
+) -> BoxFuture<'a, Result<Answered, Fault>> {
+    Box::pin(attempts(ledger, plan, parsed))
+}
+
+async fn attempts(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    parsed: &mut Option<Box<Parsed>>,
+) -> Result<Answered, Fault> {
+    let mut tries = Tries { chain: Chain::of(plan), last: None, done: 0 };
     let mut moved: Option<Arc<Lane>> = None;
     loop {
-        let spent = match along(ledger, &plan, moved.as_ref().unwrap_or(&plan.lane), &mut tries).await {
+        let spent = match along(ledger, plan, moved.as_ref().unwrap_or(&plan.lane), &mut tries, parsed).await
+        {
             Ok(answered) => return Ok(answered),
             Err(spent) => spent,
         };
@@ -82,7 +105,6 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
 /// What one request was tried with so far.
 struct Tries<'p> {
     chain: Chain<'p>,
-    parsed: Option<Box<Parsed>>,
     /// What the last attempt came to.
     last: Option<Result<Answered, Fault>>,
     /// How many attempts there were.
@@ -113,6 +135,7 @@ async fn along(
     plan: &Plan,
     lane: &Arc<Lane>,
     tries: &mut Tries<'_>,
+    parsed: &mut Option<Box<Parsed>>,
 ) -> Result<Answered, Spent> {
     let mut left = Left::of(plan, lane);
     let mut done = 0;
@@ -134,7 +157,7 @@ async fn along(
         ledger.attempts(&worker.id, Instant::now());
         done += 1;
         tries.done += 1;
-        let failure = match attempt(ledger, plan, worker, &mut tries.parsed).await {
+        let failure = match attempt(ledger, plan, worker, parsed).await {
             Ok(mut answered) => {
                 tell_stand_in(&mut answered, plan, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
@@ -188,7 +211,9 @@ async fn attempt(
 ) -> Result<Answered, Failure> {
     let dialect = ledger.endpoint.dialect;
     let mut passage = passage(dialect, worker);
-    if passage == Passage::Splice && splice::is_misread(plan, worker, dialect).map_err(refused)? {
+    if parsed.as_ref().is_some_and(|parsed| parsed.audience == Audience::Loop) {
+        passage = retold(passage, dialect, worker);
+    } else if passage == Passage::Splice && splice::is_misread(plan, worker, dialect).map_err(refused)? {
         passage = Passage::Translate(dialect);
     }
     match passage {
@@ -208,6 +233,18 @@ async fn attempt(
         Passage::Translate(to) => Box::pin(converse(ledger, plan, worker, to, parsed)).await,
         // `plan` only offers workers with a passage, and nobody is asked for an estimate.
         Passage::Estimate | Passage::Closed => Err(refused(nobody_left())),
+    }
+}
+
+/// How a turn of a loop goes to a worker that speaks the client's dialect: its bytes are not the client's any more. An
+/// engine may not have Responses, but has chats.
+fn retold(passage: Passage, dialect: Dialect, worker: &Worker) -> Passage {
+    match passage {
+        Passage::Splice if !worker.is_external() && worker.dialects.contains(&Dialect::OpenaiChat) => {
+            Passage::Translate(Dialect::OpenaiChat)
+        }
+        Passage::Splice => Passage::Translate(dialect),
+        other @ (Passage::Translate(_) | Passage::Estimate | Passage::Closed) => other,
     }
 }
 
@@ -260,8 +297,8 @@ async fn converse(
     let (written, losses) = parsed.write(ledger, plan, worker, to).await.map_err(unfit)?;
     ledger.lost(&losses, to.name(), worker.owner());
     let context = context(ledger, plan, parsed.include_usage());
-    let (echo, on_unsupported) = (parsed.echo.clone(), parsed.on_unsupported);
-    let translation = Translation { to, written, losses, on_unsupported, context, echo };
+    let (echo, on_unsupported, audience) = (parsed.echo.clone(), parsed.on_unsupported, parsed.audience);
+    let translation = Translation { to, written, losses, on_unsupported, context, echo, audience };
     translate(ledger, plan, worker, translation).await
 }
 

@@ -8,13 +8,14 @@
 //! | [`read`] | the body, scanned while it arrives |
 //! | [`plan`] | the model, and the workers that may serve it |
 //! | [`dispatch`] | picks a worker, sends, waits for the answer to begin; tries again elsewhere |
+//! | [`agent`] | takes turns with the model, where its tools are run here |
 //! | [`relay`] | upstream bytes to the client, as they come |
 //! | [`settle`] | the books, closed exactly once |
 
 pub(crate) mod accept;
 pub(crate) mod access;
 pub mod admit;
-mod answer;
+pub(crate) mod answer;
 mod bridge;
 mod choice;
 mod count;
@@ -34,16 +35,22 @@ pub mod relay;
 pub(crate) mod settle;
 mod small;
 mod splice;
-mod translate;
+pub(crate) mod translate;
 pub mod verdict;
 mod wishes;
 
+#[cfg(feature = "mcp")]
+use crate::agent::{self, Told, respond};
 use crate::body::Body;
 use crate::endpoint::{Address, InPath};
 use crate::shared::Local;
 use crate::snapshot::Snapshot;
+#[cfg(not(feature = "mcp"))]
+use answer::Answered as Told;
 use http::{Request, Response};
 use hyper::body::Incoming;
+#[cfg(not(feature = "mcp"))]
+use relay::respond;
 use settle::Ledger;
 use std::sync::Arc;
 use trunkline_core::Fault;
@@ -53,7 +60,7 @@ pub async fn serve(local: Arc<Local>, address: Address, request: Request<Incomin
     let snapshot = local.shared.fleet.snapshot();
     let mut ledger = Ledger::open(local, address.endpoint, &snapshot, request.headers());
     match steps(&mut ledger, snapshot, address.said, request).await {
-        Ok(answer) => relay::respond(ledger, answer),
+        Ok(told) => respond(ledger, told),
         Err(fault) => settle::refuse(ledger, &fault),
     }
 }
@@ -63,12 +70,16 @@ async fn steps(
     snapshot: Arc<Snapshot>,
     said: Option<InPath>,
     request: Request<Incoming>,
-) -> Result<answer::Answered, Fault> {
+) -> Result<Told, Fault> {
     let arrival = accept::accept(snapshot, ledger.endpoint, request)?;
     let admitted = admit::admit(ledger, arrival).await?;
     let question = read::read(ledger, admitted, said).await?;
     let plan = plan::plan(ledger, question)?;
-    dispatch::dispatch(ledger, plan).await
+    #[cfg(feature = "mcp")]
+    if agent::may_want(&plan, ledger.endpoint.dialect) {
+        return Box::pin(agent::answer(ledger, plan)).await;
+    }
+    dispatch::dispatch(ledger, plan).await.map(Told::from)
 }
 
 #[cfg(test)]

@@ -3,20 +3,20 @@
 
 mod translate;
 
-pub(crate) use translate::{Leg, Translate};
+pub(crate) use translate::{Leg, Teller, Translate};
 
 use super::answer::{Answered, Content};
 use super::form;
-use super::settle::{Ledger, price, stamp};
+use super::settle::{Ledger, price, refuse, stamp};
 use super::verdict::Mishap;
-use crate::body::{Body, BrokenOff};
+use crate::body::{Body, BrokenOff, Streaming};
 use bytes::Bytes;
 use http::Response;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use trunkline_core::{Fault, FaultKind, Usage};
+use trunkline_core::{Event, Fault, FaultKind, Usage};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
@@ -38,11 +38,16 @@ pub(crate) fn respond(mut ledger: Ledger, answered: Answered) -> Response<Body> 
             price(response.headers_mut(), &mut ledger);
             response
         }
+        Content::Turn(_) => {
+            // Loops join their turns before they answer.
+            let fault = Fault::new(FaultKind::Internal, "a turn of a tool loop was not joined to its answer");
+            return refuse(ledger, &fault);
+        }
         Content::Flow { flow, primed, idle } => {
             let mut headers = headers;
             stamp(&mut headers, &ledger);
             let relay = Relay { primed, flow, idle, timer: None, last: Instant::now(), ledger: Some(ledger) };
-            let mut response = Response::new(Body::Relay(Box::new(relay)));
+            let mut response = Response::new(Body::Stream(Streaming::Relay(Box::new(relay))));
             *response.headers_mut() = headers;
             response
         }
@@ -84,6 +89,13 @@ pub(crate) enum Step {
     Failed(Fault),
     /// All is said.
     End,
+}
+
+impl Step {
+    /// Whether nothing follows.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::End)
+    }
 }
 
 impl Relay {
@@ -164,7 +176,7 @@ impl Drop for Relay {
     }
 }
 
-pub(super) fn silent(idle: Duration) -> Fault {
+pub(crate) fn silent(idle: Duration) -> Fault {
     let message = format!("the upstream went silent for {} s in the middle of its answer", idle.as_secs());
     Fault::new(FaultKind::Timeout, message).code("upstream_idle_timeout")
 }
@@ -233,8 +245,16 @@ impl Flow {
         }
     }
 
+    /// What a loop was told since it asked last.
+    pub(crate) fn overheard(&mut self) -> Vec<Event<'static>> {
+        match self {
+            Self::Splice(_) | Self::Copy { .. } => Vec::new(),
+            Self::Translate(translate) => translate.overheard(),
+        }
+    }
+
     /// Tells the books what the answer said of its usage and finish, however far it came.
-    fn account(&mut self, ledger: &mut Ledger) {
+    pub(crate) fn account(&mut self, ledger: &mut Ledger) {
         let tapped = match self {
             Self::Splice(splice) => std::mem::take(&mut splice.tap.tapped),
             Self::Copy { tail, .. } => tap_reply(ledger.endpoint.dialect, tail),

@@ -61,8 +61,10 @@ pub(crate) struct Ledger {
     asked: Instant,
     /// What the answer cost, once it is known.
     charge: Option<Charge>,
-    /// What attempts cost whose answers nobody got.
-    written_off: Charge,
+    /// What attempts before the last one cost: those whose answers nobody got, and earlier turns of a loop.
+    before: Charge,
+    /// What earlier turns of a loop have used, and how many attempts they took.
+    earlier: Option<Box<Earlier>>,
     catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
@@ -116,6 +118,13 @@ impl Charge {
     }
 }
 
+/// What earlier turns of a loop came to.
+#[derive(Debug, Default)]
+struct Earlier {
+    usage: Option<Usage>,
+    attempts: usize,
+}
+
 /// How the answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -155,7 +164,8 @@ impl Ledger {
             began: now,
             asked: now,
             charge: None,
-            written_off: Charge::None,
+            before: Charge::None,
+            earlier: None,
             catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
@@ -194,6 +204,30 @@ impl Ledger {
         let labels = [lane.metrics.label(), class.name()];
         self.local.shared.metrics.fallbacks.with_label_values(&labels).inc();
         tracing::debug!(request_id = %self.id, class = class.name(), "falling back");
+    }
+
+    /// A turn of a loop is over, and another follows: what this one used and cost is added up with the next.
+    pub(crate) fn next_turn(&mut self) {
+        self.report_turn();
+        let (usage, attempts) = (self.used(), self.attempts.len());
+        self.book();
+        self.earlier = Some(Box::new(Earlier { usage, attempts }));
+        self.places.clear();
+        self.finish = None;
+        // Estimates are of one turn.
+        self.events = 0;
+    }
+
+    /// What all turns so far have used, this one included.
+    pub(crate) fn used(&self) -> Option<Usage> {
+        let earlier = self.earlier.as_ref().and_then(|earlier| earlier.usage.clone());
+        match (earlier, &self.usage) {
+            (Some(mut sum), Some(usage)) => {
+                sum.add(usage);
+                Some(sum)
+            }
+            (sum, usage) => sum.or_else(|| usage.as_deref().cloned()),
+        }
     }
 
     /// An attempt begins.
@@ -244,6 +278,19 @@ impl Ledger {
         }
     }
 
+    /// Reports the attempt that answered a turn.
+    fn report_turn(&self) {
+        if let Some((_, Outcome::Status(200..300))) = self.attempts.last() {
+            let now = Instant::now();
+            let tokens = self.usage.as_ref().and_then(|usage| usage.output_total).unwrap_or(1).max(1);
+            let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+            // When the first word of a later turn came is not kept apart.
+            self.report_at(now, |total| {
+                Attempt::Answered(Times { ttft: total, per_token: total / tokens, total })
+            });
+        }
+    }
+
     /// Reports the attempt that answered, if one did; those that failed reported so when they did.
     fn report_answer(&self, now: Instant) {
         let Some((_, outcome)) = self.attempts.last() else { return };
@@ -281,7 +328,8 @@ impl Ledger {
             Outcome::Failed(class) => class,
         };
         self.local.shared.metrics.attempts.with_label_values(&[worker.as_str(), label]).inc();
-        if self.attempts.len() > 1
+        let earlier = self.earlier.as_ref().map_or(0, |earlier| earlier.attempts);
+        if self.attempts.len() > earlier + 1
             && let Some(lane) = &self.lane
         {
             lane.metrics.retries.inc();
@@ -359,12 +407,18 @@ impl Ledger {
     /// Another attempt follows one whose upstream has counted what it takes money for, though nobody got its answer.
     pub(crate) fn write_off(&mut self) {
         if self.usage.is_some() {
-            let charge = self.charged();
-            self.bill(charge);
-            self.count_tokens();
-            self.written_off = self.written_off.and(charge);
+            self.book();
         }
-        (self.usage, self.finish) = (None, None);
+        self.finish = None;
+    }
+
+    /// Books the last attempt, which another one follows.
+    fn book(&mut self) {
+        let charge = self.charged();
+        self.bill(charge);
+        self.count_tokens();
+        self.before = self.before.and(charge);
+        self.usage = None;
     }
 
     /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
@@ -372,18 +426,17 @@ impl Ledger {
     pub(crate) fn charge(&mut self) -> Option<Usd> {
         let charge = self.charge.unwrap_or_else(|| self.charged());
         self.charge = Some(charge);
-        match charge.and(self.written_off) {
+        match charge.and(self.before) {
             Charge::Known(usd) => Some(usd),
             Charge::None | Charge::Unknown => None,
         }
     }
 
     fn charged(&self) -> Charge {
-        let worker = self
-            .lane
-            .as_ref()
-            .zip(self.attempts.last())
-            .and_then(|(lane, (id, _))| lane.workers.iter().find(|worker| worker.id == *id));
+        let (Some(lane), Some((id, outcome))) = (&self.lane, self.attempts.last()) else {
+            return Charge::None;
+        };
+        let worker = lane.workers.iter().find(|worker| worker.id == *id);
         // An engine of one's own costs nothing, unless the operator says what.
         let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
         let Some(worker) = worker.filter(priced) else { return Charge::None };
@@ -396,7 +449,7 @@ impl Ledger {
                 let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
                 cost.map_or(Charge::Unknown, Charge::Known)
             }
-            None if (200..300).contains(&self.status) => Charge::Unknown,
+            None if matches!(outcome, Outcome::Status(200..300)) => Charge::Unknown,
             None => Charge::None,
         }
     }
@@ -438,6 +491,9 @@ impl Ledger {
             metrics.ttft.observe(ttft.as_secs_f64());
         }
         self.count_tokens();
+        if self.earlier.is_some() {
+            self.usage = self.used().map(Box::new);
+        }
         if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
             itl.flush();
         }
@@ -455,6 +511,7 @@ impl Ledger {
     }
 
     fn write_line(&self, out: &mut Vec<u8>, status: u16, took: Duration, cost: Option<Usd>, json: bool) {
+        let used = self.used();
         let line = Line {
             timestamp: Utc::from(SystemTime::now()).rfc3339(),
             level: level(status),
@@ -474,9 +531,9 @@ impl Ledger {
             stream: self.stream,
             error: self.refused,
             finish: self.finish.as_deref().unwrap_or_default(),
-            input_tokens: self.usage.as_ref().and_then(|usage| usage.input_total),
-            output_tokens: self.usage.as_ref().and_then(|usage| usage.output_total),
-            cached_tokens: self.usage.as_ref().and_then(|usage| usage.cache_read),
+            input_tokens: used.as_ref().and_then(|usage| usage.input_total),
+            output_tokens: used.as_ref().and_then(|usage| usage.output_total),
+            cached_tokens: used.as_ref().and_then(|usage| usage.cache_read),
             cost_usd: cost.map(|usd| usd.to_string()),
             estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
             bytes_in: self.form_bytes.as_ref().map_or(self.bytes_in, |bytes| bytes.load(Relaxed)),

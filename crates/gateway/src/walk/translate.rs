@@ -10,6 +10,7 @@ use http::HeaderName;
 use std::time::Duration;
 use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model, OnUnsupported};
 use trunkline_dialect::anthropic_messages::VERSIONS;
+use trunkline_dialect::openai_responses::replay_served;
 use trunkline_dialect::seal::{Key, Sealer, unseal};
 use trunkline_dialect::{Context, Target, Written, echo, inline, needs_inlining, read_call, write_call};
 use trunkline_upstream::media;
@@ -22,12 +23,23 @@ const MOST: usize = 20;
 /// The call as read, with what reading it lost.
 #[derive(Debug)]
 pub(crate) struct Parsed {
-    call: Call,
+    pub(crate) call: Call,
+    /// Who hears the answer.
+    pub(crate) audience: Audience,
     losses: Losses,
     /// What becomes of what a target cannot take.
     pub(crate) on_unsupported: OnUnsupported,
     /// What of it the answer repeats.
     pub(crate) echo: Extra,
+}
+
+/// Who hears an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// The client, in its dialect.
+    Client,
+    /// A loop that joins several answers into one, and tells the client itself.
+    Loop,
 }
 
 impl Parsed {
@@ -47,7 +59,8 @@ impl Parsed {
         }
         call.stream.on = question.stream;
         unseal(&mut call, key, &mut losses);
-        Ok(Self { call, losses, on_unsupported, echo: echo(dialect, &body) })
+        let audience = Audience::Client;
+        Ok(Self { call, audience, losses, on_unsupported, echo: echo(dialect, &body) })
     }
 
     /// Whether the client wants usage in its stream.
@@ -77,11 +90,20 @@ impl Parsed {
             strict_arguments: settings.strict_arguments,
             anthropic_version: &settings.anthropic_version,
         };
+        if to != Dialect::OpenaiResponses {
+            // A tool that is not offered any more is known by its own name.
+            replay_served(&mut self.call, |_, tool| tool.to_owned());
+        }
         let mut losses = self.losses.clone();
         let mut written = write_call(to, &self.call, &target, &mut losses)?;
         let (key, client) = (ledger.local.shared.key, ledger.endpoint.dialect);
-        written.restore.sealer =
-            Some(Sealer { key, client, upstream: to, wanted: self.call.reasoning.is_wanted() });
+        // What the next turn of a loop brings back has not left the gateway.
+        written.restore.sealer = (self.audience == Audience::Client).then(|| Sealer {
+            key,
+            client,
+            upstream: to,
+            wanted: self.call.reasoning.is_wanted(),
+        });
         if let Some(loss) = losses.refused(self.on_unsupported) {
             let message = format!("{} cannot be sent to this model's provider: {}", loss.path, loss.reason);
             return Err(Fault::new(FaultKind::InvalidRequest, message)

@@ -368,7 +368,7 @@ impl Mishap {
             FaultKind::Timeout => Self::RequestTimeout,
             FaultKind::Unavailable => Self::Unavailable,
             FaultKind::Overloaded => Self::Overloaded,
-            FaultKind::Upstream | FaultKind::Internal => match status {
+            FaultKind::Connector | FaultKind::Upstream | FaultKind::Internal => match status {
                 0..300 => Self::ErrorFirst,
                 300..400 => Self::Redirected,
                 424 | 502 => Self::BadGateway,

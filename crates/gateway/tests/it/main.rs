@@ -23,6 +23,7 @@ mod forms;
 mod keys;
 mod lifecycle;
 mod limits;
+mod mcp;
 mod pools;
 mod providers;
 mod queue;

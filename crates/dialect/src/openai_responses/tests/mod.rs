@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod laws;
+mod served;
 mod streams;
 
 use super::{StreamReader, StreamWriter, read_call};

@@ -30,6 +30,9 @@ const SECRET: [&str; 16] = [
     "env",
 ];
 
+/// The same of what is presented to MCP servers; elsewhere these are no credentials.
+const MCP_SECRET: [&str; 2] = ["token", "headers"];
+
 /// Settings of a worker that it may lack, and that neither say who it is nor pay for it.
 const MAY_BE_ABSENT: [&str; 8] = [
     "default_model",
@@ -47,8 +50,21 @@ impl Path<'_> {
     pub(super) fn is_secret(&self) -> bool {
         match self {
             Self::Root => false,
-            Self::Key(parent, key) => SECRET.contains(key) || parent.is_secret(),
+            Self::Key(parent, key) => {
+                SECRET.contains(key)
+                    || (MCP_SECRET.contains(key) && parent.is_of("mcp"))
+                    || parent.is_secret()
+            }
             Self::Index(parent, _) => parent.is_secret(),
+        }
+    }
+
+    /// Whether it leads through the top-level key `root`.
+    fn is_of(&self, root: &str) -> bool {
+        match self {
+            Self::Root => false,
+            Self::Key(Path::Root, key) => *key == root,
+            Self::Key(parent, _) | Self::Index(parent, _) => parent.is_of(root),
         }
     }
 

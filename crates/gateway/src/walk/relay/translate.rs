@@ -20,8 +20,10 @@ use trunkline_upstream::{AnswerBody, UpstreamError};
 pub(crate) struct Translate {
     legs: SmallVec<[Leg; 1]>,
     merge: Merge,
-    writer: StreamWriter,
+    teller: Teller,
     out: Vec<u8>,
+    /// How many of the events that a loop has not taken it was called for.
+    heard: usize,
     has_content: bool,
     failed: Option<Fault>,
     /// Bytes the upstreams may still send. What the client's dialect makes the writer hold back is part of
@@ -32,6 +34,25 @@ pub(crate) struct Translate {
     /// How often a silent upstream is made up for; `None` for never.
     heartbeat: Option<Duration>,
     beaten: Option<Instant>,
+}
+
+/// Who is told what comes.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "what holds it is in a box of its own")]
+pub(crate) enum Teller {
+    /// The client, in its dialect.
+    Client(StreamWriter),
+    /// A loop, which takes what was said after each step.
+    Loop(Vec<Event<'static>>),
+}
+
+impl Teller {
+    fn tell(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Client(writer) => writer.write(event, out),
+            Self::Loop(events) => events.push(event.into_owned()),
+        }
+    }
 }
 
 /// One upstream stream of a translated answer.
@@ -58,15 +79,16 @@ impl Translate {
     /// life at each `heartbeat`; never, if that is zero.
     pub(crate) fn new(
         legs: SmallVec<[Leg; 1]>,
-        writer: StreamWriter,
+        teller: Teller,
         limits: &Limits,
         heartbeat: Duration,
     ) -> Self {
         Self {
             merge: Merge::new(legs.len()),
             legs,
-            writer,
+            teller,
             out: Vec::new(),
+            heard: 0,
             has_content: false,
             failed: None,
             left: limits.reply_bytes,
@@ -90,7 +112,7 @@ impl Translate {
     /// A sign of life, in dialects that have one.
     pub(super) fn beat(&mut self, now: Instant) -> Option<Bytes> {
         let mut out = Vec::new();
-        self.writer.write(Event::Ping, &mut out);
+        self.teller.tell(Event::Ping, &mut out);
         if out.is_empty() {
             self.heartbeat = None;
             return None;
@@ -99,17 +121,28 @@ impl Translate {
         Some(out.into())
     }
 
+    /// What a loop was told since it asked last.
+    pub(super) fn overheard(&mut self) -> Vec<Event<'static>> {
+        self.heard = 0;
+        match &mut self.teller {
+            Teller::Client(_) => Vec::new(),
+            Teller::Loop(events) => std::mem::take(events),
+        }
+    }
+
     /// Tells the client that its answer failed.
     pub(super) fn tell(&mut self, fault: &Fault) -> Bytes {
         let mut out = Vec::new();
-        self.writer.write(Event::Error(fault.clone()), &mut out);
+        self.teller.tell(Event::Error(fault.clone()), &mut out);
         out.into()
     }
 
     /// Tells the books what was used, and what the client's dialect could not say, however far the answer came.
     pub(super) fn account(&mut self, ledger: &mut Ledger) {
         ledger.usage = self.used();
-        ledger.lost_more(self.writer.losses(), ledger.endpoint.dialect.name());
+        if let Teller::Client(writer) = &self.teller {
+            ledger.lost_more(writer.losses(), ledger.endpoint.dialect.name());
+        }
     }
 
     /// What all legs counted so far.
@@ -133,6 +166,12 @@ impl Translate {
                 let data = Bytes::copy_from_slice(&self.out);
                 self.out.clear();
                 return Poll::Ready(Step::Data(data));
+            }
+            if let Teller::Loop(events) = &self.teller
+                && events.len() > self.heard
+            {
+                self.heard = events.len();
+                return Poll::Ready(Step::Data(Bytes::new()));
             }
             if let Some(fault) = self.failed.take() {
                 return Poll::Ready(Step::Failed(fault));
@@ -159,16 +198,16 @@ impl Translate {
 
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
-        let Self { legs, merge, writer, out, has_content, failed, left, calls, .. } = self;
+        let Self { legs, merge, teller, out, has_content, failed, left, calls, .. } = self;
         let Some(Leg { body: slot, reader, restore, job, tally }) = legs.get_mut(at) else { return false };
         if let Some(waiting) = tally {
             let Poll::Ready(used) = waiting.poll(cx) else { return false };
             *tally = None;
             if let Some(used) = used {
                 merge.count(at, &used);
-                merge.event(at, Event::Usage(used), |event| writer.write(event, out));
+                merge.event(at, Event::Usage(used), |event| teller.tell(event, out));
             }
-            merge.event(at, Event::End, |event| writer.write(event, out));
+            merge.event(at, Event::End, |event| teller.tell(event, out));
             return true;
         }
         let Some(body) = slot else { return false };
@@ -201,7 +240,7 @@ impl Translate {
             if let Event::Error(fault) = event {
                 failed.get_or_insert(fault);
             } else if failed.is_none() && (is_counted || !matches!(event, Event::End)) {
-                merge.event(at, event, |event| writer.write(event, out));
+                merge.event(at, event, |event| teller.tell(event, out));
             }
         };
         let mut each = |event: Event<'_>| restore.push(event, &mut seen);

@@ -2,7 +2,7 @@
 //! its path encoded twice, its query, the headers it names and its body.
 
 use crate::serve::Received;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -106,7 +106,7 @@ fn sign(signed: &Signed<'_>, body: &[u8], secret: &str) -> Option<String> {
 
 fn mac(key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
     // HMAC takes keys of every length.
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).ok()?;
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).ok()?;
     mac.update(message);
     Some(mac.finalize().into_bytes().to_vec())
 }
