@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from openai.types import CreateEmbeddingResponse, ImagesResponse
+from openai.types.audio import Transcription
 from processes import Gateway, Processes
 from surface_shapes import CHECKS
 from vendors import PNG, Received, Vendors
@@ -75,6 +77,14 @@ ASKS = {
 }
 
 
+# What OpenAI's SDK makes of the answers, whoever gave them.
+ANSWERS = {
+    "/v1/embeddings": CreateEmbeddingResponse,
+    "/v1/images/generations": ImagesResponse,
+    "/v1/audio/transcriptions": Transcription,
+}
+
+
 class Accounts:
     """A gateway with an account of every provider, and what those receive."""
 
@@ -103,6 +113,9 @@ class Accounts:
         else:
             answer = self.gateway.post(path, body, headers=headers)
         assert answer.status_code == 200, answer.text
+        # The SDK unpacks base64 before it makes anything of it.
+        if (kind := ANSWERS.get(ask.path)) and ask.body.get("encoding_format") != "base64":
+            kind.model_validate(answer.json())
         received = self.vendors.news()
         assert received and {one.provider for one in received} == {provider}
         return received
