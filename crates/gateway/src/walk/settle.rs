@@ -207,8 +207,11 @@ impl Ledger {
     }
 
     /// A turn of a loop is over, and another follows: what this one used and cost is added up with the next.
-    pub(crate) fn next_turn(&mut self) {
+    pub(crate) fn next_turn(&mut self, lane: &Arc<Lane>) {
         self.report_turn();
+        if self.usage.is_none() {
+            self.estimate();
+        }
         let earlier = self.earlier.get_or_insert_default();
         if let Some(usage) = &self.usage {
             earlier.usage.get_or_insert_default().add(usage);
@@ -216,6 +219,8 @@ impl Ledger {
         earlier.attempts = self.attempts.len();
         self.write_off();
         self.places.clear();
+        // This turn may have fallen back to another.
+        self.lane = Some(Arc::clone(lane));
         // Estimates are of one turn.
         self.events = 0;
     }
