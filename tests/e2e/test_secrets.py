@@ -117,7 +117,7 @@ def world(processes: Processes, lender: str) -> World:
         {"url": urls["bedrock"], "provider": "bedrock", "models": [MODELS["bedrock"]]},
         {"url": urls["engine"], "api_key": STORED["engine"]},
         {
-            "url": urls["foundry"],
+            "url": f"{urls['foundry']}/v1",
             "provider": "azure-foundry",
             "models": [MODELS["foundry"]],
             "azure": {"tenant_id": "acme", "client_id": "gateway", "client_secret": LENDERS["entra"]},

@@ -47,6 +47,16 @@ impl Price {
         let Self { input, output } = self;
         input.saturating_mul(prompt.tokens).saturating_add(output.saturating_mul(prompt.answer))
     }
+
+    /// The same in whole US dollars.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "two costs that differ in the seventeenth digit are equal"
+    )]
+    pub fn dollars(self, prompt: &Prompt<'_>) -> f64 {
+        self.of(prompt) as f64 / 1e12
+    }
 }
 
 /// What routing may read of a prompt. Without a tokenizer that is its bytes, and guesses.

@@ -13,6 +13,7 @@ mod event;
 mod fault;
 mod fold;
 mod id;
+mod image;
 mod item;
 mod json;
 mod loss;
@@ -20,6 +21,7 @@ mod part;
 mod recent;
 mod reply;
 mod rerank;
+mod speech;
 mod surface;
 mod tool;
 mod trusted;
@@ -37,6 +39,7 @@ pub use event::{Delta, Event, Open};
 pub use fault::{Fault, FaultKind, Origin, Repeat};
 pub use fold::{Fold, unfold};
 pub use id::{Model, RequestId, Secret, TenantId, WorkerId};
+pub use image::{Delivery, ImageCall, ImageReply, Picture, PictureData, Pixels};
 pub use item::{
     Item, ItemKind, Message, ReasoningItem, Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
 };
@@ -49,6 +52,7 @@ pub use part::{
 pub use recent::{Attempt, Metric, Ranking, Recent, Standing, Times};
 pub use reply::{Choice, Finish, FinishReason, Reply};
 pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};
+pub use speech::{SpeechCall, SpeechReply};
 pub use surface::Surface;
 pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
 pub use trusted::trusted;

@@ -28,6 +28,10 @@ pub enum Surface {
     TeiEmbed,
     /// Embedding models on Amazon Bedrock, `POST /model/{model}/invoke`; the model decides the form.
     BedrockEmbed,
+    /// Google's older embedding models on Vertex AI, `POST …/models/{model}:predict`.
+    VertexEmbed,
+    /// Google's newer ones there, `POST …/models/{model}:batchEmbedContents`.
+    VertexBatchEmbed,
     /// Cohere, `POST /v2/rerank`.
     CohereRerank,
     /// Jina's form, which vLLM and SGLang speak: `POST /v1/rerank`.
@@ -36,12 +40,26 @@ pub enum Surface {
     TeiRerank,
     /// OpenAI, `POST /v1/images/generations`.
     OpenaiImages,
+    /// Together, `POST /v1/images/generations`.
+    TogetherImages,
+    /// Gemini's models that answer in pictures, `POST /v1beta/models/{model}:generateContent`.
+    GeminiImages,
+    /// Imagen, `POST /v1beta/models/{model}:predict`.
+    ImagenPredict,
+    /// Image models on Amazon Bedrock, `POST /model/{model}/invoke`; the model decides the form.
+    BedrockImages,
+    /// Image models on Replicate, `POST /v1/models/{owner}/{name}/predictions`.
+    ReplicateImages,
     /// OpenAI, `POST /v1/images/edits`.
     OpenaiImageEdits,
     /// OpenAI, `POST /v1/images/variations`.
     OpenaiImageVariations,
     /// OpenAI, `POST /v1/audio/speech`.
     OpenaiSpeech,
+    /// Mistral, `POST /v1/audio/speech`.
+    MistralSpeech,
+    /// Gemini's models that answer in sound, `POST /v1beta/models/{model}:generateContent`.
+    GeminiSpeech,
     /// OpenAI, `POST /v1/audio/transcriptions`.
     OpenaiTranscriptions,
     /// OpenAI, `POST /v1/audio/translations`.
@@ -52,7 +70,7 @@ pub enum Surface {
 
 impl Surface {
     /// Every surface, in the order of their places.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 29] = [
         Self::AnthropicCount,
         Self::GeminiCount,
         Self::OpenaiEmbeddings,
@@ -63,13 +81,22 @@ impl Surface {
         Self::CohereEmbed,
         Self::TeiEmbed,
         Self::BedrockEmbed,
+        Self::VertexEmbed,
+        Self::VertexBatchEmbed,
         Self::CohereRerank,
         Self::JinaRerank,
         Self::TeiRerank,
         Self::OpenaiImages,
+        Self::TogetherImages,
+        Self::GeminiImages,
+        Self::ImagenPredict,
+        Self::BedrockImages,
+        Self::ReplicateImages,
         Self::OpenaiImageEdits,
         Self::OpenaiImageVariations,
         Self::OpenaiSpeech,
+        Self::MistralSpeech,
+        Self::GeminiSpeech,
         Self::OpenaiTranscriptions,
         Self::OpenaiTranslations,
         Self::OpenaiModerations,
@@ -89,13 +116,22 @@ impl Surface {
             Self::CohereEmbed => "cohere-embed",
             Self::TeiEmbed => "tei-embed",
             Self::BedrockEmbed => "bedrock-embed",
+            Self::VertexEmbed => "vertex-embed",
+            Self::VertexBatchEmbed => "vertex-batch-embed",
             Self::CohereRerank => "cohere-rerank",
             Self::JinaRerank => "jina-rerank",
             Self::TeiRerank => "tei-rerank",
             Self::OpenaiImages => "openai-images",
+            Self::TogetherImages => "together-images",
+            Self::GeminiImages => "gemini-images",
+            Self::ImagenPredict => "imagen-predict",
+            Self::BedrockImages => "bedrock-images",
+            Self::ReplicateImages => "replicate-images",
             Self::OpenaiImageEdits => "openai-image-edits",
             Self::OpenaiImageVariations => "openai-image-variations",
             Self::OpenaiSpeech => "openai-speech",
+            Self::MistralSpeech => "mistral-speech",
+            Self::GeminiSpeech => "gemini-speech",
             Self::OpenaiTranscriptions => "openai-transcriptions",
             Self::OpenaiTranslations => "openai-translations",
             Self::OpenaiModerations => "openai-moderations",
@@ -114,10 +150,19 @@ impl Surface {
             | Self::OllamaEmbeddings
             | Self::CohereEmbed
             | Self::TeiEmbed
-            | Self::BedrockEmbed => Kind::Embed,
+            | Self::BedrockEmbed
+            | Self::VertexEmbed
+            | Self::VertexBatchEmbed => Kind::Embed,
             Self::CohereRerank | Self::JinaRerank | Self::TeiRerank => Kind::Rerank,
-            Self::OpenaiImages | Self::OpenaiImageEdits | Self::OpenaiImageVariations => Kind::Image,
-            Self::OpenaiSpeech => Kind::Speak,
+            Self::OpenaiImages
+            | Self::TogetherImages
+            | Self::GeminiImages
+            | Self::ImagenPredict
+            | Self::BedrockImages
+            | Self::ReplicateImages
+            | Self::OpenaiImageEdits
+            | Self::OpenaiImageVariations => Kind::Image,
+            Self::OpenaiSpeech | Self::MistralSpeech | Self::GeminiSpeech => Kind::Speak,
             Self::OpenaiTranscriptions | Self::OpenaiTranslations => Kind::Transcribe,
             Self::OpenaiModerations => Kind::Moderate,
         }
@@ -128,18 +173,28 @@ impl Surface {
     pub const fn owner(self) -> Dialect {
         match self {
             Self::AnthropicCount => Dialect::AnthropicMessages,
-            Self::GeminiCount | Self::GeminiEmbed | Self::GeminiBatchEmbed => Dialect::GeminiGenerate,
+            Self::GeminiCount
+            | Self::GeminiEmbed
+            | Self::GeminiBatchEmbed
+            | Self::VertexEmbed
+            | Self::VertexBatchEmbed
+            | Self::GeminiImages
+            | Self::ImagenPredict
+            | Self::GeminiSpeech => Dialect::GeminiGenerate,
             Self::OllamaEmbed | Self::OllamaEmbeddings => Dialect::OllamaChat,
             Self::CohereEmbed | Self::CohereRerank => Dialect::CohereChat,
-            Self::BedrockEmbed => Dialect::BedrockConverse,
+            Self::BedrockEmbed | Self::BedrockImages => Dialect::BedrockConverse,
+            Self::ReplicateImages => Dialect::ReplicatePredictions,
             Self::OpenaiEmbeddings
             | Self::TeiEmbed
             | Self::JinaRerank
             | Self::TeiRerank
             | Self::OpenaiImages
+            | Self::TogetherImages
             | Self::OpenaiImageEdits
             | Self::OpenaiImageVariations
             | Self::OpenaiSpeech
+            | Self::MistralSpeech
             | Self::OpenaiTranscriptions
             | Self::OpenaiTranslations
             | Self::OpenaiModerations => Dialect::OpenaiChat,
@@ -164,11 +219,20 @@ impl Surface {
             | Self::CohereEmbed
             | Self::TeiEmbed
             | Self::BedrockEmbed
+            | Self::VertexEmbed
+            | Self::VertexBatchEmbed
             | Self::CohereRerank
             | Self::JinaRerank
             | Self::TeiRerank
             | Self::OpenaiImages
+            | Self::TogetherImages
+            | Self::GeminiImages
+            | Self::ImagenPredict
+            | Self::BedrockImages
+            | Self::ReplicateImages
             | Self::OpenaiSpeech
+            | Self::MistralSpeech
+            | Self::GeminiSpeech
             | Self::OpenaiModerations => false,
         }
     }

@@ -2,6 +2,7 @@
 //! answers say what they cost.
 
 use crate::tap::{first_value, value_after};
+use crate::{embed, image};
 use serde::Deserialize;
 use trunkline_core::{Dialect, Kind, Surface, Usage};
 
@@ -17,15 +18,24 @@ pub const fn reads(surface: Surface) -> bool {
         | Surface::CohereEmbed
         | Surface::CohereRerank
         | Surface::JinaRerank
-        | Surface::TeiRerank => true,
+        | Surface::TeiRerank
+        | Surface::OpenaiImages
+        | Surface::OpenaiSpeech => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::TeiEmbed
         | Surface::BedrockEmbed
-        | Surface::OpenaiImages
+        | Surface::VertexEmbed
+        | Surface::VertexBatchEmbed
+        | Surface::TogetherImages
+        | Surface::GeminiImages
+        | Surface::ImagenPredict
+        | Surface::BedrockImages
+        | Surface::ReplicateImages
         | Surface::OpenaiImageEdits
         | Surface::OpenaiImageVariations
-        | Surface::OpenaiSpeech
+        | Surface::MistralSpeech
+        | Surface::GeminiSpeech
         | Surface::OpenaiTranscriptions
         | Surface::OpenaiTranslations
         | Surface::OpenaiModerations => false,
@@ -42,9 +52,18 @@ pub const fn writes(surface: Surface) -> bool {
         | Surface::CohereEmbed
         | Surface::TeiEmbed
         | Surface::BedrockEmbed
+        | Surface::VertexEmbed
+        | Surface::VertexBatchEmbed
         | Surface::CohereRerank
         | Surface::JinaRerank
-        | Surface::TeiRerank => true,
+        | Surface::TeiRerank
+        | Surface::TogetherImages
+        | Surface::GeminiImages
+        | Surface::ImagenPredict
+        | Surface::BedrockImages
+        | Surface::ReplicateImages
+        | Surface::MistralSpeech
+        | Surface::GeminiSpeech => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::GeminiEmbed
@@ -57,6 +76,19 @@ pub const fn writes(surface: Surface) -> bool {
         | Surface::OpenaiTranslations
         | Surface::OpenaiModerations => false,
     }
+}
+
+/// The form that `model` is asked in, where its provider's models differ in theirs; `surface` stands for all of them
+/// where it is said what a provider has.
+#[must_use]
+pub fn of_model(surface: Surface, model: &str) -> Surface {
+    if surface == Surface::GeminiImages && image::is_imagen(model) {
+        return Surface::ImagenPredict;
+    }
+    if surface == Surface::VertexEmbed && embed::is_newer(model) {
+        return Surface::VertexBatchEmbed;
+    }
+    surface
 }
 
 /// Whether a good answer may be something else than a JSON object: a list, sound, plain text.

@@ -18,7 +18,7 @@ use crate::fleet::worker::Worker;
 use crate::metrics::Metrics;
 use crate::walk::admit::Admission;
 use aside::{Aside, Demanding, nobody_there};
-pub use entry::{ModelEntry, Passage, passage};
+pub use entry::{ModelEntry, Passage, passage, passage_to};
 pub use heirlooms::Heirlooms;
 use http::HeaderName;
 pub use lane::Lane;

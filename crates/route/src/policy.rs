@@ -212,11 +212,7 @@ fn load_by_cost(candidate: &Candidate) -> f64 {
 
 /// US dollars that the call would cost, where that is known.
 fn dollars(candidate: &Candidate, prompt: &Prompt<'_>) -> Option<f64> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "two costs that differ in the seventeenth digit are equal"
-    )]
-    candidate.price.map(|price| price.of(prompt) as f64 / 1e12)
+    candidate.price.map(|price| price.dollars(prompt))
 }
 
 #[cfg(test)]

@@ -9,10 +9,20 @@ const VERSION: &str = "vertex-2023-10-16";
 /// is no object.
 #[must_use]
 pub fn for_vertex(body: &[u8]) -> Option<Vec<u8>> {
+    hosted(body, &["model", "anthropic_version"])
+}
+
+/// The same for a body whose tokens are to be counted, which names the model there, too.
+#[must_use]
+pub fn count_for_vertex(body: &[u8]) -> Option<Vec<u8>> {
+    hosted(body, &["anthropic_version"])
+}
+
+fn hosted(body: &[u8], without: &[&str]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut out = format!(r#"{{"anthropic_version":"{VERSION}""#).into_bytes();
     json::each(text, |name, value| {
-        if matches!(name, "model" | "anthropic_version") {
+        if without.contains(&name) {
             return;
         }
         out.push(b',');
@@ -47,5 +57,13 @@ mod tests {
             let dressed = for_vertex(body.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap());
             assert_eq!(dressed.as_deref(), want, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_names_its_model() {
+        let dressed = count_for_vertex(br#"{"model":"claude","messages":[],"anthropic_version":"x"}"#);
+        let dressed = dressed.map(|bytes| String::from_utf8(bytes).unwrap());
+        let want = r#"{"anthropic_version":"vertex-2023-10-16","model":"claude","messages":[]}"#;
+        assert_eq!(dressed.as_deref(), Some(want));
     }
 }

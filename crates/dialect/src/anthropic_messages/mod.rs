@@ -38,7 +38,7 @@ mod write_call;
 mod write_tool;
 
 pub use error::{read_error, write_error};
-pub use hosted::for_vertex;
+pub use hosted::{count_for_vertex, for_vertex};
 pub use read_call::{read_call, read_counted};
 pub use reply::{read_reply, write_reply};
 pub use stream_read::StreamReader;

@@ -119,7 +119,7 @@ pub(super) fn write_call(
     super::groups(texts, MOST).iter().map(body).collect()
 }
 
-fn task<'c>(purpose: Option<&'c Purpose>, losses: &mut Losses) -> Option<&'c str> {
+pub(super) fn task<'c>(purpose: Option<&'c Purpose>, losses: &mut Losses) -> Option<&'c str> {
     match purpose? {
         Purpose::Query => Some("RETRIEVAL_QUERY"),
         Purpose::Document => Some("RETRIEVAL_DOCUMENT"),

@@ -5,11 +5,16 @@
 mod bedrock;
 mod cohere;
 mod gemini;
+mod habits;
 mod ollama;
 mod openai;
 mod tei;
 mod unsent;
 mod vector;
+mod vertex;
+
+pub use habits::{Habits, habits};
+pub(crate) use vertex::is_newer;
 
 use crate::codec::untranslated;
 use crate::json::{Fields, invalid, string};
@@ -55,8 +60,17 @@ static CLIENTS: [ClientForm; 6] = [
     ClientForm { surface: Surface::CohereEmbed, read: cohere::read_call, write: cohere::write_reply },
 ];
 
-/// Writes the requests for texts to a model.
-type WriteCall = fn(&EmbedCall, &[String], &str, &mut Losses) -> Vec<Vec<u8>>;
+/// What a call is written for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The model, as the upstream calls it.
+    pub model: &'a str,
+    /// How the upstream deviates from its form.
+    pub habits: &'static Habits,
+}
+
+/// Writes the requests for texts.
+type WriteCall = fn(&EmbedCall, &[String], Target<'_>, &mut Losses) -> Vec<Vec<u8>>;
 
 /// A form that upstreams speak.
 struct UpstreamForm {
@@ -65,17 +79,39 @@ struct UpstreamForm {
     read: fn(&[u8]) -> Option<EmbedReply>,
 }
 
-static UPSTREAMS: [UpstreamForm; 6] = [
+static UPSTREAMS: [UpstreamForm; 8] = [
     UpstreamForm { surface: Surface::OpenaiEmbeddings, write: openai::write_call, read: openai::read_reply },
-    UpstreamForm { surface: Surface::GeminiBatchEmbed, write: gemini::write_call, read: gemini::read_reply },
-    UpstreamForm { surface: Surface::OllamaEmbed, write: ollama::write_call, read: ollama::read_reply },
-    UpstreamForm { surface: Surface::CohereEmbed, write: cohere::write_call, read: cohere::read_reply },
     UpstreamForm {
-        surface: Surface::TeiEmbed,
-        write: |call, texts, _, losses| tei::write_call(call, texts, losses),
-        read: tei::read_reply,
+        surface: Surface::GeminiBatchEmbed,
+        write: |call, texts, to, losses| gemini::write_call(call, texts, to.model, losses),
+        read: gemini::read_reply,
     },
-    UpstreamForm { surface: Surface::BedrockEmbed, write: bedrock::write_call, read: bedrock::read_reply },
+    UpstreamForm {
+        surface: Surface::OllamaEmbed,
+        write: |call, texts, to, losses| ollama::write_call(call, texts, to.model, losses),
+        read: ollama::read_reply,
+    },
+    UpstreamForm {
+        surface: Surface::CohereEmbed,
+        write: |call, texts, to, losses| cohere::write_call(call, texts, to.model, losses),
+        read: cohere::read_reply,
+    },
+    UpstreamForm { surface: Surface::TeiEmbed, write: tei::write_call, read: tei::read_reply },
+    UpstreamForm {
+        surface: Surface::BedrockEmbed,
+        write: |call, texts, to, losses| bedrock::write_call(call, texts, to.model, losses),
+        read: bedrock::read_reply,
+    },
+    UpstreamForm {
+        surface: Surface::VertexEmbed,
+        write: |call, texts, _, losses| vertex::write_predict(call, texts, losses),
+        read: vertex::read_predicted,
+    },
+    UpstreamForm {
+        surface: Surface::VertexBatchEmbed,
+        write: |call, texts, _, losses| vertex::write_batch(call, texts, losses),
+        read: gemini::read_reply,
+    },
 ];
 
 fn client(surface: Surface) -> Result<&'static ClientForm, Fault> {
@@ -106,7 +142,7 @@ pub fn read_call(surface: Surface, body: &[u8]) -> Result<EmbedCall, Fault> {
 pub fn write_call(
     surface: Surface,
     call: &EmbedCall,
-    model: &str,
+    target: Target<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<Vec<u8>>, Fault> {
     let known = losses.len();
@@ -123,9 +159,12 @@ pub fn write_call(
         let what = format!("asks for `{form}`, which the chosen target does not make; ask for float");
         return Err(unsupported(call, "encoding_format", &what));
     }
-    let bodies = (upstream(surface)?.write)(call, texts, model, &mut unsent);
-    for field in &call.extra {
-        unsent.dropped(field.key.to_string(), "the target has no field for it");
+    let bodies = (upstream(surface)?.write)(call, texts, target, &mut unsent);
+    // In its own form a call keeps what we do not understand.
+    if call.surface != surface {
+        for field in &call.extra {
+            unsent.dropped(field.key.to_string(), "the target has no field for it");
+        }
     }
     unsent.into_iter().for_each(|loss| losses.push(loss));
     losses.respell(known, |path| {

@@ -1,17 +1,15 @@
 //! OpenAI's `/v1/embeddings`, which engines and most vendors share.
 
 use super::unsent::{Lacks, record};
-use super::vector;
+use super::{Target, vector};
 use crate::json::{Fields, Writer, array, invalid, string};
 use serde_json::value::RawValue;
 use trunkline_core::{
-    Dialect, EmbedCall, EmbedInput, EmbedReply, Fault, Json, Losses, Purpose, Surface, Vector, VectorForm,
+    Dialect, EmbedCall, EmbedInput, EmbedReply, Fault, Json, Losses, Purpose, Surface, Truncate, Vector,
+    VectorForm,
 };
 
 const OURS: Dialect = Dialect::Surface(Surface::OpenaiEmbeddings);
-/// Most texts of one request, OpenAI's own bound.
-const MOST: usize = 2048;
-
 pub(super) fn read_call(mut fields: Fields<'_>) -> Result<EmbedCall, Fault> {
     let model = fields.string("model")?.unwrap_or_default().into_owned();
     let Some(raw) = fields.raw("input") else { return Err(fields.missing("input")) };
@@ -62,25 +60,67 @@ fn input(raw: &RawValue) -> Result<EmbedInput, Fault> {
 pub(super) fn write_call(
     call: &EmbedCall,
     texts: &[String],
-    model: &str,
+    target: Target<'_>,
     losses: &mut Losses,
 ) -> Vec<Vec<u8>> {
-    record(call, &[Lacks::Purpose, Lacks::Truncation, Lacks::Title], losses);
-    let packed = call.forms == [VectorForm::Base64];
+    let Target { model, habits } = target;
+    record(call, &[Lacks::Title], losses);
+    if !habits.purpose {
+        record(call, &[Lacks::Purpose, Lacks::Truncation], losses);
+    }
+    if !habits.user {
+        record(call, &[Lacks::User], losses);
+    }
+    if habits.dimensions.is_none() && call.dimensions.is_some() {
+        losses.dropped("dimensions", "the model makes vectors of one length");
+    }
+    let purpose = habits.purpose.then(|| side(call.purpose.as_ref(), losses));
+    let packed = habits.base64 && call.forms == [VectorForm::Base64];
     let body = |texts: &&[String]| {
         let mut body = Vec::with_capacity(512);
         Writer::new(&mut body).object(|w| {
             w.key("model").string(model);
             w.key("input").array(|w| texts.iter().for_each(|text| w.string(text)));
-            w.opt_u64("dimensions", call.dimensions);
-            w.opt_string("user", call.user.as_deref());
+            if let Some(name) = habits.dimensions {
+                w.opt_u64(name, call.dimensions);
+            }
+            w.opt_string("user", call.user.as_deref().filter(|_| habits.user));
             if packed {
                 w.key("encoding_format").string("base64");
             }
+            if let Some(purpose) = purpose {
+                w.key("input_type").string(purpose);
+                w.opt_string("truncate", call.truncate.map(cut));
+            }
+            w.extra(&call.extra, OURS);
         });
         body
     };
-    super::groups(texts, MOST).iter().map(body).collect()
+    super::groups(texts, habits.most).iter().map(body).collect()
+}
+
+/// The side of a search that vectors are for, which is all that vendors of this form tell apart.
+fn side(purpose: Option<&Purpose>, losses: &mut Losses) -> &'static str {
+    match purpose {
+        Some(Purpose::Query) => "query",
+        Some(Purpose::Document) => "passage",
+        Some(Purpose::Classification | Purpose::Clustering | Purpose::Similarity | Purpose::Other(_)) => {
+            losses.degraded("input_type", "the target knows no such purpose; sent as passage");
+            "passage"
+        }
+        None => {
+            losses.invented("input_type", "the target demands one; sent as passage");
+            "passage"
+        }
+    }
+}
+
+const fn cut(truncate: Truncate) -> &'static str {
+    match truncate {
+        Truncate::Never => "NONE",
+        Truncate::Start => "START",
+        Truncate::End => "END",
+    }
 }
 
 pub(super) fn read_reply(body: &[u8]) -> Option<EmbedReply> {

@@ -1,6 +1,7 @@
 //! `/embed` of Hugging Face's text-embeddings-inference, which the feature extraction of its router shares: texts
 //! in, a bare list of vectors out. The body does not name the model: there is but one, or the path names it.
 
+use super::Target;
 use super::unsent::{Lacks, record};
 use crate::json::{Writer, array};
 use serde_json::value::RawValue;
@@ -9,13 +10,22 @@ use trunkline_core::{EmbedCall, EmbedReply, Json, Losses, Truncate, Vector};
 /// Most texts of one request, as it is started unless told otherwise.
 const MOST: usize = 32;
 
-pub(super) fn write_call(call: &EmbedCall, texts: &[String], losses: &mut Losses) -> Vec<Vec<u8>> {
+pub(super) fn write_call(
+    call: &EmbedCall,
+    texts: &[String],
+    target: Target<'_>,
+    losses: &mut Losses,
+) -> Vec<Vec<u8>> {
     record(call, &[Lacks::Purpose, Lacks::Title, Lacks::User], losses);
+    let dimensions = call.dimensions.filter(|_| target.habits.dimensions.is_some());
+    if call.dimensions.is_some() && dimensions.is_none() {
+        losses.dropped("dimensions", "the model makes vectors of one length");
+    }
     let body = |texts: &&[String]| {
         let mut body = Vec::with_capacity(512);
         Writer::new(&mut body).object(|w| {
             w.key("inputs").array(|w| texts.iter().for_each(|text| w.string(text)));
-            w.opt_u64("dimensions", call.dimensions);
+            w.opt_u64("dimensions", dimensions);
             if let Some(truncate) = call.truncate {
                 w.key("truncate").bool(truncate != Truncate::Never);
                 if truncate == Truncate::Start {

@@ -26,7 +26,7 @@ fn clients() -> [(Surface, Value, &'static str); 6] {
 }
 
 /// Each form of upstreams, and an answer of it with a vector of length one.
-const UPSTREAMS: [(Surface, &str); 6] = [
+const UPSTREAMS: [(Surface, &str); 8] = [
     (
         Surface::OpenaiEmbeddings,
         r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.6,-0.8]}],"model":"um","usage":{"prompt_tokens":3,"total_tokens":3}}"#,
@@ -39,7 +39,24 @@ const UPSTREAMS: [(Surface, &str); 6] = [
     ),
     (Surface::TeiEmbed, "[[0.6,-0.8]]"),
     (Surface::BedrockEmbed, r#"{"embedding":[0.6,-0.8],"inputTextTokenCount":3}"#),
+    (
+        Surface::VertexEmbed,
+        r#"{"predictions":[{"embeddings":{"values":[0.6,-0.8],"statistics":{"token_count":3,"truncated":false}}}]}"#,
+    ),
+    (
+        Surface::VertexBatchEmbed,
+        r#"{"embeddings":[{"values":[0.6,-0.8]}],"usageMetadata":{"promptTokenCount":3}}"#,
+    ),
 ];
+
+fn write_call(
+    surface: Surface,
+    call: &EmbedCall,
+    model: &str,
+    losses: &mut Losses,
+) -> Result<Vec<Vec<u8>>, Fault> {
+    super::write_call(surface, call, Target { model, habits: habits(None) }, losses)
+}
 
 fn read(surface: Surface, body: &Value) -> Result<EmbedCall, Fault> {
     read_call(surface, body.to_string().as_bytes())
@@ -190,6 +207,8 @@ fn what_one_request_cannot_hold_is_asked_for_in_several() {
         (Surface::TeiEmbed, "m", 7),
         (Surface::BedrockEmbed, "amazon.titan-embed-text-v2:0", 200),
         (Surface::BedrockEmbed, "cohere.embed-english-v3", 3),
+        (Surface::VertexEmbed, "text-embedding-005", 1),
+        (Surface::VertexBatchEmbed, "gemini-embedding-001", 2),
     ] {
         let bodies = write_call(to, &call, model, &mut Losses::default()).unwrap();
         assert_eq!(bodies.len(), want, "{to:?}");
@@ -216,6 +235,35 @@ fn models_on_bedrock_are_spoken_to_as_their_makers_want() {
 }
 
 #[test]
+fn models_on_vertex_are_told_what_their_form_has_room_for() {
+    let body = json!({"model": "m", "texts": ["a"], "input_type": "search_query", "output_dimension": 8, "truncate": "NONE"});
+    let call = read(Surface::CohereEmbed, &body).unwrap();
+    for (to, want) in [
+        (
+            Surface::VertexEmbed,
+            json!({"instances": [{"content": "a", "task_type": "RETRIEVAL_QUERY"}],
+                "parameters": {"outputDimensionality": 8, "autoTruncate": false}}),
+        ),
+        (
+            Surface::VertexBatchEmbed,
+            json!({"requests": [{"content": {"parts": [{"text": "a"}]}, "embedContentConfig":
+                {"taskType": "RETRIEVAL_QUERY", "outputDimensionality": 8, "autoTruncate": false}}]}),
+        ),
+    ] {
+        let bodies = write_call(to, &call, "m", &mut Losses::default()).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{to:?}");
+    }
+    for (model, newer) in [("gemini-embedding-001", true), ("text-embedding-005", false)] {
+        let to = crate::surface::of_model(Surface::VertexEmbed, model);
+        assert_eq!(to == Surface::VertexBatchEmbed, newer, "{model}");
+    }
+    let two = br#"{"predictions":[{"embeddings":{"values":[3,4],"statistics":{"token_count":2.0}}},
+        {"embeddings":{"values":[1,0],"statistics":{"token_count":5}}}]}"#;
+    let reply = read_reply(Surface::VertexEmbed, two).unwrap();
+    assert_eq!((tokens_of(&reply), reply.vectors.len()), (Some(7), 2));
+}
+
+#[test]
 fn the_end_that_is_cut_off_is_named_as_the_target_names_it() {
     let (order, side) = (["START", "END", "NONE"], ["LEFT", "RIGHT", "NONE"]);
     for (to, model, names) in [
@@ -232,6 +280,68 @@ fn the_end_that_is_cut_off_is_named_as_the_target_names_it() {
             assert_eq!(written["truncate"], name, "{model}");
         }
     }
+}
+
+#[test]
+fn vendors_are_asked_in_their_own_words() {
+    let rich = json!({"model": "m", "input": ["a"], "dimensions": 8, "user": "u", "encoding_format": "base64", "own": 1});
+    let query = json!({"model": "m", "input": ["a"], "input_type": "query"});
+    for (provider, asked, misread, want, lost) in [
+        (None, &rich, false, rich.clone(), ""),
+        (Some("openai"), &rich, false, rich.clone(), ""),
+        (
+            Some("mistral"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "output_dimension": 8, "encoding_format": "base64", "own": 1}),
+            "user dropped",
+        ),
+        (
+            Some("together"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "own": 1}),
+            "dimensions dropped",
+        ),
+        (
+            Some("nvidia-nim"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "dimensions": 8, "user": "u", "encoding_format": "base64",
+                "input_type": "passage", "own": 1}),
+            "input_type invented",
+        ),
+        (
+            Some("qwen"),
+            &rich,
+            true,
+            json!({"model": "m", "input": ["a"], "dimensions": 8, "user": "u", "own": 1}),
+            "",
+        ),
+        (Some("nvidia-nim"), &query, false, query.clone(), ""),
+        (Some("mistral"), &query, false, json!({"model": "m", "input": ["a"]}), "input_type dropped"),
+    ] {
+        let habits = habits(provider);
+        assert_eq!(habits.misread(asked.to_string().as_bytes()), misread, "{provider:?} {asked}");
+        let call = read(Surface::OpenaiEmbeddings, asked).unwrap();
+        let mut losses = Losses::default();
+        let target = Target { model: "m", habits };
+        let bodies = super::write_call(Surface::OpenaiEmbeddings, &call, target, &mut losses).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{provider:?}");
+        let header = losses.header(1000);
+        assert!(header.contains(lost) && header.is_empty() == lost.is_empty(), "{provider:?}: {header}");
+    }
+    let call = read(Surface::OllamaEmbed, &json!({"model": "m", "input": "a", "dimensions": 8})).unwrap();
+    for (provider, want) in
+        [(None, json!({"inputs": ["a"], "dimensions": 8})), (Some("hugging-face"), json!({"inputs": ["a"]}))]
+    {
+        let target = Target { model: "m", habits: habits(provider) };
+        let bodies = super::write_call(Surface::TeiEmbed, &call, target, &mut Losses::default()).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{provider:?}");
+    }
+    let many = json!({"model": "m", "input": vec!["a"; 11]});
+    assert!(habits(Some("qwen")).misread(many.to_string().as_bytes()));
+    assert!(!habits(Some("qwen")).misread(b"[]"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod finish;
 mod fragment;
 mod frames;
 mod ground;
+mod hosted;
 mod machine;
 mod partial;
 mod prepare;
@@ -49,6 +50,7 @@ const DIALECT: Dialect = Dialect::GeminiGenerate;
 
 pub use array::Array;
 pub use error::{read_error, write_error};
+pub use hosted::count_for_vertex;
 pub use read_call::{read_call, read_counted};
 pub use reply::{read_reply, write_reply};
 pub use stream_read::StreamReader;
@@ -57,3 +59,4 @@ pub use write_call::write_call;
 
 pub(crate) use prepare::must_inline;
 pub(crate) use spelling::SPELLING;
+pub(crate) use usage::read as read_usage;

@@ -31,7 +31,7 @@ struct Detail {
 }
 
 /// The counts in a `usageMetadata` object; `None` when it is none.
-pub(super) fn read(text: &str) -> Option<Usage> {
+pub(crate) fn read(text: &str) -> Option<Usage> {
     let frame: Frame = serde_json::from_str(text).ok()?;
     let input = frame.prompt_token_count.or(frame.tool_use_prompt_token_count).map(|_| {
         let tools = frame.tool_use_prompt_token_count.unwrap_or(0);

@@ -10,6 +10,8 @@ pub use vertex::{VERTEX, VERTEX_CLAUDE};
 use crate::region;
 use trunkline_core::{Dialect, Surface};
 
+/// OpenAI itself.
+pub const OPENAI: &str = "openai";
 /// Amazon's, which takes signatures beside keys.
 pub const BEDROCK: &str = "bedrock";
 /// Ollama's servers, which are engines of the operator's own but are set up like a provider.
@@ -51,6 +53,19 @@ pub struct Provider {
     pub auth: AuthStyle,
     /// Whether the paths of its OpenAI dialects begin with `/v1`.
     pub versioned: bool,
+}
+
+impl Provider {
+    /// Dialects its API speaks at `host`.
+    #[must_use]
+    pub fn dialects_at(&self, host: &str) -> &'static [Dialect] {
+        match self.id {
+            HUGGING_FACE if is_own_endpoint(host) => ENDPOINT_DIALECTS,
+            // Nobody counts Claude's tokens there.
+            VERTEX_CLAUDE if vertex::is_global(host) => &[Dialect::AnthropicMessages],
+            _ => self.dialects,
+        }
+    }
 }
 
 /// How a key is presented.
@@ -106,6 +121,10 @@ pub const TEI_DIALECTS: &[Dialect] = &[
     Dialect::Surface(Surface::TeiRerank),
 ];
 
+/// Dialects of an endpoint that Hugging Face runs for one model: it has what that model's software has.
+const ENDPOINT_DIALECTS: &[Dialect] =
+    &[Dialect::OpenaiChat, Dialect::Surface(Surface::TeiEmbed), Dialect::Surface(Surface::TeiRerank)];
+
 /// Dialects of Ollama: its own, and its version of OpenAI's, which says more and so comes first.
 pub const OLLAMA_DIALECTS: &[Dialect] = &[
     Dialect::OpenaiChat,
@@ -141,6 +160,12 @@ pub fn of_host(host: &str) -> Option<&'static Provider> {
 #[must_use]
 pub fn is_own_endpoint(host: &str) -> bool {
     is_under(host.trim_end_matches('.'), HUGGING_FACE_ENDPOINTS)
+}
+
+/// Whether `host`, in lower case, is that of one model which Azure AI Foundry runs by itself.
+#[must_use]
+pub fn is_serverless(host: &str) -> bool {
+    is_under(host.trim_end_matches('.'), "models.ai.azure.com")
 }
 
 fn is_under(host: &str, domain: &str) -> bool {
@@ -254,15 +279,18 @@ mod tests {
         for (id, kinds) in [
             ("openai", &[Embed, Image, Speak, Transcribe, Moderate][..]),
             ("anthropic", &[Kind::Count]),
-            ("gemini", &[Kind::Count, Embed]),
-            ("bedrock", &[Embed]),
+            ("gemini", &[Kind::Count, Embed, Image, Speak]),
+            ("bedrock", &[Embed, Image]),
             ("cohere", &[Embed, Rerank]),
             ("mistral", &[Embed, Speak, Transcribe, Moderate]),
             ("groq", &[Speak, Transcribe]),
             ("together", &[Embed, Rerank, Image, Speak, Transcribe]),
             ("fireworks", &[Embed, Rerank]),
             ("azure-openai", &[Embed, Image, Speak, Transcribe]),
-            ("hugging-face", &[Embed, Rerank]),
+            ("hugging-face", &[Embed]),
+            ("vertex-ai", &[Kind::Count, Embed, Image, Speak]),
+            ("vertex-anthropic", &[Kind::Count]),
+            ("replicate", &[Image]),
             ("openrouter", &[Embed]),
             ("deepseek", &[]),
             ("perplexity", &[]),
@@ -272,6 +300,26 @@ mod tests {
             has.retain(|kind| *kind != Kind::Generate);
             has.dedup();
             assert_eq!(has, kinds, "{id}");
+        }
+    }
+
+    #[test]
+    fn what_a_provider_has_may_depend_on_the_host() {
+        let ranks = Dialect::Surface(Surface::TeiRerank);
+        let counts = Dialect::Surface(Surface::AnthropicCount);
+        for (host, has) in
+            [("us-east5-aiplatform.googleapis.com", true), ("aiplatform.googleapis.com", false)]
+        {
+            let row = named(VERTEX_CLAUDE).map(|row| row.dialects_at(host));
+            assert_eq!(row.is_some_and(|dialects| dialects.contains(&counts)), has, "{host}");
+        }
+        for (provider, host, has) in [
+            (HUGGING_FACE, "router.huggingface.co", false),
+            (HUGGING_FACE, "x1.us-east-1.aws.endpoints.huggingface.cloud", true),
+            ("openai", "x1.us-east-1.aws.endpoints.huggingface.cloud", false),
+        ] {
+            let row = named(provider).map(|row| row.dialects_at(host));
+            assert_eq!(row.is_some_and(|dialects| dialects.contains(&ranks)), has, "{provider} at {host}");
         }
     }
 

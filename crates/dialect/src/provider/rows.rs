@@ -103,6 +103,7 @@ pub static PROVIDERS: &[Provider] = &[
             "gemini-",
             "gemma-",
             "learnlm-",
+            "imagen-",
             "models/gemini-",
             "text-embedding-004",
             "embedding-001",
@@ -115,6 +116,8 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::GeminiCount),
             Dialect::Surface(Surface::GeminiEmbed),
             Dialect::Surface(Surface::GeminiBatchEmbed),
+            Dialect::Surface(Surface::GeminiImages),
+            Dialect::Surface(Surface::GeminiSpeech),
         ],
         auth: AuthStyle::GoogleKey,
         versioned: true,
@@ -128,7 +131,13 @@ pub static PROVIDERS: &[Provider] = &[
         // Told by their names, since they are below those of Gemini.
         domains: &[],
         key_variables: &["VERTEX_AI_API_KEY"],
-        dialects: &[Dialect::GeminiGenerate],
+        dialects: &[
+            Dialect::GeminiGenerate,
+            Dialect::Surface(Surface::GeminiCount),
+            Dialect::Surface(Surface::VertexEmbed),
+            Dialect::Surface(Surface::GeminiImages),
+            Dialect::Surface(Surface::GeminiSpeech),
+        ],
         auth: AuthStyle::GoogleKey,
         versioned: false,
         ..LIKE_OPENAI
@@ -137,7 +146,7 @@ pub static PROVIDERS: &[Provider] = &[
         id: VERTEX_CLAUDE,
         aliases: &["vertex-claude", "vertex_ai-anthropic_models"],
         models_path: None,
-        dialects: &[Dialect::AnthropicMessages],
+        dialects: &[Dialect::AnthropicMessages, Dialect::Surface(Surface::AnthropicCount)],
         versioned: false,
         ..LIKE_OPENAI
     },
@@ -174,7 +183,11 @@ pub static PROVIDERS: &[Provider] = &[
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
             "AWS_ENDPOINT_URL",
         ],
-        dialects: &[Dialect::BedrockConverse, Dialect::Surface(Surface::BedrockEmbed)],
+        dialects: &[
+            Dialect::BedrockConverse,
+            Dialect::Surface(Surface::BedrockEmbed),
+            Dialect::Surface(Surface::BedrockImages),
+        ],
         auth: AuthStyle::Bearer,
         versioned: true,
     },
@@ -227,7 +240,7 @@ pub static PROVIDERS: &[Provider] = &[
         dialects: &[
             Dialect::OpenaiChat,
             Dialect::Surface(Surface::OpenaiEmbeddings),
-            Dialect::Surface(Surface::OpenaiSpeech),
+            Dialect::Surface(Surface::MistralSpeech),
             Dialect::Surface(Surface::OpenaiTranscriptions),
             Dialect::Surface(Surface::OpenaiModerations),
         ],
@@ -276,7 +289,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::OpenaiCompletions,
             Dialect::Surface(Surface::OpenaiEmbeddings),
             Dialect::Surface(Surface::JinaRerank),
-            Dialect::Surface(Surface::OpenaiImages),
+            Dialect::Surface(Surface::TogetherImages),
             Dialect::Surface(Surface::OpenaiSpeech),
             Dialect::Surface(Surface::OpenaiTranscriptions),
             Dialect::Surface(Surface::OpenaiTranslations),
@@ -371,12 +384,8 @@ pub static PROVIDERS: &[Provider] = &[
         key_prefixes: &["hf_"],
         key_variables: &["HUGGING_FACE_API_KEY", "HUGGINGFACE_API_KEY", "HF_TOKEN"],
         url_variables: &["HUGGING_FACE_ENDPOINT", "HF_API_BASE", "HUGGINGFACE_API_BASE"],
-        // Rankings are of endpoints that run text-embeddings-inference; vectors are the router's as well.
-        dialects: &[
-            Dialect::OpenaiChat,
-            Dialect::Surface(Surface::TeiEmbed),
-            Dialect::Surface(Surface::TeiRerank),
-        ],
+        // What its router has; see `ENDPOINT_DIALECTS` for the endpoints of single models.
+        dialects: &[Dialect::OpenaiChat, Dialect::Surface(Surface::TeiEmbed)],
         ..LIKE_OPENAI
     },
     Provider {
@@ -397,7 +406,7 @@ pub static PROVIDERS: &[Provider] = &[
         key_prefixes: &["r8_"],
         key_variables: &["REPLICATE_API_TOKEN", "REPLICATE_API_KEY"],
         url_variables: &["REPLICATE_BASE_URL"],
-        dialects: &[Dialect::ReplicatePredictions],
+        dialects: &[Dialect::ReplicatePredictions, Dialect::Surface(Surface::ReplicateImages)],
         ..LIKE_OPENAI
     },
     Provider {

@@ -33,6 +33,11 @@ pub(super) fn is_host(host: &str) -> bool {
         || place.strip_prefix("aiplatform.").is_some_and(|place| place.ends_with(".rep"))
 }
 
+/// Whether `host` is the public one of no location in particular.
+pub(super) fn is_global(host: &str) -> bool {
+    host == "aiplatform.googleapis.com"
+}
+
 /// Whether models of this name are Anthropic's there.
 #[must_use]
 pub fn is_claude(model: &str) -> bool {

@@ -11,9 +11,10 @@ mod prediction;
 mod stream_read;
 mod write_call;
 
+pub(crate) use prediction::read_output;
 pub use prediction::{Prediction, read_error, read_reply};
 pub use stream_read::StreamReader;
-pub use write_call::write_call;
+pub use write_call::{WAIT, write_call};
 
 use trunkline_core::Dialect;
 

@@ -6,6 +6,7 @@ use crate::json::{Fields, array, string};
 use crate::redact::redact;
 use crate::status;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use trunkline_core::{
     Choice, Fault, FaultKind, Finish, FinishReason, Item, ItemKind, Message, Origin, Part, Reply, Role, Usage,
 };
@@ -40,17 +41,38 @@ impl Prediction {
     }
 }
 
-/// Reads a prediction that is over.
-///
-/// # Errors
-/// [`FaultKind::Upstream`] when `body` is none, and what the prediction failed of.
-pub fn read_reply(body: &[u8]) -> Result<Reply, Fault> {
+/// The members of a prediction that is over.
+fn succeeded(body: &[u8]) -> Result<Fields<'_>, Fault> {
     let mut fields = Fields::body(body).map_err(|_| not_ours())?;
     let status = fields.string("status").ok().flatten().ok_or_else(not_ours)?;
     if status != "succeeded" {
         let said = fields.string("error").ok().flatten();
         return Err(failed(&status, said.as_deref()));
     }
+    Ok(fields)
+}
+
+/// Reads what a prediction that is over has put out: the texts of its output, which for files are their addresses.
+///
+/// # Errors
+/// [`FaultKind::Upstream`] when `body` is none, and what the prediction failed of.
+pub(crate) fn read_output(body: &[u8]) -> Result<Vec<String>, Fault> {
+    let mut fields = succeeded(body)?;
+    let output = fields.raw("output").ok_or_else(not_ours)?;
+    let one = |raw: &RawValue| string(raw).map(Cow::into_owned);
+    let all = match array(output) {
+        Some(list) => list.into_iter().map(one).collect(),
+        None => one(output).map(|only| vec![only]),
+    };
+    all.ok_or_else(not_ours)
+}
+
+/// Reads a prediction that is over.
+///
+/// # Errors
+/// [`FaultKind::Upstream`] when `body` is none, and what the prediction failed of.
+pub fn read_reply(body: &[u8]) -> Result<Reply, Fault> {
+    let mut fields = succeeded(body)?;
     let text = fields.raw("output").map(text).unwrap_or_default();
     let message = Message { role: Role::Assistant, name: None, id: None, parts: vec![Part::text(text)] };
     let usage = fields.object("metrics").ok().flatten().map(|mut metrics| {

@@ -14,9 +14,9 @@ use trunkline_core::{Call, Fault, FaultKind, Losses, OutputFormat, ReasoningMode
 /// Settings taken besides those every target takes, by their neutral names.
 const TAKEN: [&str; 2] = ["top_k", "seed"];
 
-/// How long the answer to a whole call may be waited for in one go, in the words of the header; then the
-/// prediction is polled.
-const WAIT: &str = "wait=10";
+/// The header that says how long the answer to a whole call may be waited for in one go; then the prediction is
+/// polled.
+pub const WAIT: (&str, &str) = ("prefer", "wait=10");
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
@@ -62,7 +62,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     record(call, losses);
     let mut restore = Restore::new(Names::new(Alphabet::OPENAI_NAME), false, Vec::new());
     restore.stops = Stops::new(kept.into_iter().cloned());
-    let headers = if call.stream.on { Vec::new() } else { vec![("prefer", WAIT.to_owned())] };
+    let headers = if call.stream.on { Vec::new() } else { vec![(WAIT.0, WAIT.1.to_owned())] };
     Ok(Written { body, headers, restore, fan_out: copies })
 }
 

@@ -5,7 +5,7 @@ use crate::config::{CallerModels, PolicyName};
 use crate::endpoint::ENDPOINTS;
 use crate::fleet::inventory::Inventory;
 use crate::shared::Shared;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Passage, Snapshot, passage_to};
 use crate::walk::admit::identify;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -15,6 +15,7 @@ use serde_json::{Value, json as object};
 use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, Kind};
 use trunkline_dialect::profile::{self, Column, Disposition, Parameter, table};
+use trunkline_dialect::provider::{PROVIDERS, Provider};
 use trunkline_dialect::{reads, writes};
 
 /// `GET /v1/models`.
@@ -86,8 +87,8 @@ fn is_anthropic(headers: &HeaderMap) -> bool {
     dialect_of("/v1/models", headers) == Dialect::AnthropicMessages
 }
 
-/// `GET /v1/capabilities`: what this build can do, endpoint by upstream dialect, and what each provider makes of
-/// each parameter.
+/// `GET /v1/capabilities`: what this build can do, endpoint by upstream dialect and by provider, and what each provider
+/// makes of each parameter.
 pub(super) async fn capabilities() -> Response {
     let cell = |client: Dialect, upstream: Dialect| {
         if client == upstream {
@@ -115,6 +116,7 @@ pub(super) async fn capabilities() -> Response {
     let body = object!({
         "version": env!("CARGO_PKG_VERSION"),
         "endpoints": endpoints,
+        "accounts": PROVIDERS.iter().map(account).collect::<serde_json::Map<_, _>>(),
         "providers": Column::ALL.map(provider),
         "policies": policies,
         "worker_schemes": ["http", "https"],
@@ -133,6 +135,20 @@ fn mcp() -> Value {
         "vendor_runs": [Dialect::OpenaiResponses.name()],
         "unsupported": ["connector_id", "tunnel_id", "stdio", "sse"],
     })
+}
+
+/// The endpoints that an account with a provider serves, each by how.
+fn account(row: &Provider) -> (String, Value) {
+    let served = ENDPOINTS.iter().filter_map(|endpoint| {
+        let how = match passage_to(endpoint.dialect, row.dialects, |_| false) {
+            Passage::Splice => "splice",
+            Passage::Translate(_) => "translate",
+            Passage::Estimate => "estimate",
+            Passage::Closed => return None,
+        };
+        Some((endpoint.path.to_owned(), Value::from(how)))
+    });
+    (row.id.to_owned(), Value::Object(served.collect()))
 }
 
 /// A provider's column of the table that calls are written by.

@@ -30,7 +30,10 @@ pub use file::{Form, Format, Imported};
 pub(crate) use mcp::Allowed;
 pub use mcp::{Approvals, Mcp, McpServer};
 pub use origin::{Origin, Origins, key_variable};
-pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
+pub use pools::{
+    ContentRule, CostSpec, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy,
+    Unpriced,
+};
 pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};
 pub use tree::*;

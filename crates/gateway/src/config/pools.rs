@@ -18,6 +18,9 @@ pub struct PoolSpec {
     /// What the `latency` strategy looks at.
     #[serde(default)]
     pub latency: LatencySpec,
+    /// Whom the `cost` strategy leaves out.
+    #[serde(default)]
+    pub cost: CostSpec,
     /// Whether another one answers when the chosen one fails, with its own default model where it does not serve
     /// the one asked for.
     #[serde(default)]
@@ -65,6 +68,7 @@ impl PoolSpec {
             name,
             strategy: Strategy::default(),
             latency: LatencySpec::default(),
+            cost: CostSpec::default(),
             fallback: false,
             region: None,
             backends,
@@ -201,6 +205,28 @@ pub enum Strategy {
     /// The cheapest for this request.
     #[serde(alias = "cost-optimized")]
     Cost,
+}
+
+/// Whom the `cost` strategy leaves out: they are asked in no case, also when nobody else is left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CostSpec {
+    /// Most US dollars that a call may cost: its prompt, as estimated, and an answer of 500 tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_price: Option<f64>,
+    /// What becomes of backends whose price is not known.
+    pub unpriced: Unpriced,
+}
+
+/// What becomes of backends whose price is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpriced {
+    /// They come after those whose price is.
+    #[default]
+    Last,
+    /// They are left out.
+    Skip,
 }
 
 /// What the `latency` strategy looks at.

@@ -3,8 +3,11 @@
 
 use super::fallbacks::Fallbacks;
 use super::mcp::{Approvals, McpServer};
-use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
-use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
+use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy, Unpriced};
+use super::surroundings::{
+    CLOUD_PROJECT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION, OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION,
+    VERTEX_PROJECT,
+};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
@@ -103,6 +106,7 @@ fn type_words(field: &Field) -> String {
         "LogLevel" => names::<LogLevel>(),
         "Strategy" => names::<Strategy>(),
         "LatencyMetric" => names::<LatencyMetric>(),
+        "Unpriced" => names::<Unpriced>(),
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
@@ -248,6 +252,8 @@ fn sources(path: &str) -> String {
                 VERTEX_ADDRESS.into_iter().chain(VERTEX_PROJECT).chain(CLOUD_PROJECT).chain(VERTEX_LOCATION);
             of_providers.chain(OLLAMA_VARIABLES).chain(of_vertex).collect()
         }
+        "openai.organization" => OPENAI_ORGANIZATION.to_vec(),
+        "openai.project" => OPENAI_PROJECT.to_vec(),
         "azure.deployment" => vec!["AZURE_OPENAI_DEPLOYMENT"],
         "azure.api_version" => {
             vec!["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"]

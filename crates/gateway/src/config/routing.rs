@@ -85,6 +85,12 @@ impl<'a> Check<'a> {
             self.fail(format!("{path}.strategy"), problem);
         }
         self.latency(path, &pool.latency);
+        if pool.cost.max_price.is_some_and(|most| most.is_nan() || most <= 0.0) {
+            self.fail(
+                format!("{path}.cost.max_price"),
+                "is not above 0; write dollars for one call, such as 0.05",
+            );
+        }
         self.region(path, pool.region.as_deref());
     }
 

@@ -7,7 +7,7 @@ use super::mcp::Approvals;
 use super::reference::{Field, Struct, element, is_required, names, structs_of_the_tree};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerType};
-use super::{LatencyMetric, SCHEMA, Strategy};
+use super::{LatencyMetric, SCHEMA, Strategy, Unpriced};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -76,6 +76,7 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
         "LogLevel" => one_of(&names::<LogLevel>()),
         "Strategy" => one_of(&names::<Strategy>()),
         "LatencyMetric" => one_of(&names::<LatencyMetric>()),
+        "Unpriced" => one_of(&names::<Unpriced>()),
         "Layout" => one_of(&names::<Layout>()),
         "OnUnsupported" => one_of(&names::<OnUnsupported>()),
         "Approvals" => one_of(&names::<Approvals>()),

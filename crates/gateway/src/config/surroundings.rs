@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use trunkline_core::Secret;
 use trunkline_credentials::GoogleChain;
 use trunkline_dialect::provider::{
-    self, AZURE, BEDROCK, OLLAMA, PROVIDERS, Provider, VERTEX, VERTEX_CLAUDE, vertex,
+    self, AZURE, BEDROCK, OLLAMA, OPENAI, PROVIDERS, Provider, VERTEX, VERTEX_CLAUDE, vertex,
 };
 use trunkline_dialect::region;
 
@@ -21,6 +21,11 @@ pub(super) const OLLAMA_VARIABLES: [&str; 3] = ["OLLAMA_HOST", "OLLAMA_BASE_URL"
 const DEPLOYMENT: [&str; 1] = ["AZURE_OPENAI_DEPLOYMENT"];
 /// Variables of the version of Azure's API.
 const API_VERSION: [&str; 3] = ["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"];
+
+/// Variables of the organisation that is charged at OpenAI.
+pub(super) const OPENAI_ORGANIZATION: [&str; 2] = ["OPENAI_ORG_ID", "OPENAI_ORGANIZATION"];
+/// Variables of the project there.
+pub(super) const OPENAI_PROJECT: [&str; 2] = ["OPENAI_PROJECT_ID", "OPENAI_PROJECT"];
 
 /// Variables of the project that is for Vertex AI.
 pub(super) const VERTEX_PROJECT: [&str; 4] =
@@ -87,6 +92,13 @@ pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
     if config.provider_urls.contains_key(AZURE) {
         config.azure.deployment = environment.first(&DEPLOYMENT, &mut warnings).map(str::to_owned);
         config.azure.api_version = environment.first(&API_VERSION, &mut warnings).map(str::to_owned);
+    }
+    if config.provider_keys.contains_key(OPENAI) {
+        let account = &mut config.openai;
+        let said = environment.first(&OPENAI_ORGANIZATION, &mut warnings).map(str::to_owned);
+        account.organization = said.or(account.organization.take());
+        let said = environment.first(&OPENAI_PROJECT, &mut warnings).map(str::to_owned);
+        account.project = said.or(account.project.take());
     }
     config.warnings.append(&mut warnings);
 }

@@ -447,6 +447,21 @@ fn problems_never_show_what_a_variable_holds() {
 }
 
 #[test]
+fn who_is_charged_at_openai_belongs_to_its_key() {
+    let account = [("OPENAI_ORG_ID", "org-1"), ("OPENAI_PROJECT_ID", "proj-1")];
+    let key = ("OPENAI_API_KEY", "sk-1");
+    for (pairs, organization) in [
+        ([&account[..], &[key]].concat(), Some("org-1")),
+        (vec![key, ("OPENAI_ORGANIZATION", "org-2")], Some("org-2")),
+        ([&account[..], &[("GROQ_API_KEY", "gsk_1")]].concat(), None),
+    ] {
+        let sources = Sources { file: None, env: env(&pairs), flags: flags("") };
+        let config = load(&sources).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(config.openai.organization.as_deref(), organization, "{pairs:?}");
+    }
+}
+
+#[test]
 fn chains_of_the_environment_set_providers_up() {
     let trio = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "hush")];
     let endpoint = ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com");
@@ -622,6 +637,10 @@ fn pools_routes_and_names_are_checked() {
         (
             "workers: [{url: http://a}]\nfallbacks: {m: {default: [n, m]}}",
             "fallbacks.m.default[1]: is what failed; name another model or pool",
+        ),
+        (
+            "pools: [{name: p, cost: {max_price: 0}, backends: [{name: one}]}]",
+            "pools[0].cost.max_price: is not above 0; write dollars for one call, such as 0.05",
         ),
         (
             "pools: [{name: p, region: ' ', backends: [{name: one}]}]",

@@ -58,6 +58,8 @@ pub struct Config {
     pub provider_urls: BTreeMap<String, String>,
     /// What an account with Azure OpenAI needs beside its key and its address in `provider_urls`.
     pub azure: Azure,
+    /// What belongs to the key for OpenAI in `provider_keys`; workers with keys of their own say it themselves.
+    pub openai: OpenAi,
     /// AWS keys and region of Bedrock workers that have none of their own.
     pub aws: Aws,
     /// Who may call.
@@ -161,6 +163,16 @@ pub struct Azure {
     pub deployment: Option<String>,
     /// Version of the API (`YYYY-MM-DD`).
     pub api_version: Option<String>,
+}
+
+/// Who is charged at OpenAI.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAi {
+    /// The organisation; the key's own when absent.
+    pub organization: Option<String>,
+    /// The project; the key's own when absent.
+    pub project: Option<String>,
 }
 
 /// Where clients reach us.
@@ -453,7 +465,8 @@ pub struct Translate {
     /// Ask same-dialect OpenAI streams for usage, even where the client did not; without it, the tokens of such
     /// a stream are not counted.
     pub force_include_usage: bool,
-    /// Fetch `http:` images for targets that take only `https:` ones.
+    /// Fetch `http:` images for targets that take only `https:` ones, and pictures that were made for clients that want
+    /// them inline.
     pub fetch_media: bool,
     /// Largest such image.
     #[serde(with = "super::units::size")]

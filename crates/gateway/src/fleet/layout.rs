@@ -1,6 +1,6 @@
 //! Where a provider has its operations, if not where their dialects say.
 
-use crate::config::WorkerUrl;
+use crate::config::{Version, WorkerUrl};
 use crate::endpoint::operation;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use std::borrow::Cow;
@@ -27,6 +27,17 @@ pub(super) enum Layout {
     RawPredict,
     /// Azure's newer surface, in a version that is not its usual one.
     Versioned(Box<str>),
+    /// Azure AI Foundry, where nothing but the host is said: its current surface is below a folder.
+    Current,
+}
+
+/// The version of Foundry's older surface where none is said: its only one.
+const MODELS_VERSION: &str = "2024-05-01-preview";
+
+/// Whether `url` is that of Foundry's older surface, whose operations are below `/models` and have no version in their
+/// paths.
+pub(super) fn is_models_surface(provider: Option<&str>, url: &WorkerUrl) -> bool {
+    provider == Some(provider::FOUNDRY) && url.base().ends_with("/models")
 }
 
 impl Layout {
@@ -38,6 +49,12 @@ impl Layout {
                 Self::Versioned(version.into())
             }
             (Some(provider::AZURE), version) => Self::Deployments(version.unwrap_or(AZURE_VERSION).into()),
+            (Some(provider::FOUNDRY), version) if is_models_surface(provider, url) => {
+                Self::Versioned(version.unwrap_or(MODELS_VERSION).into())
+            }
+            (Some(provider::FOUNDRY), _) if is_bare(url) && !provider::is_serverless(url.host()) => {
+                Self::Current
+            }
             (Some(provider::VERTEX_CLAUDE), _) => Self::RawPredict,
             (Some(provider::HUGGING_FACE), _) if !provider::is_own_endpoint(url.host()) => Self::Tasks,
             (Some(_) | None, _) => Self::Usual,
@@ -48,7 +65,7 @@ impl Layout {
     pub(super) fn fixed<'a>(&self, usual: &'a str) -> Cow<'a, str> {
         match self {
             Self::Usual | Self::Tasks | Self::RawPredict => usual.into(),
-            Self::Deployments(_) => format!("/openai{usual}").into(),
+            Self::Deployments(_) | Self::Current => format!("/openai{usual}").into(),
             Self::Versioned(version) => format!("{usual}?api-version={version}").into(),
         }
     }
@@ -57,6 +74,10 @@ impl Layout {
     /// and a path that is none for a name that it cannot hold.
     pub(super) fn named(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Option<String>> {
         match self {
+            // There it is a model of its own, which counts for those that bodies name.
+            Self::RawPredict if dialect == Dialect::Surface(Surface::AnthropicCount) => {
+                Some(Some("/models/count-tokens:rawPredict".to_owned()))
+            }
             Self::RawPredict => {
                 let verb = if stream { "streamRawPredict" } else { "rawPredict" };
                 let below = |name| format!("/models/{name}:{verb}");
@@ -72,9 +93,15 @@ impl Layout {
                 let below = |name| format!("/openai/deployments/{name}{usual}?api-version={version}");
                 Some(in_path(model, 1).filter(|_| !model.contains('/')).map(below))
             }
-            Self::Usual | Self::Tasks | Self::Deployments(_) | Self::Versioned(_) => None,
+            Self::Usual | Self::Tasks | Self::Deployments(_) | Self::Versioned(_) | Self::Current => None,
         }
     }
+}
+
+/// Whether nothing is said behind the host.
+fn is_bare(url: &WorkerUrl) -> bool {
+    let behind_scheme = url.base().split_once("://").map_or("", |(_, rest)| rest);
+    url.version() == Version::Unsaid && !behind_scheme.contains('/')
 }
 
 /// `model` as up to `most` segments of a path; `None` when one of them would mean another place.
@@ -90,6 +117,28 @@ pub(super) fn in_path(model: &str, most: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn foundry_is_asked_where_its_address_leads() {
+        const CHAT: &str = "/v1/chat/completions";
+        for (url, version, want) in [
+            ("https://r.services.ai.azure.com", None, "/openai/v1/chat/completions"),
+            ("https://r.services.ai.azure.com/", None, "/openai/v1/chat/completions"),
+            ("https://r.services.ai.azure.com/openai/v1", None, CHAT),
+            ("https://r.services.ai.azure.com/v1", None, CHAT),
+            ("https://m.eastus.models.ai.azure.com", None, CHAT),
+            (
+                "https://r.services.ai.azure.com/models",
+                None,
+                "/v1/chat/completions?api-version=2024-05-01-preview",
+            ),
+            ("https://r.services.ai.azure.com/models", Some("v"), "/v1/chat/completions?api-version=v"),
+        ] {
+            let url = WorkerUrl::parse(url).unwrap();
+            let layout = Layout::of(Some("azure-foundry"), &url, version);
+            assert_eq!(layout.fixed(CHAT), want, "{}", url.base());
+        }
+    }
 
     #[test]
     fn paths_are_where_each_provider_has_them() {
@@ -121,6 +170,13 @@ mod tests {
                 Some(Some("/models/claude-x%401:rawPredict")),
             ),
             ("vertex-anthropic", "https://h", Dialect::AnthropicMessages, "../x", Some(None)),
+            (
+                "vertex-anthropic",
+                "https://h",
+                Dialect::Surface(Surface::AnthropicCount),
+                "claude-x@1",
+                Some(Some("/models/count-tokens:rawPredict")),
+            ),
         ] {
             let layout = Layout::of(Some(provider), &WorkerUrl::parse(url).unwrap(), None);
             let path = layout.named(dialect, model, false);

@@ -1,11 +1,11 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
 use super::gate::Gate;
-use super::layout::{IN_PATH, Layout, in_path};
+use super::layout::{IN_PATH, Layout, in_path, is_models_surface};
 use super::lender::Lender;
 use super::reach::{Contact, Reach};
 use crate::config::{
-    Config, ModelCard, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError, read_prices,
+    Config, ModelCard, OpenAi, RuntimeName, Version, WorkerSpec, WorkerUrl, WorkerUrlError, read_prices,
 };
 use crate::endpoint::operation;
 use http::uri::PathAndQuery;
@@ -13,13 +13,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Dialect, Load, Secret, WorkerId};
+use trunkline_core::{Dialect, Load, Secret, Surface, WorkerId};
 use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
 use trunkline_dialect::replicate;
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::{Vendor, anthropic_messages};
+use trunkline_dialect::{Vendor, anthropic_messages, gemini};
 use trunkline_route::Thresholds;
 use trunkline_upstream::engine::{Engine, NoList};
 use trunkline_upstream::{Endpoint, Signer};
@@ -45,6 +45,8 @@ pub struct Worker {
     pub signer: Option<Signer>,
     /// Lends what calls carry, where there is neither.
     pub lender: Option<Arc<Lender>>,
+    /// Who is charged for what the operator's key asks for, at OpenAI.
+    pub charged: Option<OpenAi>,
     /// Dialects it speaks itself.
     pub dialects: &'static [Dialect],
     /// What engine it is, once known.
@@ -118,6 +120,11 @@ impl Worker {
             None => stored(),
             own @ Some(_) => own.clone(),
         };
+        let of_stored = Some(&config.openai).filter(|_| spec.api_key.is_none() && key.is_some());
+        let charged = (provider.as_deref() == Some(provider::OPENAI)).then(|| OpenAi {
+            organization: spec.organization.clone().or(of_stored.and_then(|all| all.organization.clone())),
+            project: spec.project.clone().or(of_stored.and_then(|all| all.project.clone())),
+        });
         let is_bedrock = provider.as_deref() == Some(provider::BEDROCK);
         let region = spec.aws_region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
         let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
@@ -131,6 +138,7 @@ impl Worker {
         let versioned = match url.version() {
             Version::Own => false,
             Version::Usual | Version::Unsaid if below.is_some() => false,
+            Version::Usual | Version::Unsaid if is_models_surface(provider.as_deref(), &url) => false,
             // Who writes `/v1` behind the address of a provider that has none does so out of habit.
             Version::Usual if !at_home => true,
             Version::Usual | Version::Unsaid => known.is_none_or(|provider| provider.versioned),
@@ -145,7 +153,7 @@ impl Worker {
         Ok(Self {
             id,
             auth: known.map_or(AuthStyle::Bearer, |provider| provider.auth),
-            dialects: known.map_or(dialects_of(engine), |provider| provider.dialects),
+            dialects: known.map_or(dialects_of(engine), |provider| provider.dialects_at(url.host())),
             engine,
             models: spec.models.iter().map(Served::from).collect(),
             no_list: None,
@@ -156,6 +164,7 @@ impl Worker {
             paths: Dialect::ALL.each_ref().map(path),
             layout,
             region,
+            charged,
             versioned,
             endpoint: Arc::new(endpoint),
             key,
@@ -257,7 +266,7 @@ impl Worker {
         if model.bytes().all(|byte| byte == b'.') {
             return None;
         }
-        if dialect == Dialect::ReplicatePredictions {
+        if dialect.owner() == Dialect::ReplicatePredictions {
             return self.prediction_path(model, after).map(Cow::Owned);
         }
         let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
@@ -291,8 +300,17 @@ impl Worker {
     /// `body` of a call in `dialect` as it takes it, where that differs from the dialect's own form.
     #[must_use]
     pub fn dressed(&self, dialect: Dialect, body: &Rope) -> Option<Rope> {
-        let is_dressed = self.layout == Layout::RawPredict && dialect == Dialect::AnthropicMessages;
-        let dressed = is_dressed.then(|| anthropic_messages::for_vertex(&body.joined()))?;
+        const MESSAGES: Dialect = Dialect::AnthropicMessages;
+        const CLAUDE_COUNT: Dialect = Dialect::Surface(Surface::AnthropicCount);
+        const GEMINI_COUNT: Dialect = Dialect::Surface(Surface::GeminiCount);
+        let dressed = match (&self.layout, dialect) {
+            (Layout::RawPredict, MESSAGES) => anthropic_messages::for_vertex(&body.joined()),
+            (Layout::RawPredict, CLAUDE_COUNT) => anthropic_messages::count_for_vertex(&body.joined()),
+            (_, GEMINI_COUNT) if self.provider.as_deref() == Some(provider::VERTEX) => {
+                gemini::count_for_vertex(&body.joined())
+            }
+            (_, _) => None,
+        };
         dressed.map(Rope::from)
     }
 

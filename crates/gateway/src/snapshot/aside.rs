@@ -29,6 +29,10 @@ pub enum Aside {
     Tools,
     /// Its model answers by no schema.
     Schema,
+    /// It takes more for the call than its pool allows.
+    Price,
+    /// Nobody knows what it takes, and its pool leaves out such.
+    Unpriced,
 }
 
 impl Aside {
@@ -44,6 +48,8 @@ impl Aside {
             Self::Documents => "documents",
             Self::Tools => "tools",
             Self::Schema => "schema",
+            Self::Price => "max_price",
+            Self::Unpriced => "unpriced",
         }
     }
 }
@@ -61,6 +67,8 @@ impl fmt::Display for Aside {
             Self::Documents => f.write_str("its model reads no files"),
             Self::Tools => f.write_str("its model calls no tools"),
             Self::Schema => f.write_str("its model answers by no schema"),
+            Self::Price => f.write_str("takes more for this than `cost.max_price`"),
+            Self::Unpriced => f.write_str("has no known price"),
         }
     }
 }
@@ -94,4 +102,13 @@ pub fn nobody_there<'a>(
         Demanding::Operator => Fault::new(FaultKind::Unavailable, message),
     }
     .code("region_not_available")
+}
+
+/// The fault when nobody of `pool` takes as little for a call as the pool allows.
+#[must_use]
+pub fn nobody_so_cheap(pool: &str) -> Fault {
+    let message = format!(
+        "no backend of `{pool}` is known to take as little for this as the gateway's operator allows; send a shorter prompt"
+    );
+    Fault::new(FaultKind::InvalidRequest, message).code("price_limit_exceeded")
 }

@@ -65,7 +65,8 @@ impl ModelEntry {
             spoken.sort_unstable();
             spoken.dedup();
             let message = format!(
-                "model `{model}` cannot be reached in {dialect} in this build: its workers speak {}",
+                "model `{model}` cannot be reached in {dialect}: its workers speak {}; ask one of those, or for a model \
+                 whose provider has this (`accounts` of GET /v1/capabilities)",
                 if spoken.is_empty() { "no dialect of this build".to_owned() } else { spoken.join(", ") }
             );
             Fault::new(FaultKind::Unsupported, message).at("model").code("dialect_not_supported")
@@ -89,12 +90,18 @@ pub enum Passage {
 /// How `worker` can serve a client that speaks `client`.
 #[must_use]
 pub fn passage(client: Dialect, worker: &Worker) -> Passage {
-    let speaks = |dialect: Dialect| dialect != Dialect::OpenaiResponses || !worker.reach.lacks_responses();
-    if worker.dialects.contains(&client) && speaks(client) {
+    let lacks = |dialect: Dialect| dialect == Dialect::OpenaiResponses && worker.reach.lacks_responses();
+    passage_to(client, worker.dialects, lacks)
+}
+
+/// How whoever speaks `dialects`, except what it `lacks`, can serve a client that speaks `client`.
+#[must_use]
+pub fn passage_to(client: Dialect, dialects: &[Dialect], lacks: impl Fn(Dialect) -> bool) -> Passage {
+    if dialects.contains(&client) && !lacks(client) {
         return Passage::Splice;
     }
-    let able = |dialect: &Dialect| writes(*dialect) && speaks(*dialect);
-    let of_kind = |kind: Kind| worker.dialects.iter().copied().find(|d| able(d) && d.kind() == kind);
+    let able = |dialect: &Dialect| writes(*dialect) && !lacks(*dialect);
+    let of_kind = |kind: Kind| dialects.iter().copied().find(|d| able(d) && d.kind() == kind);
     match of_kind(client.kind()) {
         Some(target) if reads(client) => Passage::Translate(target),
         // Whatever converses can be told how much it would be told.

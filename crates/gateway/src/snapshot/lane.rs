@@ -2,10 +2,11 @@
 
 use super::aside::Aside;
 use super::{Passage, passage};
+use crate::config::{CostSpec, Unpriced};
 use crate::fleet::worker::Worker;
 use crate::metrics::ModelMetrics;
 use std::sync::Arc;
-use trunkline_core::{Candidate, Dialect, Price};
+use trunkline_core::{Candidate, Dialect, Price, Prompt};
 use trunkline_route::Policy;
 
 /// The workers one request may go to.
@@ -23,6 +24,8 @@ pub struct Lane {
     pub failover: bool,
     /// The pool that it is of.
     pub pool: Option<Box<str>>,
+    /// Whom the strategy `cost` leaves out.
+    pub cost: CostSpec,
     /// Who is no candidate for this request, by slot, and why.
     pub aside: Vec<(usize, Aside)>,
 }
@@ -45,6 +48,7 @@ impl Lane {
             metrics: Arc::clone(metrics),
             failover: true,
             pool: None,
+            cost: CostSpec::default(),
             aside: Vec::new(),
         }
     }
@@ -56,16 +60,33 @@ impl Lane {
         self.workers.first().is_some_and(|worker| passage(client, worker) == Passage::Estimate)
     }
 
-    /// The same with what each asks for a token, where that is what it goes by.
+    /// The same with what each asks for a token, where that is what it goes by, and without those that take too much
+    /// for `prompt`.
     #[must_use]
-    pub fn priced(self: Arc<Self>, price: impl Fn(&Worker) -> Option<Price>) -> Arc<Self> {
+    pub fn priced(
+        self: Arc<Self>,
+        prompt: &Prompt<'_>,
+        price: impl Fn(&Worker) -> Option<Price>,
+    ) -> Arc<Self> {
         match *self.policy {
             Policy::Cost => {
                 let mut lane = Self::clone(&self);
                 for candidate in &mut lane.candidates {
                     candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
                 }
-                Arc::new(lane)
+                let CostSpec { max_price, unpriced } = lane.cost;
+                let too_dear = |candidate: &Candidate| match candidate.price {
+                    Some(price) => {
+                        max_price.is_some_and(|most| price.dollars(prompt) > most).then_some(Aside::Price)
+                    }
+                    None => (unpriced == Unpriced::Skip).then_some(Aside::Unpriced),
+                };
+                let aside: Vec<_> = lane
+                    .candidates
+                    .iter()
+                    .filter_map(|candidate| Some((candidate.slot, too_dear(candidate)?)))
+                    .collect();
+                Arc::new(lane.without(aside))
             }
             Policy::RoundRobin(_)
             | Policy::Weighted(_)

@@ -5,7 +5,7 @@
 
 use super::aside::Aside;
 use super::{Heirlooms, Lane, Passage, passage};
-use crate::config::{MemberSpec, PoolSpec, Share, Strategy};
+use crate::config::{CostSpec, MemberSpec, PoolSpec, Share, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +25,7 @@ pub struct Pool {
     policy: Arc<Policy>,
     /// Whether another one answers when the chosen one fails.
     fallback: bool,
+    cost: CostSpec,
     metrics: Arc<ModelMetrics>,
 }
 
@@ -95,6 +96,7 @@ impl Pool {
             .filter_map(|(slot, (member, _))| Some((slot, Aside::Region(member.misplaced.clone()?))));
         let mut lane = lane.without(misplaced.collect());
         lane.failover = self.fallback;
+        lane.cost = self.cost;
         lane.pool = Some(self.name.clone());
         Some(lane)
     }
@@ -130,7 +132,10 @@ pub(super) fn pools(
         let (policy, metrics) = heirlooms.of_pool(spec, spec.effective_strategy(specs), metrics);
         let members = flat.iter().filter_map(member).collect();
         let name: Box<str> = spec.name.as_str().into();
-        (name.clone(), Arc::new(Pool { name, members, policy, fallback: spec.fallback, metrics }))
+        (
+            name.clone(),
+            Arc::new(Pool { name, members, policy, fallback: spec.fallback, cost: spec.cost, metrics }),
+        )
     };
     specs.iter().map(pool).collect()
 }
@@ -142,5 +147,5 @@ pub(super) fn alone(worker: &Arc<Worker>, heirlooms: &mut Heirlooms, metrics: &M
     let (policy, metrics) = heirlooms.of_pool(&spec, Strategy::Priority, metrics);
     let share = |member| Share { member, weight: 1, tier: None, region: None };
     let members = spec.backends.iter().map(|own| Member::new(worker, &share(own), FIRST, false)).collect();
-    Pool { name: spec.name.as_str().into(), members, policy, fallback: false, metrics }
+    Pool { name: spec.name.as_str().into(), members, policy, fallback: false, cost: spec.cost, metrics }
 }

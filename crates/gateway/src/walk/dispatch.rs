@@ -86,10 +86,11 @@ async fn attempts(
     plan: &Plan,
     parsed: &mut Option<Box<Parsed>>,
 ) -> Result<Answered, Fault> {
-    let mut tries = Tries { chain: Chain::of(plan), parsed, last: None, done: 0 };
+    let mut tries = Tries { chain: Chain::of(plan), last: None, done: 0 };
     let mut moved: Option<Arc<Lane>> = None;
     loop {
-        let spent = match along(ledger, plan, moved.as_ref().unwrap_or(&plan.lane), &mut tries).await {
+        let spent = match along(ledger, plan, moved.as_ref().unwrap_or(&plan.lane), &mut tries, parsed).await
+        {
             Ok(answered) => return Ok(answered),
             Err(spent) => spent,
         };
@@ -104,7 +105,6 @@ async fn attempts(
 /// What one request was tried with so far.
 struct Tries<'p> {
     chain: Chain<'p>,
-    parsed: &'p mut Option<Box<Parsed>>,
     /// What the last attempt came to.
     last: Option<Result<Answered, Fault>>,
     /// How many attempts there were.
@@ -135,6 +135,7 @@ async fn along(
     plan: &Plan,
     lane: &Arc<Lane>,
     tries: &mut Tries<'_>,
+    parsed: &mut Option<Box<Parsed>>,
 ) -> Result<Answered, Spent> {
     let mut left = Left::of(plan, lane);
     let mut done = 0;
@@ -156,7 +157,7 @@ async fn along(
         ledger.attempts(&worker.id, Instant::now());
         done += 1;
         tries.done += 1;
-        let failure = match attempt(ledger, plan, worker, tries.parsed).await {
+        let failure = match attempt(ledger, plan, worker, parsed).await {
             Ok(mut answered) => {
                 tell_stand_in(&mut answered, plan, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
@@ -342,7 +343,7 @@ pub(super) async fn send(
     };
     let first_byte = until_begun(plan, worker);
     let answer = match &question.form {
-        None if to == Dialect::ReplicatePredictions => {
+        None if to.owner() == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await
         }
         None => pool.send(endpoint, Method::POST, &path, headers, body, first_byte).await,

@@ -5,7 +5,7 @@
 //! begins the general one. No target is asked twice, and the fallbacks of a fallback are not looked at.
 
 use super::fit::{Demand, is_too_long};
-use super::plan::{Plan, find, is_ready, weighed};
+use super::plan::{Forced, Plan, find, is_ready, weighed};
 use super::settle::Ledger;
 use crate::config::{Class, EVERYTHING_ELSE, Fallbacks};
 use crate::fleet::worker::Worker;
@@ -49,13 +49,24 @@ impl Ways<'_> {
         (is_ready(&lane) && !lane.is_estimated(self.dialect)).then_some(lane)
     }
 
-    /// The lane to begin with in place of `lane`, where nobody of it is ready or the call is too long for all of it.
-    pub(super) fn instead(
+    /// The lane to begin with: that of `model`, or the first fallback that can do what nobody of it can.
+    pub(super) fn begin(
         &self,
-        lane: &Lane,
+        lane: Arc<Lane>,
         model: &str,
-        targets: Option<&Fallbacks>,
-    ) -> Option<(Arc<Lane>, Fallen)> {
+        asked: Option<&str>,
+        forced: Option<&Forced>,
+    ) -> (Arc<Lane>, Option<Fallen>) {
+        let lane = weighed(lane, self.snapshot, self.prices, model, self.demand);
+        let targets = fallbacks_of(self.snapshot, asked, model, lane.pool.as_deref());
+        match self.instead(&lane, model, targets.filter(|_| forced.is_none_or(|forced| forced.fallback))) {
+            Some((other, fallen)) => (other, Some(fallen)),
+            None => (lane, None),
+        }
+    }
+
+    /// The lane in place of `lane`, where nobody of it is ready or the call is too long for all of it.
+    fn instead(&self, lane: &Lane, model: &str, targets: Option<&Fallbacks>) -> Option<(Arc<Lane>, Fallen)> {
         let targets = targets?;
         let class = if !is_ready(lane) {
             Class::Default
@@ -111,7 +122,7 @@ impl<'p> Chain<'p> {
         let list = own.unwrap_or(Class::Default);
         self.within = Some(list);
         let question = &self.plan.question;
-        let demand = Demand::new(ledger.endpoint.dialect, &question.body);
+        let demand = Demand::new(ledger.endpoint.dialect, &question.body, &question.scanned);
         let local = Arc::clone(&ledger.local);
         let ways = Ways {
             snapshot: &question.snapshot,

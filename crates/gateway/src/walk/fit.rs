@@ -5,17 +5,19 @@
 //! upstream says best itself what is wrong with a call that nobody can serve. The call is read only where somebody's
 //! limits make it matter.
 
+use super::plan::prompt;
 use crate::fleet::worker::Worker;
 use crate::snapshot::aside::Aside;
 use crate::snapshot::{Lane, Passage, passage};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use trunkline_core::{
-    Call, Dialect, DocumentSource, ItemKind, Kind, Losses, MediaSource, OutputFormat, Part, PartKind,
+    Call, Dialect, DocumentSource, ItemKind, Kind, Losses, MediaSource, OutputFormat, Part, PartKind, Prompt,
 };
 use trunkline_dialect::catalog::{Capability, Entry, Limits};
 use trunkline_dialect::profile::{Disposition, Parameter, Rest};
 use trunkline_dialect::rope::Rope;
+use trunkline_dialect::scan::Scanned;
 use trunkline_dialect::{count, read_call};
 
 /// Bytes that are no more than a token, taken over a whole call in whatever script.
@@ -28,6 +30,8 @@ const MARGIN: u64 = 10;
 pub(super) struct Demand<'r> {
     dialect: Dialect,
     body: &'r Rope,
+    /// What policies may go by of it.
+    pub(super) prompt: Prompt<'static>,
     /// What it holds; `None` for one that cannot be read, which its upstream will say.
     needs: OnceCell<Option<Needs>>,
 }
@@ -115,8 +119,8 @@ fn are_alike(lane: &Lane, model: &str) -> bool {
 }
 
 impl<'r> Demand<'r> {
-    pub(super) fn new(dialect: Dialect, body: &'r Rope) -> Self {
-        Self { dialect, body, needs: OnceCell::new() }
+    pub(super) fn new(dialect: Dialect, body: &'r Rope, scanned: &Scanned) -> Self {
+        Self { dialect, body, prompt: prompt(scanned), needs: OnceCell::new() }
     }
 
     /// Why `worker`, of whose model this is known, cannot serve it.
@@ -253,7 +257,7 @@ mod tests {
         let id = trunkline_core::WorkerId::new("w");
         let worker = Worker::new(id, spec, &Config::default(), Arc::default()).unwrap();
         let rope = Rope::from(body.as_bytes().to_vec());
-        Demand::new(dialect, &rope).beyond(&worker, "m", entry).map(|why| why.name())
+        Demand::new(dialect, &rope, &Scanned::default()).beyond(&worker, "m", entry).map(|why| why.name())
     }
 
     fn lacking(of: Capability) -> Entry {

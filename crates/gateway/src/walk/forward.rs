@@ -1,7 +1,7 @@
 //! Which headers go through, in both directions, and which key goes where.
 
 use super::settle::REQUEST_ID;
-use crate::config::WorkerSpec;
+use crate::config::OpenAi;
 use crate::fleet::worker::Worker;
 use crate::ids;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -144,8 +144,7 @@ pub(crate) fn request_headers(
             headers.append(name.clone(), value.clone());
         }
     }
-    if worker.provider.as_deref() == Some("openai") && credential.is_ours {
-        let WorkerSpec { organization, project, .. } = &worker.spec;
+    if let Some(OpenAi { organization, project }) = worker.charged.as_ref().filter(|_| credential.is_ours) {
         for (name, value) in [(ORGANIZATION, organization), (PROJECT, project)] {
             if let Some(value) = value.as_ref().and_then(|value| HeaderValue::from_str(value).ok()) {
                 headers.insert(name, value);
@@ -300,6 +299,31 @@ mod tests {
             assert_eq!(chosen.key.map(Secret::reveal), want, "{what}");
             assert_eq!(chosen.is_ours, ours, "{what}");
         }
+    }
+
+    #[test]
+    fn the_stored_key_of_openai_is_charged_to_whom_the_environment_says() {
+        let mut config = Config::default();
+        config.provider_keys.insert("openai".to_owned(), Secret::new("sk-stored"));
+        config.openai = OpenAi { organization: Some("org-env".into()), project: Some("proj-env".into()) };
+        let of = |own_key: Option<&str>, organization: Option<&str>, caller: Option<&str>| {
+            let mut spec = WorkerSpec::new("https://api.openai.com");
+            spec.api_key = own_key.map(Secret::new);
+            spec.organization = organization.map(str::to_owned);
+            let worker = Worker::new(WorkerId::new("w"), spec, &config, Arc::new(Load::default())).unwrap();
+            let caller = caller.map(Secret::new);
+            let credential = credential(&worker, caller.as_ref(), None);
+            let chat = (Dialect::OpenaiChat, Dialect::OpenaiChat);
+            let headers =
+                request_headers(&HeaderMap::new(), &worker, chat, credential, &RequestId::new("r1"), &[]);
+            let said = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap().to_owned());
+            [said(ORGANIZATION), said(PROJECT)]
+        };
+        let both = |organization: &str| [Some(organization.to_owned()), Some("proj-env".to_owned())];
+        assert_eq!(of(None, None, None), both("org-env"));
+        assert_eq!(of(None, Some("org-own"), None), both("org-own"));
+        assert_eq!(of(Some("sk-own"), Some("org-own"), None), [Some("org-own".to_owned()), None]);
+        assert_eq!(of(None, None, Some("sk-callers")), [None, None]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::config::Fallbacks;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
-use crate::snapshot::aside::{Demanding, nobody_there};
+use crate::snapshot::aside::{Aside, Demanding, nobody_so_cheap, nobody_there};
 use crate::snapshot::pools::Pool;
 use crate::snapshot::routes::{Asking, Route};
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
@@ -77,31 +77,21 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
-    let demand = Demand::new(ledger.endpoint.dialect, body);
-    let lane = weighed(lane, snapshot, &ledger.local.prices, model.as_str(), &demand);
-    let is_forced = forced.is_some_and(|forced| !forced.fallback);
-    let pool = lane.pool.clone();
-    let fallbacks = fallbacks_of(snapshot, asking.model, model.as_str(), pool.as_deref());
-    let ways = Ways {
-        snapshot,
-        prices: &ledger.local.prices,
-        dialect: ledger.endpoint.dialect,
-        demand: &demand,
-        regions: &regions,
-    };
-    let instead = ways.instead(&lane, model.as_str(), fallbacks.filter(|_| !is_forced));
-    let (lane, fallen) = match instead {
-        Some((other, fallen)) => {
-            ledger.falls_back(&lane, fallen.0);
-            (other, Some(fallen))
-        }
-        None => (lane, None),
-    };
+    let demand = Demand::new(ledger.endpoint.dialect, body, scanned);
+    let prices = &ledger.local.prices;
+    let ways =
+        Ways { snapshot, prices, dialect: ledger.endpoint.dialect, demand: &demand, regions: &regions };
+    let meant = lane;
+    let (lane, fallen) = ways.begin(Arc::clone(&meant), model.as_str(), asking.model, forced.as_ref());
+    if let Some((class, _)) = fallen {
+        ledger.falls_back(&meant, class);
+    }
     ledger.planned(&model, &lane);
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
     }
     let asked = asked.unwrap_or_else(|| model.clone());
+    let (pool, is_forced) = (meant.pool.clone(), forced.is_some_and(|forced| !forced.fallback));
     Ok(Plan { question, asked, model, lane, pool, regions, fallen, is_forced, wishes })
 }
 
@@ -116,15 +106,19 @@ pub(super) fn weighed(
     let catalog = &snapshot.catalog;
     let known = |worker: &Worker| prices.entry(catalog, worker, worker.name_for(model));
     fitting(lane, model, demand, known)
-        .priced(|worker| prices.of_token(catalog, worker, worker.name_for(model)))
+        .priced(&demand.prompt, |worker| prices.of_token(catalog, worker, worker.name_for(model)))
 }
 
 pub(super) fn is_ready(lane: &Lane) -> bool {
     lane.candidates.iter().any(Candidate::may_serve)
 }
 
-/// The fault when none of a lane's workers is ready.
+/// The fault when none of a lane's workers is ready, or is cheap enough.
 fn nobody(snapshot: &Snapshot, model: &str, lane: &Lane, entry: Option<&Arc<ModelEntry>>) -> Fault {
+    if let (true, Some((_, Aside::Price | Aside::Unpriced))) = (lane.candidates.is_empty(), lane.aside.last())
+    {
+        return nobody_so_cheap(lane.pool.as_deref().unwrap_or(model));
+    }
     match entry {
         Some(entry) => snapshot.nobody_ready(model, entry),
         None => snapshot.nobody_of_pool_ready(lane.pool.as_deref().unwrap_or_default(), lane),
@@ -301,7 +295,11 @@ pub(super) fn find<'a>(
 #[must_use]
 pub fn nobody_ready(snapshot: &Snapshot, request: &Request) -> Fault {
     match choose(snapshot, &request.asking(), request.dialect, request.forced.as_ref()) {
-        Ok(found) => nobody(snapshot, found.model, &found.lane, found.entry),
+        Ok(Found { model, lane, entry, .. }) => {
+            let demand = Demand::new(request.dialect, &request.body.0, &request.body.1);
+            let lane = weighed(lane, snapshot, &Prices::default(), model, &demand);
+            nobody(snapshot, model, &lane, entry)
+        }
         Err(fault) => fault,
     }
 }
@@ -395,16 +393,12 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let snapshot = fleet.snapshot();
     let Found { route, model, lane, regions, entry } =
         choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
-    let demand = Demand::new(dialect, &request.body.0);
+    let demand = Demand::new(dialect, &request.body.0, &request.body.1);
     let prices = Prices::default();
-    let lane = weighed(lane, &snapshot, &prices, model, &demand);
-    let is_forced = forced.as_ref().is_some_and(|forced| !forced.fallback);
-    let fallbacks = fallbacks_of(&snapshot, asked.as_deref(), model, lane.pool.as_deref());
     let ways = Ways { snapshot: &snapshot, prices: &prices, dialect, demand: &demand, regions: &regions };
-    let instead = ways.instead(&lane, model, fallbacks.filter(|_| !is_forced));
+    let (lane, fallen) = ways.begin(lane, model, asked.as_deref(), forced.as_ref());
     // Who serves the model is of no matter where others answer.
-    let entry = entry.filter(|_| instead.is_none());
-    let lane = instead.map_or(lane, |(other, _)| other);
+    let entry = entry.filter(|_| fallen.is_none());
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
     let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
     let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();

@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, FaultKind, Usage};
+use trunkline_core::{Dialect, Fault, FaultKind, Kind, Usage};
 use trunkline_dialect::provider;
 use trunkline_dialect::replicate::{Prediction, read_reply};
 use trunkline_dialect::rope::Rope;
@@ -175,7 +175,9 @@ pub(super) async fn follow(
     let mut job = Job::new(ledger, plan, worker, credential, &latest.id).ok_or_else(not_one)?;
     let end = Instant::now() + config.timeouts.first_byte;
     let desk = Desk { ledger, credential, config, end };
+    let is_said = ledger.endpoint.dialect.kind() == Kind::Generate;
     if plan.question.stream
+        && is_said
         && !latest.is_over
         && let Some(url) = &latest.stream
     {

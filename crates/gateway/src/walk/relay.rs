@@ -236,20 +236,20 @@ impl Flow {
         translate.beat(now)
     }
 
-    /// What a loop was told since it asked last.
-    pub(crate) fn overheard(&mut self) -> Vec<Event<'static>> {
-        match self {
-            Self::Splice(_) | Self::Copy { .. } => Vec::new(),
-            Self::Translate(translate) => translate.overheard(),
-        }
-    }
-
     /// What the upstream counted of an answer that nobody gets; it counts no more for whoever gets the rest.
     pub(super) fn used(&mut self) -> Option<Box<Usage>> {
         match self {
             Self::Splice(splice) => splice.tap.tapped.usage.take(),
             Self::Copy { .. } => None,
             Self::Translate(translate) => translate.used(),
+        }
+    }
+
+    /// What a loop was told since it asked last.
+    pub(crate) fn overheard(&mut self) -> Vec<Event<'static>> {
+        match self {
+            Self::Splice(_) | Self::Copy { .. } => Vec::new(),
+            Self::Translate(translate) => translate.overheard(),
         }
     }
 

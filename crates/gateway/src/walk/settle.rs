@@ -61,9 +61,9 @@ pub(crate) struct Ledger {
     asked: Instant,
     /// What the answer cost, once it is known.
     charge: Option<Charge>,
-    /// What attempts cost whose answers nobody got, and earlier turns of a loop.
-    written_off: Charge,
-    /// What earlier turns of a loop came to besides.
+    /// What attempts before the last one cost: those whose answers nobody got, and earlier turns of a loop.
+    before: Charge,
+    /// What earlier turns of a loop have used, and how many attempts they took.
     earlier: Option<Box<Earlier>>,
     catalog: Arc<Catalog>,
     model: Option<Model>,
@@ -164,7 +164,7 @@ impl Ledger {
             began: now,
             asked: now,
             charge: None,
-            written_off: Charge::None,
+            before: Charge::None,
             earlier: None,
             catalog: Arc::clone(&snapshot.catalog),
             model: None,
@@ -212,13 +212,11 @@ impl Ledger {
         if self.usage.is_none() {
             self.estimate();
         }
-        let earlier = self.earlier.get_or_insert_default();
-        if let Some(usage) = &self.usage {
-            earlier.usage.get_or_insert_default().add(usage);
-        }
-        earlier.attempts = self.attempts.len();
-        self.write_off();
+        let (usage, attempts) = (self.used(), self.attempts.len());
+        self.book();
+        self.earlier = Some(Box::new(Earlier { usage, attempts }));
         self.places.clear();
+        self.finish = None;
         // This turn may have fallen back to another.
         self.lane = Some(Arc::clone(lane));
         // Estimates are of one turn.
@@ -414,12 +412,18 @@ impl Ledger {
     /// Another attempt follows one whose upstream has counted what it takes money for, though nobody got its answer.
     pub(crate) fn write_off(&mut self) {
         if self.usage.is_some() {
-            let charge = self.charged();
-            self.bill(charge);
-            self.count_tokens();
-            self.written_off = self.written_off.and(charge);
+            self.book();
         }
-        (self.usage, self.finish) = (None, None);
+        self.finish = None;
+    }
+
+    /// Books the last attempt, which another one follows.
+    fn book(&mut self) {
+        let charge = self.charged();
+        self.bill(charge);
+        self.count_tokens();
+        self.before = self.before.and(charge);
+        self.usage = None;
     }
 
     /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
@@ -427,18 +431,17 @@ impl Ledger {
     pub(crate) fn charge(&mut self) -> Option<Usd> {
         let charge = self.charge.unwrap_or_else(|| self.charged());
         self.charge = Some(charge);
-        match charge.and(self.written_off) {
+        match charge.and(self.before) {
             Charge::Known(usd) => Some(usd),
             Charge::None | Charge::Unknown => None,
         }
     }
 
     fn charged(&self) -> Charge {
-        let worker = self
-            .lane
-            .as_ref()
-            .zip(self.attempts.last())
-            .and_then(|(lane, (id, _))| lane.workers.iter().find(|worker| worker.id == *id));
+        let (Some(lane), Some((id, outcome))) = (&self.lane, self.attempts.last()) else {
+            return Charge::None;
+        };
+        let worker = lane.workers.iter().find(|worker| worker.id == *id);
         // An engine of one's own costs nothing, unless the operator says what.
         let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
         let Some(worker) = worker.filter(priced) else { return Charge::None };
@@ -451,7 +454,7 @@ impl Ledger {
                 let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
                 cost.map_or(Charge::Unknown, Charge::Known)
             }
-            None if (200..300).contains(&self.status) => Charge::Unknown,
+            None if matches!(outcome, Outcome::Status(200..300)) => Charge::Unknown,
             None => Charge::None,
         }
     }
@@ -493,6 +496,9 @@ impl Ledger {
             metrics.ttft.observe(ttft.as_secs_f64());
         }
         self.count_tokens();
+        if self.earlier.is_some() {
+            self.usage = self.used().map(Box::new);
+        }
         if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
             itl.flush();
         }

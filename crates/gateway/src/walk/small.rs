@@ -1,23 +1,26 @@
 //! Calls that are no conversation, to an upstream that speaks another form of them: read, written, asked in as
 //! many requests as the target wants, put together, and written for the client.
 
-use super::answer::{Answered, Content, collect};
+use super::answer::{Answered, Content, collect, stream_headers};
 use super::dispatch::{backoff, send};
 use super::failure::{Failure, broken, nobody_left, refused, unfit, unreadable};
 use super::forward;
 use super::plan::Plan;
-use super::settle::{Ledger, WARNINGS, warnings};
-use super::translate::on_unsupported;
-use super::verdict::Again;
+use super::predict;
+use super::settle::{Ledger, Outcome, WARNINGS, warnings};
+use super::translate::{context, fetch_limits, on_unsupported};
+use super::verdict::{Again, Mishap};
 use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind, Kind, Losses, Model, OnUnsupported, Surface, Usage};
+use trunkline_core::{
+    Dialect, Fault, FaultKind, ImageReply, Kind, Losses, Model, OnUnsupported, PictureData, Surface, Usage,
+};
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::{embed, rerank};
-use trunkline_upstream::UpstreamError;
+use trunkline_dialect::{embed, image, replicate::WAIT, rerank, speech, surface};
+use trunkline_upstream::{UpstreamError, media};
 
 /// Most requests under way at once for one call.
 const TOGETHER: usize = 8;
@@ -35,13 +38,20 @@ pub(super) async fn call(
     to: Dialect,
 ) -> Result<Answered, Failure> {
     match (ledger.endpoint.dialect, to) {
-        (Dialect::Surface(from), Dialect::Surface(to)) if to.kind() == Kind::Embed => {
-            vectors(ledger, plan, worker, from, to).await
+        (Dialect::Surface(from), Dialect::Surface(to)) => {
+            let to = surface::of_model(to, worker.name_for(plan.model.as_str()));
+            match to.kind() {
+                Kind::Embed => vectors(ledger, plan, worker, from, to).await,
+                Kind::Rerank => ranking(ledger, plan, worker, from, to).await,
+                Kind::Image => Box::pin(pictures(ledger, plan, worker, from, to)).await,
+                Kind::Speak => Box::pin(speech(ledger, plan, worker, from, to)).await,
+                // No others have codecs, and so a passage.
+                Kind::Generate | Kind::Count | Kind::Transcribe | Kind::Moderate => {
+                    Err(refused(nobody_left()))
+                }
+            }
         }
-        (Dialect::Surface(from), Dialect::Surface(to)) if to.kind() == Kind::Rerank => {
-            ranking(ledger, plan, worker, from, to).await
-        }
-        // No others have codecs, and so a passage.
+        // Conversations go another way.
         (_, _) => Err(refused(nobody_left())),
     }
 }
@@ -56,8 +66,11 @@ async fn vectors(
     let mut call = embed::read_call(from, &plan.question.body.joined()).map_err(refused)?;
     call.model = Model::new(plan.asked.as_str());
     let mut losses = Losses::default();
-    let name = worker.name_for(plan.model.as_str());
-    let bodies = embed::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let target = embed::Target {
+        model: worker.name_for(plan.model.as_str()),
+        habits: embed::habits(worker.provider.as_deref()),
+    };
+    let bodies = embed::write_call(to, &call, target, &mut losses).map_err(unfit)?;
     let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
     let mut told = Told::default();
     let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
@@ -95,6 +108,97 @@ async fn ranking(
     shown(plan, &mut reply.model);
     let out = rerank::write_reply(&call, &reply, ledger.id.as_str()).map_err(refused)?;
     Ok(answered(told.headers, &losses, setting, out))
+}
+
+async fn pictures(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    from: Surface,
+    to: Surface,
+) -> Result<Answered, Failure> {
+    let mut call = image::read_call(from, &plan.question.body.joined()).map_err(refused)?;
+    call.model = Model::new(plan.asked.as_str());
+    let mut losses = Losses::default();
+    let name = worker.name_for(plan.model.as_str());
+    let bodies = image::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let limits = fetch_limits(&plan.question.snapshot.config.translate);
+    if limits.is_none() && image::gives_addresses(to) && image::wants_bytes(&call) {
+        return Err(unfit(unfetched()));
+    }
+    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
+    let mut told = Told::default();
+    let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
+    let replies = answers.iter().map(|body| image::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
+    let mut reply = image::merge(replies.map_err(unmade)?);
+    ledger.usage.clone_from(&reply.usage);
+    if let Some(limits) = limits.filter(|_| image::wants_bytes(&call)) {
+        bring(ledger, limits, &mut reply).await?;
+    }
+    let out = image::write_reply(&call, &reply, context(ledger, plan, false).created);
+    let mut answered = answered(told.headers, &losses, setting, out);
+    if call.stream {
+        answered.headers.remove(header::CONTENT_TYPE);
+        answered.headers = stream_headers(ledger.endpoint.dialect, answered.headers);
+    }
+    Ok(answered)
+}
+
+async fn speech(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    from: Surface,
+    to: Surface,
+) -> Result<Answered, Failure> {
+    let mut call = speech::read_call(from, &plan.question.body.joined()).map_err(refused)?;
+    call.model = Model::new(plan.asked.as_str());
+    let mut losses = Losses::default();
+    let name = worker.name_for(plan.model.as_str());
+    let body = speech::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
+    let mut told = Told::default();
+    let answers = exchange(ledger, plan, worker, to, vec![body], &mut told).await?;
+    let answer = answers.first().map(Bytes::as_ref).unwrap_or_default();
+    let reply = speech::read_reply(to, &call, answer).map_err(unreadable)?;
+    ledger.usage.clone_from(&reply.usage);
+    let (kind, out) = speech::write_reply(&call, reply);
+    let mut answered = answered(told.headers, &losses, setting, out);
+    // Made of what this build knows, not of what an upstream said.
+    if let Ok(kind) = HeaderValue::from_str(&kind) {
+        answered.headers.insert(header::CONTENT_TYPE, kind);
+    }
+    Ok(answered)
+}
+
+/// The failure when an answer holds no picture: it is no answer, or none is made of what was asked for.
+fn unmade(fault: Fault) -> Failure {
+    if image::is_blocked(&fault) {
+        return Failure::of(Mishap::ContentPolicy, Outcome::Failed("content_policy"), Err(fault));
+    }
+    unreadable(fault)
+}
+
+fn unfetched() -> Fault {
+    let message = "response_format asks for pictures themselves, of which the model's provider gives the addresses, \
+                   and the gateway may not fetch them (`translate.fetch_media`); ask for url";
+    Fault::new(FaultKind::Unsupported, message).at("response_format").code("unsupported_parameter")
+}
+
+/// Puts pictures themselves in place of their addresses.
+async fn bring(ledger: &Ledger, limits: media::Limits, reply: &mut ImageReply) -> Result<(), Failure> {
+    let local = &ledger.local;
+    let fetches = reply.pictures.iter_mut().map(async |picture| {
+        let PictureData::Url(url) = &picture.data else { return Ok(()) };
+        let fetched = media::fetch(&local.shared.connector, &local.pool, url, limits).await?;
+        picture.data = PictureData::Base64(fetched.base64);
+        picture.mime = Some(fetched.mime);
+        Ok(())
+    });
+    futures_util::future::try_join_all(fetches).await.map(drop).map_err(|error: media::MediaError| {
+        let message = format!("a picture that was made could not be brought: {error}");
+        unreadable(Fault::new(FaultKind::Upstream, message))
+    })
 }
 
 /// Books `losses`, unless the operator refuses one of them.
@@ -152,8 +256,13 @@ async fn exchange(
     let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
     let shared = &*ledger;
     let backoff = backoff(&config.retry);
+    let is_job = to.owner() == Dialect::ReplicatePredictions;
+    let extra: &[_] = &if is_job { vec![(WAIT.0, WAIT.1.to_owned())] } else { Vec::new() };
     let once = |leg: usize, body: Rope| async move {
-        let answer = send(shared, plan, worker, to.into(), &body, &[], leg).await?;
+        let mut answer = send(shared, plan, worker, to.into(), &body, extra, leg).await?;
+        if is_job {
+            (answer, _) = Box::pin(predict::follow(shared, plan, worker, answer)).await?;
+        }
         let whole = collect(answer.body, idle, most).await.map_err(|error| broken(&error))?;
         Ok::<_, Failure>((answer.head.headers, whole))
     };

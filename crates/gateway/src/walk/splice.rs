@@ -16,7 +16,8 @@ use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use trunkline_core::{Dialect, Event, Fault, FaultKind, Kind, OnUnsupported, unfold};
+use trunkline_core::{Dialect, Event, Fault, FaultKind, Kind, OnUnsupported, Surface, unfold};
+use trunkline_dialect::embed;
 use trunkline_dialect::framing::Framing;
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::openai_completions::prompts;
@@ -72,6 +73,10 @@ pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> Resu
     let question = &plan.question;
     if question.snapshot.is_mixed && speaks(dialect) && may_carry(&question.body) {
         return Ok(true);
+    }
+    if dialect == Dialect::Surface(Surface::OpenaiEmbeddings) {
+        let habits = embed::habits(worker.provider.as_deref());
+        return Ok(habits.deviates() && habits.misread(&question.body.joined()));
     }
     let profile = worker.profile();
     if dialect != Dialect::OpenaiChat || profile.unknown == Unknown::Passed {

@@ -4,7 +4,7 @@
 use super::plan::Plan;
 use super::read::Question;
 use super::settle::Ledger;
-use crate::config::Config;
+use crate::config::{Config, Translate as Settings};
 use crate::fleet::worker::Worker;
 use http::HeaderName;
 use std::time::Duration;
@@ -124,14 +124,10 @@ impl Parsed {
                 format!("an image is given by address, which the model's provider does not fetch; {why}");
             Fault::new(FaultKind::Unsupported, message).code("unsupported_content")
         };
-        if !settings.fetch_media {
-            return Err(refuse("send it inline"));
-        }
+        let limits = fetch_limits(settings).ok_or_else(|| refuse("send it inline"))?;
         if urls.len() > MOST {
             return Err(refuse("and these are too many to fetch; send them inline"));
         }
-        let limits =
-            media::Limits { bytes: settings.fetch_bytes, timeout: FETCH, private: settings.fetch_private };
         for url in urls {
             let local = &ledger.local;
             let media = media::fetch(&local.shared.connector, &local.pool, &url, limits)
@@ -141,6 +137,13 @@ impl Parsed {
         }
         Ok(())
     }
+}
+
+/// What of pictures may be fetched; `None` where nothing may.
+pub(crate) fn fetch_limits(settings: &Settings) -> Option<media::Limits> {
+    let limits =
+        media::Limits { bytes: settings.fetch_bytes, timeout: FETCH, private: settings.fetch_private };
+    settings.fetch_media.then_some(limits)
 }
 
 /// The request's own setting.

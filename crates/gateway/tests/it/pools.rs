@@ -5,7 +5,7 @@ use crate::rig::{CHAT, MESSAGES, Rig, Speech, settings};
 use serde_json::{Value, json};
 use trunkline_core::Secret;
 use trunkline_gateway::config::{
-    Config, ContentRule, MemberSpec, ModelCard, PoolSpec, RouteSpec, Strategy, WorkerSpec,
+    Config, ContentRule, CostSpec, MemberSpec, ModelCard, PoolSpec, RouteSpec, Strategy, Unpriced, WorkerSpec,
 };
 use trunkline_testkit::script::{Reply, Upstream};
 
@@ -148,6 +148,44 @@ async fn the_cheapest_is_asked_and_who_has_no_price_comes_last() {
         assert_eq!(rig.ask(&asking("p")).await.status, 200);
     }
     assert_eq!(upstreams.each_ref().map(|upstream| asked_of(upstream).len()), [0, 0, 3]);
+}
+
+/// What a pool does not want to pay is asked in no case.
+#[tokio::test]
+async fn who_takes_too_much_is_left_out() {
+    let upstreams = [answering(CHAT).await, answering(CHAT).await];
+    let [unpriced, priced] = &upstreams;
+    let workers = || {
+        // 500 tokens of an answer are a cent, and the prompt is next to nothing.
+        let prices = vec!["input 0.1".to_owned(), "output 20".to_owned()];
+        vec![
+            backend("unpriced", "openai", unpriced, "of-nobody"),
+            WorkerSpec { prices, ..backend("priced", "openai", priced, "gpt-4o") },
+        ]
+    };
+    let members = [("unpriced", 1), ("priced", 1)];
+    for (max_price, policy, want) in [
+        (None, Unpriced::Last, Some("priced")),
+        (Some(0.011), Unpriced::Last, Some("priced")),
+        (Some(0.009), Unpriced::Last, Some("unpriced")),
+        (Some(0.009), Unpriced::Skip, None),
+        (None, Unpriced::Skip, Some("priced")),
+    ] {
+        let cost = CostSpec { max_price, unpriced: policy };
+        let pool = PoolSpec { cost, ..pool("p", Strategy::Cost, true, &members) };
+        let rig = Rig::start(config(workers(), vec![pool], vec![])).await;
+        let answer = rig.ask(&asking("p")).await;
+        let explained = rig.ask(&asking("p").at("/admin/v1/explain")).await.json();
+        assert_eq!(explained["choice"].as_str(), want, "{cost:?}: {explained}");
+        if want.is_none() {
+            assert_eq!(answer.status, 400, "{cost:?}: {}", answer.text());
+            assert_eq!(answer.json()["error"]["code"], "price_limit_exceeded");
+            let why: Vec<_> =
+                explained["candidates"].as_array().unwrap().iter().map(|c| &c["filtered"]).collect();
+            assert_eq!(why, ["has no known price", "takes more for this than `cost.max_price`"]);
+        }
+    }
+    assert_eq!(upstreams.each_ref().map(|upstream| asked_of(upstream).len()), [1, 3]);
 }
 
 #[tokio::test]

@@ -60,9 +60,9 @@ pub enum Provider {
     /// `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`.
     Anthropic,
     /// `/v1beta/models`, and under it `:generateContent`, `:streamGenerateContent`, `:countTokens`,
-    /// `:embedContent` and `:batchEmbedContents`.
+    /// `:embedContent`, `:batchEmbedContents` and `:predict`.
     Gemini,
-    /// `/model/{id}/converse`, `/model/{id}/converse-stream`, and `/model/{id}/invoke` of embedding models.
+    /// `/model/{id}/converse`, `/model/{id}/converse-stream`, and `/model/{id}/invoke` of models of vectors and pictures.
     Bedrock,
     /// `/v2/chat`, `/v2/embed`, `/v2/rerank`, `/v1/models`.
     Cohere,
@@ -155,16 +155,25 @@ impl CloudConfig {
                 "openai.gpt-oss-120b-1:0",
                 "amazon.titan-embed-text-v2:0",
                 "cohere.embed-english-v3",
+                "amazon.nova-canvas-v1:0",
+                "stability.sd3-5-large-v1:0",
             ],
             Provider::Cohere => {
                 &["command-a-03-2025", "command-a-reasoning-08-2025", "embed-v4.0", "rerank-v3.5"]
             }
             Provider::Replicate => &[
                 "meta/meta-llama-3-70b-instruct",
+                "black-forest-labs/flux-schnell",
                 "acme/tuned:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             ],
-            Provider::Vertex => &["gemini-2.5-flash", "claude-sonnet-4-5"],
-            Provider::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview", "gemini-embedding-001"],
+            Provider::Vertex => &["gemini-2.5-flash", "claude-sonnet-4-5", "text-embedding-005"],
+            Provider::Gemini => &[
+                "gemini-2.5-flash",
+                "gemini-3-pro-preview",
+                "gemini-embedding-001",
+                "gemini-2.5-flash-image",
+                "imagen-4.0-generate-001",
+            ],
         };
         Self {
             address: loopback::ANY_PORT,

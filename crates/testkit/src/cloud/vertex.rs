@@ -2,13 +2,22 @@
 //! either is undone, and each then answers as it does at home.
 
 use super::{Account, anthropic, gemini};
+use crate::brain::ask::list;
+use crate::brain::words;
 use crate::serve::{self, Body, Received};
+use crate::wire::embedding::vector;
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 /// The version a body for Claude has to name.
 const VERSION: &str = "vertex-2023-10-16";
+
+/// What is asked in place of a model to count the tokens of a conversation with one.
+const COUNTER: &str = "count-tokens";
+
+/// Dimensions when the request names none.
+const DIMENSIONS: u64 = 64;
 
 /// Where models are listed, which is below no project.
 const LIST: &str = "/v1beta1/publishers/google/models";
@@ -21,7 +30,10 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
         return serve::json(StatusCode::OK, &json!({"publisherModels": models}));
     }
     match at_home(account, request) {
-        Ok((Publisher::Google, request)) => gemini::answer(account, &request).await,
+        Ok((Publisher::Google, request)) => match vectors(account, &request) {
+            Some(vectors) => serve::json(StatusCode::OK, &vectors),
+            None => gemini::answer(account, &request).await,
+        },
         Ok((Publisher::Anthropic, request)) => anthropic::answer(account, &request).await,
         Err((status, name, message)) => {
             let error = json!({"error": {"code": status.as_u16(), "message": message, "status": name}});
@@ -53,11 +65,16 @@ fn at_home(account: &Account, request: &Received) -> Result<(Publisher, Received
         "google" => {
             let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             inner.uri = uri(&format!("/v1beta/models/{model}:{verb}{query}")).ok_or(lost)?;
+            if verb == "countTokens" && request.json().get("generateContentRequest").is_some() {
+                let message = "Invalid JSON payload received. Unknown name \"generateContentRequest\".";
+                return Err((StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", message));
+            }
             inner.headers.insert("x-goog-api-key", key);
             Ok((Publisher::Google, inner))
         }
         "anthropic" => {
-            inner.uri = uri("/v1/messages").ok_or(lost)?;
+            let counts = model == COUNTER;
+            inner.uri = uri(if counts { "/v1/messages/count_tokens" } else { "/v1/messages" }).ok_or(lost)?;
             inner.body = claude(&request.body, &model, verb)?.to_string().into();
             inner.headers.insert("x-api-key", key);
             inner.headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
@@ -95,7 +112,7 @@ fn claude(body: &[u8], model: &str, verb: &str) -> Result<Value, Refusal> {
     let mut body: Value = serde_json::from_slice(body).map_err(|_| refused("Invalid JSON payload."))?;
     let streams = body.get("stream").and_then(Value::as_bool) == Some(true);
     let fields = body.as_object_mut().ok_or_else(|| refused("The body is no object."))?;
-    if fields.contains_key("model") {
+    if fields.contains_key("model") != (model == COUNTER) {
         return Err(refused("model: Extra inputs are not permitted"));
     }
     if fields.remove("anthropic_version").as_ref().and_then(Value::as_str) != Some(VERSION) {
@@ -105,6 +122,42 @@ fn claude(body: &[u8], model: &str, verb: &str) -> Result<Value, Refusal> {
         ("rawPredict", false) | ("streamRawPredict", true) => {}
         _ => return Err(refused("the verb and `stream` do not agree")),
     }
-    fields.insert("model".to_owned(), model.into());
+    fields.entry("model").or_insert(model.into());
     Ok(body)
+}
+
+/// Vectors, which are asked for in forms that Google has nowhere else; `None` for what is no well-formed request for
+/// some.
+fn vectors(account: &Account, request: &Received) -> Option<Value> {
+    let (model, verb) = request.path().strip_prefix("/v1beta/models/")?.rsplit_once(':')?;
+    if !model.contains("embedding") || !account.serves(model) {
+        return None;
+    }
+    let body = request.json();
+    let vector = |said: &str, dimensions: Option<&Value>| {
+        let dimensions = dimensions.map_or(Some(DIMENSIONS), Value::as_u64)?;
+        Some(vector(words::mix(words::hash(said), account.config.seed), dimensions))
+    };
+    match verb {
+        "predict" => {
+            let predicted = |instance: &Value| {
+                let said = instance.get("content")?.as_str()?;
+                let values = vector(said, body.pointer("/parameters/outputDimensionality"))?;
+                let statistics = json!({"token_count": words::tokenize(said).len(), "truncated": false});
+                Some(json!({"embeddings": {"values": values, "statistics": statistics}}))
+            };
+            let predictions: Option<Vec<_>> = list(&body, "instances")?.iter().map(predicted).collect();
+            Some(json!({"predictions": predictions?}))
+        }
+        "batchEmbedContents" => {
+            let embedded = |request: &Value| {
+                let said = request.pointer("/content/parts/0/text")?.as_str()?;
+                let values = vector(said, request.pointer("/embedContentConfig/outputDimensionality"))?;
+                Some(json!({"values": values}))
+            };
+            let embeddings: Option<Vec<_>> = list(&body, "requests")?.iter().map(embedded).collect();
+            Some(json!({"embeddings": embeddings?, "usageMetadata": {"promptTokenCount": 5}}))
+        }
+        _ => None,
+    }
 }

@@ -29,7 +29,7 @@ enum Account {
     /// Answers in OpenAI's dialect wherever it is asked.
     Like(Upstream),
     /// One of the providers that have a dialect of their own.
-    Own(Cloud, &'static [&'static str]),
+    Own(Cloud, Models),
 }
 
 impl Account {
@@ -39,7 +39,8 @@ impl Account {
         };
         let mut config = CloudConfig::new(provider);
         config.api_key = KEY.to_owned();
-        config.models = models.iter().map(|model| (*model).to_owned()).collect();
+        let served = models.iter().filter(|model| !model.is_empty());
+        config.models = served.map(|model| (*model).to_owned()).collect();
         Self::Own(Cloud::start(provider, config).await.unwrap(), models)
     }
 
@@ -56,10 +57,16 @@ impl Account {
             (Self::Like(_), _) => "some-model",
             // It has the owner that Replicate's have.
             (Self::Own(..), "error") => "nobody/absent",
-            (Self::Own(_, [_, vectors, ..]), "embeddings") => vectors,
-            (Self::Own(_, [.., ranks]), "rerank") => ranks,
-            (Self::Own(_, [chat, ..]), _) => chat,
-            (Self::Own(_, []), _) => unreachable!("a provider has models"),
+            (Self::Own(_, models), _) => {
+                let [chat, vectors, ranks, pictures] = models;
+                let own = match what {
+                    "embeddings" => vectors,
+                    "rerank" => ranks,
+                    "images" => pictures,
+                    _ => chat,
+                };
+                if own.is_empty() { chat } else { own }
+            }
         }
     }
 
@@ -73,27 +80,39 @@ impl Account {
     }
 }
 
-/// Models of a provider with a dialect of its own: for chats, for vectors, for ranks.
-fn own_dialect(row: &Provider) -> Option<(cloud::Provider, &'static [&'static str])> {
+/// Models for chats, for vectors, for ranks and for pictures; empty where there is none.
+type Models = [&'static str; 4];
+
+/// What an account with a provider that has a dialect of its own serves.
+fn own_dialect(row: &Provider) -> Option<(cloud::Provider, Models)> {
+    const DRAWS: &str = "gemini-2.5-flash-image";
     match row.dialects.first()? {
         Dialect::AnthropicMessages if row.id == VERTEX_CLAUDE => {
-            Some((cloud::Provider::Vertex, &["claude-haiku-4-5"]))
+            Some((cloud::Provider::Vertex, ["claude-haiku-4-5", "", "", ""]))
         }
-        Dialect::GeminiGenerate if row.id == VERTEX => Some((cloud::Provider::Vertex, &["gemini-2.5-flash"])),
-        Dialect::AnthropicMessages => Some((cloud::Provider::Anthropic, &["claude-haiku-4-5"])),
+        Dialect::GeminiGenerate if row.id == VERTEX => {
+            Some((cloud::Provider::Vertex, ["gemini-2.5-flash", "text-embedding-005", "", DRAWS]))
+        }
+        Dialect::AnthropicMessages => Some((cloud::Provider::Anthropic, ["claude-haiku-4-5", "", "", ""])),
         Dialect::GeminiGenerate => {
-            Some((cloud::Provider::Gemini, &["gemini-2.5-flash", "gemini-embedding-001"]))
+            Some((cloud::Provider::Gemini, ["gemini-2.5-flash", "gemini-embedding-001", "", DRAWS]))
         }
         Dialect::BedrockConverse => Some((
             cloud::Provider::Bedrock,
-            &["anthropic.claude-sonnet-4-20250514-v1:0", "amazon.titan-embed-text-v2:0"],
+            [
+                "anthropic.claude-sonnet-4-20250514-v1:0",
+                "amazon.titan-embed-text-v2:0",
+                "",
+                "amazon.nova-canvas-v1:0",
+            ],
         )),
         Dialect::CohereChat => {
-            Some((cloud::Provider::Cohere, &["command-a-03-2025", "embed-v4.0", "rerank-v3.5"]))
+            Some((cloud::Provider::Cohere, ["command-a-03-2025", "embed-v4.0", "rerank-v3.5", ""]))
         }
-        Dialect::ReplicatePredictions => {
-            Some((cloud::Provider::Replicate, &["meta/meta-llama-3-8b-instruct"]))
-        }
+        Dialect::ReplicatePredictions => Some((
+            cloud::Provider::Replicate,
+            ["meta/meta-llama-3-8b-instruct", "", "", "black-forest-labs/flux-schnell"],
+        )),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
         | Dialect::OpenaiResponses

@@ -180,6 +180,25 @@ async fn hugging_faces_router_makes_vectors_as_a_task_of_their_model() {
 }
 
 #[tokio::test]
+async fn a_vendor_that_would_misread_the_clients_bytes_is_asked_in_its_own_words() {
+    for (asked, want, lost) in [
+        (json!({"model": "m", "input": "a", "odd": 1}), json!({"model": "m", "input": "a", "odd": 1}), ""),
+        (
+            json!({"model": "m", "input": "a", "dimensions": 8, "user": "ada", "output_dtype": "float"}),
+            json!({"model": "m", "input": ["a"], "output_dimension": 8, "output_dtype": "float"}),
+            "user dropped",
+        ),
+    ] {
+        let upstream = Upstream::replying([Reply::json(200, crate::rig::EMBEDDINGS.reply)]).await.unwrap();
+        let rig = Rig::start(settings([cloud(upstream.url(), "mistral", "m", Some("key"))])).await;
+        let answer = ok(rig.post("/v1/embeddings", &asked.to_string()).await);
+        assert_eq!(upstream.requests().pop().unwrap().json(), want);
+        let warned = answer.header("x-trunkline-warnings");
+        assert!(warned.contains(lost) && warned.is_empty() == lost.is_empty(), "{asked}: {warned}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_target_cannot_embed_is_refused_in_the_callers_form() {
     let (cohere, rig) = account(Provider::Cohere, "embed-v4.0").await;
     let tokens = rig.post("/v1/embeddings", r#"{"model":"embed-v4.0","input":[1,2]}"#).await;
@@ -220,6 +239,7 @@ async fn errors_keep_their_meaning() {
     let none = other.post("/v1/embeddings", r#"{"model":"claude-haiku-4-5","input":"a"}"#).await;
     assert_eq!(none.status, 400);
     assert_eq!(none.json()["error"]["code"], "dialect_not_supported", "{}", none.text());
+    assert!(none.text().contains("GET /v1/capabilities"), "{}", none.text());
     let wrong = chat_only.1.ask(&post("/v1/embeddings", r#"{"model":"m","input":[]}"#)).await;
     assert_eq!(wrong.status, 400, "{}", wrong.text());
 }

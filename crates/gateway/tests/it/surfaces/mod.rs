@@ -2,8 +2,11 @@
 
 mod count;
 mod embed;
+mod images;
 mod openai;
 mod rerank;
+mod speech;
+mod vertex;
 
 use crate::client::Answer;
 use crate::rig::{Rig, cloud, engine, settings};

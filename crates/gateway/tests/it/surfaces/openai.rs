@@ -90,6 +90,46 @@ async fn speech_comes_while_it_is_spoken() {
     heard(&mut client, b"WAVE").await;
 }
 
+#[tokio::test]
+async fn pictures_that_are_streamed_come_as_they_are_drawn_and_end_as_they_ended() {
+    let json = post(
+        "/v1/images/generations",
+        r#"{"model":"m","prompt":"the sea","stream":true,"partial_images":1}"#,
+    );
+    let edit = form(&[field("model", "m"), field("stream", "true"), file("image", b"abc")]);
+    let (partial, done) = ("image_generation.partial_image", "image_generation.completed");
+    let event = |name: &str| {
+        let event = format!("event: {name}\ndata: {{\"type\":\"{name}\",\"b64_json\":\"aGk=\"}}\n\n");
+        format!("{:x}\r\n{event}\r\n", event.len())
+    };
+    for (ask, asked) in [(json, &b"partial_images"[..]), (upload("/v1/images/edits", edit), b"--frontier--")]
+    {
+        for ends_well in [true, false] {
+            let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let worker = engine(format!("http://{}", upstream.local_addr().unwrap()), "m");
+            let rig = Rig::start(settings([worker])).await;
+            let mut client = TcpStream::connect(rig.address()).await.unwrap();
+            client.write_all(&ask.bytes()).await.unwrap();
+            let (mut serving, _) = upstream.accept().await.unwrap();
+            heard(&mut serving, asked).await;
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            serving.write_all(head.as_bytes()).await.unwrap();
+            serving.write_all(event(partial).as_bytes()).await.unwrap();
+            heard(&mut client, partial.as_bytes()).await;
+            if ends_well {
+                serving.write_all(format!("{}0\r\n\r\n", event(done)).as_bytes()).await.unwrap();
+                let rest = heard(&mut client, b"\r\n0\r\n\r\n").await;
+                let rest = String::from_utf8(rest).unwrap();
+                assert!(rest.contains(done) && !rest.contains("error"), "{rest}");
+            } else {
+                drop(serving);
+                heard(&mut client, b"\"error\"").await;
+            }
+        }
+    }
+}
+
 /// Reads until `sought` has come.
 async fn heard(stream: &mut TcpStream, sought: &[u8]) -> Vec<u8> {
     let mut all = Vec::new();

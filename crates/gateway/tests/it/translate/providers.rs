@@ -161,6 +161,15 @@ async fn capabilities_tell_what_each_provider_makes_of_each_parameter() {
     ] {
         assert_eq!(cell(provider, parameter), disposition, "{provider} {parameter}");
     }
+    for (provider, path, how) in [
+        ("openai", "/v1/embeddings", json!("splice")),
+        ("gemini", "/v1/embeddings", json!("translate")),
+        ("cohere", "/v1/rerank", json!("translate")),
+        ("deepseek", "/v1/messages/count_tokens", json!("estimate")),
+        ("deepseek", "/v1/embeddings", Value::Null),
+    ] {
+        assert_eq!(page["accounts"][provider][path], how, "{provider} {path}");
+    }
     let narrower = &page["providers"][0]["models"][1];
     assert_eq!(narrower["which"], "reasoning models");
     assert_eq!(narrower["parameters"]["temperature"], "refused");

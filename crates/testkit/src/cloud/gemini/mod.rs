@@ -2,10 +2,12 @@
 //! status and details, names in camel or snake case, and streams as events or as one growing array.
 
 mod embed;
+mod image;
 mod model;
 mod names;
 mod refuse;
 mod refuse_parts;
+mod speech;
 
 use super::{Account, set};
 use crate::brain::answer;
@@ -73,6 +75,7 @@ enum Verb {
     Count,
     Embed,
     EmbedBatch,
+    Predict,
     List,
     Show,
 }
@@ -103,7 +106,8 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
         return Ok(serve::json(StatusCode::OK, &json!({"models": models})));
     }
     let embeds = matches!(verb, Verb::Embed | Verb::EmbedBatch);
-    let fits = verb == Verb::Show || embeds == is_embedder(&name);
+    let own = (is_embedder(&name), image::is_imagen(&name));
+    let fits = verb == Verb::Show || (embeds, verb == Verb::Predict) == own;
     if !account.serves(&name) || !fits {
         let method = if embeds { "embedContent" } else { "generateContent" };
         let message = format!(
@@ -122,6 +126,7 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     match verb {
         Verb::Embed => return Ok(serve::json(StatusCode::OK, &embed::one(&body, seed)?)),
         Verb::EmbedBatch => return Ok(serve::json(StatusCode::OK, &embed::batch(&body, &name, seed)?)),
+        Verb::Predict => return Ok(serve::json(StatusCode::OK, &image::predicted(&body, seed)?)),
         Verb::Generate | Verb::Stream | Verb::Count | Verb::List | Verb::Show => {}
     }
     // What is counted is a whole request, or contents alone.
@@ -130,6 +135,12 @@ async fn serve(account: &Account, request: &Received, id: &str) -> Result<Respon
     }
     let model = Model::named(&name);
     refuse::check(&body, model, account.config.turns)?;
+    if verb == Verb::Generate && name.contains("tts") {
+        return Ok(serve::json(StatusCode::OK, &speech::content(&body, seed)?));
+    }
+    if verb == Verb::Generate && image::draws(&name) {
+        return Ok(serve::json(StatusCode::OK, &image::content(&body, seed)?));
+    }
     if let Some(fields) = body.as_object_mut() {
         fields.insert("model".to_owned(), name.into());
     }
@@ -214,6 +225,7 @@ fn target(request: &Received) -> Option<(&str, String, Verb)> {
         Some((name, "countTokens")) => (name, Verb::Count),
         Some((name, "embedContent")) => (name, Verb::Embed),
         Some((name, "batchEmbedContents")) => (name, Verb::EmbedBatch),
+        Some((name, "predict")) => (name, Verb::Predict),
         Some(_) => return None,
     };
     let expected = if verb == Verb::Show { Method::GET } else { Method::POST };
@@ -236,10 +248,12 @@ fn is_embedder(model: &str) -> bool {
 
 fn entry(id: &str) -> Value {
     let model = Model::named(id);
-    let methods = if is_embedder(id) {
-        ["embedContent", "batchEmbedContents"]
+    let methods: &[&str] = if is_embedder(id) {
+        &["embedContent", "batchEmbedContents"]
+    } else if image::is_imagen(id) {
+        &["predict"]
     } else {
-        ["generateContent", "countTokens"]
+        &["generateContent", "countTokens"]
     };
     json!({
         "name": format!("models/{id}"),

@@ -141,8 +141,9 @@ fn strategy(strategy: Option<Fields>, members: Vec<Node>, made: &mut Made, findi
         }
     }
     let members = if variants.is_empty() { members } else { variants };
-    if let Some(unpriced) = strategy.take("unpriced_strategy").filter(|said| said.said() != Some("fallback"))
-    {
+    let mut unpriced = strategy.take("unpriced_strategy").filter(|said| said.said() != Some("fallback"));
+    let skips = unpriced.take_if(|said| said.said() == Some("skip"));
+    if let Some(unpriced) = unpriced {
         findings.lose(&unpriced, "what has no known price comes after what has one");
     }
     let mut pool = Made::of(&strategy.here);
@@ -156,6 +157,9 @@ fn strategy(strategy: Option<Fields>, members: Vec<Node>, made: &mut Made, findi
             latency.text("metric", "total");
             latency.number("percentile", 0.5);
         });
+    }
+    if let Some(skips) = skips {
+        pool.within("cost", |cost| cost.put("unpriced", skips));
     }
     pool.number("fallback", fallback);
     pool.list("backends", members);
