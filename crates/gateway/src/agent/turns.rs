@@ -282,7 +282,7 @@ impl Run {
 
     /// Asks the model again.
     async fn next_turn(&mut self, ledger: &mut Ledger, outlet: Option<&Outlet>) -> Result<Box<Turn>, Fault> {
-        ledger.next_turn();
+        ledger.next_turn(&self.plan.lane);
         self.rounds += 1;
         self.unforce();
         self.close_budget();

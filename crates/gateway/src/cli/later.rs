@@ -80,7 +80,7 @@ const LATER: &[Row] = &[
         ],
         &["disable-tokenizer-autoload", "tokenizer-cache-enable-l0", "tokenizer-cache-enable-l1"],
     ),
-    ("MCP comes later", &["mcp-config-path"], &[]),
+    ("MCP servers are set under `mcp.servers` of the configuration", &["mcp-config-path"], &[]),
     ("plugins come later", &["storage-hook-wasm-path", "storage-context-headers"], &["enable-wasm"]),
     ("the extra health listener comes later; /health is on the main one", &["health-check-port"], &[]),
     ("a delay before the first probe comes later", &["worker-startup-delay"], &[]),

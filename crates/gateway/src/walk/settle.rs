@@ -207,13 +207,18 @@ impl Ledger {
     }
 
     /// A turn of a loop is over, and another follows: what this one used and cost is added up with the next.
-    pub(crate) fn next_turn(&mut self) {
+    pub(crate) fn next_turn(&mut self, lane: &Arc<Lane>) {
         self.report_turn();
+        if self.usage.is_none() {
+            self.estimate();
+        }
         let (usage, attempts) = (self.used(), self.attempts.len());
         self.book();
         self.earlier = Some(Box::new(Earlier { usage, attempts }));
         self.places.clear();
         self.finish = None;
+        // This turn may have fallen back to another.
+        self.lane = Some(Arc::clone(lane));
         // Estimates are of one turn.
         self.events = 0;
     }

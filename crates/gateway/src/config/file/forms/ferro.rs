@@ -54,7 +54,7 @@ pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings
     }
     file.lose(
         &[
-            ("mcp_servers", "MCP comes later"),
+            ("mcp_servers", "MCP servers are set under `mcp.servers` of the native form"),
             ("batch_target", "files and batches come later"),
             ("responses_target", "a stored response is asked for where its model is served"),
             ("observability", "trace export comes later; see `log` and `metrics` of the native form"),

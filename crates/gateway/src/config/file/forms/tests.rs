@@ -242,7 +242,7 @@ fn whole_files_of_others_are_accounted_for() {
                 "29:7: targets[1].circuit_breaker: see",
                 "32:13: targets[2].models: models are added",
                 "36:11: plugins[0].name: plug-ins come later",
-                "47:3: mcp_servers: MCP comes later",
+                "47:3: mcp_servers: MCP servers are set under `mcp.servers` of the native form",
                 "52:3: observability: trace export comes later",
             ],
         ),

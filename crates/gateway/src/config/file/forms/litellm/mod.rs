@@ -44,7 +44,7 @@ pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings
     file.lose(
         &[
             ("environment_variables", "set them where the gateway is started"),
-            ("mcp_servers", "MCP comes later"),
+            ("mcp_servers", "MCP servers are set under `mcp.servers` of the native form"),
             ("include", "a configuration is one file"),
             ("credential_list", "say `api_key` of each deployment"),
             ("search_tools", "tools of the gateway's own come later"),
