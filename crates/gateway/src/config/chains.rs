@@ -32,7 +32,7 @@ impl Config {
             region: region.into(),
             env: self.surroundings.clone(),
         };
-        chain.is_present().then_some(chain)
+        (chain.is_present() || self.has_machine_role).then_some(chain)
     }
 
     fn azure_chain(&self, spec: &WorkerSpec) -> Option<AzureChain> {

@@ -100,11 +100,61 @@ pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
         let said = environment.first(&OPENAI_PROJECT, &mut warnings).map(str::to_owned);
         account.project = said.or(account.project.take());
     }
+    amazon_alone(config, &mut warnings);
+    if config.workers.is_empty() && config.backends.is_empty() && !config.igw {
+        warnings.extend(unplaced(config).map(|(provider, variable)| {
+            format!("there is a key for {} but not where; set {variable}; it is not used", provider.id)
+        }));
+    }
     config.warnings.append(&mut warnings);
+}
+
+/// Where nothing but an account with Amazon is set up, either half of it is enough: what there is of it cannot be meant
+/// for anything else.
+fn amazon_alone(config: &mut Config, warnings: &mut Vec<String>) {
+    /// Where Amazon's own tools fall back to.
+    const REGION: &str = "us-east-1";
+    let is_set_up = |provider: &Provider| provider.id != BEDROCK && config.has_credentials(provider);
+    let has_others = !config.workers.is_empty()
+        || !config.backends.is_empty()
+        || config.igw
+        || config.provider_urls.contains_key(OLLAMA)
+        || PROVIDERS.iter().any(is_set_up);
+    let has_key = config.aws.has_keys() || config.provider_keys.contains_key(BEDROCK);
+    match &config.aws.region {
+        _ if has_others => {}
+        None if has_key => {
+            warnings.push(format!("there are keys for AWS but no region; {REGION} it is; set AWS_REGION"));
+            config.aws.region = Some(REGION.to_owned());
+        }
+        Some(region) if !has_key && !PROVIDERS.iter().any(|provider| config.has_credentials(provider)) => {
+            warnings.push(format!(
+                "there is nothing but AWS_REGION ({region}); Bedrock is called with the role of this machine"
+            ));
+            config.has_machine_role = true;
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// Accounts that have a key but no address, and the variables that would make them whole.
+pub(super) fn unplaced(config: &Config) -> impl Iterator<Item = (&'static Provider, &'static str)> {
+    let is_unplaced = |provider: &&Provider| {
+        config.provider_keys.contains_key(provider.id)
+            && config.address_of(provider, config.aws.region.as_deref()).is_none()
+    };
+    let wanted = |provider: &'static Provider| match provider.url_variables.first() {
+        _ if provider.id == BEDROCK => "AWS_REGION",
+        Some(variable) => variable,
+        None => "its `url`",
+    };
+    PROVIDERS.iter().filter(is_unplaced).map(move |provider| (provider, wanted(provider)))
 }
 
 /// An account with Vertex AI: where its models are, by project and location.
 fn vertex_ai(environment: Environment<'_>, config: &mut Config, warnings: &mut Vec<String>) {
+    /// Where Google's own tools fall back to.
+    const REGION: &str = "us-central1";
     let own = environment.first(&VERTEX_PROJECT, warnings);
     let location = environment.first(&VERTEX_LOCATION, warnings);
     // Other tools read these, too: it takes more to mean Vertex AI by them.
@@ -118,10 +168,19 @@ fn vertex_ai(environment: Environment<'_>, config: &mut Config, warnings: &mut V
     else {
         return;
     };
-    let Some(location) = location else {
-        let [say, ..] = VERTEX_LOCATION;
-        warnings.push(format!("there is a project for Vertex AI but no region; set {say}; it is not used"));
-        return;
+    let [say, ..] = VERTEX_LOCATION;
+    let location = match location {
+        Some(location) => location,
+        None if own.is_some() => {
+            warnings
+                .push(format!("there is a project for Vertex AI but no region; {REGION} it is; set {say}"));
+            REGION
+        }
+        None => {
+            warnings
+                .push(format!("there is a project for Vertex AI but no region; set {say}; it is not used"));
+            return;
+        }
     };
     let address = environment.first(&VERTEX_ADDRESS, warnings);
     for id in [VERTEX, VERTEX_CLAUDE] {

@@ -111,9 +111,25 @@ fn keys_of_providers_are_enough_to_start() {
     let keys = PROVIDERS.iter().flat_map(|one| one.key_variables.iter().map(|name| (*name, one.id)));
     for (variable, provider) in keys {
         let sources = Sources { env: env(&[(variable, "k")]), ..Sources::default() };
-        let config = load(&sources).unwrap_or_else(|why| panic!("{variable}: {why}"));
-        assert_eq!(config.provider_keys.keys().collect::<Vec<_>>(), [provider]);
+        match load(&sources) {
+            Ok(config) => {
+                assert_eq!(config.provider_keys.keys().collect::<Vec<_>>(), [provider]);
+                let row = PROVIDERS.iter().find(|row| row.id == provider).expect("it is one of them");
+                assert!(config.address_of(row, config.aws.region.as_deref()).is_some(), "{variable}");
+            }
+            Err(why) => {
+                let told = format!("there are none: there is a key for {provider}, but not where; set ");
+                assert!(why.to_string().contains(&told), "{variable}: {why}");
+            }
+        }
     }
+    // What is left out beside others is told.
+    let both = env(&[("OPENAI_API_KEY", "k"), ("AZURE_OPENAI_API_KEY", "k")]);
+    let config = load(&Sources { env: both, ..Sources::default() }).expect("one of them is whole");
+    assert_eq!(
+        config.warnings,
+        ["there is a key for azure-openai but not where; set AZURE_OPENAI_ENDPOINT; it is not used"]
+    );
     let said = load(&Sources::default()).expect_err("there is nothing to serve").to_string();
     assert_eq!(
         said,
@@ -150,9 +166,19 @@ fn keys_of_aws_come_from_the_environment() {
     // Enough to start with, once it is known where.
     let start = |pairs: &[(&str, &str)]| load(&Sources { env: env(pairs), ..Sources::default() });
     assert!(start(&with(&[("AWS_REGION", "us-east-1")])).is_ok());
-    let said = start(&keys).expect_err("there is nothing to serve").to_string();
-    assert!(said.contains("there are none"), "{said}");
-    assert!(said.contains("AWS_REGION"), "{said}");
+    let config = start(&keys).expect("there is nothing else that could be meant");
+    assert_eq!(config.aws.region.as_deref(), Some("us-east-1"));
+    assert!(
+        config.warnings.iter().any(|warning| warning.contains("set AWS_REGION")),
+        "{:?}",
+        config.warnings
+    );
+    // A region alone is that of a machine with a role; beside anything else it means nothing.
+    assert!(start(&[("AWS_REGION", "eu-west-1")]).expect("so is this").has_machine_role);
+    for other in ["OPENAI_API_KEY", "OLLAMA_HOST", "VERTEX_AI_PROJECT_ID"] {
+        let config = start(&[("AWS_REGION", "eu-west-1"), (other, "x")]).expect("it is set up");
+        assert!(!config.has_machine_role, "{other}");
+    }
 }
 
 #[test]
@@ -481,7 +507,7 @@ fn chains_of_the_environment_set_providers_up() {
             vec![("VERTEX_AI_PROJECT_ID", "p"), ("VERTEX_AI_REGION", "us-east5")],
             &["vertex-ai", "vertex-anthropic"],
         ),
-        ("no region", vec![("VERTEX_AI_PROJECT_ID", "p"), credentials], &[]),
+        ("no region", vec![("VERTEX_AI_PROJECT_ID", "p"), credentials], &["vertex-ai", "vertex-anthropic"]),
         (
             "a project for other tools",
             vec![("GOOGLE_CLOUD_PROJECT", "p"), ("GOOGLE_CLOUD_LOCATION", "l")],

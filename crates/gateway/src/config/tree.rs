@@ -93,6 +93,10 @@ pub struct Config {
     /// What of the environment credentials are lent by.
     #[serde(skip)]
     pub surroundings: Surroundings,
+    /// Whether this must be a machine of Amazon's, whose own role is what Bedrock is paid by: nothing but a region is set
+    /// up.
+    #[serde(skip)]
+    pub has_machine_role: bool,
     /// What of the file or the environment was not taken as it may have been meant.
     #[serde(skip)]
     pub warnings: Vec<String>,

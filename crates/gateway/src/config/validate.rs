@@ -2,6 +2,7 @@
 
 use super::catalog::price_problems;
 use super::problem::Problem;
+use super::surroundings::unplaced;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
 use super::worker::{Aws, Entra, ModelCard, Queue, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
@@ -186,13 +187,22 @@ impl Check {
     }
 
     fn workers(&mut self, config: &Config) {
-        let is_set_up = !config.provider_keys.is_empty() || config.provider_urls.contains_key(OLLAMA);
-        let is_lent = || PROVIDERS.iter().any(|known| known.id != BEDROCK && config.has_credentials(known));
+        let unplaced: Vec<_> = unplaced(config).collect();
+        let is_set_up =
+            config.provider_keys.len() > unplaced.len() || config.provider_urls.contains_key(OLLAMA);
+        let region = config.aws.region.as_deref();
+        let is_lent = || {
+            let mut others = PROVIDERS.iter().filter(|known| known.id != BEDROCK);
+            others.any(|known| config.has_credentials(known) && config.address_of(known, region).is_some())
+        };
         let has_any = !config.workers.is_empty() || !config.backends.is_empty();
         let is_told = has_any || config.igw || is_set_up || is_lent();
-        if !is_told && config.aws.has_keys() && config.aws.region.is_none() {
-            let message = "there are none; the AWS keys make one when AWS_REGION says where";
-            self.fail("workers", message);
+        if !is_told && let Some((provider, variable)) = unplaced.first() {
+            let id = provider.id;
+            self.fail(
+                "workers",
+                format!("there are none: there is a key for {id}, but not where; set {variable}"),
+            );
         } else if !is_told && !PROVIDERS.iter().any(|known| config.has_credentials(known)) {
             let message = "there are none; pass --worker-urls, list them in the file, set a provider's key such as \
                            OPENAI_API_KEY, or start empty with --enable-igw";
