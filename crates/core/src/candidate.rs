@@ -1,8 +1,9 @@
 //! What routing chooses from: a worker seen without its address, with live load and health.
 
-use crate::{Recent, WorkerId};
+use crate::{Allowance, Quota, Recent, WorkerId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// One worker that may serve a call. Cheap to clone; load and health are shared and live.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ pub struct Candidate {
     pub weight: u32,
     /// What its tokens cost, where that is known.
     pub price: Option<Price>,
+    /// Most that it is given in a minute.
+    pub allowance: Allowance,
+    /// Stands for it where callers are told apart by a hash: the same in every process and after every change.
+    pub seed: u64,
     /// What is running on it.
     pub load: Arc<Load>,
 }
@@ -28,6 +33,16 @@ impl Candidate {
     #[must_use]
     pub fn may_serve(&self) -> bool {
         self.weight > 0 && self.load.health().may_serve()
+    }
+
+    /// How long until its limits have room for a call with `prompt`; nothing when they have it now.
+    #[must_use]
+    pub fn wait(&self, prompt: &Prompt<'_>, now: Instant) -> Duration {
+        if self.allowance.is_limit() {
+            self.load.quota.wait(self.allowance, prompt.estimate(), now)
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
@@ -58,6 +73,16 @@ pub struct Prompt<'a> {
     pub tokens: u64,
     /// About how many tokens its answer may be.
     pub answer: u64,
+    /// Stands for the caller, or for the conversation, where it is known by what the pool goes by.
+    pub key: Option<u64>,
+}
+
+impl Prompt<'_> {
+    /// About how many tokens the call will use.
+    #[must_use]
+    pub const fn estimate(&self) -> u64 {
+        self.tokens.saturating_add(self.answer)
+    }
 }
 
 /// Live figures of one worker.
@@ -68,6 +93,8 @@ pub struct Load {
     health: AtomicU8,
     /// How long its answers took lately.
     pub recent: Recent,
+    /// What it was given lately.
+    pub quota: Quota,
 }
 
 /// Where a worker is in its life. Only `Ready` ones are picked.
@@ -157,27 +184,64 @@ impl Load {
 /// Counts one call on a worker for as long as it lives: taken at dispatch, dropped when the last
 /// byte has gone, the upstream failed or the client hung up.
 #[derive(Debug)]
-pub struct LoadGuard(Arc<Load>);
+pub struct LoadGuard {
+    load: Arc<Load>,
+    /// Tokens that are held for it, where they are counted.
+    held: Option<u64>,
+}
 
 impl LoadGuard {
     /// Begins to count.
     #[must_use]
     pub fn new(load: &Arc<Load>) -> Self {
+        Self::counting(load, None)
+    }
+
+    /// The same for a worker with limits, or one that is ranked by what it was given; `None` when the limits have no
+    /// room for a call with `prompt`.
+    #[must_use]
+    pub fn within(candidate: &Candidate, prompt: &Prompt<'_>, now: Instant) -> Option<Self> {
+        let (load, held) = (&candidate.load, prompt.estimate());
+        load.quota.take(candidate.allowance, held, now).then(|| Self::counting(load, Some(held)))
+    }
+
+    /// Counts another call to the same worker, one of several that together make one answer.
+    #[must_use]
+    pub fn another(&self, now: Instant) -> Self {
+        if self.held.is_some() {
+            self.load.quota.begin(now);
+        }
+        Self::counting(&self.load, self.held.map(|_| 0))
+    }
+
+    fn counting(load: &Arc<Load>, held: Option<u64>) -> Self {
         load.in_flight.fetch_add(1, Relaxed);
         load.served.fetch_add(1, Relaxed);
-        Self(Arc::clone(load))
+        Self { load: Arc::clone(load), held }
     }
 
     /// Of whom it counts a call.
     #[must_use]
     pub fn load(&self) -> &Load {
-        &self.0
+        &self.load
+    }
+
+    /// The call used this many tokens, or about as many as were held for it where nobody knows. A call of which this is
+    /// never said used none.
+    pub fn used(&mut self, tokens: Option<u64>, now: Instant) {
+        if let Some(held) = &mut self.held {
+            let held = std::mem::take(held);
+            self.load.quota.settle(held, tokens.unwrap_or(held), now);
+        }
     }
 }
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.load.in_flight.fetch_sub(1, Relaxed);
+        if let Some(held) = self.held.filter(|held| *held > 0) {
+            self.load.quota.release(held);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod item;
 mod json;
 mod loss;
 mod part;
+mod quota;
 mod recent;
 mod reply;
 mod rerank;
@@ -46,6 +47,7 @@ pub use part::{
     Audio, CacheKind, CacheMark, Citation, Document, DocumentSource, Image, MediaSource, OffsetUnit, Part,
     PartKind, SearchResult, Video,
 };
+pub use quota::{Allowance, Quota, Remaining, Told};
 pub use recent::{Attempt, Metric, Ranking, Recent, Standing, Times};
 pub use reply::{Choice, Finish, FinishReason, Reply};
 pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};

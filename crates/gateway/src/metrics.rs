@@ -27,6 +27,8 @@ pub struct Metrics {
     pub attempts: IntCounterVec,
     /// What is held against workers, by worker and fault.
     pub worker_faults: IntCounterVec,
+    /// Requests that were part of an experiment, by pool, variant and outcome.
+    pub variants: IntCounterVec,
     /// Requests between their first byte in and their last byte out.
     pub in_flight: IntGauge,
     /// Requests waiting for admission.
@@ -156,6 +158,11 @@ impl Metrics {
                 "worker_faults_total",
                 "Failures that are held against a worker.",
                 &["worker", "fault"],
+            )?,
+            variants: counter(
+                "variant_requests_total",
+                "Requests that pools of the strategy `ab` answered.",
+                &["pool", "variant", "outcome"],
             )?,
             in_flight: gauge("in_flight_requests", "Requests being served, streams until their last byte.")?,
             queued: gauge("queued_requests", "Requests waiting for admission.")?,

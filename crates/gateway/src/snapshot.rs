@@ -13,6 +13,7 @@ use crate::config::{Config, LatencySpec, PoolSpec, RouteSpec, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::admit::Admission;
+use crate::walk::affinity::Sticky;
 use http::HeaderName;
 use pools::Pool;
 use routes::{Asking, Route};
@@ -90,6 +91,10 @@ pub struct Lane {
     pub failover: bool,
     /// The pool that it is of.
     pub pool: Option<Box<str>>,
+    /// What callers are told apart by, where each belongs to one worker.
+    pub sticky: Option<Sticky>,
+    /// What each of `workers` is called as a variant, where they are some of an experiment.
+    pub variants: Vec<Arc<str>>,
 }
 
 impl Lane {
@@ -129,10 +134,10 @@ impl Heirlooms {
     fn of_pool(
         &mut self,
         pool: &PoolSpec,
-        strategy: Strategy,
+        chooser: &PoolSpec,
         metrics: &Metrics,
     ) -> (Arc<Policy>, Arc<ModelMetrics>) {
-        let way = (strategy, pool.latency);
+        let way = (chooser.strategy, chooser.latency);
         let known = self.by_pool.entry(pool.name.clone());
         let (_, policy, metrics) = known
             .and_modify(|(before, policy, _)| {
@@ -566,6 +571,8 @@ impl Lane {
             cost: worker.spec.cost,
             weight: worker.spec.weight,
             price: None,
+            allowance: worker.spec.allowance(),
+            seed: 0,
             load: Arc::clone(&worker.load),
         };
         Self {
@@ -575,6 +582,8 @@ impl Lane {
             metrics: Arc::clone(metrics),
             failover: true,
             pool: None,
+            sticky: None,
+            variants: Vec::new(),
         }
     }
 
@@ -595,6 +604,9 @@ impl Lane {
             | Policy::PowerOfTwo
             | Policy::LeastConnections
             | Policy::Latency(_)
+            | Policy::Usage
+            | Policy::Ab
+            | Policy::Sticky
             | Policy::Priority => self,
         }
     }

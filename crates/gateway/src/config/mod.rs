@@ -23,7 +23,9 @@ pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts};
 pub use file::{Form, Imported};
 pub use origin::{Origin, Origins, key_variable};
-pub use pools::{ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy};
+pub use pools::{
+    ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, StickyBy, Strategy,
+};
 pub use problem::{ConfigError, Place, Problem};
 pub use tree::*;
 pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};

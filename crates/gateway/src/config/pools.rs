@@ -2,6 +2,7 @@
 //!
 //! A backend is a worker with a name; other files' words for all of these are lowered into what stands here.
 
+use super::validate::is_header_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +19,11 @@ pub struct PoolSpec {
     /// What the `latency` strategy looks at.
     #[serde(default)]
     pub latency: LatencySpec,
+    /// What callers are told apart by where the strategy is `ab` (`user` when absent) or `sticky` (`session` when
+    /// absent): `user`, the end user that a request names; `key`, the caller's credential; `session`, the conversation;
+    /// `header:NAME`, what that header says. A request without it goes by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<StickyBy>,
     /// Whether another one answers when the chosen one fails, with its own default model where it does not serve
     /// the one asked for.
     #[serde(default)]
@@ -51,6 +57,7 @@ impl PoolSpec {
             name,
             strategy: Strategy::default(),
             latency: LatencySpec::default(),
+            sticky: None,
             fallback: false,
             backends,
         }
@@ -102,17 +109,31 @@ impl PoolSpec {
         }
     }
 
-    /// How one of those that stand first is chosen: a pool that goes by order leaves it to the pools in it.
+    /// The pool that says how one of those that stand first is chosen: one that goes by order leaves it to the pools in
+    /// it.
     #[must_use]
-    pub fn effective_strategy(&self, all: &[Self]) -> Strategy {
+    pub fn chooser<'a>(&'a self, all: &'a [Self]) -> &'a Self {
         if self.strategy != Strategy::Priority {
-            return self.strategy;
+            return self;
         }
-        let inner = self.backends.iter().filter_map(|member| member.pool(all));
-        inner
-            .map(|pool| pool.effective_strategy(all))
-            .find(|strategy| *strategy != Strategy::Priority)
-            .unwrap_or_default()
+        let mut inner = self.backends.iter().filter_map(|member| Some(member.pool(all)?.chooser(all)));
+        inner.find(|pool| pool.strategy != Strategy::Priority).unwrap_or(self)
+    }
+
+    /// What callers are told apart by, where that matters.
+    #[must_use]
+    pub fn sticks_by(&self) -> Option<StickyBy> {
+        match self.strategy {
+            Strategy::Ab => Some(self.sticky.clone().unwrap_or(StickyBy::User)),
+            Strategy::Sticky => Some(self.sticky.clone().unwrap_or(StickyBy::Session)),
+            Strategy::Priority
+            | Strategy::RoundRobin
+            | Strategy::Random
+            | Strategy::LeastConnections
+            | Strategy::Latency
+            | Strategy::Cost
+            | Strategy::Usage => None,
+        }
     }
 
     /// Why the pools in it cannot be taken apart, if that is so. Cycles are found elsewhere.
@@ -140,7 +161,17 @@ impl MemberSpec {
     /// A whole share, asked for what clients ask for.
     #[must_use]
     pub fn new(name: String) -> Self {
-        Self { name, weight: 1, model: None, model_map: BTreeMap::new() }
+        Self { name, weight: 1, label: None, model: None, model_map: BTreeMap::new() }
+    }
+
+    /// What tells it from the others of its pool, and from them alone: it stays the same whatever else changes.
+    #[must_use]
+    pub fn variant(&self) -> String {
+        match (&self.label, &self.model) {
+            (Some(label), _) => label.clone(),
+            (None, Some(model)) => format!("{}/{model}", self.name),
+            (None, None) => self.name.clone(),
+        }
     }
 
     fn pool<'a>(&self, all: &'a [PoolSpec]) -> Option<&'a PoolSpec> {
@@ -170,6 +201,61 @@ pub enum Strategy {
     /// The cheapest for this request.
     #[serde(alias = "cost-optimized")]
     Cost,
+    /// The one that has used the smallest share of its limits: `rpm` and `tpm`, and what its provider says.
+    #[serde(alias = "usage_based", alias = "usage-based", alias = "usage-based-routing-v2")]
+    Usage,
+    /// Each has as many callers as its weight says, and each caller always comes to the same one.
+    #[serde(alias = "split", alias = "canary", alias = "ab-test")]
+    Ab,
+    /// The same, whatever the weights.
+    Sticky,
+}
+
+/// What callers are told apart by.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StickyBy {
+    /// The end user that the request names.
+    User,
+    /// The caller's credential.
+    Key,
+    /// The conversation.
+    Session,
+    /// What this header says.
+    Header(String),
+}
+
+impl StickyBy {
+    /// How a header is named.
+    const HEADER: &'static str = "header:";
+}
+
+impl TryFrom<String> for StickyBy {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "user" => Ok(Self::User),
+            "key" => Ok(Self::Key),
+            "session" => Ok(Self::Session),
+            other => match other.strip_prefix(Self::HEADER).map(str::trim) {
+                Some(name) if is_header_name(name) => Ok(Self::Header(name.to_ascii_lowercase())),
+                Some(_) => Err("no header has this name; write it as `header:x-session-id`".to_owned()),
+                None => Err("use one of `user`, `key`, `session`, `header:NAME`".to_owned()),
+            },
+        }
+    }
+}
+
+impl From<StickyBy> for String {
+    fn from(by: StickyBy) -> Self {
+        match by {
+            StickyBy::User => "user".to_owned(),
+            StickyBy::Key => "key".to_owned(),
+            StickyBy::Session => "session".to_owned(),
+            StickyBy::Header(name) => format!("{}{name}", StickyBy::HEADER),
+        }
+    }
 }
 
 /// What the `latency` strategy looks at.
@@ -217,6 +303,10 @@ pub struct MemberSpec {
     /// where two are equal.
     #[serde(default = "one")]
     pub weight: u32,
+    /// What it is called as a variant of an experiment (`strategy: ab`) in answers, logs and metrics; its name, with the
+    /// model where one is set, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The model that it is always asked for, whatever the client asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -298,7 +388,7 @@ mod tests {
         );
         assert_eq!(chain[0].1, 2 * chain[1].1 - 1, "rounded up");
         assert_eq!((chain[2].1, chain[3].1), (1_000_000, 0));
-        assert_eq!(all[2].effective_strategy(&all), Strategy::RoundRobin);
+        assert_eq!(all[2].chooser(&all).name, "inner");
         assert_eq!(all.iter().filter_map(|pool| pool.nesting_problem(&all)).count(), 0);
     }
 

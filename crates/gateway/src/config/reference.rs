@@ -101,6 +101,7 @@ fn type_words(field: &Field) -> String {
         "LogLevel" => names::<LogLevel>(),
         "Strategy" => names::<Strategy>(),
         "LatencyMetric" => names::<LatencyMetric>(),
+        "StickyBy" => "`user` `key` `session` `header:NAME`".into(),
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
@@ -201,7 +202,7 @@ impl Page {
 
 /// What an element of a list is when nothing but what must be is said of it.
 pub(super) fn element(kind: &str) -> Value {
-    let member = || MemberSpec { name: String::new(), weight: 1, model: None, model_map: BTreeMap::new() };
+    let member = || MemberSpec::new(String::new());
     match kind {
         "WorkerSpec" => serde_json::to_value(WorkerSpec::new("")),
         "PoolSpec" => serde_json::from_str(r#"{"name":"","backends":[]}"#)

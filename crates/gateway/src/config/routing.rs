@@ -95,9 +95,14 @@ impl<'a> Check<'a> {
                 "is in the pool already; list it once, with the sum of its weights",
             );
         }
+        self.label(path, pool, index, member);
         let Some(inner) = self.pools.iter().find(|pool| pool.name == member.name) else { return };
-        if member.model.is_some() || !member.model_map.is_empty() {
-            let key = if member.model.is_some() { "model" } else { "model_map" };
+        let said = [
+            ("model", member.model.is_some()),
+            ("model_map", !member.model_map.is_empty()),
+            ("label", member.label.is_some()),
+        ];
+        for (key, _) in said.iter().filter(|(_, is_said)| *is_said) {
             self.fail(format!("{path}.{key}"), "cannot be said of a pool; say it of the backends in it");
         }
         let mut way = vec![pool.name.as_str()];
@@ -105,6 +110,17 @@ impl<'a> Check<'a> {
             let message =
                 format!("leads back to where it began ({}); a pool cannot hold itself", way.join(", "));
             self.fail(format!("{path}.name"), message);
+        }
+    }
+
+    fn label(&mut self, path: &str, pool: &PoolSpec, index: usize, member: &MemberSpec) {
+        let Some(label) = &member.label else { return };
+        if label.is_empty() || !label.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = "is shown in headers and metrics; use letters, digits and signs, without spaces";
+            self.fail(format!("{path}.label"), message);
+        }
+        if pool.backends.iter().take(index).any(|other| other.variant() == *label) {
+            self.fail(format!("{path}.label"), "is what another member of the pool is called; use another");
         }
     }
 

@@ -78,6 +78,7 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
         "Layout" => one_of(&names::<Layout>()),
         "OnUnsupported" => one_of(&names::<OnUnsupported>()),
         "UserIds" => one_of(&names::<UserIds>()),
+        "StickyBy" => or_reference(&json!({"type": "string", "pattern": "^(user|key|session|header:.+)$"})),
         "ContentRule" => {
             let rules = ["contains", "not_contains", "regex"].map(|rule| (rule.to_owned(), text()));
             json!({"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,

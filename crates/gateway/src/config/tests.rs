@@ -243,6 +243,10 @@ fn everything_out_of_range_is_found() {
         ("workers: [{url: ftp://a}]", "workers[0].url: has an unknown scheme; use http:// or https://"),
         ("workers: [{url: http://a, priority: 101}]", "workers[0].priority: 101 is over 100; use 0 to 100"),
         (
+            "workers: [{url: http://a, rpm: 0}]",
+            "workers[0].rpm: is 0, which lets nothing through; use 1 or more, or `weight: 0` to take it out",
+        ),
+        (
             "workers: [{url: http://a, weight: 1000001}]",
             "workers[0].weight: 1000001 is over 1000000; weights count against each other",
         ),
@@ -648,6 +652,23 @@ fn pools_routes_and_names_are_checked() {
         (
             "pools: [{name: p, backends: [{name: q, model: m}]}, {name: q, backends: [{name: one}]}]",
             "pools[0].backends[0].model: cannot be said of a pool; say it of the backends in it",
+        ),
+        (
+            "pools: [{name: p, backends: [{name: one, label: a b}, {name: two, label: one}, {name: q, label: x}]}, {name: q, backends: [{name: one}]}]",
+            "pools[0].backends[0].label: is shown in headers and metrics; use letters, digits and signs, without spaces\n\
+             pools[0].backends[2].label: cannot be said of a pool; say it of the backends in it",
+        ),
+        (
+            "pools: [{name: p, backends: [{name: one}, {name: two, label: one}]}]",
+            "pools[0].backends[1].label: is what another member of the pool is called; use another",
+        ),
+        (
+            "pools: [{name: p, strategy: ab, sticky: header, backends: [{name: one}]}]",
+            "pools[0].sticky: use one of `user`, `key`, `session`, `header:NAME`; found `header`",
+        ),
+        (
+            "pools: [{name: p, strategy: ab, sticky: 'header:x y', backends: [{name: one}]}]",
+            "pools[0].sticky: no header has this name; write it as `header:x-session-id`; found `header:x y`",
         ),
         (
             "pools: [{name: p, latency: {percentile: 2}, backends: [{name: one}]}]",

@@ -7,10 +7,11 @@ use super::{Heirlooms, Lane, Passage, passage};
 use crate::config::{MemberSpec, PoolSpec, Share, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
+use crate::walk::affinity::Sticky;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use trunkline_core::Dialect;
-use trunkline_route::Policy;
+use trunkline_route::{Policy, seed};
 
 /// Tier of the first member of a pool that goes by order.
 const FIRST: u8 = u8::MAX;
@@ -25,6 +26,9 @@ pub struct Pool {
     /// Whether another one answers when the chosen one fails.
     fallback: bool,
     metrics: Arc<ModelMetrics>,
+    sticky: Option<Sticky>,
+    /// Whether answers tell which of its members they are of.
+    is_experiment: bool,
 }
 
 #[derive(Debug)]
@@ -32,6 +36,9 @@ struct Member {
     worker: Arc<Worker>,
     weight: u32,
     tier: u8,
+    /// What it is called as a variant, and what stands for that.
+    variant: Arc<str>,
+    seed: u64,
     /// As it is asked whatever the client asked for.
     always: Option<Arc<Worker>>,
     /// As it is asked in place of these models.
@@ -44,7 +51,10 @@ impl Member {
     fn new(worker: &Arc<Worker>, spec: &MemberSpec, weight: u32, tier: u8, fallback: bool) -> Self {
         let asked = |model: &String| Arc::new(worker.asked_for(model, false));
         let default = worker.spec.default_model.as_deref();
+        let variant = spec.variant();
         Self {
+            seed: seed(&variant),
+            variant: variant.into(),
             worker: Arc::clone(worker),
             weight,
             tier,
@@ -82,10 +92,15 @@ impl Pool {
         for (candidate, (member, _)) in lane.candidates.iter_mut().zip(&able) {
             candidate.priority = member.tier;
             candidate.weight = member.weight;
+            candidate.seed = member.seed;
         }
         lane.sort();
         lane.failover = self.fallback;
         lane.pool = Some(self.name.clone());
+        lane.sticky.clone_from(&self.sticky);
+        if self.is_experiment {
+            lane.variants = able.iter().map(|(member, _)| Arc::clone(&member.variant)).collect();
+        }
         Some(lane)
     }
 
@@ -117,10 +132,14 @@ pub(super) fn pools(
             let tier = flat.tier.map_or(worker.spec.priority, |place| FIRST.saturating_sub(place));
             Some(Member::new(worker, flat.member, flat.weight, tier, spec.fallback))
         };
-        let (policy, metrics) = heirlooms.of_pool(spec, spec.effective_strategy(specs), metrics);
+        let chooser = spec.chooser(specs);
+        let (policy, metrics) = heirlooms.of_pool(spec, chooser, metrics);
+        let sticky = chooser.sticks_by().as_ref().and_then(Sticky::of);
+        let is_experiment = chooser.strategy == Strategy::Ab;
         let members = flat.iter().filter_map(member).collect();
         let name: Box<str> = spec.name.as_str().into();
-        (name.clone(), Arc::new(Pool { name, members, policy, fallback: spec.fallback, metrics }))
+        let fallback = spec.fallback;
+        (name.clone(), Arc::new(Pool { name, members, policy, fallback, metrics, sticky, is_experiment }))
     };
     specs.iter().map(pool).collect()
 }
@@ -129,7 +148,8 @@ pub(super) fn pools(
 pub(super) fn alone(worker: &Arc<Worker>, heirlooms: &mut Heirlooms, metrics: &Metrics) -> Pool {
     let name = worker.spec.name.clone().unwrap_or_default();
     let spec = PoolSpec::new(name.clone(), vec![MemberSpec::new(name)]);
-    let (policy, metrics) = heirlooms.of_pool(&spec, Strategy::Priority, metrics);
+    let (policy, metrics) = heirlooms.of_pool(&spec, &spec, metrics);
     let members = spec.backends.iter().map(|own| Member::new(worker, own, 1, FIRST, false)).collect();
-    Pool { name: spec.name.as_str().into(), members, policy, fallback: false, metrics }
+    let (name, sticky) = (spec.name.as_str().into(), None);
+    Pool { name, members, policy, fallback: false, metrics, sticky, is_experiment: false }
 }

@@ -14,9 +14,7 @@ use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use trunkline_core::{
-    Dialect, Extra, Fault, Fold, ItemKind, LoadGuard, Losses, OnUnsupported, Reply, unfold,
-};
+use trunkline_core::{Dialect, Extra, Fault, Fold, ItemKind, Losses, OnUnsupported, Reply, unfold};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply_of, write_reply};
 use trunkline_upstream::Answer;
@@ -71,8 +69,7 @@ async fn answers(
         answers.push(ask(ledger, plan, worker, *to, &body, extra, 0).await?);
         return Ok(answers);
     }
-    let load = Arc::clone(&worker.load);
-    ledger.guards.extend((1..legs).map(|_| LoadGuard::new(&load)));
+    ledger.count_legs(legs);
     let shared = &*ledger;
     let sends = (0..legs).map(|leg| ask(shared, plan, worker, *to, &body, extra, leg));
     for answer in futures_util::future::join_all(sends).await {

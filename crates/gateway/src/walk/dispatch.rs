@@ -7,7 +7,8 @@ use super::bridge::{Translation, translate};
 use super::choice::Left;
 use super::count;
 use super::failure::{
-    Failure, UPSTREAM_AUTH, error_answer, nobody_left, refused, unanswered, unfit, unlent, unnameable,
+    Failure, UPSTREAM_AUTH, error_answer, limits_told, nobody_left, refused, unanswered, unfit, unlent,
+    unnameable,
 };
 use super::form::Form;
 use super::forward;
@@ -22,11 +23,11 @@ use crate::config::Retry;
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Passage, passage};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, Kind, LoadGuard};
+use trunkline_core::{Dialect, Fault, Kind};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::Backoff;
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
@@ -69,14 +70,15 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     loop {
         let now = Instant::now();
         let Some((candidate, worker)) = left.pick(now) else {
-            return last.unwrap_or_else(|| Err(nobody_left()));
+            return last.unwrap_or_else(|| Err(left.nobody(now)));
         };
-        ledger.guards.push(LoadGuard::new(&candidate.load));
-        ledger.attempts(&worker.id, now);
+        let Some(guard) = left.begin(candidate, now) else { continue };
+        ledger.guards.push(guard);
+        ledger.attempts(candidate, now);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
             Ok(mut answered) => {
-                tell_stand_in(&mut answered, worker);
+                tell(&mut answered.headers, ledger, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
@@ -88,14 +90,15 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         }
         let shared = shared_backoff(&plan);
         left.failed(worker, failure.again_within(shared.max));
-        let same_worker = !left.has_other();
+        let now = Instant::now();
+        let same_worker = !left.has_other(now);
         let own = worker.spec.max_retries.filter(|_| same_worker).map(|retries| retries.saturating_add(1));
         let attempts = plan.wishes.attempts.or(own).unwrap_or(shared.attempts);
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         // What was refused unasked says nothing of why those that were asked failed.
         let told = if failure.outcome.is_some() { None } else { last.take() }.unwrap_or(failure.last);
-        match delay.filter(|_| left.is_anyone() && !is_spent) {
+        match delay.filter(|_| left.is_anyone(now) && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.
             None => return told,
             Some(delay) => {
@@ -111,11 +114,18 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
 /// The model that answers in place of the one that was asked for.
 const SUBSTITUTED: HeaderName = HeaderName::from_static("x-trunkline-model-substituted");
 
-/// Tells the client of a model that it did not ask for.
-fn tell_stand_in(answered: &mut Answered, worker: &Worker) {
-    if let Some(value) = worker.stand_in().and_then(|model| HeaderValue::from_str(model).ok()) {
-        answered.headers.insert(SUBSTITUTED, value);
-    }
+/// The variant of an experiment that answers.
+const VARIANT: HeaderName = HeaderName::from_static("x-trunkline-variant");
+
+/// Tells the client of a model that it did not ask for, and of which experiment it is part.
+fn tell(headers: &mut HeaderMap, ledger: &Ledger, worker: &Worker) {
+    let mut say = |name: HeaderName, what: Option<&str>| {
+        if let Some(value) = what.and_then(|what| HeaderValue::from_str(what).ok()) {
+            headers.insert(name, value);
+        }
+    };
+    say(SUBSTITUTED, worker.stand_in());
+    say(VARIANT, ledger.variant().map(|variant| &**variant));
 }
 
 async fn attempt(
@@ -261,6 +271,12 @@ pub(super) async fn send(
             // Somebody is there, but slow or confused.
             Counts::Fault | Counts::No => {}
         },
+    }
+    if let Ok(answer) = &answer
+        && plan.lane.policy.goes_by_usage()
+    {
+        let told = limits_told(&answer.head);
+        worker.load.quota.told(told, Instant::now().into_std());
     }
     let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
     forward::clean(&mut answer.head.headers, credential.is_ours);

@@ -14,6 +14,7 @@
 pub(crate) mod accept;
 pub(crate) mod access;
 pub mod admit;
+pub mod affinity;
 mod answer;
 mod bridge;
 mod choice;

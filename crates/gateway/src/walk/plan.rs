@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt, Secret, TenantId};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
 use trunkline_route::{Draw, Verdict};
@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     /// The model it means, where that is another.
     pub(crate) model: Model,
     pub(crate) lane: Arc<Lane>,
+    /// What policies may go by of the prompt and of who asks.
+    pub(super) prompt: Prompt<'static>,
     /// How the client wants it tried.
     pub(super) wishes: Wishes,
 }
@@ -67,8 +69,11 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
     }
+    let caller = question.caller_key.as_ref().map(Secret::reveal);
+    let caller = caller.or(ledger.tenant.as_ref().map(TenantId::as_str));
+    let prompt = prompt(&lane, asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
-    Ok(Plan { question, asked, model, lane, wishes })
+    Ok(Plan { question, asked, model, lane, prompt, wishes })
 }
 
 fn is_ready(lane: &Lane) -> bool {
@@ -121,10 +126,12 @@ const TOKEN: usize = 4;
 /// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
 const ANSWER: u64 = 500;
 
-/// What policies may go by of a prompt.
-pub(super) fn prompt(scanned: &Scanned) -> Prompt<'static> {
-    let bytes = scanned.prompt.as_ref().map_or(0, |(_, range)| range.len());
-    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER }
+/// What policies may go by of a prompt, and of the `caller` whose it is.
+fn prompt(lane: &Lane, asking: Asking<'_>, caller: Option<&str>) -> Prompt<'static> {
+    let prompt = asking.body.and_then(|(_, scanned)| scanned.prompt.as_ref());
+    let bytes = prompt.map_or(0, |(_, range)| range.len());
+    let key = lane.sticky.as_ref().and_then(|by| by.key(asking, caller));
+    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER, key }
 }
 
 /// What a client says of who must answer.
@@ -315,7 +322,8 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let prices = Prices::default();
     let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
-    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, &[], draw);
+    let (verdicts, choice) =
+        lane.policy.explain(&prompt(&lane, request.asking(), None), &lane.candidates, &[], draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
@@ -332,6 +340,10 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
             Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
             Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
+            Some(Verdict::OverLimit(wait)) => {
+                let seconds = wait.as_secs_f64();
+                (Some(format!("has no room in its limits for {seconds:.0} s")), None)
+            }
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),
         };

@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Attempt, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc,
-    WorkerId,
+    Attempt, Candidate, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times,
+    Usage, Utc, WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
@@ -64,6 +64,8 @@ pub(crate) struct Ledger {
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
     attempts: SmallVec<[(WorkerId, Outcome); 1]>,
+    /// Place in the lane of the worker of the last one.
+    slot: usize,
     /// Class of the fault, for a request that was refused.
     refused: Option<&'static str>,
     status: u16,
@@ -145,6 +147,7 @@ impl Ledger {
             model: None,
             lane: None,
             attempts: SmallVec::new(),
+            slot: 0,
             refused: None,
             status: CLIENT_GONE,
             end: End::Open,
@@ -170,9 +173,30 @@ impl Ledger {
     }
 
     /// An attempt begins.
-    pub(crate) fn attempts(&mut self, worker: &WorkerId, now: Instant) {
+    pub(crate) fn attempts(&mut self, candidate: &Candidate, now: Instant) {
         self.asked = now;
-        self.attempts.push((worker.clone(), Outcome::Open));
+        self.slot = candidate.slot;
+        self.attempts.push((candidate.id.clone(), Outcome::Open));
+    }
+
+    /// The attempt under way is `legs` requests at once, of which one counts already.
+    pub(crate) fn count_legs(&mut self, legs: usize) {
+        let Some(first) = self.guards.first() else { return };
+        let now = Instant::now().into_std();
+        let others: SmallVec<[LoadGuard; 4]> = (1..legs).map(|_| first.another(now)).collect();
+        self.guards.extend(others);
+    }
+
+    /// Who is, or was last, asked.
+    fn worker(&self) -> Option<&Arc<Worker>> {
+        let (lane, _) = self.lane.as_ref().zip(self.attempts.last())?;
+        lane.workers.get(self.slot)
+    }
+
+    /// Which variant of an experiment that is.
+    pub(crate) fn variant(&self) -> Option<&Arc<str>> {
+        let (lane, _) = self.lane.as_ref().zip(self.attempts.last())?;
+        lane.variants.get(self.slot)
     }
 
     /// The attempt is over, or its answer has begun; `None` when it came to nothing before anything was
@@ -229,6 +253,19 @@ impl Ledger {
                 Outcome::Open | Outcome::Status(_) | Outcome::Failed(_),
                 End::Open | End::Done | End::Cut(_),
             ) => {}
+        }
+    }
+
+    /// Counts what the answer used against its worker's limits.
+    fn count_tokens(&mut self, now: Instant) {
+        let told = self
+            .usage
+            .as_ref()
+            .and_then(|usage| Some(usage.input_total?.saturating_add(usage.output_total.unwrap_or(0))));
+        if (200..300).contains(&self.status)
+            && let Some(guard) = self.guards.first_mut()
+        {
+            guard.used(told, now.into_std());
         }
     }
 
@@ -341,14 +378,9 @@ impl Ledger {
     }
 
     fn charged(&self) -> Charge {
-        let worker = self
-            .lane
-            .as_ref()
-            .zip(self.attempts.last())
-            .and_then(|(lane, (id, _))| lane.workers.iter().find(|worker| worker.id == *id));
         // An engine of one's own costs nothing, unless the operator says what.
         let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
-        let Some(worker) = worker.filter(priced) else { return Charge::None };
+        let Some(worker) = self.worker().filter(priced) else { return Charge::None };
         if self.endpoint.dialect.kind() == Kind::Count {
             return Charge::None;
         }
@@ -367,9 +399,7 @@ impl Ledger {
     fn bill(&self) {
         let Some(charge) = self.charge else { return };
         let labels = || {
-            let lane = self.lane.as_ref()?;
-            let (id, _) = self.attempts.last()?;
-            let worker = lane.workers.iter().find(|worker| worker.id == *id)?;
+            let (lane, worker) = self.lane.as_ref().zip(self.worker())?;
             Some([lane.metrics.label(), worker.owner()])
         };
         let metrics = &self.local.shared.metrics;
@@ -386,15 +416,22 @@ impl Ledger {
         self.estimate();
         let cost = self.charge();
         self.bill();
-        let shared = &self.local.shared;
         let now = Instant::now();
         self.report_answer(now);
+        self.count_tokens(now);
+        let shared = &self.local.shared;
         let took = now.duration_since(self.began);
         let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
         let metrics = self.lane.as_ref().map(|lane| &*lane.metrics);
         shared.metrics.in_flight.dec();
         if self.attempts.last().is_some_and(|(_, outcome)| *outcome == Outcome::Open) {
             self.count_attempt();
+        }
+        if let Some((pool, variant)) =
+            self.lane.as_ref().and_then(|lane| lane.pool.as_deref()).zip(self.variant())
+        {
+            let outcome = if status < 400 { "ok" } else { "failed" };
+            shared.metrics.variants.with_label_values(&[pool, variant, outcome]).inc();
         }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
         if let Some(metrics) = metrics {
@@ -425,6 +462,7 @@ impl Ledger {
             endpoint: self.endpoint.name,
             model: self.model.as_ref().map_or("", Model::as_str),
             worker: self.attempts.last().map_or("", |(worker, _)| worker.as_str()),
+            variant: self.variant().map_or("", |variant| variant),
             attempts: Attempts(&self.attempts),
             status,
             end: match self.end {

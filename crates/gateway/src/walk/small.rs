@@ -13,9 +13,7 @@ use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
-use trunkline_core::{
-    Dialect, Fault, FaultKind, Kind, LoadGuard, Losses, Model, OnUnsupported, Surface, Usage,
-};
+use trunkline_core::{Dialect, Fault, FaultKind, Kind, Losses, Model, OnUnsupported, Surface, Usage};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{embed, rerank};
 use trunkline_upstream::UpstreamError;
@@ -147,7 +145,7 @@ async fn exchange(
     }
     let is_split = bodies.len() > 1;
     let at_once = bodies.len().min(TOGETHER);
-    ledger.guards.extend((1..at_once).map(|_| LoadGuard::new(&worker.load)));
+    ledger.count_legs(at_once);
     let config = &plan.question.snapshot.config;
     let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
     let shared = &*ledger;

@@ -29,6 +29,7 @@ mod rows;
 mod signing;
 mod slow;
 mod splice;
+mod strategies;
 mod surfaces;
 mod translate;
 mod traps;

@@ -10,7 +10,7 @@ use trunkline_gateway::config::{
 use trunkline_testkit::script::{Reply, Upstream};
 
 /// A backend with a default model.
-fn backend(name: &str, provider: &str, upstream: &Upstream, default: &str) -> WorkerSpec {
+pub(crate) fn backend(name: &str, provider: &str, upstream: &Upstream, default: &str) -> WorkerSpec {
     WorkerSpec {
         name: Some(name.to_owned()),
         provider: Some(provider.to_owned()),
@@ -40,14 +40,14 @@ pub(crate) async fn failing(status: u16) -> Upstream {
     .unwrap()
 }
 
-fn pool(name: &str, strategy: Strategy, fallback: bool, members: &[(&str, u32)]) -> PoolSpec {
+pub(crate) fn pool(name: &str, strategy: Strategy, fallback: bool, members: &[(&str, u32)]) -> PoolSpec {
     let member =
         |(name, weight): &(&str, u32)| MemberSpec { weight: *weight, ..MemberSpec::new((*name).to_owned()) };
     let backends = members.iter().map(member).collect();
     PoolSpec { strategy, fallback, ..PoolSpec::new(name.to_owned(), backends) }
 }
 
-fn to(backend: &str) -> RouteSpec {
+pub(crate) fn to(backend: &str) -> RouteSpec {
     RouteSpec { name: format!("to {backend}"), backend: backend.to_owned(), ..RouteSpec::default() }
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn substituted(answer: &Answer) -> Option<&str> {
     answer.headers.get("x-trunkline-model-substituted").map(|value| value.to_str().unwrap())
 }
 
-fn config(workers: Vec<WorkerSpec>, pools: Vec<PoolSpec>, routes: Vec<RouteSpec>) -> Config {
+pub(crate) fn config(workers: Vec<WorkerSpec>, pools: Vec<PoolSpec>, routes: Vec<RouteSpec>) -> Config {
     Config { pools, routes, ..settings(workers) }
 }
 

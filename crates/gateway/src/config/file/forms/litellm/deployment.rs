@@ -43,6 +43,16 @@ pub(super) struct Deployment {
     weight: Option<Node>,
     rpm: Option<Node>,
     tpm: Option<Node>,
+    limits: Limits,
+}
+
+/// What `rpm` and `tpm` of deployments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limits {
+    /// What each is given in a minute.
+    Counted,
+    /// Weights, where none are said.
+    Weighed,
 }
 
 /// Whose a model is.
@@ -52,7 +62,7 @@ enum Owner {
 }
 
 impl Deployment {
-    pub(super) fn of(mut map: Fields, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn of(mut map: Fields, limits: Limits, findings: &mut Findings) -> Option<Self> {
         let name = map.take("model_name");
         let params = map.take("litellm_params");
         map.lose(&[("model_info", "what models can do and cost is of the catalogue")], findings);
@@ -85,8 +95,14 @@ impl Deployment {
             account.put("url", url);
         }
         let [weight, rpm, tpm, order] = ["weight", "rpm", "tpm", "order"].map(|key| params.take(key));
-        for limit in [&rpm, &tpm].into_iter().flatten() {
-            findings.lose(limit, "is no limit here; deployments without `weight` are drawn by it");
+        for (key, limit) in [("rpm", &rpm), ("tpm", &tpm)] {
+            match (limit, limits) {
+                (Some(limit), Limits::Counted) => account.put(key, limit.clone()),
+                (Some(limit), Limits::Weighed) => {
+                    findings.lose(limit, "is no limit here; deployments without `weight` are drawn by it");
+                }
+                (None, _) => {}
+            }
         }
         self::account(params, &mut account, findings);
         let (name, order) = (name.said()?.to_owned(), order.as_ref().and_then(Node::said));
@@ -99,13 +115,17 @@ impl Deployment {
         }
         let order = order.and_then(|said| said.parse().ok()).unwrap_or(FIRST);
         let model = model.text(own_name);
-        Some(Self { name, model, account: account.node(), base, order, weight, rpm, tpm })
+        Some(Self { name, model, account: account.node(), base, order, weight, rpm, tpm, limits })
     }
 
-    /// Whether two are the same but for their models.
+    /// Whether two are the same but for their models. What has limits of its own shares them with no other.
     pub(super) fn is_of_one_account(&self, other: &Self) -> bool {
         let text = |deployment: &Self| serde_json::to_string(&deployment.account).ok();
-        text(self) == text(other)
+        std::ptr::eq(self, other) || (!self.has_limits() && text(self) == text(other))
+    }
+
+    fn has_limits(&self) -> bool {
+        self.limits == Limits::Counted && (self.rpm.is_some() || self.tpm.is_some())
     }
 }
 
