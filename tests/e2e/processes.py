@@ -150,6 +150,7 @@ class Processes:
 
     def file(self, name: str, text: str) -> Path:
         path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         return path
 

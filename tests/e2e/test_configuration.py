@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -37,8 +38,25 @@ def test_examples_fit(schema, page: str, count: int):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_imported_files_fit(schema, binaries: Path, file: Path):
-    run = subprocess.run([binaries / "trunkline", "import", file], text=True, capture_output=True, check=True)
-    assert [error.message for error in schema.iter_errors(yaml.safe_load(run.stdout))] == [], run.stdout
+    def converted(form: str) -> str:
+        argv = [binaries / "trunkline", "convert", file, "--to", form]
+        return subprocess.run(argv, text=True, capture_output=True, check=True).stdout
+
+    document = yaml.safe_load(converted("yaml"))
+    assert [error.message for error in schema.iter_errors(document)] == [], document
+    assert json.loads(converted("json")) == document
+    assert tomllib.loads(converted("toml")) == without_nothing(document)
+
+
+def without_nothing(value: object) -> object:
+    """TOML has no word for nothing; what is nothing is left out."""
+    match value:
+        case dict():
+            return {key: without_nothing(each) for key, each in value.items() if each is not None}
+        case list():
+            return [without_nothing(each) for each in value if each is not None]
+        case _:
+            return value
 
 
 @pytest.mark.parametrize(

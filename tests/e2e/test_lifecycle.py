@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+import yaml
 from processes import Gateway, Processes, Upstream, wait_for
 
 MODEL = "demo-model"
@@ -154,6 +155,28 @@ def test_sighup_takes_a_good_file_and_survives_a_bad_one(processes: Processes, e
     why = json.loads(gateway.line(lambda line: "configuration not changed" in line))["message"]
     for fact in ("reload.yaml", "policyy", "policy"):
         assert fact in why
+
+
+def test_a_folder_is_one_configuration_and_is_watched(processes: Processes, engine: Upstream):
+    listen = yaml.safe_load(processes.config.read_text())
+    processes.file("conf.d/10-listen.json", json.dumps(listen | {"admin": {"watch_interval": "100ms"}}))
+    workers = processes.file("conf.d/20-workers.toml", f'[[workers]]\nurl = "{engine.url}"\n')
+    gateway = processes.gateway(config=workers.parent)
+    gateway.wait_ready(1)
+
+    def status(model: str) -> int:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
+        return gateway.post("/v1/chat/completions", body).status_code
+
+    assert status("fast") == 404
+    more = processes.file("conf.d/30-aliases.yaml", "aliases: {fast: demo-model}\n")
+    wait_for("the new file counts", lambda: status("fast") == 200)
+    more.write_text("aliases: {fast: demo-model}\nlisten: {host: 127.0.0.1}\n")
+    why = json.loads(gateway.line(lambda line: "configuration not changed" in line))["message"]
+    assert "30-aliases.yaml:2:16: listen.host: is set in another file" in why
+    assert status("fast") == 200
+    more.unlink()
+    wait_for("what it said no longer counts", lambda: status("fast") == 404)
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])

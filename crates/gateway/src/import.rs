@@ -8,13 +8,17 @@ use std::io::Write;
 /// Writes the file to `out`, or where `flags` say, and what could not be carried over to `told`.
 ///
 /// # Errors
-/// The file cannot be read or is no YAML, or the result cannot be written.
+/// The file cannot be read or is not what its name says, or the result cannot be written.
 pub fn run(flags: &ImportFlags, out: &mut impl Write, told: &mut impl Write) -> anyhow::Result<()> {
     let imported = config::import(&flags.file, flags.from.form())?;
+    let written = imported
+        .written(flags.to)
+        .map_err(|why| anyhow::anyhow!("{}: cannot be written: {why}", flags.file.display()))?;
     match &flags.output {
-        Some(path) => std::fs::write(path, &imported.yaml)
-            .with_context(|| format!("{}: cannot be written", path.display()))?,
-        None => out.write_all(imported.yaml.as_bytes())?,
+        Some(path) => {
+            std::fs::write(path, written).with_context(|| format!("{}: cannot be written", path.display()))?
+        }
+        None => out.write_all(written.as_bytes())?,
     }
     let form = imported.form.name();
     match (imported.form, imported.lost.len()) {

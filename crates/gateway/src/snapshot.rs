@@ -4,28 +4,32 @@
 //! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
 //! request.
 
+mod entry;
+mod heirlooms;
+mod lane;
 mod policy;
 pub mod pools;
 pub mod routes;
 mod sources;
 
-use crate::config::{Config, LatencySpec, PoolSpec, RouteSpec, Strategy};
+use crate::config::Config;
 use crate::fleet::worker::Worker;
-use crate::metrics::{Metrics, ModelMetrics};
+use crate::metrics::Metrics;
 use crate::walk::admit::Admission;
-use crate::walk::affinity::Sticky;
+pub use entry::{ModelEntry, Passage, passage};
+pub use heirlooms::Heirlooms;
 use http::HeaderName;
+pub use lane::Lane;
 use pools::Pool;
 use routes::{Asking, Route};
 use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Kind, Price};
+use trunkline_core::{Dialect, Fault, FaultKind};
 use trunkline_dialect::catalog::Catalog;
+use trunkline_dialect::provider;
 use trunkline_dialect::provider::vertex;
-use trunkline_dialect::{provider, reads, writes};
-use trunkline_route::Policy;
 
 /// What one request sees of configuration and fleet.
 #[derive(Debug)]
@@ -63,125 +67,6 @@ pub struct Meant<'a> {
     pub model: &'a str,
     /// Who serves it.
     pub entry: &'a Arc<ModelEntry>,
-}
-
-/// One model, and who serves it.
-#[derive(Debug)]
-pub struct ModelEntry {
-    /// Its name, or what stands for all that its workers may serve.
-    pub name: String,
-    /// Who serves it, highest priority first.
-    pub workers: Vec<Arc<Worker>>,
-    /// Who of them can serve a client of each dialect.
-    lanes: [Option<Arc<Lane>>; Dialect::COUNT],
-}
-
-/// The workers one request may go to.
-#[derive(Debug, Clone)]
-pub struct Lane {
-    /// As routing sees them, highest priority first.
-    pub candidates: Vec<Candidate>,
-    /// The same workers in the same order.
-    pub workers: Vec<Arc<Worker>>,
-    /// How one is picked.
-    pub policy: Arc<Policy>,
-    /// What is measured per model.
-    pub metrics: Arc<ModelMetrics>,
-    /// Whether another worker answers when the one that was picked fails.
-    pub failover: bool,
-    /// The pool that it is of.
-    pub pool: Option<Box<str>>,
-    /// What callers are told apart by, where each belongs to one worker.
-    pub sticky: Option<Sticky>,
-    /// What each of `workers` is called as a variant, where they are some of an experiment.
-    pub variants: Vec<Arc<str>>,
-}
-
-impl Lane {
-    /// Whether a client that speaks `client` is answered here, for want of a worker that could: a lane has either
-    /// workers that count or workers that are estimated for.
-    #[must_use]
-    pub fn is_estimated(&self, client: Dialect) -> bool {
-        self.workers.first().is_some_and(|worker| passage(client, worker) == Passage::Estimate)
-    }
-}
-
-/// What lives longer than a snapshot: positions of policies and metric handles, by model.
-#[derive(Debug, Default)]
-pub struct Heirlooms {
-    by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
-    /// The catalogue of the configuration that it was made of.
-    catalog: Option<(Arc<Config>, Arc<Catalog>)>,
-    /// By the pool's name, as long as the pool chooses in the same way.
-    by_pool: HashMap<String, (Way, Arc<Policy>, Arc<ModelMetrics>)>,
-}
-
-/// What a pool's position depends on.
-type Way = (Strategy, LatencySpec);
-
-impl Heirlooms {
-    fn catalog(&mut self, config: &Arc<Config>) -> Arc<Catalog> {
-        match &self.catalog {
-            Some((of, catalog)) if Arc::ptr_eq(of, config) => Arc::clone(catalog),
-            Some(_) | None => {
-                let catalog = Arc::new(config.catalog.catalog());
-                self.catalog = Some((Arc::clone(config), Arc::clone(&catalog)));
-                catalog
-            }
-        }
-    }
-
-    fn of_pool(
-        &mut self,
-        pool: &PoolSpec,
-        chooser: &PoolSpec,
-        metrics: &Metrics,
-    ) -> (Arc<Policy>, Arc<ModelMetrics>) {
-        let way = (chooser.strategy, chooser.latency);
-        let known = self.by_pool.entry(pool.name.clone());
-        let (_, policy, metrics) = known
-            .and_modify(|(before, policy, _)| {
-                if *before != way {
-                    *before = way;
-                    *policy = Arc::new(policy::of_pool(way));
-                }
-            })
-            .or_insert_with(|| {
-                let metrics = Arc::new(metrics.model(&format!("(pool {})", pool.name)));
-                (way, Arc::new(policy::of_pool(way)), metrics)
-            });
-        (Arc::clone(policy), Arc::clone(metrics))
-    }
-}
-
-/// How a worker can serve a client of a dialect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passage {
-    /// The worker speaks it: bytes pass.
-    Splice,
-    /// It is translated into this one.
-    Translate(Dialect),
-    /// The gateway works the answer out by itself; nothing is sent.
-    Estimate,
-    /// There is no way.
-    Closed,
-}
-
-/// How `worker` can serve a client that speaks `client`.
-#[must_use]
-pub fn passage(client: Dialect, worker: &Worker) -> Passage {
-    let speaks = |dialect: Dialect| dialect != Dialect::OpenaiResponses || !worker.reach.lacks_responses();
-    if worker.dialects.contains(&client) && speaks(client) {
-        return Passage::Splice;
-    }
-    let able = |dialect: &Dialect| writes(*dialect) && speaks(*dialect);
-    let of_kind = |kind: Kind| worker.dialects.iter().copied().find(|d| able(d) && d.kind() == kind);
-    match of_kind(client.kind()) {
-        Some(target) if reads(client) => Passage::Translate(target),
-        // Whatever converses can be told how much it would be told.
-        None if client.kind() == Kind::Count && of_kind(Kind::Generate).is_some() => Passage::Estimate,
-        Some(_) | None => Passage::Closed,
-    }
 }
 
 impl Snapshot {
@@ -265,7 +150,7 @@ impl Snapshot {
         });
         let pools = pools::pools(&config.pools, &workers, heirlooms, metrics);
         let catalog = heirlooms.catalog(&config);
-        let routes = routes_of(&config, &workers, &pools, heirlooms, metrics);
+        let routes = routes::routes(&config, &workers, &pools, heirlooms, metrics);
         Self {
             config,
             revision,
@@ -404,7 +289,7 @@ impl Snapshot {
 
     /// The route that `asking` goes by; `None` for its model's name.
     #[must_use]
-    pub fn route(&self, asking: Asking<'_>) -> Option<&Route> {
+    pub fn route(&self, asking: &Asking<'_>) -> Option<&Route> {
         self.routes.iter().find(|route| route.takes(asking))
     }
 
@@ -508,154 +393,7 @@ fn shown(model: &str) -> String {
     model.chars().take(128).collect()
 }
 
-impl ModelEntry {
-    fn new(
-        name: String,
-        mut workers: Vec<Arc<Worker>>,
-        policy: &Arc<Policy>,
-        metrics: &Arc<ModelMetrics>,
-    ) -> Self {
-        // Stable, so that workers of one tier keep their order of registration.
-        workers.sort_by_key(|worker| std::cmp::Reverse(worker.spec.priority));
-        let mut known: Vec<Arc<Lane>> = Vec::new();
-        let lane = |dialect: &Dialect| {
-            let mut able: Vec<_> =
-                workers.iter().filter(|w| passage(*dialect, w) != Passage::Closed).map(Arc::clone).collect();
-            // Who really counts beats an estimate.
-            if able.iter().any(|worker| passage(*dialect, worker) != Passage::Estimate) {
-                able.retain(|worker| passage(*dialect, worker) != Passage::Estimate);
-            }
-            let same = |lane: &&Arc<Lane>| {
-                lane.workers.len() == able.len()
-                    && lane.workers.iter().zip(&able).all(|(a, b)| Arc::ptr_eq(a, b))
-            };
-            // Most dialects have the same workers.
-            if let Some(lane) = known.iter().find(same) {
-                return Some(Arc::clone(lane));
-            }
-            if able.is_empty() {
-                return None;
-            }
-            let lane = Arc::new(Lane::new(able, policy, metrics));
-            known.push(Arc::clone(&lane));
-            Some(lane)
-        };
-        Self { lanes: Dialect::ALL.each_ref().map(lane), name, workers }
-    }
-
-    /// The workers a client of `dialect` that asked for `model` may go to.
-    ///
-    /// # Errors
-    /// 400 when none of them speaks it or anything it can be translated into.
-    pub fn lane(&self, dialect: Dialect, model: &str) -> Result<&Arc<Lane>, Fault> {
-        self.lanes.get(dialect.place()).and_then(Option::as_ref).ok_or_else(|| {
-            let spoken: Vec<_> = self.workers.iter().flat_map(|w| w.dialects).map(|d| d.name()).collect();
-            let mut spoken = spoken;
-            spoken.sort_unstable();
-            spoken.dedup();
-            let message = format!(
-                "model `{model}` cannot be reached in {dialect} in this build: its workers speak {}",
-                if spoken.is_empty() { "no dialect of this build".to_owned() } else { spoken.join(", ") }
-            );
-            Fault::new(FaultKind::Unsupported, message).at("model").code("dialect_not_supported")
-        })
-    }
-}
-
-impl Lane {
-    fn new(workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
-        let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
-            id: worker.id.clone(),
-            slot,
-            priority: worker.spec.priority,
-            cost: worker.spec.cost,
-            weight: worker.spec.weight,
-            price: None,
-            allowance: worker.spec.allowance(),
-            seed: 0,
-            load: Arc::clone(&worker.load),
-        };
-        Self {
-            candidates: workers.iter().enumerate().map(candidate).collect(),
-            workers,
-            policy: Arc::clone(policy),
-            metrics: Arc::clone(metrics),
-            failover: true,
-            pool: None,
-            sticky: None,
-            variants: Vec::new(),
-        }
-    }
-
-    /// The same with what each asks for a token, where that is what it goes by.
-    #[must_use]
-    pub fn priced(self: Arc<Self>, price: impl Fn(&Worker) -> Option<Price>) -> Arc<Self> {
-        match *self.policy {
-            Policy::Cost => {
-                let mut lane = Self::clone(&self);
-                for candidate in &mut lane.candidates {
-                    candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
-                }
-                Arc::new(lane)
-            }
-            Policy::RoundRobin(_)
-            | Policy::Weighted(_)
-            | Policy::Random
-            | Policy::PowerOfTwo
-            | Policy::LeastConnections
-            | Policy::Latency(_)
-            | Policy::Usage
-            | Policy::Ab
-            | Policy::Sticky
-            | Policy::Priority => self,
-        }
-    }
-
-    /// Puts candidates of a higher tier first; workers stay where they are.
-    fn sort(&mut self) {
-        self.candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
-    }
-
-    /// Its workers, and those of `others` for when they fail.
-    #[must_use]
-    pub fn before(&self, others: &Self) -> Self {
-        let new = |worker: &&Arc<Worker>| !self.workers.iter().any(|have| have.id == worker.id);
-        let workers = self.workers.iter().chain(others.workers.iter().filter(new)).map(Arc::clone).collect();
-        let mut lane = Self::new(workers, &self.policy, &self.metrics);
-        for first in lane.candidates.iter_mut().take(self.workers.len()) {
-            first.priority = first.priority.saturating_add(HIGHEST + 1);
-        }
-        lane
-    }
-}
-
-/// Highest priority a worker can be given.
-const HIGHEST: u8 = 100;
-
 /// What the models of workers that list none are called in metrics: their own names are clients' text.
 fn any_of(provider: &str) -> String {
     if provider.is_empty() { "(any)".to_owned() } else { format!("(any {provider})") }
-}
-
-fn routes_of(
-    config: &Config,
-    workers: &[Arc<Worker>],
-    pools: &HashMap<Box<str>, Arc<Pool>>,
-    heirlooms: &mut Heirlooms,
-    metrics: &Metrics,
-) -> Vec<Route> {
-    let mut specs: Vec<&RouteSpec> = config.routes.iter().collect();
-    // Stable, so that routes of one priority keep their order.
-    specs.sort_by_key(|spec| spec.priority);
-    let mut route = |spec: &RouteSpec| {
-        let pool = match pools.get(spec.backend.as_str()) {
-            Some(pool) => Arc::clone(pool),
-            None => {
-                let of = |worker: &&Arc<Worker>| worker.spec.name.as_ref() == Some(&spec.backend);
-                Arc::new(pools::alone(workers.iter().find(of)?, heirlooms, metrics))
-            }
-        };
-        Route::new(spec, pool)
-    };
-    specs.into_iter().filter_map(&mut route).collect()
 }

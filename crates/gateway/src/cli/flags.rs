@@ -2,7 +2,7 @@
 //! own, so that an absent flag leaves what the file and the environment said.
 
 use crate::config::units::parse_size;
-use crate::config::{Backend, Form, LogLevel, PolicyName, later};
+use crate::config::{Backend, Form, Format, LogLevel, PolicyName, later};
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use trunkline_core::Secret;
 /// Settings given on the command line.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Flags {
-    /// Configuration file (YAML); also named by TRUNKLINE_CONFIG.
-    #[arg(long, value_name = "FILE")]
+    /// Configuration file (YAML, JSON or TOML), or a folder of them; also named by TRUNKLINE_CONFIG.
+    #[arg(long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
     /// Address to bind, such as `0.0.0.0` or `[::]`.
@@ -162,12 +162,15 @@ pub struct DemoFlags {
 /// What `trunkline import` takes.
 #[derive(Debug, Clone, Args)]
 pub struct ImportFlags {
-    /// The file.
+    /// The file, or a folder of such files.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Whose it is.
     #[arg(long, value_enum, default_value_t = Whose::Auto)]
     pub from: Whose,
+    /// What the result is written in.
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub to: Format,
     /// Where the result goes [default: standard output].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,

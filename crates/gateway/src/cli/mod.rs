@@ -125,7 +125,8 @@ enum Task {
     Doctor(Box<DoctorFlags>),
     /// Print the variables or the file by which a client reaches the gateway.
     Connect(ConnectFlags),
-    /// Print a configuration file of another gateway's in our form, and say what could not be carried over.
+    /// Print a configuration file, ours or another gateway's, in our form, and say what could not be carried over.
+    #[command(visible_alias = "convert")]
     Import(ImportFlags),
     /// Print the JSON Schema of configuration files.
     Schema,

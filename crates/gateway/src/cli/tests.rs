@@ -132,7 +132,7 @@ fn wrong_values_say_what_is_right() {
         (
             "trunkline --policy fastest",
             "error: invalid value 'fastest' for '--policy <POLICY>': no such name; known here: round_robin, \
-             random, power_of_two, weighted, least_connections, latency, cost",
+             random, power_of_two, weighted, least_connections, latency, cost, usage",
         ),
         (
             "trunkline --backend tokenspeed",

@@ -1,4 +1,4 @@
-//! Configuration: defaults, then a YAML file, then the environment, then flags; strict all the way.
+//! Configuration: defaults, then a file or a folder of files, then the environment, then flags; strict all the way.
 //!
 //! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
 //! is wrong in one go, and never lets a credential into a message.
@@ -13,6 +13,7 @@ mod problem;
 mod routing;
 pub(crate) mod shown;
 mod surroundings;
+mod text;
 mod tree;
 pub mod units;
 mod validate;
@@ -21,19 +22,19 @@ mod worker_url;
 
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts};
-pub use file::{Form, Imported};
+pub use file::{Form, Format, Imported};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{
     ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, StickyBy, Strategy,
 };
 pub use problem::{ConfigError, Place, Problem};
+pub use text::{Part, Text};
 pub use tree::*;
 pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use surroundings::Environment;
@@ -54,38 +55,19 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The configuration file, when one is named.
+    /// The configuration file or folder, when one is named.
     #[must_use]
     pub fn named_file(&self) -> Option<PathBuf> {
         let variable = self.env.get("TRUNKLINE_CONFIG").filter(|name| !name.is_empty());
         self.file.clone().or_else(|| self.flags.config.clone()).or_else(|| variable.map(PathBuf::from))
     }
 
-    /// What the configuration file says, when one is named.
+    /// What it says, when one is named.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn text(&self) -> Result<Option<Text>, ConfigError> {
-        let read = |name: PathBuf| match std::fs::read_to_string(&name) {
-            Ok(text) => Ok(Text { name, text }),
-            Err(why) => Err(ConfigError::Unreadable { file: name, why }),
-        };
-        self.named_file().map(read).transpose()
-    }
-}
-
-/// A configuration file's text. Has no `Debug` of its own: secrets may stand in it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Text {
-    /// What its problems are told as places of.
-    pub name: PathBuf,
-    /// What it says.
-    pub text: String,
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Text({})", self.name.display())
+        self.named_file().map(Text::read).transpose()
     }
 }
 
@@ -107,9 +89,9 @@ pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, Config
     let mut problems = Vec::new();
     let (mut config, document) = match &text {
         None => (Config::default(), None),
-        Some(Text { name, text }) => match file::read(text, &sources.env, &mut problems) {
+        Some(text) => match file::read(text, &sources.env, &mut problems) {
             Some((mut config, document)) => {
-                config.warnings = document.lost.iter().map(|lost| lost.line(Some(name))).collect();
+                config.warnings = document.lost.iter().map(|lost| lost.line(Some(&text.name))).collect();
                 (config, Some(document))
             }
             None => return Err(ConfigError::Invalid { file, problems }),
@@ -167,12 +149,11 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
 /// A file, whoever's form it has, in ours.
 ///
 /// # Errors
-/// It cannot be read, or is no YAML.
+/// It cannot be read, or is neither YAML nor what its name says.
 pub fn import(file: &Path, form: Option<Form>) -> Result<Imported, ConfigError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|why| ConfigError::Unreadable { file: file.to_owned(), why })?;
+    let text = Text::read(file.to_owned())?;
     file::import(&text, form)
-        .map_err(|problem| ConfigError::Invalid { file: Some(file.to_owned()), problems: vec![problem] })
+        .map_err(|problems| ConfigError::Invalid { file: Some(file.to_owned()), problems })
 }
 
 /// The flag of the setting a path leads to: that of `workers` for `workers[0].url`.

@@ -45,8 +45,9 @@ impl Origins {
         // What is wrong with it was told when it was loaded.
         let mut problems = Vec::new();
         let text_of = config.text.as_ref();
-        let read = text_of.and_then(|text| file::read(&text.text, &sources.env, &mut problems));
-        let mut built = read.map_or_else(Config::default, |(config, _)| config);
+        let read = text_of.and_then(|text| file::read(text, &sources.env, &mut problems));
+        let (mut built, written) = read
+            .map_or_else(Default::default, |(config, document): (Config, _)| (config, document.written()));
         stages.push((text, placed(&built)));
         environment(&sources.env, &mut built);
         stages.push((Origin::Environment, placed(&built)));
@@ -54,7 +55,6 @@ impl Origins {
         stages.push((Origin::Flag, placed(&built)));
         surroundings::providers(Environment(&sources.env), &mut built);
         stages.push((Origin::Environment, placed(&built)));
-        let written = config.text.as_ref().and_then(|text| serde_saphyr::from_str(&text.text).ok());
         Self { stages, written, text }
     }
 
@@ -115,7 +115,7 @@ mod tests {
         let sources = Sources { file: None, env, flags };
         let text = "workers: [{url: http://a}]\nlisten: {port: '${PORT}'}\nauth: {api_key: x}\n\
                     retry: {attempts: 2, jitter: 0.2}\n";
-        let text = Text { name: "body".into(), text: text.to_owned() };
+        let text = Text::of("body", text);
         let config = load_text(&sources, Some(text)).unwrap();
         let origins = Origins::new(&config, &sources, Origin::Api);
         for (path, origin) in [

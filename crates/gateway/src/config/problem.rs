@@ -3,6 +3,7 @@
 //! A message never quotes a credential. Values that came out of `${...}`, that stand under a secret key
 //! or that look like a credential are shown as `***`, also in the source line above the caret.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub struct Problem {
 /// A place in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
+    /// Which file, where the configuration is a folder of several.
+    pub file: Option<PathBuf>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -64,11 +67,20 @@ impl Problem {
 }
 
 impl Problem {
+    /// The order of the files, and in them.
+    pub(super) fn by_place(&self, other: &Self) -> Ordering {
+        let place = |problem: &Self| problem.place.as_ref().map(|place| (place.line, place.column));
+        let file = |problem: &Self| problem.place.as_ref().and_then(|place| place.file.clone());
+        file(self).cmp(&file(other)).then_with(|| place(self).cmp(&place(other)))
+    }
+
     /// In one line, without what stands there.
     #[must_use]
     pub fn line(&self, file: Option<&Path>) -> String {
         let mut line = String::new();
-        if let (Some(file), Some(place)) = (file, &self.place) {
+        if let Some(place) = &self.place
+            && let Some(file) = place.file.as_deref().or(file)
+        {
             line = format!("{}:{}:{}: ", file.display(), place.line, place.column);
         }
         if !self.path.is_empty() {
@@ -91,7 +103,9 @@ impl fmt::Display for Report<'_> {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            if let (Some(file), Some(place)) = (self.file, &problem.place) {
+            if let Some(place) = &problem.place
+                && let Some(file) = place.file.as_ref().or(self.file)
+            {
                 write!(f, "{}:{}:{}: ", file.display(), place.line, place.column)?;
             }
             match (problem.path.as_str(), problem.flag) {
@@ -146,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_report_lists_every_problem() {
-        let place = Place { line: 12, column: 3, shown: "  prot: 1".into(), before: 2, width: 4 };
+        let place = Place { file: None, line: 12, column: 3, shown: "  prot: 1".into(), before: 2, width: 4 };
         let error = ConfigError::Invalid {
             file: Some("gw.yaml".into()),
             problems: vec![

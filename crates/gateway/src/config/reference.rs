@@ -299,8 +299,8 @@ fn config_reference_covers_everything() {
     let yaml = INTRODUCTION.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
     let env = BTreeMap::from([("GATEWAY_KEY".to_owned(), "k".to_owned())]);
     let mut problems = Vec::new();
-    let config =
-        super::file::read(yaml.expect("there is an example"), &env, &mut problems).map(|(config, _)| config);
+    let text = super::Text::of("gateway.yaml", yaml.expect("there is an example"));
+    let config = super::file::read(&text, &env, &mut problems).map(|(config, _)| config);
     assert_eq!(problems, []);
     assert_eq!(config.expect("it is read").validate(), []);
 }

@@ -1,6 +1,6 @@
 //! From what operators write to the policies that pick.
 
-use super::Way;
+use super::heirlooms::Way;
 use crate::config::{Config, LatencyMetric, LatencySpec, PolicyName, Strategy};
 use trunkline_core::{Metric, Ranking};
 use trunkline_route::{Latency, Policy};

@@ -1,12 +1,18 @@
 //! Routes: which pool or backend a request goes to by what it is, rather than by its model's name alone.
 
-use super::pools::Pool;
-use crate::config::{ContentRule, RouteSpec};
+use super::Heirlooms;
+use super::pools::{self, Pool};
+use crate::config::{Config, ContentRule, RouteSpec};
+use crate::fleet::worker::Worker;
+use crate::metrics::Metrics;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::sync::Arc;
+use trunkline_dialect::fields::fields;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
 
@@ -37,14 +43,18 @@ enum Content {
 }
 
 /// A request, as routes see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Asking<'a> {
     /// Its head.
     pub head: &'a Parts,
     /// The model it names, if it does.
     pub model: Option<&'a str>,
-    /// Its body, and what was found in it.
-    pub body: Option<(&'a Rope, &'a Scanned)>,
+    body: &'a Rope,
+    scanned: &'a Scanned,
+    /// Every text of its prompt, read when the first route looks for one.
+    prompt: OnceCell<Vec<String>>,
+    /// The fields of its body but the prompt, likewise.
+    fields: OnceCell<Map<String, Value>>,
 }
 
 impl Route {
@@ -79,7 +89,7 @@ impl Route {
 
     /// Whether it is the way of `asking`.
     #[must_use]
-    pub fn takes(&self, asking: Asking<'_>) -> bool {
+    pub fn takes(&self, asking: &Asking<'_>) -> bool {
         let path = asking.head.uri.path();
         let path_fits = match &self.path {
             None => true,
@@ -97,32 +107,77 @@ impl Route {
     }
 }
 
-impl Asking<'_> {
-    fn is_for(self, pattern: &str) -> bool {
+/// The routes of a configuration, those to be looked at first first. One whose backend is not there any more is left
+/// out.
+pub(super) fn routes(
+    config: &Config,
+    workers: &[Arc<Worker>],
+    pools: &HashMap<Box<str>, Arc<Pool>>,
+    heirlooms: &mut Heirlooms,
+    metrics: &Metrics,
+) -> Vec<Route> {
+    let mut specs: Vec<&RouteSpec> = config.routes.iter().collect();
+    // Stable, so that routes of one priority keep their order.
+    specs.sort_by_key(|spec| spec.priority);
+    let mut route = |spec: &RouteSpec| {
+        let pool = match pools.get(spec.backend.as_str()) {
+            Some(pool) => Arc::clone(pool),
+            None => {
+                let of = |worker: &&Arc<Worker>| worker.spec.name.as_ref() == Some(&spec.backend);
+                Arc::new(pools::alone(workers.iter().find(of)?, heirlooms, metrics))
+            }
+        };
+        Route::new(spec, pool)
+    };
+    specs.into_iter().filter_map(&mut route).collect()
+}
+
+impl<'a> Asking<'a> {
+    /// A request with this head, model and body, and what was found in the last.
+    #[must_use]
+    pub fn new(head: &'a Parts, model: Option<&'a str>, body: &'a Rope, scanned: &'a Scanned) -> Self {
+        Self { head, model, body, scanned, prompt: OnceCell::new(), fields: OnceCell::new() }
+    }
+
+    fn is_for(&self, pattern: &str) -> bool {
         self.model.is_some_and(|model| matches(pattern, model))
     }
 
-    /// Every text of its prompt.
-    fn prompt(self) -> Vec<String> {
-        let mut texts = Vec::new();
-        let Some((body, scanned)) = self.body else { return texts };
-        if let Some((_, range)) = &scanned.prompt
-            && let Ok(prompt) = serde_json::from_slice(&body.slice(range.clone()))
-        {
-            gather(prompt, &mut texts);
-        }
-        texts
+    /// Bytes of its prompt.
+    #[must_use]
+    pub fn prompt_bytes(&self) -> usize {
+        self.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len())
+    }
+
+    /// Its prompt as it stands there.
+    #[must_use]
+    pub fn said(&self) -> Option<Value> {
+        let (_, range) = self.scanned.prompt.as_ref()?;
+        serde_json::from_slice(&self.body.slice(range.clone())).ok()
+    }
+
+    /// What stands beside the prompt.
+    pub fn fields(&self) -> &Map<String, Value> {
+        self.fields.get_or_init(|| fields(&self.body.joined()))
+    }
+
+    fn prompt(&self) -> &[String] {
+        self.prompt.get_or_init(|| {
+            let mut texts = Vec::new();
+            if let Some(prompt) = self.said() {
+                gather(prompt, &mut texts);
+            }
+            texts
+        })
     }
 }
 
 impl Content {
-    fn fits(&self, asking: Asking<'_>) -> bool {
-        let texts = asking.prompt();
+    fn fits(&self, asking: &Asking<'_>) -> bool {
+        let mut texts = asking.prompt().iter();
         match self {
-            Self::Has { text, wanted } => {
-                texts.iter().any(|found| found.to_lowercase().contains(text)) == *wanted
-            }
-            Self::Matches(pattern) => texts.iter().any(|found| pattern.is_match(found)),
+            Self::Has { text, wanted } => texts.any(|found| found.to_lowercase().contains(text)) == *wanted,
+            Self::Matches(pattern) => texts.any(|found| pattern.is_match(found)),
         }
     }
 }
@@ -156,6 +211,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trunkline_dialect::scan::Scan;
 
     #[test]
     fn stars_stand_for_anything() {
@@ -182,5 +238,19 @@ mod tests {
         let mut texts = Vec::new();
         gather(prompt, &mut texts);
         assert_eq!(texts, ["One", "Two"]);
+    }
+
+    #[test]
+    fn a_prompt_is_read_once_for_all_routes() {
+        let bytes = br#"{"model": "m", "messages": [{"role": "user", "content": "One"}]}"#;
+        let mut scan = Scan::new(8);
+        scan.push(bytes).unwrap();
+        let (head, body) = (http::Request::new(()).into_parts().0, Rope::from(bytes.to_vec()));
+        let scanned = scan.finish().unwrap();
+        let asking = Asking::new(&head, None, &body, &scanned);
+        assert!(Content::Matches(Regex::new("^One$").unwrap()).fits(&asking));
+        let first = asking.prompt().as_ptr();
+        assert!(!Content::Has { text: "two".to_owned(), wanted: true }.fits(&asking));
+        assert_eq!(asking.prompt().as_ptr(), first);
     }
 }

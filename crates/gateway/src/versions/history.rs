@@ -43,11 +43,8 @@ struct Disk {
 struct Record {
     #[serde(flatten)]
     entry: Entry,
-    /// What the text's places are told as places of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
+    text: Option<Text>,
 }
 
 impl History {
@@ -59,10 +56,7 @@ impl History {
         let mut kept = VecDeque::new();
         for (_, file) in files.iter().skip(files.len().saturating_sub(MOST)) {
             match serde_json::from_slice::<Record>(&fs::read(file)?) {
-                Ok(Record { entry, name, text }) => {
-                    let text = name.zip(text).map(|(name, text)| Text { name, text });
-                    kept.push_back(Kept { entry, config: None, text });
-                }
+                Ok(Record { entry, text }) => kept.push_back(Kept { entry, config: None, text }),
                 Err(error) => {
                     tracing::warn!(file = %file.display(), %error, "not a version of the configuration; left out");
                 }
@@ -100,11 +94,7 @@ impl History {
 impl Disk {
     fn write(&mut self, kept: &Kept) -> io::Result<()> {
         let text = kept.config.as_ref().and_then(|config| config.text.as_deref());
-        let record = Record {
-            entry: kept.entry.clone(),
-            name: text.map(|text| text.name.clone()),
-            text: text.map(|text| text.text.clone()),
-        };
+        let record = Record { entry: kept.entry.clone(), text: text.cloned() };
         let begun = self.dir.join(".begun");
         // What a process left half done may be there, and its rights with it.
         let _ = fs::remove_file(&begun);
@@ -138,7 +128,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn kept(version: u64) -> Kept {
-        let text = Text { name: "gw.yaml".into(), text: format!("# {version}") };
+        let text = Text::of("gw.yaml", format!("# {version}"));
         let config = Config { text: Some(Arc::new(text)), ..Config::default() };
         let entry = Entry { version: Some(version), ..entry(Source::Api, "me", Outcome::Taken) };
         Kept { entry, config: Some(Arc::new(config)), text: None }
@@ -154,7 +144,7 @@ mod tests {
         let mut again = History::open(&dir).unwrap();
         let versions: Vec<_> = again.entries().iter().map(|entry| entry.version.unwrap()).collect();
         assert_eq!(versions, (11..=60).rev().collect::<Vec<_>>());
-        assert_eq!(again.find(60).and_then(|kept| Some(kept.text.as_ref()?.text.as_str())), Some("# 60"));
+        assert_eq!(again.find(60).and_then(|kept| kept.text.clone()), Some(Text::of("gw.yaml", "# 60")));
         again.push(kept(61));
         assert_eq!(History::open(&dir).unwrap().newest(), Some(61));
         for (_, file) in files(&dir).unwrap() {

@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use trunkline_core::Utc;
@@ -63,7 +62,7 @@ struct State {
     seen: Option<Seal>,
 }
 
-/// The digest of a file's text.
+/// The digest of a configuration's text.
 type Seal = [u8; 32];
 
 /// What made a version, or tried to.
@@ -372,9 +371,16 @@ fn marked(config: &Config, sources: &Sources) -> Marked {
 }
 
 fn of_body(text: String) -> Text {
-    Text { name: PathBuf::from(BODY), text }
+    Text::of(BODY, text)
 }
 
 fn seal(text: &Text) -> Seal {
-    Sha256::digest(text.text.as_bytes()).into()
+    let mut digest = Sha256::new();
+    for part in &text.parts {
+        digest.update(part.name.as_os_str().as_encoded_bytes());
+        digest.update([0]);
+        digest.update(part.text.as_bytes());
+        digest.update([0]);
+    }
+    digest.finalize().into()
 }

@@ -8,7 +8,6 @@ use crate::snapshot::routes::Asking;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use trunkline_dialect::fields::fields;
 
 /// Headers that name the end user, the most telling first.
 const USER_HEADERS: [&str; 3] = ["x-trunkline-end-user", "x-litellm-end-user-id", "x-litellm-customer-id"];
@@ -51,15 +50,13 @@ impl Sticky {
     }
 
     /// What stands for who asks; `None` where the request does not say. `caller` is the caller's credential.
-    pub(crate) fn key(&self, asking: Asking<'_>, caller: Option<&str>) -> Option<u64> {
+    pub(crate) fn key(&self, asking: &Asking<'_>, caller: Option<&str>) -> Option<u64> {
         let headers = &asking.head.headers;
         let known = match self {
             Self::Key => caller.map(str::to_owned),
             Self::Header(name) => text(headers, name.as_str()).map(str::to_owned),
-            Self::User => said(headers, &USER_HEADERS, asking, &USER_FIELDS),
-            Self::Session => {
-                said(headers, &SESSION_HEADERS, asking, &SESSION_FIELDS).or_else(|| beginning(asking))
-            }
+            Self::User => said(asking, &USER_HEADERS, &USER_FIELDS),
+            Self::Session => said(asking, &SESSION_HEADERS, &SESSION_FIELDS).or_else(|| beginning(asking)),
         };
         known.as_deref().map(hash)
     }
@@ -70,13 +67,10 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// What one of `names` or else of `paths` says.
-fn said(headers: &HeaderMap, names: &[&str], asking: Asking<'_>, paths: &[&[&str]]) -> Option<String> {
-    if let Some(text) = names.iter().find_map(|name| text(headers, name)) {
-        return Some(text.to_owned());
-    }
-    let (body, _) = asking.body?;
-    let fields = fields(&body.joined());
-    paths.iter().find_map(|path| at(&fields, path)).map(str::to_owned)
+fn said(asking: &Asking<'_>, names: &[&str], paths: &[&[&str]]) -> Option<String> {
+    let header = names.iter().find_map(|name| text(&asking.head.headers, name));
+    let field = || paths.iter().find_map(|path| at(asking.fields(), path));
+    header.or_else(field).map(str::to_owned)
 }
 
 fn at<'f>(fields: &'f Map<String, Value>, path: &[&str]) -> Option<&'f str> {
@@ -86,10 +80,8 @@ fn at<'f>(fields: &'f Map<String, Value>, path: &[&str]) -> Option<&'f str> {
 }
 
 /// How the conversation begins: all until its first turn of the user's, which stays when it goes on.
-fn beginning(asking: Asking<'_>) -> Option<String> {
-    let (body, scanned) = asking.body?;
-    let (_, range) = scanned.prompt.as_ref()?;
-    match serde_json::from_slice(&body.slice(range.clone())).ok()? {
+fn beginning(asking: &Asking<'_>) -> Option<String> {
+    match asking.said()? {
         Value::Array(mut turns) => {
             let first = turns.iter().position(|turn| turn.get("role").is_none_or(|role| role == "user"));
             turns.truncate(first.map_or(1, |first| first + 1));
@@ -121,7 +113,7 @@ mod tests {
         let mut scan = Scan::new(32);
         scan.push(body.as_bytes()).unwrap();
         let (rope, scanned) = (Rope::from(body.as_bytes().to_vec()), scan.finish().unwrap());
-        by.key(Asking { head: &head, model: None, body: Some((&rope, &scanned)) }, Some("k"))
+        by.key(&Asking::new(&head, None, &rope, &scanned), Some("k"))
     }
 
     #[test]

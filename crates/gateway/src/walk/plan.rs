@@ -51,14 +51,11 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     }
     let forced = forced(&question.head.headers)?;
     let wishes = Wishes::read(&question.head.headers, question.stream)?;
-    let asking = Asking {
-        head: &question.head,
-        model: asked.as_ref().map(Model::as_str),
-        body: Some((&question.body, &question.scanned)),
-    };
+    let Question { head, body, scanned, .. } = &question;
+    let asking = Asking::new(head, asked.as_ref().map(Model::as_str), body, scanned);
     let snapshot = &question.snapshot;
     let Found { model, lane, entry, .. } =
-        choose(snapshot, asking, ledger.endpoint.dialect, forced.as_ref())?;
+        choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
     let prices = |worker: &Worker| {
@@ -71,7 +68,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     }
     let caller = question.caller_key.as_ref().map(Secret::reveal);
     let caller = caller.or(ledger.tenant.as_ref().map(TenantId::as_str));
-    let prompt = prompt(&lane, asking, caller);
+    let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
     Ok(Plan { question, asked, model, lane, prompt, wishes })
 }
@@ -91,7 +88,7 @@ fn nobody(snapshot: &Snapshot, model: &str, lane: &Lane, entry: Option<&Arc<Mode
 /// Who may answer: whoever the client named, or its route leads to, or serves the model.
 fn choose<'a>(
     snapshot: &'a Snapshot,
-    asking: Asking<'a>,
+    asking: &Asking<'a>,
     dialect: Dialect,
     forced: Option<&Forced>,
 ) -> Result<Found<'a>, Fault> {
@@ -127,11 +124,9 @@ const TOKEN: usize = 4;
 const ANSWER: u64 = 500;
 
 /// What policies may go by of a prompt, and of the `caller` whose it is.
-fn prompt(lane: &Lane, asking: Asking<'_>, caller: Option<&str>) -> Prompt<'static> {
-    let prompt = asking.body.and_then(|(_, scanned)| scanned.prompt.as_ref());
-    let bytes = prompt.map_or(0, |(_, range)| range.len());
+fn prompt(lane: &Lane, asking: &Asking<'_>, caller: Option<&str>) -> Prompt<'static> {
     let key = lane.sticky.as_ref().and_then(|by| by.key(asking, caller));
-    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER, key }
+    Prompt { chunks: &[], tokens: (asking.prompt_bytes() / TOKEN) as u64, answer: ANSWER, key }
 }
 
 /// What a client says of who must answer.
@@ -225,7 +220,7 @@ fn find<'a>(
 /// What a client would be told when none of the workers that `request` may go to is ready.
 #[must_use]
 pub fn nobody_ready(snapshot: &Snapshot, request: &Request) -> Fault {
-    match choose(snapshot, request.asking(), request.dialect, request.forced.as_ref()) {
+    match choose(snapshot, &request.asking(), request.dialect, request.forced.as_ref()) {
         Ok(found) => nobody(snapshot, found.model, &found.lane, found.entry),
         Err(fault) => fault,
     }
@@ -306,7 +301,7 @@ pub struct Request {
 impl Request {
     fn asking(&self) -> Asking<'_> {
         let (body, scanned) = &self.body;
-        Asking { head: &self.head, model: self.model.as_deref(), body: Some((body, scanned)) }
+        Asking::new(&self.head, self.model.as_deref(), body, scanned)
     }
 }
 
@@ -318,12 +313,12 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { route, model, lane, entry } = choose(&snapshot, request.asking(), dialect, forced.as_ref())?;
+    let Found { route, model, lane, entry } = choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
     let prices = Prices::default();
     let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
     let (verdicts, choice) =
-        lane.policy.explain(&prompt(&lane, request.asking(), None), &lane.candidates, &[], draw);
+        lane.policy.explain(&prompt(&lane, &request.asking(), None), &lane.candidates, &[], draw);
     let choice = choice.map(|candidate| candidate.id.to_string());
     let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();

@@ -52,7 +52,7 @@ pub(super) fn lower(document: &mut Document, problems: &mut Vec<Problem>) -> Opt
             break None;
         }
     };
-    found.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
+    found.sort_by(Problem::by_place);
     problems.extend(found.into_iter().map(|problem| document.named(problem)));
     config
 }

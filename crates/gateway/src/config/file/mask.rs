@@ -100,7 +100,7 @@ pub(super) fn show(source: &str, mark: &Mark, mask: &Mask) -> Place {
     let length = shown.chars().count();
     let before = caret.unwrap_or(length);
     let width = end.unwrap_or(length).saturating_sub(before).max(1);
-    Place { line: mark.line, column: mark.column, shown, before, width }
+    Place { file: None, line: mark.line, column: mark.column, shown, before, width }
 }
 
 /// The line of a mark with nothing but its indentation, its key and its punctuation.
@@ -112,15 +112,16 @@ pub(super) fn show_shape(source: &str, mark: &Mark) -> Place {
     let value = if value.chars().any(char::is_alphanumeric) { HIDDEN } else { value };
     let shown = format!("{key}{space}{value}").replace('\t', " ");
     let before = mark.column.saturating_sub(1).min(shown.chars().count());
-    Place { line: mark.line, column: mark.column, shown, before, width: 1 }
+    Place { file: None, line: mark.line, column: mark.column, shown, before, width: 1 }
 }
 
-/// The bytes of a line up to the colon behind its key. Our keys are lower-case words; what looks
+/// The bytes of a line up to the colon or equals sign behind its key. Our keys are lower-case words; what looks
 /// different may be the rest of a broken value.
 fn key_length(line: &str) -> usize {
     let word = line.trim_start_matches([' ', '\t', '-']);
     let rest = word.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_');
-    match rest.strip_prefix(':') {
+    // YAML's and TOML's.
+    match rest.strip_prefix(':').or_else(|| rest.trim_start_matches(' ').strip_prefix('=')) {
         Some(value) if value.is_empty() || value.starts_with([' ', '\t']) => line.len() - value.len(),
         Some(_) | None => 0,
     }

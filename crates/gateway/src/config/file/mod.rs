@@ -1,6 +1,6 @@
-//! A configuration file: YAML (and so JSON), every value with the place it stands at.
+//! Configuration files: YAML (and so JSON) and TOML, every value with the place it stands at.
 //!
-//! The text becomes a tree of located [`node::Node`]s, `${...}` is filled in, and the tree is lowered into
+//! Files of one folder are brought together first. The text becomes a tree of located [`node::Node`]s, `${...}` is filled in, and the tree is lowered into
 //! [`Config`] by a deserializer of our own. A file of another gateway's is first turned into a tree of ours by its
 //! [`forms`]. A serde library's own errors name neither the key's path
 //! nor the nearest known key, and would quote the very line a credential stands on.
@@ -12,28 +12,28 @@ mod lower;
 mod mask;
 mod node;
 mod path;
+mod toml;
 
-pub use forms::{Form, Imported};
+pub use forms::{Form, Format, Imported};
 pub(crate) use node::Document;
 pub(crate) use path::is_within;
 
 use super::problem::Problem;
+use super::text::Text;
 use super::tree::Config;
 use std::collections::BTreeMap;
 
-/// Reads a file's text over the defaults. What could be lowered is returned beside the problems, so
+/// Reads a text over the defaults. What could be lowered is returned beside the problems, so
 /// that validation can add its own to the same report.
 pub(crate) fn read(
-    text: &str,
+    text: &Text,
     env: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<(Config, Document)> {
-    // A byte order mark would shift every column of the first line.
-    let text = text.trim_start_matches('\u{feff}');
     let mut document = match Document::parse(text) {
         Ok(document) => document,
-        Err(problem) => {
-            problems.push(problem);
+        Err(found) => {
+            problems.extend(found);
             return None;
         }
     };
@@ -47,11 +47,12 @@ pub(crate) fn read(
     Some((config, document))
 }
 
-/// The native form of a file's text in YAML, and what of it could not be carried over.
-pub(crate) fn import(text: &str, form: Option<Form>) -> Result<Imported, Problem> {
-    let mut document = Document::parse(text.trim_start_matches('\u{feff}'))?;
-    forms::import(&mut document, form)
+/// The native form of a text, and what of it could not be carried over.
+pub(crate) fn import(text: &Text, form: Option<Form>) -> Result<Imported, Vec<Problem>> {
+    Ok(forms::import(Document::parse(text)?, form))
 }
 
+#[cfg(test)]
+mod folder_tests;
 #[cfg(test)]
 mod tests;

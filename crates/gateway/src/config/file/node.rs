@@ -1,19 +1,25 @@
-//! The located tree of one YAML document.
+//! The located tree of a configuration.
 
 use super::mask::{self, Mask};
 use super::path::{Path, is_within};
+use super::toml;
 use crate::config::problem::{Place, Problem};
+use crate::config::text::{Syntax, Text};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 
-/// A file's text and what it says.
+/// A configuration's text and what it says.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(super) root: Node,
+    /// All files, one behind the other; marks are places in it.
     pub(super) source: String,
+    /// Which files, where there are several, and after how many lines each begins.
+    files: Vec<(PathBuf, usize)>,
     /// What must not be shown, where the tree is no longer the one that was written.
     pub(super) hidden: Option<Vec<Range<usize>>>,
     /// What of it is not taken as it may have been meant.
@@ -69,19 +75,52 @@ pub(super) struct Entry {
 }
 
 impl Document {
-    pub(super) fn parse(source: &str) -> Result<Self, Problem> {
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-        let mut root = match serde_saphyr::from_str_with_options::<Option<Node>>(source, options) {
-            Ok(root) => root.unwrap_or_else(Node::nothing),
-            Err(error)
-                if matches!(error.without_snippet(), serde_saphyr::Error::Eof { .. }) && blank(source) =>
-            {
-                Node::nothing()
+    /// Reads all files. Their maps are brought together, and their lists put one behind the other; what two of them
+    /// set is a problem.
+    pub(super) fn parse(text: &Text) -> Result<Self, Vec<Problem>> {
+        let is_folder = text.parts.iter().any(|part| part.name != text.name);
+        let nothing = Node::new(Mark { line: 1, column: 1, bytes: 0..0 }, Value::Null);
+        let mut document =
+            Self { root: nothing, source: String::new(), files: Vec::new(), hidden: None, lost: Vec::new() };
+        let (mut lines, mut problems, mut twice) = (0, Vec::new(), Vec::new());
+        for part in &text.parts {
+            if is_folder {
+                document.files.push((part.name.clone(), lines));
             }
-            Err(error) => return Err(syntax_problem(source, &error)),
-        };
-        root.recover_spelling(source);
-        Ok(Self { root, source: source.to_owned(), hidden: None, lost: Vec::new() })
+            // A byte order mark would shift every column of the first line.
+            let source = part.text.trim_start_matches('\u{feff}');
+            let read = match part.syntax() {
+                Syntax::Yaml => yaml(source),
+                Syntax::Toml => toml::parse(source),
+            };
+            match read {
+                Ok(mut root) => {
+                    root.shift(document.source.len(), lines);
+                    document.root.join(root, &Path::Root, &mut twice);
+                }
+                Err(mut problem) => {
+                    if let Some(place) = &mut problem.place {
+                        place.file = is_folder.then(|| part.name.clone());
+                    }
+                    problems.push(*problem);
+                }
+            }
+            document.source.push_str(source);
+            if !source.ends_with('\n') {
+                document.source.push('\n');
+            }
+            lines = document.source.matches('\n').count();
+        }
+        problems.extend(twice.into_iter().map(|(mark, path)| {
+            let message = "is set in another file of this folder, too; keep one";
+            Problem { place: Some(document.place(&mark, &[])), ..Problem::new(path, message) }
+        }));
+        if problems.is_empty() { Ok(document) } else { Err(problems) }
+    }
+
+    /// What is written, in our form.
+    pub(crate) fn written(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.root).ok()
     }
 
     /// Whether it was of another form.
@@ -130,8 +169,27 @@ impl Document {
     pub(super) fn place(&self, mark: &Mark, more: &[Range<usize>]) -> Place {
         let mut hidden = self.hidden.as_deref().map_or_else(|| Mask::of(&self.root), Mask::again);
         hidden.add(more);
-        mask::show(&self.source, mark, &hidden)
+        let mut place = mask::show(&self.source, mark, &hidden);
+        if let Some((file, before)) = self.files.iter().rfind(|(_, before)| *before < mark.line) {
+            place.file = Some(file.clone());
+            place.line -= before;
+        }
+        place
     }
+}
+
+fn yaml(source: &str) -> Result<Node, Box<Problem>> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let nothing = || Node::new(Mark { line: 1, column: 1, bytes: 0..0 }, Value::Null);
+    let mut root = match serde_saphyr::from_str_with_options::<Option<Node>>(source, options) {
+        Ok(root) => root.unwrap_or_else(nothing),
+        Err(error) if matches!(error.without_snippet(), serde_saphyr::Error::Eof { .. }) && blank(source) => {
+            nothing()
+        }
+        Err(error) => return Err(Box::new(syntax_problem(source, &error))),
+    };
+    root.recover_spelling(source);
+    Ok(root)
 }
 
 fn blank(source: &str) -> bool {
@@ -207,9 +265,41 @@ impl From<Location> for Mark {
 }
 
 impl Node {
-    fn nothing() -> Self {
-        let mark = Mark { line: 1, column: 1, bytes: 0..0 };
-        Self { mark, value: Value::Null, origin: None, set_aside: false }
+    pub(super) fn new(mark: Mark, value: Value) -> Self {
+        Self { mark, value, origin: None, set_aside: false }
+    }
+
+    /// Moves all marks behind what stands before this one's file.
+    fn shift(&mut self, bytes: usize, lines: usize) {
+        self.mark.shift(bytes, lines);
+        match &mut self.value {
+            Value::Null | Value::Scalar(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(bytes, lines)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| {
+                entry.mark.shift(bytes, lines);
+                entry.value.shift(bytes, lines);
+            }),
+        }
+    }
+
+    /// Takes in what another file says here; what both set goes to `twice`.
+    fn join(&mut self, more: Self, path: &Path<'_>, twice: &mut Vec<(Mark, String)>) {
+        match (&mut self.value, more.value) {
+            (_, Value::Null) => {}
+            (Value::Null, value) => *self = Self::new(more.mark, value),
+            (Value::List(items), Value::List(more)) => items.extend(more),
+            (Value::Map(entries), Value::Map(more)) => {
+                for entry in more {
+                    match entries.iter_mut().find(|known| known.key == entry.key) {
+                        Some(known) => known.value.join(entry.value, &Path::Key(path, &entry.key), twice),
+                        None => entries.push(entry),
+                    }
+                }
+            }
+            (Value::Scalar(_) | Value::List(_) | Value::Map(_), _) => {
+                twice.push((more.mark, path.to_string()))
+            }
+        }
     }
 
     /// Remembers where each value stands.
@@ -283,6 +373,13 @@ impl Node {
     }
 }
 
+impl Mark {
+    fn shift(&mut self, bytes: usize, lines: usize) {
+        self.line += lines;
+        self.bytes = self.bytes.start + bytes..self.bytes.end.saturating_add(bytes);
+    }
+}
+
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let Spanned { value, defined, .. } = Spanned::<Value>::deserialize(from)?;
@@ -303,18 +400,38 @@ impl Serialize for Node {
             Value::Null => to.serialize_unit(),
             Value::List(items) => to.collect_seq(items),
             Value::Map(entries) => to.collect_map(entries.iter().map(|entry| (&entry.key, &entry.value))),
-            Value::Scalar(Scalar { text, typed: false, .. }) => to.serialize_str(text),
-            Value::Scalar(Scalar { text, .. }) => {
-                // Only what comes out as it was written: where a text is wanted, its spelling counts.
-                let number = text.parse::<i64>().ok().filter(|number| number.to_string() == *text);
-                let fraction = text.parse::<f64>().ok().filter(|number| number.to_string() == *text);
-                match (number, text.parse::<bool>(), fraction) {
-                    (Some(number), ..) => to.serialize_i64(number),
-                    (None, Ok(value), _) => to.serialize_bool(value),
-                    (None, Err(_), Some(number)) => to.serialize_f64(number),
-                    (None, Err(_), None) => to.serialize_str(text),
-                }
-            }
+            Value::Scalar(scalar) => match scalar.plain() {
+                Plain::Text(text) => to.serialize_str(text),
+                Plain::Integer(number) => to.serialize_i64(number),
+                Plain::Float(number) => to.serialize_f64(number),
+                Plain::Boolean(yes) => to.serialize_bool(yes),
+            },
+        }
+    }
+}
+
+/// A scalar as it would be written.
+pub(super) enum Plain<'s> {
+    Text(&'s str),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+}
+
+impl Scalar {
+    /// A number or a boolean only where that comes out as it was written: where a text is wanted, its spelling counts.
+    pub(super) fn plain(&self) -> Plain<'_> {
+        let text = self.text.as_str();
+        if !self.typed {
+            return Plain::Text(text);
+        }
+        let integer = text.parse::<i64>().ok().filter(|number| number.to_string() == *text);
+        let float = text.parse::<f64>().ok().filter(|number| number.to_string() == *text);
+        match (integer, text.parse(), float) {
+            (Some(number), ..) => Plain::Integer(number),
+            (None, Ok(yes), _) => Plain::Boolean(yes),
+            (None, Err(_), Some(number)) => Plain::Float(number),
+            (None, Err(_), None) => Plain::Text(text),
         }
     }
 }
@@ -322,12 +439,12 @@ impl Serialize for Node {
 struct AnyValue;
 
 impl Value {
-    fn text(text: &str) -> Self {
+    pub(super) fn text(text: &str) -> Self {
         Self::Scalar(Scalar { text: text.to_owned(), reference: None, typed: false })
     }
 
     /// A number or a boolean; its spelling is recovered from the source afterwards.
-    fn typed(value: impl fmt::Display) -> Self {
+    pub(super) fn typed(value: impl fmt::Display) -> Self {
         Self::Scalar(Scalar { text: value.to_string(), reference: None, typed: true })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 fn lowered(text: &str, env: &[(&str, &str)]) -> (Option<Config>, Vec<Problem>) {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut problems = Vec::new();
-    let config = read(text, &env, &mut problems).map(|(config, _)| config);
+    let config = read(&Text::of("gw.yaml", text), &env, &mut problems).map(|(config, _)| config);
     (config, problems)
 }
 

@@ -13,6 +13,7 @@ mod rtd;
 use super::mask::Mask;
 use super::node::{Document, Node, Value};
 use super::path::Path;
+use super::toml;
 use crate::config::problem::Problem;
 use fields::{Fields, Finding, Findings, Made};
 
@@ -34,10 +35,37 @@ pub enum Form {
 pub struct Imported {
     /// What it was.
     pub form: Form,
-    /// What it is now, in YAML.
-    pub yaml: String,
+    tree: Node,
     /// What could not be carried over.
     pub lost: Vec<Problem>,
+}
+
+/// What a configuration is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// YAML 1.2.
+    Yaml,
+    /// JSON.
+    Json,
+    /// TOML 1.1.
+    Toml,
+}
+
+impl Imported {
+    /// The file in our form.
+    ///
+    /// # Errors
+    /// With the reason, when something in it cannot be written that way.
+    pub fn written(&self, format: Format) -> Result<String, String> {
+        match format {
+            Format::Yaml => serde_saphyr::to_string(&self.tree).map_err(|why| why.to_string()),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(&self.tree).map_err(|why| why.to_string())?;
+                Ok(json + "\n")
+            }
+            Format::Toml => toml::written(&self.tree),
+        }
+    }
 }
 
 impl Form {
@@ -87,26 +115,20 @@ pub(super) fn naturalise(document: &mut Document) -> Vec<Problem> {
     let placed = |finding: Finding| finding.placed(document);
     let wrong = findings.wrong.into_iter().map(placed).collect();
     let mut lost: Vec<_> = findings.lost.into_iter().map(placed).collect();
-    lost.sort_by_key(place);
+    lost.sort_by(Problem::by_place);
     document.lost.extend(lost);
     wrong
 }
 
 /// Turns a document into ours, to be printed.
-pub(super) fn import(document: &mut Document, form: Option<Form>) -> Result<Imported, Problem> {
+pub(super) fn import(mut document: Document, form: Option<Form>) -> Imported {
     let form = form.unwrap_or_else(|| Form::of(&document.root));
-    let findings = turn(document, form);
-    let yaml = serde_saphyr::to_string(&document.root)
-        .map_err(|why| Problem::new("", format!("cannot be written as YAML: {why}")))?;
+    let findings = turn(&mut document, form);
     let mut all = findings.wrong;
     all.extend(findings.lost);
-    let mut lost: Vec<_> = all.into_iter().map(|finding| finding.placed(document)).collect();
-    lost.sort_by_key(place);
-    Ok(Imported { form, yaml, lost })
-}
-
-fn place(problem: &Problem) -> Option<(usize, usize)> {
-    problem.place.as_ref().map(|place| (place.line, place.column))
+    let mut lost: Vec<_> = all.into_iter().map(|finding| finding.placed(&document)).collect();
+    lost.sort_by(Problem::by_place);
+    Imported { form, tree: document.root, lost }
 }
 
 fn turn(document: &mut Document, form: Form) -> Findings {

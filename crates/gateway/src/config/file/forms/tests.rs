@@ -1,6 +1,6 @@
-use super::Form;
+use super::{Form, Format};
 use crate::cli::Flags;
-use crate::config::{Config, ConfigError, ModelCard, Sources, WorkerSpec, load};
+use crate::config::{Config, ConfigError, ModelCard, Sources, Text, WorkerSpec, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -481,20 +481,26 @@ fn what_is_printed_is_read_back_as_it_was() {
     ] {
         let written = serde_json::to_string(text).expect("a text is JSON");
         let file = Temporary::new("text.yaml", &format!("igw: true\naliases: {{a: {written}}}\n"));
-        let printed =
-            crate::config::import(&file.0, None).unwrap_or_else(|why| panic!("{text:?}: {why}")).yaml;
-        let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
-        let (config, _) = again.unwrap_or_else(|| panic!("{text:?}: {printed}"));
-        assert_eq!(config.aliases.get("a").map(String::as_str), Some(text), "{printed}");
+        let imported = crate::config::import(&file.0, None).unwrap_or_else(|why| panic!("{text:?}: {why}"));
+        for (format, name) in [(Format::Yaml, "a.yaml"), (Format::Json, "a.json"), (Format::Toml, "a.toml")] {
+            let printed = Text::of(name, imported.written(format).expect("it is a map of texts"));
+            let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
+            let (config, _) = again.unwrap_or_else(|| panic!("{text:?}: {}", printed.parts[0].text));
+            let said = config.aliases.get("a").map(String::as_str);
+            assert_eq!(said, Some(text), "{}", printed.parts[0].text);
+        }
     }
     // Spelled as a number, and a text all the same.
     let file =
         Temporary::new("number.yaml", "igw: true\naliases: {a: 1.10, b: 007}\nretry: {jitter: 0.50}\n");
-    let printed = crate::config::import(&file.0, None).expect("it is YAML").yaml;
-    let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
-    let (config, _) = again.unwrap_or_else(|| panic!("{printed}"));
-    let said: Vec<&str> = config.aliases.values().map(String::as_str).collect();
-    assert_eq!((said, config.retry.jitter), (vec!["1.10", "007"], 0.5), "{printed}");
+    let imported = crate::config::import(&file.0, None).expect("it is YAML");
+    for (format, name) in [(Format::Yaml, "a.yaml"), (Format::Json, "a.json"), (Format::Toml, "a.toml")] {
+        let printed = imported.written(format).expect("it is a map");
+        let again = crate::config::file::read(&Text::of(name, &printed), &BTreeMap::new(), &mut Vec::new());
+        let (config, _) = again.unwrap_or_else(|| panic!("{printed}"));
+        let said: Vec<&str> = config.aliases.values().map(String::as_str).collect();
+        assert_eq!((said, config.retry.jitter), (vec!["1.10", "007"], 0.5), "{printed}");
+    }
 }
 
 /// The same thing said twice is not dropped without a word, and names for several models are told.
@@ -536,7 +542,8 @@ fn the_examples_of_the_page_are_true() {
         let imported = crate::config::import(&file.0, None).expect("it is YAML");
         assert_eq!(imported.form.name().to_lowercase().replace("trunkline", "native"), *form, "{at}");
         if *form != "native" {
-            assert_eq!(imported.yaml.trim_end(), examples[at + 1].1, "{form}");
+            let written = imported.written(Format::Yaml).expect("it is a map");
+            assert_eq!(written.trim_end(), examples[at + 1].1, "{form}");
         }
     }
 }
@@ -584,16 +591,20 @@ fn what_is_imported_means_the_same() {
         let imported =
             crate::config::import(&fixture(name), None).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert_eq!(imported.form, form, "{name}");
-        let file = Temporary::new(&name.replace('/', "-"), &imported.yaml);
-        let again = loaded(&file.0).unwrap_or_else(|why| panic!("{name}: {why}\n{}", imported.yaml));
-        let json = |config: &Config| serde_json::to_value(config).expect("the tree serialises");
-        assert_eq!(json(&again), json(&direct), "{name}\n{}", imported.yaml);
-        let key = |config: &Config| config.auth.api_key.as_ref().map(|key| key.reveal().to_owned());
-        assert_eq!(key(&again), key(&direct), "{name}");
-        for secret in environment().into_values().filter(|value| value.starts_with("key-")) {
-            assert!(!imported.yaml.contains(&secret), "{name}: secrets stay references\n{}", imported.yaml);
+        for (format, end) in [(Format::Yaml, "yaml"), (Format::Json, "json"), (Format::Toml, "toml")] {
+            let written = imported.written(format).expect("it is a map");
+            let file = Temporary::new(&format!("{}.{end}", name.replace('/', "-")), &written);
+            let again = loaded(&file.0).unwrap_or_else(|why| panic!("{name}: {why}\n{written}"));
+            let json = |config: &Config| serde_json::to_value(config).expect("the tree serialises");
+            assert_eq!(json(&again), json(&direct), "{name}\n{written}");
+            let key = |config: &Config| config.auth.api_key.as_ref().map(|key| key.reveal().to_owned());
+            assert_eq!(key(&again), key(&direct), "{name}");
+            for secret in environment().into_values().filter(|value| value.starts_with("key-")) {
+                assert!(!written.contains(&secret), "{name}: secrets stay references\n{written}");
+            }
+            let again = crate::config::import(&file.0, None).expect("it is read");
+            let printed = again.written(format).expect("it is a map");
+            assert_eq!((again.form, printed), (Form::Native, written), "{name}: it is in our form now");
         }
-        let again = crate::config::import(&file.0, None).expect("it is read");
-        assert_eq!((again.form, again.yaml), (Form::Native, imported.yaml), "{name}: it is in our form now");
     }
 }

@@ -1,0 +1,107 @@
+//! Lanes: the workers one request may go to, and how one of them is picked.
+
+use super::{Passage, passage};
+use crate::fleet::worker::Worker;
+use crate::metrics::ModelMetrics;
+use crate::walk::affinity::Sticky;
+use std::sync::Arc;
+use trunkline_core::{Candidate, Dialect, Price};
+use trunkline_route::Policy;
+
+/// The workers one request may go to.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    /// As routing sees them, highest priority first.
+    pub candidates: Vec<Candidate>,
+    /// The same workers in the same order.
+    pub workers: Vec<Arc<Worker>>,
+    /// How one is picked.
+    pub policy: Arc<Policy>,
+    /// What is measured per model.
+    pub metrics: Arc<ModelMetrics>,
+    /// Whether another worker answers when the one that was picked fails.
+    pub failover: bool,
+    /// The pool that it is of.
+    pub pool: Option<Box<str>>,
+    /// What callers are told apart by, where each belongs to one worker.
+    pub sticky: Option<Sticky>,
+    /// What each of `workers` is called as a variant, where they are some of an experiment.
+    pub variants: Vec<Arc<str>>,
+}
+
+impl Lane {
+    pub(super) fn new(workers: Vec<Arc<Worker>>, policy: &Arc<Policy>, metrics: &Arc<ModelMetrics>) -> Self {
+        let candidate = |(slot, worker): (usize, &Arc<Worker>)| Candidate {
+            id: worker.id.clone(),
+            slot,
+            priority: worker.spec.priority,
+            cost: worker.spec.cost,
+            weight: worker.spec.weight,
+            price: None,
+            allowance: worker.spec.allowance(),
+            seed: 0,
+            load: Arc::clone(&worker.load),
+        };
+        Self {
+            candidates: workers.iter().enumerate().map(candidate).collect(),
+            workers,
+            policy: Arc::clone(policy),
+            metrics: Arc::clone(metrics),
+            failover: true,
+            pool: None,
+            sticky: None,
+            variants: Vec::new(),
+        }
+    }
+
+    /// Whether a client that speaks `client` is answered here, for want of a worker that could: a lane has either
+    /// workers that count or workers that are estimated for.
+    #[must_use]
+    pub fn is_estimated(&self, client: Dialect) -> bool {
+        self.workers.first().is_some_and(|worker| passage(client, worker) == Passage::Estimate)
+    }
+
+    /// The same with what each asks for a token, where that is what it goes by.
+    #[must_use]
+    pub fn priced(self: Arc<Self>, price: impl Fn(&Worker) -> Option<Price>) -> Arc<Self> {
+        match *self.policy {
+            Policy::Cost => {
+                let mut lane = Self::clone(&self);
+                for candidate in &mut lane.candidates {
+                    candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
+                }
+                Arc::new(lane)
+            }
+            Policy::RoundRobin(_)
+            | Policy::Weighted(_)
+            | Policy::Random
+            | Policy::PowerOfTwo
+            | Policy::LeastConnections
+            | Policy::Latency(_)
+            | Policy::Usage
+            | Policy::Ab
+            | Policy::Sticky
+            | Policy::Priority => self,
+        }
+    }
+
+    /// Puts candidates of a higher tier first; workers stay where they are.
+    pub(super) fn sort(&mut self) {
+        self.candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
+    }
+
+    /// Its workers, and those of `others` for when they fail.
+    #[must_use]
+    pub fn before(&self, others: &Self) -> Self {
+        let new = |worker: &&Arc<Worker>| !self.workers.iter().any(|have| have.id == worker.id);
+        let workers = self.workers.iter().chain(others.workers.iter().filter(new)).map(Arc::clone).collect();
+        let mut lane = Self::new(workers, &self.policy, &self.metrics);
+        for first in lane.candidates.iter_mut().take(self.workers.len()) {
+            first.priority = first.priority.saturating_add(HIGHEST + 1);
+        }
+        lane
+    }
+}
+
+/// Highest priority a worker can be given.
+const HIGHEST: u8 = 100;
