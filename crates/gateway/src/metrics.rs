@@ -29,6 +29,8 @@ pub struct Metrics {
     pub worker_faults: IntCounterVec,
     /// Requests that were part of an experiment, by pool, variant and outcome.
     pub variants: IntCounterVec,
+    /// Requests that were to be copied, by mirror and outcome.
+    pub mirrored: IntCounterVec,
     /// Requests between their first byte in and their last byte out.
     pub in_flight: IntGauge,
     /// Requests waiting for admission.
@@ -163,6 +165,11 @@ impl Metrics {
                 "variant_requests_total",
                 "Requests that pools of the strategy `ab` answered.",
                 &["pool", "variant", "outcome"],
+            )?,
+            mirrored: counter(
+                "mirrored_requests_total",
+                "Requests of which a mirror was to get a copy.",
+                &["backend", "outcome"],
             )?,
             in_flight: gauge("in_flight_requests", "Requests being served, streams until their last byte.")?,
             queued: gauge("queued_requests", "Requests waiting for admission.")?,

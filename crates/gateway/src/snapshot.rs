@@ -7,6 +7,7 @@
 mod entry;
 mod heirlooms;
 mod lane;
+pub mod mirror;
 mod policy;
 pub mod pools;
 pub mod routes;
@@ -148,6 +149,7 @@ impl Snapshot {
             let has = |worker: &Arc<Worker>| worker.spec.name.as_ref() == Some(name);
             config.pools.iter().any(|pool| pool.name == *name) || workers.iter().any(has)
         });
+        heirlooms.keep_mirrors(&config);
         let pools = pools::pools(&config.pools, &workers, heirlooms, metrics);
         let catalog = heirlooms.catalog(&config);
         let routes = routes::routes(&config, &workers, &pools, heirlooms, metrics);

@@ -25,7 +25,8 @@ pub use catalog::{CatalogSettings, ModelFacts};
 pub use file::{Form, Format, Imported};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{
-    ContentRule, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, StickyBy, Strategy,
+    ContentRule, LatencyMetric, LatencySpec, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Share, StickyBy,
+    Strategy,
 };
 pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};

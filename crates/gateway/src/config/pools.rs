@@ -28,6 +28,9 @@ pub struct PoolSpec {
     /// the one asked for.
     #[serde(default)]
     pub fallback: bool,
+    /// Who gets copies of requests that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorSpec>,
     /// Who is in it, in order. A member may be another pool.
     #[serde(alias = "members")]
     pub backends: Vec<MemberSpec>,
@@ -58,6 +61,7 @@ impl PoolSpec {
             strategy: Strategy::default(),
             latency: LatencySpec::default(),
             sticky: None,
+            mirror: None,
             fallback: false,
             backends,
         }
@@ -338,6 +342,48 @@ pub struct RouteSpec {
     /// The pool or backend that answers.
     #[serde(alias = "pool")]
     pub backend: String,
+    /// Who gets copies of these requests, in place of the pool's own mirror.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorSpec>,
+}
+
+/// A backend that gets copies of requests, so that it can be compared with who answers. Its answers are read and thrown
+/// away; callers' own keys do not reach it, nor do requests that store something. Where it is to answer nobody else, give
+/// it `weight: 0`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorSpec {
+    /// The backend. It is asked for its own `default_model` in place of a model that it does not serve.
+    pub backend: String,
+    /// Share of the requests that are copied, 0 to 100, drawn by chance.
+    #[serde(default = "whole")]
+    pub percent: f64,
+    /// Most copies under way at once; what comes meanwhile is not copied, but counted.
+    #[serde(default = "mirrored_at_once")]
+    pub concurrency: usize,
+    /// Longest that a copy may take.
+    #[serde(default = "mirror_timeout", with = "super::units::duration")]
+    pub timeout: Duration,
+}
+
+impl MirrorSpec {
+    /// Copies of everything.
+    #[must_use]
+    pub fn new(backend: String) -> Self {
+        Self { backend, percent: whole(), concurrency: mirrored_at_once(), timeout: mirror_timeout() }
+    }
+}
+
+const fn whole() -> f64 {
+    100.0
+}
+
+const fn mirrored_at_once() -> usize {
+    16
+}
+
+const fn mirror_timeout() -> Duration {
+    Duration::from_secs(60)
 }
 
 /// What a prompt must, or must not, have in it.

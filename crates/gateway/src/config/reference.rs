@@ -1,7 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
-use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy};
+use super::pools::{LatencyMetric, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Strategy};
 use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
@@ -150,33 +150,32 @@ impl Page {
             let path = format!("{prefix}{}", field.name);
             let listed = field.kind.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>'));
             let mapped = field.kind.strip_prefix("BTreeMap<String, ").and_then(|rest| rest.strip_suffix('>'));
-            let held = listed.or(mapped).unwrap_or(&field.kind);
+            let optional = field.kind.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>'));
+            let held = listed.or(mapped).or(optional).unwrap_or(&field.kind);
             let default = defaults.get(&field.name);
             let hidden = field.attributes.contains("skip_serializing") || is_required(of, &field.name);
             assert!(default.is_some() || hidden, "serde does not know {path}, the page does");
             let words = if self.structs.contains_key(held) {
                 let (many, what) = match (listed, mapped) {
-                    (Some(_), _) => ("[]", "list"),
-                    (None, Some(_)) => (".NAME", "map"),
-                    (None, None) => ("", ""),
+                    (Some(_), _) => ("[]", "list of maps"),
+                    (None, Some(_)) => (".NAME", "map of maps"),
+                    (None, None) => ("", "map"),
                 };
                 let own = format!("{path}{many}");
                 let first = self.sections.entry(held.to_owned()).or_insert_with(|| own.clone()).clone();
                 if first != own {
                     self.known.push(path.clone());
                     let (doc, sources) = (&field.doc, sources(&path));
-                    writeln!(
-                        self.text,
-                        "| `{path}` | {what} of maps, as `{first}` | none | {doc} | {sources} |"
-                    )
-                    .expect("a text takes writes");
+                    writeln!(self.text, "| `{path}` | {what}, as `{first}` | none | {doc} | {sources} |")
+                        .expect("a text takes writes");
                     continue;
                 }
-                inner.push((own, held.to_owned(), !many.is_empty(), field.name.clone()));
+                let is_element = !many.is_empty() || optional.is_some();
+                inner.push((own, held.to_owned(), is_element, field.name.clone()));
                 if many.is_empty() {
                     continue;
                 }
-                format!("{what} of maps, see `{path}{many}`")
+                format!("{what}, see `{path}{many}`")
             } else {
                 type_words(field)
             };
@@ -211,6 +210,7 @@ pub(super) fn element(kind: &str) -> Value {
         "ModelFacts" => Ok(serde_json::json!({
             "prices": null, "context": null, "max_input": null, "max_output": null
         })),
+        "MirrorSpec" => serde_json::to_value(MirrorSpec::new(String::new())),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         other => panic!("the page has no element of {other}"),
     }
@@ -220,7 +220,10 @@ pub(super) fn element(kind: &str) -> Value {
 pub(super) fn is_required(of: &str, field: &str) -> bool {
     matches!(
         (of, field),
-        ("PoolSpec", "name" | "backends") | ("MemberSpec", "name") | ("RouteSpec", "backend")
+        ("PoolSpec", "name" | "backends")
+            | ("MemberSpec", "name")
+            | ("MirrorSpec", "backend")
+            | ("RouteSpec", "backend")
     )
 }
 

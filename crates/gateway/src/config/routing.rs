@@ -1,7 +1,7 @@
 //! What pools, routes and aliases can have wrong: names that nobody has, pools that hold themselves, and matches
 //! that can never be.
 
-use super::pools::{ContentRule, DEEPEST, LatencySpec, MemberSpec, PoolSpec, RouteSpec};
+use super::pools::{ContentRule, DEEPEST, LatencySpec, MemberSpec, MirrorSpec, PoolSpec, RouteSpec};
 use super::problem::{Problem, nearest};
 use super::tree::Config;
 use super::validate::is_header_name;
@@ -85,6 +85,7 @@ impl<'a> Check<'a> {
             self.fail(format!("{path}.strategy"), problem);
         }
         self.latency(path, &pool.latency);
+        self.mirror(path, pool.mirror.as_ref());
     }
 
     fn member(&mut self, path: &str, pool: &'a PoolSpec, index: usize, member: &'a MemberSpec) {
@@ -165,7 +166,27 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn mirror(&mut self, path: &str, mirror: Option<&MirrorSpec>) {
+        let Some(MirrorSpec { backend, percent, concurrency, timeout }) = mirror else { return };
+        let path = format!("{path}.mirror");
+        if self.pools.iter().any(|pool| pool.name == *backend) {
+            self.fail(format!("{path}.backend"), "is a pool; name one backend that gets the copies");
+        } else {
+            self.known(&format!("{path}.backend"), backend);
+        }
+        if !(0.0..=100.0).contains(percent) {
+            self.fail(format!("{path}.percent"), format!("{percent} is not between 0 and 100"));
+        }
+        if *concurrency == 0 {
+            self.fail(format!("{path}.concurrency"), "is 0, with which nothing is copied; use 1 or more");
+        }
+        if timeout.is_zero() {
+            self.fail(format!("{path}.timeout"), "is 0; use a duration above 0, such as 60s");
+        }
+    }
+
     fn route(&mut self, path: &str, route: &'a RouteSpec) {
+        self.mirror(path, route.mirror.as_ref());
         if route.backend.is_empty() {
             self.fail(format!("{path}.backend"), "is missing; name the pool or backend that answers");
         } else {

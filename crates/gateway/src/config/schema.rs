@@ -108,7 +108,7 @@ fn spellings(field: &Field) -> impl Iterator<Item = &str> {
 fn object(of: &str, part: &Struct, structs: &BTreeMap<String, Struct>) -> Value {
     let defaults = match of {
         "Config" => serde_json::to_value(Config::default()).expect("the tree serialises"),
-        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "RouteSpec" => element(of),
+        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "MirrorSpec" | "RouteSpec" => element(of),
         _ => Value::Null,
     };
     let mut properties = Map::new();

@@ -678,6 +678,17 @@ fn pools_routes_and_names_are_checked() {
             "pools: [{name: p, strategy: random, backends: [{name: q}]}, {name: q, strategy: latency, backends: [{name: one}]}]",
             "pools[0].strategy: has pool `q` in it, which chooses in another way; give both the same `strategy`, or make the outer one `priority`",
         ),
+        (
+            "routes: [{backend: one, mirror: {backend: tow, percent: 101, concurrency: 0, timeout: 0}}]",
+            "routes[0].mirror.backend: no backend or pool has this name; did you mean `two`?\n\
+             routes[0].mirror.percent: 101 is not between 0 and 100\n\
+             routes[0].mirror.concurrency: is 0, with which nothing is copied; use 1 or more\n\
+             routes[0].mirror.timeout: is 0; use a duration above 0, such as 60s",
+        ),
+        (
+            "pools: [{name: p, mirror: {backend: p}, backends: [{name: one}]}]",
+            "pools[0].mirror.backend: is a pool; name one backend that gets the copies",
+        ),
         ("routes: [{path: /v1}]", "routes[0].backend: is missing; name the pool or backend that answers"),
         (
             "routes: [{backend: tow}]",

@@ -3,6 +3,7 @@
 //! What a member can be asked for is worked out when the snapshot is built, so that a request only chooses
 //! among workers that stand there already.
 
+use super::mirror::Mirror;
 use super::{Heirlooms, Lane, Passage, passage};
 use crate::config::{MemberSpec, PoolSpec, Share, Strategy};
 use crate::fleet::worker::Worker;
@@ -29,6 +30,8 @@ pub struct Pool {
     sticky: Option<Sticky>,
     /// Whether answers tell which of its members they are of.
     is_experiment: bool,
+    /// Who gets copies of what it answers.
+    pub mirror: Option<Arc<Mirror>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,21 @@ impl Member {
 }
 
 impl Pool {
+    /// A backend by itself; with `fallback`, it is asked for its own model in place of one that it does not serve.
+    pub(super) fn of_one(worker: &Arc<Worker>, metrics: Arc<ModelMetrics>, fallback: bool) -> Self {
+        let spec = MemberSpec::new(worker.spec.name.clone().unwrap_or_default());
+        Self {
+            name: spec.name.as_str().into(),
+            members: vec![Member::new(worker, &spec, 1, FIRST, fallback)],
+            policy: Arc::new(Policy::Priority),
+            fallback,
+            metrics,
+            sticky: None,
+            is_experiment: false,
+            mirror: None,
+        }
+    }
+
     /// The lane of a client that speaks `dialect` and asked for `model`, or for the pool itself; `None` when no
     /// member can answer.
     pub fn lane(&self, model: Option<&str>, dialect: Dialect) -> Option<Lane> {
@@ -121,7 +139,7 @@ pub(super) fn pools(
     specs: &[PoolSpec],
     workers: &[Arc<Worker>],
     heirlooms: &mut Heirlooms,
-    metrics: &Metrics,
+    all_metrics: &Metrics,
 ) -> HashMap<Box<str>, Arc<Pool>> {
     let named: HashMap<&str, &Arc<Worker>> =
         workers.iter().filter_map(|worker| Some((worker.spec.name.as_deref()?, worker))).collect();
@@ -133,23 +151,30 @@ pub(super) fn pools(
             Some(Member::new(worker, flat.member, flat.weight, tier, spec.fallback))
         };
         let chooser = spec.chooser(specs);
-        let (policy, metrics) = heirlooms.of_pool(spec, chooser, metrics);
+        let (policy, metrics) = heirlooms.of_pool(spec, chooser, all_metrics);
         let sticky = chooser.sticks_by().as_ref().and_then(Sticky::of);
         let is_experiment = chooser.strategy == Strategy::Ab;
         let members = flat.iter().filter_map(member).collect();
         let name: Box<str> = spec.name.as_str().into();
-        let fallback = spec.fallback;
-        (name.clone(), Arc::new(Pool { name, members, policy, fallback, metrics, sticky, is_experiment }))
+        let mirror = spec.mirror.as_ref().and_then(|spec| Mirror::new(spec, workers, heirlooms, all_metrics));
+        let pool = Pool {
+            name: name.clone(),
+            members,
+            policy,
+            fallback: spec.fallback,
+            metrics,
+            sticky,
+            is_experiment,
+            mirror,
+        };
+        (name, Arc::new(pool))
     };
     specs.iter().map(pool).collect()
 }
 
 /// A pool of one, for a route that names a backend.
 pub(super) fn alone(worker: &Arc<Worker>, heirlooms: &mut Heirlooms, metrics: &Metrics) -> Pool {
-    let name = worker.spec.name.clone().unwrap_or_default();
-    let spec = PoolSpec::new(name.clone(), vec![MemberSpec::new(name)]);
-    let (policy, metrics) = heirlooms.of_pool(&spec, &spec, metrics);
-    let members = spec.backends.iter().map(|own| Member::new(worker, own, 1, FIRST, false)).collect();
-    let (name, sticky) = (spec.name.as_str().into(), None);
-    Pool { name, members, policy, fallback: false, metrics, sticky, is_experiment: false }
+    let spec = PoolSpec::new(worker.spec.name.clone().unwrap_or_default(), Vec::new());
+    let (_, metrics) = heirlooms.of_pool(&spec, &spec, metrics);
+    Pool::of_one(worker, metrics, false)
 }

@@ -1,6 +1,7 @@
 //! Routes: which pool or backend a request goes to by what it is, rather than by its model's name alone.
 
 use super::Heirlooms;
+use super::mirror::Mirror;
 use super::pools::{self, Pool};
 use crate::config::{Config, ContentRule, RouteSpec};
 use crate::fleet::worker::Worker;
@@ -23,6 +24,8 @@ pub struct Route {
     pub name: Box<str>,
     /// Where it leads.
     pub pool: Arc<Pool>,
+    /// Who gets copies, in place of the pool's own.
+    pub mirror: Option<Arc<Mirror>>,
     path: Option<Path>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -59,7 +62,7 @@ pub struct Asking<'a> {
 
 impl Route {
     /// As described; `None` when it was not described as the configuration's own check wants it.
-    pub(super) fn new(spec: &RouteSpec, pool: Arc<Pool>) -> Option<Self> {
+    pub(super) fn new(spec: &RouteSpec, pool: Arc<Pool>, mirror: Option<Arc<Mirror>>) -> Option<Self> {
         let path = spec.path.as_deref().map(|path| match path.strip_suffix('*') {
             Some(beginning) => Path::Beginning(beginning.into()),
             None => Path::Whole(path.into()),
@@ -79,6 +82,7 @@ impl Route {
         Some(Self {
             name: spec.name.as_str().into(),
             pool,
+            mirror,
             path,
             methods: spec.methods.iter().map(method).collect::<Option<_>>()?,
             headers: spec.headers.iter().map(header).collect::<Option<_>>()?,
@@ -127,7 +131,8 @@ pub(super) fn routes(
                 Arc::new(pools::alone(workers.iter().find(of)?, heirlooms, metrics))
             }
         };
-        Route::new(spec, pool)
+        let mirror = spec.mirror.as_ref().and_then(|spec| Mirror::new(spec, workers, heirlooms, metrics));
+        Route::new(spec, pool, mirror)
     };
     specs.into_iter().filter_map(&mut route).collect()
 }

@@ -34,6 +34,9 @@ pub(crate) struct Line<'a> {
     /// Which variant of an experiment answered.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) variant: &'a str,
+    /// Whether it is a copy for a mirror.
+    #[serde(rename = "mirror", skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_copy: bool,
     pub(super) attempts: Attempts<'a>,
     pub(super) status: u16,
     pub(super) end: &'static str,
@@ -122,6 +125,9 @@ impl<'a> Line<'a> {
         text(out, "worker", self.worker);
         if !self.variant.is_empty() {
             text(out, "variant", self.variant);
+        }
+        if self.is_copy {
+            out.extend_from_slice(b" mirror=true");
         }
         out.extend_from_slice(b" attempts=");
         self.attempts.write(out);

@@ -7,6 +7,7 @@
 //! | [`admit`] | who is calling, and whether there is room |
 //! | [`read`] | the body, scanned while it arrives |
 //! | [`plan`] | the model, and the workers that may serve it |
+//! | [`mirror`] | sends a copy on its way, where the plan has one |
 //! | [`dispatch`] | picks a worker, sends, waits for the answer to begin; tries again elsewhere |
 //! | [`relay`] | upstream bytes to the client, as they come |
 //! | [`settle`] | the books, closed exactly once |
@@ -24,6 +25,7 @@ mod failure;
 mod fan;
 pub(crate) mod form;
 pub(crate) mod forward;
+mod mirror;
 pub mod plan;
 mod predict;
 pub(crate) mod read;
@@ -66,6 +68,7 @@ async fn steps(
     let admitted = admit::admit(ledger, arrival).await?;
     let question = read::read(ledger, admitted, said).await?;
     let plan = plan::plan(ledger, question)?;
+    mirror::copy(ledger, &plan);
     dispatch::dispatch(ledger, plan).await
 }
 

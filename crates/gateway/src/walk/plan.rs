@@ -6,6 +6,7 @@ use super::wishes::Wishes;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
+use crate::snapshot::mirror::Mirror;
 use crate::snapshot::pools::Pool;
 use crate::snapshot::routes::{Asking, Route};
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     pub(super) prompt: Prompt<'static>,
     /// How the client wants it tried.
     pub(super) wishes: Wishes,
+    /// Who gets a copy.
+    pub(super) mirror: Option<Arc<Mirror>>,
 }
 
 /// Finds the workers.
@@ -54,7 +57,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let Question { head, body, scanned, .. } = &question;
     let asking = Asking::new(head, asked.as_ref().map(Model::as_str), body, scanned);
     let snapshot = &question.snapshot;
-    let Found { model, lane, entry, .. } =
+    let Found { model, lane, entry, mirror, .. } =
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
@@ -70,7 +73,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let caller = caller.or(ledger.tenant.as_ref().map(TenantId::as_str));
     let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
-    Ok(Plan { question, asked, model, lane, prompt, wishes })
+    Ok(Plan { question, asked, model, lane, prompt, wishes, mirror })
 }
 
 fn is_ready(lane: &Lane) -> bool {
@@ -96,7 +99,8 @@ fn choose<'a>(
     match (route, asking.model) {
         (Some(route), asked) => {
             let (model, lane) = through(snapshot, &route.pool, asked, dialect)?;
-            Ok(Found { route: Some(route), model, lane, entry: None })
+            let mirror = route.mirror.as_ref().or(route.pool.mirror.as_ref()).map(Arc::clone);
+            Ok(Found { route: Some(route), model, lane, entry: None, mirror })
         }
         (None, Some(asked)) => find(snapshot, asked, dialect, forced),
         (None, None) => {
@@ -175,11 +179,13 @@ struct Found<'a> {
     lane: Arc<Lane>,
     /// Who serves the model, where that is not a pool's.
     entry: Option<&'a Arc<ModelEntry>>,
+    /// Who gets a copy.
+    mirror: Option<Arc<Mirror>>,
 }
 
 impl<'a> Found<'a> {
     fn new(Meant { model, entry }: Meant<'a>, lane: Arc<Lane>) -> Self {
-        Self { route: None, model, lane, entry: Some(entry) }
+        Self { route: None, model, lane, entry: Some(entry), mirror: None }
     }
 }
 
@@ -192,7 +198,8 @@ fn find<'a>(
     let Some(forced) = forced else {
         if let Some(pool) = snapshot.pool(asked) {
             let (model, lane) = through(snapshot, pool, Some(asked), dialect)?;
-            return Ok(Found { route: None, model, lane, entry: None });
+            let mirror = pool.mirror.as_ref().map(Arc::clone);
+            return Ok(Found { route: None, model, lane, entry: None, mirror });
         }
         let meant = snapshot.mean(asked)?;
         let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
@@ -239,6 +246,9 @@ pub struct Explanation {
     /// The pool that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// Who would get a copy, and how often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
     /// What the client speaks.
     pub dialect: &'static str,
     /// Whether the answer would be streamed.
@@ -313,7 +323,8 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { route, model, lane, entry } = choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
+    let Found { route, model, lane, entry, mirror } =
+        choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
     let prices = Prices::default();
     let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
     let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
@@ -366,6 +377,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         model: model.to_owned(),
         route: route.map(|route| route.name.to_string()),
         pool: lane.pool.as_deref().map(str::to_owned),
+        mirror: mirror.as_ref().map(|mirror| mirror.told()),
         dialect: dialect.name(),
         stream: *stream,
         policy: lane.policy.name(),

@@ -46,6 +46,8 @@ pub(crate) struct Ledger {
     /// When the upstream of a translated stream last sent anything.
     pub(crate) heard: Option<Instant>,
     pub(crate) bytes_in: u64,
+    /// Whether it is a copy, of which no client hears.
+    pub(crate) is_copy: bool,
     /// Bytes of a form, of which more may come for as long as an upstream takes them.
     pub(crate) form_bytes: Option<Arc<AtomicU64>>,
     /// Events of a stream that carried content: about one token each.
@@ -134,6 +136,7 @@ impl Ledger {
             stream: false,
             heard: None,
             bytes_in: 0,
+            is_copy: false,
             form_bytes: None,
             events: 0,
             usage: None,
@@ -351,7 +354,14 @@ impl Ledger {
         let class = fault::class(fault.kind);
         self.end = End::Cut(class);
         self.failed(Mishap::inside(fault));
-        self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
+        self.count_error(class);
+    }
+
+    /// Counts an error that the client is told.
+    fn count_error(&self, class: &'static str) {
+        if !self.is_copy {
+            self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
+        }
     }
 
     /// Books about what was produced where the upstream does not say: its stream was left or cut before it
@@ -463,6 +473,7 @@ impl Ledger {
             model: self.model.as_ref().map_or("", Model::as_str),
             worker: self.attempts.last().map_or("", |(worker, _)| worker.as_str()),
             variant: self.variant().map_or("", |variant| variant),
+            is_copy: self.is_copy,
             attempts: Attempts(&self.attempts),
             status,
             end: match self.end {
@@ -505,7 +516,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     ledger.done();
     let class = fault::class(fault.kind);
     ledger.refused = Some(class);
-    ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, class]).inc();
+    ledger.count_error(class);
     Response::from_parts(head, body.into())
 }
 

@@ -27,6 +27,11 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
+    /// One attempt, whatever the configuration says.
+    pub(super) fn once() -> Self {
+        Self { attempts: Some(1), ..Self::default() }
+    }
+
     /// Reads them.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod forms;
 mod keys;
 mod lifecycle;
 mod limits;
+mod mirror;
 mod pools;
 mod providers;
 mod reconfigure;
