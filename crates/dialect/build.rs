@@ -2,6 +2,9 @@
 //! of them stands in the names' order, and the text itself, deflated and without comments. Loading it is inflating
 //! the text once, into memory of the right size.
 
+#[path = "src/catalog/places.rs"]
+mod places;
+
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use std::path::Path;
 use std::{env, fs, io};
@@ -13,12 +16,13 @@ fn main() -> io::Result<()> {
     let source = "data/catalog.tsv";
     println!("cargo::rerun-if-changed={source}");
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/catalog/places.rs");
     let lines: Vec<String> = fs::read_to_string(source)?
         .lines()
         .filter(|line| !line.starts_with('#'))
         .map(str::to_owned)
         .collect();
-    let (text, names) = (lines.join("\n"), names(&lines));
+    let (text, names) = (lines.join("\n"), places::names(lines.iter().map(String::as_str)));
     let mut packed = Vec::new();
     let numbers = [text.len(), names.len()].into_iter().chain(names.iter().map(|(_, place)| *place));
     for number in numbers {
@@ -28,26 +32,4 @@ fn main() -> io::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "the one way cargo has of telling a build script")]
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
     fs::write(Path::new(&out).join("catalog.bin"), packed)
-}
-
-/// Every name and alias in lower case and where it stands in the text, sorted.
-fn names(lines: &[String]) -> Vec<(String, usize)> {
-    let mut names = Vec::new();
-    let mut begin = 0;
-    for line in lines {
-        let mut cells = line.split('\t');
-        let (id, aliases) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
-        let provider = id.split('/').next().unwrap_or_default().len() + 1;
-        names.push((id.get(provider..).unwrap_or_default().to_ascii_lowercase(), begin + provider));
-        let mut place = begin + id.len() + 1;
-        for alias in aliases.split(' ') {
-            if !alias.is_empty() {
-                names.push((alias.to_ascii_lowercase(), place));
-            }
-            place += alias.len() + 1;
-        }
-        begin += line.len() + 1;
-    }
-    names.sort();
-    names
 }

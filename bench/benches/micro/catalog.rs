@@ -3,14 +3,14 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
 use trunkline_core::Usage;
-use trunkline_dialect::catalog::{Builtin, By, Catalog, builtin};
+use trunkline_dialect::catalog::{By, Catalog, Listing, builtin};
 use trunkline_dialect::cost::{Facts, cost};
 
 pub(crate) fn benches(criterion: &mut Criterion) {
     let models = builtin().lines().count();
     let mut group = criterion.benchmark_group("catalog");
     group.throughput(Throughput::Elements(models as u64));
-    group.bench_function("load", |bencher| bencher.iter(Builtin::load));
+    group.bench_function("load", |bencher| bencher.iter(Listing::load));
     group.bench_function("list", |bencher| bencher.iter(|| builtin().entries().count()));
     group.finish();
 

@@ -1,7 +1,7 @@
 //! The process: puts everything together, serves until told to stop, reloads when told to.
 
 use crate::config::{Config, ModelCard, RuntimeName, Sources, WorkerSpec, units};
-use crate::fleet::Fleet;
+use crate::fleet::{self, Fleet};
 use crate::log::LogSink;
 use crate::metrics::Metrics;
 use crate::server::{self, Serving};
@@ -29,6 +29,7 @@ pub struct Running {
     serving: Serving,
     metrics: Option<AbortHandle>,
     watch: AbortHandle,
+    refresh: AbortHandle,
 }
 
 /// Everything but the sockets: the fleet gets to know its workers on the runtime of the caller.
@@ -83,8 +84,9 @@ pub async fn start(config: Config, sources: Sources, sink: Arc<LogSink>) -> anyh
     };
     shared.versions.begin().context("admin.history_dir")?;
     let watch = Handle::current().spawn(versions::watch(Arc::clone(&shared))).abort_handle();
+    let refresh = Handle::current().spawn(fleet::refresh(Arc::clone(&shared))).abort_handle();
     tracing::info!(address = %serving.address, workers = config.workers.len(), "serving");
-    Ok(Running { shared, serving, metrics: extra, watch })
+    Ok(Running { shared, serving, metrics: extra, watch, refresh })
 }
 
 impl Running {
@@ -105,9 +107,10 @@ impl Running {
     /// Stops: readiness says no, after the delay nobody new is let in, and what is under way may finish within
     /// the grace period.
     pub async fn stop(self) {
-        let Self { shared, serving, metrics, watch } = self;
+        let Self { shared, serving, metrics, watch, refresh } = self;
         shared.drain();
         watch.abort();
+        refresh.abort();
         tokio::time::sleep(shared.fleet.snapshot().config.listen.shutdown_delay).await;
         shared.stopping.send_replace(true);
         // Threads end when their connections have; waiting for them must not keep the fleet from working.

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// The version of the configuration in force.
     pub config_version: IntGauge,
+    /// Questions for a newer list of models and prices, by outcome.
+    pub catalog_refreshes: IntCounterVec,
     /// Questions to whoever lends credentials, by provider and outcome.
     pub credential_refreshes: IntCounterVec,
     /// Probes of workers, by result.
@@ -195,6 +197,11 @@ impl Metrics {
                 &["source", "outcome"],
             )?,
             config_version: gauge("config_version", "Version of the configuration in force.")?,
+            catalog_refreshes: counter(
+                "catalog_refreshes_total",
+                "Questions for a newer list of models and prices.",
+                &["outcome"],
+            )?,
             credential_refreshes: counter(
                 "credential_refresh_total",
                 "Questions to whoever lends credentials.",

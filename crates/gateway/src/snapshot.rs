@@ -283,7 +283,8 @@ impl Snapshot {
         }));
         let pools = self.pools.values().filter(|pool| pool.has_models());
         list.extend(pools.map(|pool| (&*pool.name, POOL_OWNER)));
-        list.extend(self.wild.iter().flat_map(|(provider, entry)| catalogued(provider, entry)));
+        let listing = self.catalog.listing();
+        list.extend(self.wild.iter().flat_map(|(provider, entry)| catalogued(listing, provider, entry)));
         list.sort_unstable();
         list.dedup_by_key(|(name, _)| *name);
         list

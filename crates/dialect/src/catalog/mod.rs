@@ -1,26 +1,30 @@
 //! The model catalogue: what is known of each provider's models, from the built-in list and from what the
 //! operator says, which wins. A model that neither knows is not known; no other's price stands in for it.
 
-mod builtin;
 mod entry;
 mod features;
+mod listing;
 mod meter;
 mod names;
 mod off_peak;
+mod places;
 mod price;
 
-pub use builtin::{Builtin, builtin};
 pub use entry::{Entry, EntryError, Factor, Lifecycle, Surcharge};
 pub use features::{Capabilities, Capability, Limits, Modality, Mode};
+pub use listing::{Listing, ListingError, builtin};
 pub use meter::Meter;
 pub use price::{Axis, Price, PriceError, Rate, Threshold, Tier, When};
 
 use crate::provider;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// The built-in models under the operator's corrections.
+/// The built-in models, or a newer list of them, under the operator's corrections.
 #[derive(Debug, Default)]
 pub struct Catalog {
+    /// In place of the built-in models.
+    listing: Option<Arc<Listing>>,
     /// By id, in lower case.
     corrections: BTreeMap<String, Correction>,
 }
@@ -72,7 +76,20 @@ pub enum By {
 impl Catalog {
     /// Takes corrections by ids like `openai/gpt-4o`.
     pub fn new(corrections: impl IntoIterator<Item = (String, Correction)>) -> Self {
-        Self { corrections: corrections.into_iter().map(|(id, said)| (key(&id), said)).collect() }
+        let corrections = corrections.into_iter().map(|(id, said)| (key(&id), said)).collect();
+        Self { listing: None, corrections }
+    }
+
+    /// With `listing` in place of the built-in models.
+    #[must_use]
+    pub fn with(self, listing: Option<Arc<Listing>>) -> Self {
+        Self { listing, ..self }
+    }
+
+    /// Models and prices as listed, without corrections.
+    #[must_use]
+    pub fn listing(&self) -> &Listing {
+        self.listing.as_deref().unwrap_or_else(|| builtin())
     }
 
     /// What `provider` serves as `upstream` in `deployment`.
@@ -102,7 +119,7 @@ impl Catalog {
             .find_map(|(name, by)| self.exact(provider, name).map(|entry| Found { entry, by: *by }));
         exact.or_else(|| {
             let (shortest, _) = spellings.last()?;
-            let line = newest_snapshot(provider, shortest)?;
+            let line = newest_snapshot(self.listing(), provider, shortest)?;
             let entry = self.corrected(Entry::parse(line).ok()?);
             Some(Found { entry, by: By::Snapshot })
         })
@@ -115,7 +132,7 @@ impl Catalog {
         let prefixed = model.split_once('/').and_then(|(provider, name)| self.find(provider, name));
         let told = || provider::of_model(model).and_then(|provider| self.find(provider.id, model));
         prefixed.or_else(told).or_else(|| {
-            let mut lines = builtin().called(model);
+            let mut lines = self.listing().called(model);
             let (only, None) = (lines.next()?, lines.next()) else { return None };
             Some(Found { entry: self.corrected(Entry::parse(only).ok()?), by: By::Name })
         })
@@ -123,14 +140,15 @@ impl Catalog {
 
     /// Every model: the built-in ones, and those that only the operator knows.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
-        let known = builtin().entries().map(|entry| self.corrected(entry));
-        let is_new = |id: &str| id.split_once('/').is_none_or(|(p, name)| builtin().find(p, name).is_none());
+        let listing = self.listing();
+        let known = listing.entries().map(|entry| self.corrected(entry));
+        let is_new = |id: &str| id.split_once('/').is_none_or(|(p, name)| listing.find(p, name).is_none());
         let new = self.corrections.iter().filter(move |(id, _)| is_new(id));
         known.chain(new.map(|(id, said)| said.apply(Entry { id: id.as_str().into(), ..Entry::default() })))
     }
 
     fn exact(&self, provider: &str, name: &str) -> Option<Entry> {
-        if let Some(entry) = builtin().find(provider, name) {
+        if let Some(entry) = self.listing().find(provider, name) {
             return Some(self.corrected(entry));
         }
         let id = format!("{provider}/{name}");
@@ -162,8 +180,8 @@ impl Correction {
 }
 
 /// The latest snapshot of the model called `base`, where the model is listed by its snapshots alone.
-fn newest_snapshot(provider: &str, base: &str) -> Option<&'static str> {
-    let dated = builtin().beginning(provider, base).filter(|(rest, _)| names::is_date(rest));
+fn newest_snapshot<'l>(listing: &'l Listing, provider: &str, base: &str) -> Option<&'l str> {
+    let dated = listing.beginning(provider, base).filter(|(rest, _)| names::is_date(rest));
     // Dates with and without dashes are never of one model; should they be, the order is still a fixed one.
     dated.max_by_key(|(rest, _)| *rest).map(|(_, line)| line)
 }

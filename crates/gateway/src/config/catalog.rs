@@ -1,9 +1,15 @@
 //! What an operator knows better than the built-in catalogue: prices and limits of models.
 
-use super::Problem;
+use super::{Problem, units};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 use trunkline_dialect::catalog::{Catalog, Correction, Limits, Price};
+
+/// Bytes of an Ed25519 public key.
+const KEY_BYTES: usize = 32;
 
 /// What is known of models beside the built-in catalogue, and goes before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -11,6 +17,76 @@ use trunkline_dialect::catalog::{Catalog, Correction, Limits, Price};
 pub struct CatalogSettings {
     /// By `provider/model`; engines of one's own are of the provider `self_hosted`.
     pub models: BTreeMap<String, ModelFacts>,
+    /// Where newer lists of models and prices than the built-in one come from.
+    pub refresh: RefreshSettings,
+}
+
+/// Where newer lists of models and prices than the built-in one come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefreshSettings {
+    /// The address of a list in the form of `docs/catalog.md`; nothing is fetched when absent. It decides what calls
+    /// are said to cost, so it is reached over `https://`, or signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Whose signature the list must have: an Ed25519 key, 32 bytes in base64. The signature, in base64, is fetched
+    /// from the address with `.sig` behind its path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// How often it is asked for a newer one; at least 1 s.
+    #[serde(with = "units::duration")]
+    pub interval: Duration,
+    /// How long that may take.
+    #[serde(with = "units::duration")]
+    pub timeout: Duration,
+    /// The file in which the last good list is kept, from one start to the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            public_key: None,
+            interval: Duration::from_secs(86_400),
+            timeout: Duration::from_secs(10),
+            file: None,
+        }
+    }
+}
+
+impl RefreshSettings {
+    /// Everything wrong with it, paths relative to it.
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(key) = &self.public_key
+            && !BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == KEY_BYTES)
+        {
+            let message = format!("is not {KEY_BYTES} bytes in base64, as an Ed25519 key is");
+            problems.push(Problem::new("public_key", message));
+        }
+        if self.interval < Duration::from_secs(1) {
+            problems.push(Problem::new("interval", "is under 1 s; take some hours"));
+        }
+        if self.timeout.is_zero() {
+            problems.push(Problem::new("timeout", "must be over 0"));
+        }
+        let Some(url) = &self.url else { return problems };
+        match url.parse::<http::Uri>() {
+            Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => match uri.scheme_str() {
+                Some("https") => {}
+                Some("http") if self.public_key.is_some() => {}
+                Some("http") => problems.push(Problem::new(
+                    "url",
+                    "anybody on the way could change what calls are said to cost; use https://, or set `public_key`",
+                )),
+                _ => problems.push(Problem::new("url", "must start with https://, or http:// with `public_key`")),
+            },
+            _ => problems.push(Problem::new("url", "is no address; write https://HOST/PATH")),
+        }
+        problems
+    }
 }
 
 /// What is known of one model.
@@ -52,6 +128,10 @@ impl CatalogSettings {
             let prices = facts.prices.as_deref().unwrap_or_default();
             problems.extend(price_problems(&format!("models.{id}.prices"), prices));
         }
+        problems.extend(self.refresh.problems().into_iter().map(|problem| {
+            let path = format!("refresh.{}", problem.path);
+            Problem { path, ..problem }
+        }));
         problems
     }
 }

@@ -21,7 +21,7 @@ mod worker;
 mod worker_url;
 
 pub(crate) use catalog::read_prices;
-pub use catalog::{CatalogSettings, ModelFacts};
+pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
 pub use file::{Form, Format, Imported};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{

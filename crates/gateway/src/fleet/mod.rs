@@ -8,8 +8,11 @@ pub mod inventory;
 mod layout;
 pub mod lender;
 pub mod reach;
+mod refresh;
 mod watch;
 pub mod worker;
+
+pub(crate) use refresh::refresh;
 
 use crate::config::{Config, WorkerSpec};
 use crate::metrics::Metrics;
@@ -23,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use trunkline_core::{Health, Load, WorkerId};
+use trunkline_dialect::catalog::Listing;
 use trunkline_upstream::Pool;
 use worker::Worker;
 
@@ -248,6 +252,15 @@ impl Fleet {
         state.tasks.remove(id);
         let config = Arc::clone(&self.snapshot.load().config);
         self.publish(&mut state, config);
+    }
+
+    /// Takes `listing` for what is known of models and prices, or what is built in.
+    fn list(&self, listing: Option<Arc<Listing>>) {
+        let mut state = self.lock();
+        if state.heirlooms.list(listing) {
+            let snapshot = self.snapshot();
+            self.publish(&mut state, Arc::clone(&snapshot.config));
+        }
     }
 
     fn publish(&self, state: &mut State, config: Arc<Config>) {

@@ -6,7 +6,7 @@ use crate::metrics::{Metrics, ModelMetrics};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use trunkline_dialect::catalog::Catalog;
+use trunkline_dialect::catalog::{Catalog, Listing};
 use trunkline_route::Policy;
 
 /// What lives longer than a snapshot: positions of policies and metric handles, by model.
@@ -15,6 +15,8 @@ pub struct Heirlooms {
     pub(super) by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
     /// The catalogue of the configuration that it was made of.
     catalog: Option<(Arc<Config>, Arc<Catalog>)>,
+    /// Models and prices in place of the built-in ones.
+    listing: Option<Arc<Listing>>,
     /// By the pool's name, as long as the pool chooses in the same way.
     pub(super) by_pool: HashMap<String, (Way, Arc<Policy>, Arc<ModelMetrics>)>,
     /// By the backend's name and how many copies it is given at once.
@@ -25,11 +27,20 @@ pub struct Heirlooms {
 pub(super) type Way = (Strategy, LatencySpec);
 
 impl Heirlooms {
+    /// Takes `listing` for what is known of models, or the built-in one; whether that is another than before.
+    pub fn list(&mut self, listing: Option<Arc<Listing>>) -> bool {
+        let is_new = listing.is_some() || self.listing.is_some();
+        if is_new {
+            (self.listing, self.catalog) = (listing, None);
+        }
+        is_new
+    }
+
     pub(super) fn catalog(&mut self, config: &Arc<Config>) -> Arc<Catalog> {
         match &self.catalog {
             Some((of, catalog)) if Arc::ptr_eq(of, config) => Arc::clone(catalog),
             Some(_) | None => {
-                let catalog = Arc::new(config.catalog.catalog());
+                let catalog = Arc::new(config.catalog.catalog().with(self.listing.clone()));
                 self.catalog = Some((Arc::clone(config), Arc::clone(&catalog)));
                 catalog
             }

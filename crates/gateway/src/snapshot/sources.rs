@@ -5,7 +5,7 @@ use crate::fleet::worker::Worker;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use trunkline_core::Kind;
-use trunkline_dialect::catalog::builtin;
+use trunkline_dialect::catalog::Listing;
 use trunkline_dialect::provider;
 
 /// What one provider, or all engines of one kind, serve.
@@ -24,12 +24,13 @@ impl Source {
 
 /// What a provider that has not said what it serves is known to have, by names that lead there.
 pub(super) fn catalogued<'a>(
+    listing: &'a Listing,
     provider: &'a str,
     entry: &'a ModelEntry,
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
     let able =
         |kind: Kind| entry.workers.iter().flat_map(|w| w.dialects).any(|dialect| dialect.kind() == kind);
-    let known = builtin().of_provider(provider).filter(move |(_, kind)| able(*kind));
+    let known = listing.of_provider(provider).filter(move |(_, kind)| able(*kind));
     known.map(move |(id, _)| {
         let name = id.split_once('/').map_or(id, |(_, name)| name);
         let leads = provider::of_model(name).is_some_and(|owner| owner.id == provider);

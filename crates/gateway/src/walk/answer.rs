@@ -67,7 +67,8 @@ pub(super) async fn prime(
     patience: Patience,
     keys: Keys,
 ) -> Result<Bytes, Failure> {
-    let failed = |class: &'static str, fault: Fault| {
+    let failed = |flow: &mut Flow, ledger: &mut Ledger, class: &'static str, fault: Fault| {
+        ledger.usage = flow.used();
         let (mishap, wait) = (Mishap::of_stream(&fault, keys), fault.retry_after);
         Failure { wait, ..Failure::of(mishap, Outcome::Failed(class), Err(fault)) }
     };
@@ -91,7 +92,7 @@ pub(super) async fn prime(
             }
             // The next poll of the flow says so again.
             Ok(Step::End) => return Ok(ready.freeze()),
-            Ok(Step::Failed(fault)) => return Err(failed("cut", fault)),
+            Ok(Step::Failed(fault)) => return Err(failed(flow, ledger, "cut", fault)),
             Err(_) if wake < end => {
                 if let Some(beat) = flow.beat(Instant::now()) {
                     ready.extend_from_slice(&beat);
@@ -106,12 +107,14 @@ pub(super) async fn prime(
             Err(_) if end < content && ledger.heard.is_some_and(|heard| heard > last) => {
                 last = ledger.heard.unwrap_or(last);
             }
-            Err(_) if end < content => return Err(failed("idle_timeout", silent(patience.idle))),
+            Err(_) if end < content => {
+                return Err(failed(flow, ledger, "idle_timeout", silent(patience.idle)));
+            }
             Err(_) => {
                 let message =
                     format!("the upstream's answer had no content after {} s", patience.content.as_secs());
                 let fault = Fault::new(FaultKind::Timeout, message).code("upstream_content_timeout");
-                return Err(failed("content_timeout", fault));
+                return Err(failed(flow, ledger, "content_timeout", fault));
             }
         }
     }

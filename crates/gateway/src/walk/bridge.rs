@@ -150,12 +150,20 @@ async fn whole(
         } else {
             read_reply_of(worker.profile(), to, &bytes)
         };
-        let mut reply = reply.and_then(|reply| few_calls(reply, limits.tool_calls)).map_err(unreadable)?;
+        let mut reply = reply.map_err(unreadable)?;
+        // Whatever becomes of the answer, this much was counted.
+        match (&mut ledger.usage, &reply.usage) {
+            (Some(sum), Some(usage)) => sum.add(usage),
+            (sum @ None, usage) => sum.clone_from(usage),
+            (Some(_), None) => {}
+        }
+        if has_more_calls(&reply, limits.tool_calls) {
+            return Err(unreadable(too_many_calls()));
+        }
         translation.written.restore.reply(&mut reply);
         replies.push(reply);
     }
     let reply = fan::merge(replies).unwrap_or_default();
-    ledger.usage.clone_from(&reply.usage);
     let finish = reply.choices.first().and_then(|choice| choice.finish.as_ref());
     ledger.finish = finish.map(|f| f.native.as_ref().map_or("done", |(_, native)| native.as_str()).into());
     let write = if streams { as_stream } else { as_whole };
@@ -228,8 +236,7 @@ fn fold(ledger: &mut Ledger, mut reader: StreamReader, bytes: &[u8]) -> Result<R
     fold.finish()
 }
 
-fn few_calls(reply: Reply, most: usize) -> Result<Reply, Fault> {
+fn has_more_calls(reply: &Reply, most: usize) -> bool {
     let items = reply.choices.iter().flat_map(|choice| &choice.items);
-    let calls = items.filter(|item| matches!(item.kind, ItemKind::ToolCall(_))).count();
-    if calls > most { Err(too_many_calls()) } else { Ok(reply) }
+    items.filter(|item| matches!(item.kind, ItemKind::ToolCall(_))).count() > most
 }

@@ -2,7 +2,7 @@
 //! reached the client. Retries, credentials and the choice between splicing and translating are here and
 //! nowhere else.
 
-use super::answer::{Answered, until_begun};
+use super::answer::{Answered, Content, until_begun};
 use super::bridge::{Translation, translate};
 use super::choice::Left;
 use super::count;
@@ -97,11 +97,15 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         // What was refused unasked says nothing of why those that were asked failed.
-        let told = if failure.outcome.is_some() { None } else { last.take() }.unwrap_or(failure.last);
+        let mut told = if failure.outcome.is_some() { None } else { last.take() }.unwrap_or(failure.last);
         match delay.filter(|_| left.is_anyone(now) && !is_spent) {
             // An error that is streamed keeps counting as load until it is over.
             None => return told,
             Some(delay) => {
+                if let Ok(Answered { content: Content::Flow { flow, .. }, .. }) = &mut told {
+                    ledger.usage = flow.used();
+                }
+                ledger.write_off();
                 last = Some(told);
                 ledger.guards.clear();
                 tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use trunkline_core::{Fault, FaultKind};
+use trunkline_core::{Fault, FaultKind, Usage};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
@@ -222,6 +222,15 @@ impl Flow {
     pub(super) fn beat(&mut self, now: Instant) -> Option<Bytes> {
         let Self::Translate(translate) = self else { return None };
         translate.beat(now)
+    }
+
+    /// What the upstream counted of an answer that nobody gets; it counts no more for whoever gets the rest.
+    pub(super) fn used(&mut self) -> Option<Box<Usage>> {
+        match self {
+            Self::Splice(splice) => splice.tap.tapped.usage.take(),
+            Self::Copy { .. } => None,
+            Self::Translate(translate) => translate.used(),
+        }
     }
 
     /// Tells the books what the answer said of its usage and finish, however far it came.

@@ -60,8 +60,10 @@ pub(crate) struct Ledger {
     began: Instant,
     /// When the attempt under way began.
     asked: Instant,
-    /// Once it is known.
+    /// What the answer cost, once it is known.
     charge: Option<Charge>,
+    /// What attempts cost whose answers nobody got.
+    written_off: Charge,
     catalog: Arc<Catalog>,
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
@@ -106,6 +108,17 @@ enum Charge {
     Unknown,
 }
 
+impl Charge {
+    /// Both together: what is not known makes the sum unknown.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, charge) | (charge, Self::None) => charge,
+            (Self::Known(one), Self::Known(other)) => Self::Known(one + other),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+        }
+    }
+}
+
 /// How the answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -146,6 +159,7 @@ impl Ledger {
             began: now,
             asked: now,
             charge: None,
+            written_off: Charge::None,
             catalog: Arc::clone(&snapshot.catalog),
             model: None,
             lane: None,
@@ -259,15 +273,15 @@ impl Ledger {
         }
     }
 
-    /// Counts what the answer used against its worker's limits.
-    fn count_tokens(&mut self, now: Instant) {
-        let told = self
-            .usage
-            .as_ref()
-            .and_then(|usage| Some(usage.input_total?.saturating_add(usage.output_total.unwrap_or(0))));
-        if (200..300).contains(&self.status)
-            && let Some(guard) = self.guards.first_mut()
-        {
+    /// Counts what the last attempt used against its worker's limits. Where nobody says, who was refused used nothing, and
+    /// everybody else about as much as was held.
+    fn settle_limits(&mut self, now: Instant) {
+        let used =
+            self.usage.as_ref().and_then(|usage| usage.input_total.zip(usage.output_total.or(Some(0))));
+        let told = used.map(|(input, output)| input.saturating_add(output));
+        let is_refused =
+            matches!(self.attempts.last(), Some((_, Outcome::Status(300..) | Outcome::Failed(_))));
+        if let Some(guard) = self.guards.first_mut().filter(|_| told.is_some() || !is_refused) {
             guard.used(told, now.into_std());
         }
     }
@@ -376,12 +390,24 @@ impl Ledger {
         }
     }
 
-    /// Works out what the answer cost, whose usage is all known; in dollars, where anybody is paid and the price is
-    /// known.
+    /// Another attempt follows one whose upstream has counted what it takes money for, though nobody got its answer.
+    pub(crate) fn write_off(&mut self) {
+        if self.usage.is_some() {
+            let charge = self.charged();
+            self.bill(charge);
+            self.count_tokens();
+            self.settle_limits(Instant::now());
+            self.written_off = self.written_off.and(charge);
+        }
+        (self.usage, self.finish) = (None, None);
+    }
+
+    /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
+    /// paid and all prices are known.
     pub(crate) fn charge(&mut self) -> Option<Usd> {
         let charge = self.charge.unwrap_or_else(|| self.charged());
         self.charge = Some(charge);
-        match charge {
+        match charge.and(self.written_off) {
             Charge::Known(usd) => Some(usd),
             Charge::None | Charge::Unknown => None,
         }
@@ -405,9 +431,8 @@ impl Ledger {
         }
     }
 
-    /// Books the cost.
-    fn bill(&self) {
-        let Some(charge) = self.charge else { return };
+    /// Books what the last attempt cost.
+    fn bill(&self, charge: Charge) {
         let labels = || {
             let (lane, worker) = self.lane.as_ref().zip(self.worker())?;
             Some([lane.metrics.label(), worker.owner()])
@@ -425,10 +450,10 @@ impl Ledger {
     fn close(&mut self) {
         self.estimate();
         let cost = self.charge();
-        self.bill();
+        self.charge.into_iter().for_each(|charge| self.bill(charge));
         let now = Instant::now();
         self.report_answer(now);
-        self.count_tokens(now);
+        self.settle_limits(now);
         let shared = &self.local.shared;
         let took = now.duration_since(self.began);
         let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
@@ -444,21 +469,23 @@ impl Ledger {
             shared.metrics.variants.with_label_values(&[pool, variant, outcome]).inc();
         }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
-        if let Some(metrics) = metrics {
-            if let Some(ttft) = self.ttft {
-                metrics.ttft.observe(ttft.as_secs_f64());
-            }
-            if let Some(usage) = &self.usage {
-                metrics.input.inc_by(usage.input_total.unwrap_or(0));
-                metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
-                metrics.output.inc_by(usage.output_total.unwrap_or(0));
-            }
+        if let Some((metrics, ttft)) = metrics.zip(self.ttft) {
+            metrics.ttft.observe(ttft.as_secs_f64());
         }
+        self.count_tokens();
         if let Some(Ok(itl)) = self.itl.as_mut().map(|itl| itl.get_mut()) {
             itl.flush();
         }
         if let Some(json) = self.log {
             shared.log.append(self.local.thread, |out| self.write_line(out, status, took, cost, json));
+        }
+    }
+
+    fn count_tokens(&self) {
+        if let (Some(lane), Some(usage)) = (&self.lane, &self.usage) {
+            lane.metrics.input.inc_by(usage.input_total.unwrap_or(0));
+            lane.metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
+            lane.metrics.output.inc_by(usage.output_total.unwrap_or(0));
         }
     }
 
@@ -516,6 +543,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     ledger.done();
     let class = fault::class(fault.kind);
     ledger.refused = Some(class);
+    price(&mut head.headers, &mut ledger);
     ledger.count_error(class);
     Response::from_parts(head, body.into())
 }
@@ -530,7 +558,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
     headers.insert(REQUEST_ID, id);
 }
 
-/// Says what a whole answer cost, where that is known.
+/// Says what a whole answer or the attempts at one cost, where that is known.
 pub(crate) fn price(headers: &mut HeaderMap, ledger: &mut Ledger) {
     let cost = ledger.charge().map(|usd| usd.to_string());
     if let Some(value) = cost.and_then(|text| HeaderValue::try_from(text).ok()) {

@@ -3,6 +3,9 @@
 use crate::client::Ask;
 use crate::rig::{CHAT, MESSAGES, Rig, Speech, cloud, engine, settings};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use trunkline_gateway::config::WorkerSpec;
 use trunkline_testkit::script::{Reply, Upstream};
 
@@ -91,5 +94,69 @@ async fn what_the_provider_says_counts() {
         let rig = Rig::start(settings([cloud(upstream.url(), provider, model, Some("k"))])).await;
         let answer = rig.ask(&asking(CHAT, model, false)).await;
         assert_eq!(answer.header(HEADER), cost, "{provider}: {}", answer.text());
+    }
+}
+
+/// An attempt whose upstream has counted, and whose answer nobody got, is paid for like the one that follows it.
+#[tokio::test]
+async fn what_was_billed_and_lost_is_part_of_the_cost() {
+    let half = MESSAGES.stream[0];
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"no\"}}\n\n";
+    let (claude, gpt) = (("anthropic", "claude-sonnet-4-5"), ("openai", "gpt-4o"));
+    for (what, (provider, model), from, to, stream, lost, cost) in [
+        // (3 x 3 + 1 x 15) + (3 x 3 + 2 x 15) millionths.
+        ("translated, cut", claude, CHAT, MESSAGES, true, Reply::cut_after([half]), "0.000063"),
+        ("passed, cut", claude, MESSAGES, MESSAGES, true, Reply::cut_after([half]), "0.000063"),
+        (
+            "passed, an error",
+            claude,
+            MESSAGES,
+            MESSAGES,
+            true,
+            Reply::events([half, error], Duration::ZERO),
+            "0.000063",
+        ),
+        ("nothing was counted", gpt, CHAT, CHAT, false, Reply::json(200, "<html>"), "0.0000275"),
+    ] {
+        let first = Arc::new(AtomicBool::new(true));
+        let upstream = async || {
+            let (first, lost) = (Arc::clone(&first), lost.clone());
+            let upstream = Upstream::directed(move |request, _| match first.swap(false, Relaxed) {
+                true => lost.clone(),
+                false => to.answer(request.json()["stream"] == true),
+            });
+            upstream.await.unwrap()
+        };
+        let upstreams = [upstream().await, upstream().await];
+        let accounts = upstreams.each_ref().map(|u| cloud(u.url(), provider, model, Some("k")));
+        let rig = Rig::start(settings(accounts)).await;
+        let answer = rig.ask(&asking(from, model, stream)).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        assert_eq!(answer.header(HEADER), if stream { "" } else { cost }, "{what}");
+        let line = rig.access_line("endpoint=").await;
+        assert!(line.contains(&format!(" cost_usd={cost}")), "{what}: {line}");
+        let booked = rig.metric("trunkline_cost_usd_total", &[]).await;
+        assert!((booked - cost.parse::<f64>().unwrap()).abs() < 1e-12, "{what}: {booked}");
+    }
+}
+
+/// An error is not free when its upstream has counted.
+#[tokio::test]
+async fn an_answer_that_nobody_got_costs_what_was_counted() {
+    let many = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+    for (provider, model, from, stream, lost, cost) in [
+        // 3 x 3 + 1 x 15 millionths, twice.
+        ("anthropic", "claude-sonnet-4-5", CHAT, true, Reply::cut_after([MESSAGES.stream[0]]), "0.000048"),
+        // 3 x 2.5 + 2 x 10 millionths, once: it would be as long again.
+        ("openai", "gpt-4o", MESSAGES, false, Reply::json(200, many), "0.0000275"),
+    ] {
+        let upstream = Upstream::directed(move |_, _| lost.clone()).await.unwrap();
+        let mut config = settings([cloud(upstream.url(), provider, model, Some("k"))]);
+        (config.retry.attempts, config.limits.tool_calls) = (2, 1);
+        let rig = Rig::start(config).await;
+        let answer = rig.ask(&asking(from, model, stream)).await;
+        assert_eq!((answer.status, answer.header(HEADER)), (502, cost), "{provider}: {}", answer.text());
+        let line = rig.access_line("endpoint=").await;
+        assert!(line.contains(&format!(" cost_usd={cost}")), "{provider}: {line}");
     }
 }

@@ -13,6 +13,7 @@ mod credentials;
 mod rig;
 
 mod bad_input;
+mod catalog;
 mod costs;
 mod failover;
 mod fleet;

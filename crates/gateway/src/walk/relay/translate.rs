@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
-use trunkline_core::{Event, Fault, FaultKind, Open};
+use trunkline_core::{Event, Fault, FaultKind, Open, Usage};
 use trunkline_dialect::restore::Restore;
 use trunkline_dialect::{StreamReader, StreamWriter};
 use trunkline_upstream::{AnswerBody, UpstreamError};
@@ -108,7 +108,13 @@ impl Translate {
 
     /// Tells the books what was used, and what the client's dialect could not say, however far the answer came.
     pub(super) fn account(&mut self, ledger: &mut Ledger) {
-        let Self { legs, merge, writer, .. } = self;
+        ledger.usage = self.used();
+        ledger.lost_more(self.writer.losses(), ledger.endpoint.dialect.name());
+    }
+
+    /// What all legs counted so far.
+    pub(super) fn used(&mut self) -> Option<Box<Usage>> {
+        let Self { legs, merge, .. } = self;
         for (at, leg) in legs.iter_mut().enumerate() {
             // A reader may hold counts back for the end.
             leg.reader.close(&mut |event| {
@@ -117,8 +123,7 @@ impl Translate {
                 }
             });
         }
-        ledger.usage = merge.usage().map(Box::new);
-        ledger.lost_more(writer.losses(), ledger.endpoint.dialect.name());
+        merge.usage().map(Box::new)
     }
 
     /// What comes next.

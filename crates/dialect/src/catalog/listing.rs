@@ -1,44 +1,101 @@
-//! The catalogue in the binary: inflated once, when first asked for, and read a line at a time.
+//! Lists of models: the one in the binary, which is inflated once, when first asked for, and newer ones.
 //!
-//! Its lines stay text: a gateway asks for few of the thousands of models, and each of them once. What is kept
-//! beside the text is where each name stands, sorted by `build.rs`.
+//! Lines stay text: a gateway asks for few of the thousands of models, and each of them once. What is kept beside the
+//! text is where each name stands, sorted; for the built-in list by `build.rs`.
 
-use super::entry::Entry;
+use super::entry::{Entry, EntryError};
 use super::features::Mode;
-use super::names;
+use super::{names, places};
 use crate::provider::vertex::is_claude;
 use crate::provider::{VERTEX, VERTEX_CLAUDE};
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::sync::OnceLock;
 use trunkline_core::Kind;
 
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.bin"));
-static LOADED: OnceLock<Builtin> = OnceLock::new();
+static LOADED: OnceLock<Listing> = OnceLock::new();
 
 /// A place in the text, as it was packed.
 type Place = [u8; 4];
 
-/// The models that this version knows.
+/// A list of models.
 #[derive(Debug, Default)]
-pub struct Builtin {
+pub struct Listing {
     text: String,
     /// Where names and aliases begin in the text, sorted by them in lower case.
-    places: &'static [Place],
+    places: Cow<'static, [Place]>,
 }
 
-/// The built-in catalogue.
+/// What is no list of models.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListingError {
+    /// A line that is no model.
+    #[error("line {0}: {1}")]
+    Line(usize, EntryError),
+    /// A model without a provider.
+    #[error("line {0}: a model is called `provider/model`")]
+    Name(usize),
+    /// Two models of one name.
+    #[error("`{0}` is listed twice")]
+    Twice(String),
+    /// Nothing.
+    #[error("lists no model")]
+    Empty,
+    /// More than can be addressed.
+    #[error("is too long")]
+    Long,
+}
+
+/// The models that this version knows.
 #[must_use]
-pub fn builtin() -> &'static Builtin {
-    LOADED.get_or_init(Builtin::load)
+pub fn builtin() -> &'static Listing {
+    LOADED.get_or_init(Listing::load)
 }
 
-impl Builtin {
+impl Listing {
     /// Inflates it anew. [`builtin`] does so once; this is for measuring.
     #[must_use]
     pub fn load() -> Self {
         // It was packed by our own build, and a test unpacks it.
         unpack().unwrap_or_default()
+    }
+
+    /// Reads a list in the form of the catalogue's file (`docs/catalog.md`), every line of it: what comes from
+    /// elsewhere is taken whole or not at all.
+    ///
+    /// # Errors
+    /// When a line is no model, two are called the same, or there is none.
+    pub fn read(text: &str) -> Result<Self, ListingError> {
+        let mut seen = HashSet::new();
+        let mut kept = String::with_capacity(text.len());
+        for (at, line) in
+            text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        {
+            let entry = Entry::parse(line).map_err(|error| ListingError::Line(at + 1, error))?;
+            if entry.provider().is_empty() || entry.upstream().is_empty() {
+                return Err(ListingError::Name(at + 1));
+            }
+            for name in entry.aliases.iter().map(|alias| &**alias).chain([entry.upstream()]) {
+                let name = format!("{}/{name}", entry.provider()).to_ascii_lowercase();
+                if !seen.insert(name.clone()) {
+                    return Err(ListingError::Twice(name));
+                }
+            }
+            if !kept.is_empty() {
+                kept.push('\n');
+            }
+            kept.push_str(line);
+        }
+        if kept.is_empty() {
+            return Err(ListingError::Empty);
+        }
+        let places = places::names(kept.lines()).into_iter();
+        let places =
+            places.map(|(_, at)| u32::try_from(at).map(u32::to_le_bytes).map_err(|_| ListingError::Long));
+        Ok(Self { places: places.collect::<Result<Vec<_>, _>>()?.into(), text: kept })
     }
 
     /// Every model, by id.
@@ -70,7 +127,7 @@ impl Builtin {
     /// Bytes it takes in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.text.len() + size_of_val(self.places)
+        self.text.len() + size_of_val(&*self.places)
     }
 
     /// The model that `provider` calls `name`.
@@ -112,14 +169,14 @@ impl Builtin {
 }
 
 /// Reads what `build.rs` packed.
-fn unpack() -> Option<Builtin> {
+fn unpack() -> Option<Listing> {
     let (length, rest) = PACKED.split_first_chunk()?;
     let (count, rest) = rest.split_first_chunk()?;
     let (places, deflated) = rest.split_at_checked(number(count) * size_of::<u32>())?;
     let mut text = vec![0; number(length)];
     let whole = decompress_slice_iter_to_slice(&mut text, std::iter::once(deflated), true, false).ok()?;
     (whole == text.len()).then_some(())?;
-    Some(Builtin { text: String::from_utf8(text).ok()?, places: places.as_chunks().0 })
+    Some(Listing { text: String::from_utf8(text).ok()?, places: Cow::Borrowed(places.as_chunks().0) })
 }
 
 fn number(bytes: &[u8; 4]) -> usize {
@@ -184,6 +241,30 @@ mod tests {
                 assert!(!seen.contains(&name), "{name}");
                 seen.insert(name);
             }
+        }
+    }
+
+    #[test]
+    fn a_list_from_elsewhere_is_taken_whole_or_not_at_all() {
+        let file = include_str!("../../data/catalog.tsv");
+        let listing = Listing::read(file).expect("it is a list");
+        assert!(listing.lines().eq(builtin().lines()) && listing.places == builtin().places);
+        let line = |id: &str, aliases: &str| format!("{id}\t{aliases}\tchat{}", "\t".repeat(13));
+        assert!(Listing::read(&format!("# more\n\n{}\n", line("a/b", ""))).is_ok());
+        for (text, why) in [
+            ("", "lists no model"),
+            ("# only a comment\n", "lists no model"),
+            ("<html>", "line 1: a model has 16 cells, not 1"),
+            (
+                &format!("{}\n{}\ttoo many", line("a/b", ""), line("a/c", "")),
+                "line 2: a model has 16 cells, not 17",
+            ),
+            (&line("nobody", ""), "line 1: a model is called `provider/model`"),
+            (&format!("{}\n{}", line("a/b", ""), line("a/c", "d B")), "`a/b` is listed twice"),
+            (&line("a/b", "").replace("chat", "what"), "line 1: `what` is not known"),
+        ] {
+            let error = Listing::read(text).expect_err(text);
+            assert_eq!(error.to_string(), why, "{text}");
         }
     }
 
