@@ -5,6 +5,7 @@
 
 mod catalog;
 mod chains;
+pub mod condition;
 mod file;
 pub(crate) mod later;
 mod origin;
@@ -17,6 +18,7 @@ mod text;
 mod tree;
 pub mod units;
 mod validate;
+mod window;
 mod worker;
 mod worker_url;
 
@@ -26,11 +28,12 @@ pub use file::{Form, Format, Imported};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{
     ContentRule, LatencyMetric, LatencySpec, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Share, StickyBy,
-    Strategy,
+    Strategy, WhenSpec, WindowSpec,
 };
 pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};
 pub use tree::*;
+pub use window::Window;
 pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 

@@ -320,7 +320,7 @@ pub struct MemberSpec {
 }
 
 /// Which requests go where.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteSpec {
     /// What explanations call it.
@@ -336,6 +336,32 @@ pub struct RouteSpec {
     pub headers: BTreeMap<String, String>,
     /// Models that may be asked for, `*` standing for anything; any when empty.
     pub models: Vec<String>,
+    /// Parameters that the address must have, each with this value.
+    pub query: BTreeMap<String, String>,
+    /// What clients may speak (`openai-chat`, `anthropic-messages`, ...); anything when empty.
+    pub dialects: Vec<String>,
+    /// Least tokens of the prompt, which are estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_prompt_tokens: Option<u64>,
+    /// Most tokens of the prompt, which are estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_prompt_tokens: Option<u64>,
+    /// Whether the prompt must have pictures in it, or must not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_image: Option<bool>,
+    /// Whether the model must be given tools, or must not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_tools: Option<bool>,
+    /// Share of the requests that all of this fits, 0 to 100, drawn by chance; the others go on to the next route.
+    pub percent: f64,
+    /// When it is open; always when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub during: Option<WindowSpec>,
+    /// What else the request must say: `metadata.NAME`, `params.NAME` (a field of the body), `headers.NAME`,
+    /// `query.NAME` or `url.path`, each with a value or with `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$nin` or
+    /// `$regex`; `$and` and `$or` hold lists of such maps. What is not said is equal to nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<WhenSpec>,
     /// What the prompt must have in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<ContentRule>,
@@ -346,6 +372,57 @@ pub struct RouteSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorSpec>,
 }
+
+impl Default for RouteSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            priority: 0,
+            path: None,
+            methods: Vec::new(),
+            headers: BTreeMap::new(),
+            models: Vec::new(),
+            query: BTreeMap::new(),
+            dialects: Vec::new(),
+            min_prompt_tokens: None,
+            max_prompt_tokens: None,
+            has_image: None,
+            has_tools: None,
+            percent: whole(),
+            during: None,
+            when: None,
+            content: None,
+            backend: String::new(),
+            mirror: None,
+        }
+    }
+}
+
+/// When a route is open: from one time of day to another, which may lie behind midnight, on some days of the week.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WindowSpec {
+    /// `mon` to `sun`; every day when empty. A window over midnight belongs to the day on which it begins.
+    pub days: Vec<String>,
+    /// Time of day, such as `08:30`.
+    pub from: String,
+    /// Time of day from which on it is closed, `24:00` for the end of the day.
+    pub until: String,
+    /// What these times are ahead of UTC, such as `+01:00`.
+    pub offset: String,
+}
+
+impl Default for WindowSpec {
+    fn default() -> Self {
+        let text = str::to_owned;
+        Self { days: Vec::new(), from: text("00:00"), until: text("24:00"), offset: text("+00:00") }
+    }
+}
+
+/// A condition as it was written; its own check reads it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct WhenSpec(pub serde_json::Value);
 
 /// A backend that gets copies of requests, so that it can be compared with who answers. Its answers are read and thrown
 /// away; callers' own keys do not reach it, nor do requests that store something. Where it is to answer nobody else, give

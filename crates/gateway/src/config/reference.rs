@@ -1,7 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
-use super::pools::{LatencyMetric, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Strategy};
+use super::pools::{LatencyMetric, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Strategy, WindowSpec};
 use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
@@ -101,6 +101,7 @@ fn type_words(field: &Field) -> String {
         "LogLevel" => names::<LogLevel>(),
         "Strategy" => names::<Strategy>(),
         "LatencyMetric" => names::<LatencyMetric>(),
+        "WhenSpec" => "map, see [pools.md](pools.md)".into(),
         "StickyBy" => "`user` `key` `session` `header:NAME`".into(),
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
@@ -210,6 +211,7 @@ pub(super) fn element(kind: &str) -> Value {
         "ModelFacts" => Ok(serde_json::json!({
             "prices": null, "context": null, "max_input": null, "max_output": null
         })),
+        "WindowSpec" => serde_json::to_value(WindowSpec::default()),
         "MirrorSpec" => serde_json::to_value(MirrorSpec::new(String::new())),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         other => panic!("the page has no element of {other}"),

@@ -1,11 +1,14 @@
 //! What pools, routes and aliases can have wrong: names that nobody has, pools that hold themselves, and matches
 //! that can never be.
 
+use super::condition::{self, Condition};
 use super::pools::{ContentRule, DEEPEST, LatencySpec, MemberSpec, MirrorSpec, PoolSpec, RouteSpec};
 use super::problem::{Problem, nearest};
 use super::tree::Config;
 use super::validate::is_header_name;
+use super::window::Window;
 use std::collections::BTreeMap;
+use trunkline_core::Dialect;
 
 /// Methods that a request may have.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -227,13 +230,41 @@ impl<'a> Check<'a> {
                 self.fail(format!("{path}.content"), "looks for no text at all; write some, or leave it out");
             }
             Some(ContentRule::Regex(pattern)) => {
-                if let Err(why) = regex::Regex::new(pattern) {
-                    let why = why.to_string();
-                    let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                    self.fail(format!("{path}.content"), format!("is no regular expression: {why}"));
+                if let Err(why) = condition::regex(pattern) {
+                    self.fail(format!("{path}.content"), why);
                 }
             }
             Some(ContentRule::Contains(_) | ContentRule::NotContains(_)) | None => {}
+        }
+        self.conditions(path, route);
+    }
+
+    /// What a route says of a request beside its head, model and content.
+    fn conditions(&mut self, path: &str, route: &RouteSpec) {
+        let dialects: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+        for (index, name) in
+            route.dialects.iter().enumerate().filter(|(_, name)| !dialects.contains(&name.as_str()))
+        {
+            let hint = match nearest(name, &dialects) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are {}", dialects.join(", ")),
+            };
+            self.fail(format!("{path}.dialects[{index}]"), format!("is no dialect; {hint}"));
+        }
+        if !(0.0..=100.0).contains(&route.percent) {
+            self.fail(format!("{path}.percent"), format!("{} is not between 0 and 100", route.percent));
+        }
+        if route.min_prompt_tokens.zip(route.max_prompt_tokens).is_some_and(|(least, most)| least > most) {
+            self.fail(
+                format!("{path}.max_prompt_tokens"),
+                "is below `min_prompt_tokens`, so that nothing fits",
+            );
+        }
+        if let Some(Err((key, why))) = route.during.as_ref().map(Window::read) {
+            self.fail(format!("{path}.during.{key}"), why);
+        }
+        if let Some(Err(mistake)) = route.when.as_ref().map(|when| Condition::read(&when.0)) {
+            self.fail(format!("{path}.when{}", mistake.path), mistake.message);
         }
     }
 

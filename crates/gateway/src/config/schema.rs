@@ -78,6 +78,7 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
         "Layout" => one_of(&names::<Layout>()),
         "OnUnsupported" => one_of(&names::<OnUnsupported>()),
         "UserIds" => one_of(&names::<UserIds>()),
+        "WhenSpec" => json!({"type": "object", "minProperties": 1}),
         "StickyBy" => or_reference(&json!({"type": "string", "pattern": "^(user|key|session|header:.+)$"})),
         "ContentRule" => {
             let rules = ["contains", "not_contains", "regex"].map(|rule| (rule.to_owned(), text()));
@@ -108,7 +109,7 @@ fn spellings(field: &Field) -> impl Iterator<Item = &str> {
 fn object(of: &str, part: &Struct, structs: &BTreeMap<String, Struct>) -> Value {
     let defaults = match of {
         "Config" => serde_json::to_value(Config::default()).expect("the tree serialises"),
-        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "MirrorSpec" | "RouteSpec" => element(of),
+        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "MirrorSpec" | "RouteSpec" | "WindowSpec" => element(of),
         _ => Value::Null,
     };
     let mut properties = Map::new();

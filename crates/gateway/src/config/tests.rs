@@ -716,6 +716,17 @@ fn pools_routes_and_names_are_checked() {
             "routes[0].content: looks for no text at all; write some, or leave it out",
         ),
         (
+            "routes: [{backend: one, when: {$or: [{metadata.plan: paid}, {params.n: {$above: 1}}]}}]",
+            "routes[0].when.$or[1].params.n.$above: is no comparison; known are `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$nin` and `$regex`",
+        ),
+        (
+            "routes: [{backend: one, dialects: [openai-chats], percent: -1, min_prompt_tokens: 2, max_prompt_tokens: 1, during: {from: noon}}]",
+            "routes[0].dialects[0]: is no dialect; did you mean `openai-chat`?\n\
+             routes[0].percent: -1 is not between 0 and 100\n\
+             routes[0].max_prompt_tokens: is below `min_prompt_tokens`, so that nothing fits\n\
+             routes[0].during.from: `noon` is no time of day; write it as `08:30`",
+        ),
+        (
             "aliases: {one: gpt-4o}",
             "aliases.one: is also the name of backends[0]; an alias that nothing can reach, rename one",
         ),
@@ -734,6 +745,14 @@ fn pools_routes_and_names_are_checked() {
             .collect();
         assert_eq!(heads.join("\n"), said, "{yaml}\n{report}");
     }
+    // So is what is wrong deep in a condition.
+    let when = "routes:\n  - backend: one\n    when:\n      $and:\n        - params.n: {$regex: \"(\"}\n";
+    assert_eq!(
+        refusal(&format!("{NAMED}{when}"), &[], ""),
+        "gw.yaml:6:30: routes[0].when.$and[0].params.n.$regex: is no regular expression: unclosed group\n\
+         \x20 6 |         - params.n: {$regex: \"(\"}\n\
+         \x20   |                              ^^^"
+    );
     // A name that nobody has is shown where it stands.
     assert_eq!(
         refusal(&format!("{NAMED}pools:\n  - name: p\n    backends:\n      - name: on\n"), &[], ""),

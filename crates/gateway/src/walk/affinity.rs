@@ -101,6 +101,7 @@ fn hash(known: &str) -> u64 {
 mod tests {
     use super::*;
     use http::Request;
+    use trunkline_core::Dialect;
     use trunkline_dialect::rope::Rope;
     use trunkline_dialect::scan::Scan;
 
@@ -113,7 +114,7 @@ mod tests {
         let mut scan = Scan::new(32);
         scan.push(body.as_bytes()).unwrap();
         let (rope, scanned) = (Rope::from(body.as_bytes().to_vec()), scan.finish().unwrap());
-        by.key(&Asking::new(&head, None, &rope, &scanned), Some("k"))
+        by.key(&Asking::new(&head, None, (Dialect::OpenaiChat, false), &rope, &scanned), Some("k"))
     }
 
     #[test]

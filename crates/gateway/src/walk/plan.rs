@@ -54,8 +54,9 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     }
     let forced = forced(&question.head.headers)?;
     let wishes = Wishes::read(&question.head.headers, question.stream)?;
-    let Question { head, body, scanned, .. } = &question;
-    let asking = Asking::new(head, asked.as_ref().map(Model::as_str), body, scanned);
+    let Question { head, body, scanned, stream, .. } = &question;
+    let way = (ledger.endpoint.dialect, *stream);
+    let asking = Asking::new(head, asked.as_ref().map(Model::as_str), way, body, scanned);
     let snapshot = &question.snapshot;
     let Found { model, lane, entry, mirror, .. } =
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
@@ -122,15 +123,13 @@ fn through<'a>(
     Ok((model.unwrap_or(&pool.name), lane))
 }
 
-/// Bytes of a prompt that are about one token, its JSON included.
-const TOKEN: usize = 4;
 /// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
 const ANSWER: u64 = 500;
 
 /// What policies may go by of a prompt, and of the `caller` whose it is.
 fn prompt(lane: &Lane, asking: &Asking<'_>, caller: Option<&str>) -> Prompt<'static> {
     let key = lane.sticky.as_ref().and_then(|by| by.key(asking, caller));
-    Prompt { chunks: &[], tokens: (asking.prompt_bytes() / TOKEN) as u64, answer: ANSWER, key }
+    Prompt { chunks: &[], tokens: asking.prompt_tokens(), answer: ANSWER, key }
 }
 
 /// What a client says of who must answer.
@@ -311,7 +310,7 @@ pub struct Request {
 impl Request {
     fn asking(&self) -> Asking<'_> {
         let (body, scanned) = &self.body;
-        Asking::new(&self.head, self.model.as_deref(), body, scanned)
+        Asking::new(&self.head, self.model.as_deref(), (self.dialect, self.stream), body, scanned)
     }
 }
 

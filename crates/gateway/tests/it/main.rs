@@ -14,6 +14,7 @@ mod rig;
 
 mod bad_input;
 mod catalog;
+mod conditions;
 mod costs;
 mod failover;
 mod fleet;
