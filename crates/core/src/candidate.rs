@@ -184,63 +184,63 @@ impl Load {
 /// Counts one call on a worker for as long as it lives: taken at dispatch, dropped when the last
 /// byte has gone, the upstream failed or the client hung up.
 #[derive(Debug)]
-pub struct LoadGuard {
-    load: Arc<Load>,
-    /// Tokens that are held for it, where they are counted.
-    held: Option<u64>,
-}
+pub struct LoadGuard(Arc<Load>);
 
 impl LoadGuard {
     /// Begins to count.
     #[must_use]
     pub fn new(load: &Arc<Load>) -> Self {
-        Self::counting(load, None)
-    }
-
-    /// The same for a worker with limits, or one that is ranked by what it was given; `None` when the limits have no
-    /// room for a call with `prompt`.
-    #[must_use]
-    pub fn within(candidate: &Candidate, prompt: &Prompt<'_>, now: Instant) -> Option<Self> {
-        let (load, held) = (&candidate.load, prompt.estimate());
-        load.quota.take(candidate.allowance, held, now).then(|| Self::counting(load, Some(held)))
-    }
-
-    /// Counts another call to the same worker, one of several that together make one answer.
-    #[must_use]
-    pub fn another(&self, now: Instant) -> Self {
-        if self.held.is_some() {
-            self.load.quota.begin(now);
-        }
-        Self::counting(&self.load, self.held.map(|_| 0))
-    }
-
-    fn counting(load: &Arc<Load>, held: Option<u64>) -> Self {
         load.in_flight.fetch_add(1, Relaxed);
         load.served.fetch_add(1, Relaxed);
-        Self { load: Arc::clone(load), held }
+        Self(Arc::clone(load))
     }
 
     /// Of whom it counts a call.
     #[must_use]
     pub fn load(&self) -> &Load {
-        &self.load
-    }
-
-    /// The call used this many tokens, or about as many as were held for it where nobody knows. A call of which this is
-    /// never said used none.
-    pub fn used(&mut self, tokens: Option<u64>, now: Instant) {
-        if let Some(held) = &mut self.held {
-            let held = std::mem::take(held);
-            self.load.quota.settle(held, tokens.unwrap_or(held), now);
-        }
+        &self.0
     }
 }
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
-        self.load.in_flight.fetch_sub(1, Relaxed);
-        if let Some(held) = self.held.filter(|held| *held > 0) {
-            self.load.quota.release(held);
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A part of a worker's limits that one call was given, for as long as it lives.
+#[derive(Debug)]
+pub struct Allotted {
+    load: Arc<Load>,
+    /// Tokens that are held.
+    held: u64,
+}
+
+impl Allotted {
+    /// What a call with `prompt` is given; `None` when the limits have no room for it.
+    #[must_use]
+    pub fn new(candidate: &Candidate, prompt: &Prompt<'_>, now: Instant) -> Option<Self> {
+        let (load, held) = (Arc::clone(&candidate.load), prompt.estimate());
+        load.quota.take(candidate.allowance, held, now).then_some(Self { load, held })
+    }
+
+    /// Counts another request of the same call.
+    pub fn another(&self, now: Instant) {
+        self.load.quota.begin(now);
+    }
+
+    /// The call used this many tokens, or about as many as were held for it where nobody knows. A call of which this is
+    /// never said used none.
+    pub fn used(&mut self, tokens: Option<u64>, now: Instant) {
+        let held = std::mem::take(&mut self.held);
+        self.load.quota.settle(held, tokens.unwrap_or(held), now);
+    }
+}
+
+impl Drop for Allotted {
+    fn drop(&mut self) {
+        if self.held > 0 {
+            self.load.quota.release(self.held);
         }
     }
 }

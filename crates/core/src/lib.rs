@@ -31,7 +31,7 @@ pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
     Reasoning, ReasoningMode, Sampling, Service, State, StreamOptions,
 };
-pub use candidate::{Candidate, Health, Load, LoadGuard, Price, Prompt};
+pub use candidate::{Allotted, Candidate, Health, Load, LoadGuard, Price, Prompt};
 pub use dialect::{Dialect, Kind};
 pub use embed::{EmbedCall, EmbedInput, EmbedReply, Purpose, Truncate, Vector, VectorForm};
 pub use event::{Delta, Event, Open};

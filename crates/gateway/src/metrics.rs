@@ -31,6 +31,12 @@ pub struct Metrics {
     pub variants: IntCounterVec,
     /// Requests that were to be copied, by mirror and outcome.
     pub mirrored: IntCounterVec,
+    /// Workers left out for a request before one was picked, by worker and reason.
+    pub put_aside: IntCounterVec,
+    /// How long requests waited for a place on the worker that they got, by worker.
+    pub queue_wait: HistogramVec,
+    /// Requests that found workers full for too long, by worker and reason.
+    pub queue_refusals: IntCounterVec,
     /// Requests between their first byte in and their last byte out.
     pub in_flight: IntGauge,
     /// Requests waiting for admission.
@@ -53,6 +59,7 @@ pub struct Metrics {
     pub probes: IntCounterVec,
     worker_health: IntGaugeVec,
     worker_in_flight: IntGaugeVec,
+    worker_waiting: IntGaugeVec,
     upstream_open: IntGauge,
     upstream_opened: IntGauge,
     upstream_reused: IntGauge,
@@ -86,11 +93,24 @@ pub struct EndpointMetrics {
     ok: IntCounter,
 }
 
+/// What is read off one worker.
+#[derive(Debug)]
+pub struct WorkerReading<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The name of its state.
+    pub state: &'static str,
+    /// Calls on it.
+    pub in_flight: u64,
+    /// Calls that wait for it, where it can be full.
+    pub waiting: Option<usize>,
+}
+
 /// What the scrape reads off elsewhere.
 #[derive(Debug, Default)]
 pub struct Readings<'a> {
-    /// Id, state name and calls in flight of each worker.
-    pub workers: Vec<(&'a str, &'static str, u64)>,
+    /// Of each worker.
+    pub workers: Vec<WorkerReading<'a>>,
     /// Upstream connections open now, ever opened, and found standing.
     pub upstream: (u64, u64, u64),
     /// Log lines lost.
@@ -173,6 +193,22 @@ impl Metrics {
                 "Requests of which a mirror was to get a copy.",
                 &["backend", "outcome"],
             )?,
+            put_aside: counter(
+                "candidates_put_aside_total",
+                "Workers left out for a request, since they could not have served it.",
+                &["worker", "reason"],
+            )?,
+            queue_wait: seconds(
+                "worker_queue_wait_seconds",
+                "What requests waited for a place on a worker that was full.",
+                buckets,
+                &["worker"],
+            )?,
+            queue_refusals: counter(
+                "worker_queue_refusals_total",
+                "Requests that got no place on a worker that was full.",
+                &["worker", "reason"],
+            )?,
             in_flight: gauge("in_flight_requests", "Requests being served, streams until their last byte.")?,
             queued: gauge("queued_requests", "Requests waiting for admission.")?,
             losses: counter(
@@ -212,6 +248,11 @@ impl Metrics {
             worker_in_flight: gauges(
                 "worker_in_flight_requests",
                 "Calls in flight on a worker.",
+                &["worker"],
+            )?,
+            worker_waiting: gauges(
+                "worker_waiting_requests",
+                "Requests waiting for a place on a worker that is full.",
                 &["worker"],
             )?,
             upstream_open: gauge("upstream_connections", "Connections open to upstreams.")?,
@@ -264,9 +305,13 @@ impl Metrics {
     pub fn render(&self, readings: &Readings<'_>) -> Vec<u8> {
         self.worker_health.reset();
         self.worker_in_flight.reset();
-        for (worker, state, in_flight) in &readings.workers {
-            self.worker_health.with_label_values(&[worker, state]).set(1);
-            self.worker_in_flight.with_label_values(&[worker]).set(whole(*in_flight));
+        self.worker_waiting.reset();
+        for WorkerReading { id, state, in_flight, waiting } in &readings.workers {
+            self.worker_health.with_label_values(&[id, state]).set(1);
+            self.worker_in_flight.with_label_values(&[id]).set(whole(*in_flight));
+            if let Some(waiting) = waiting {
+                self.worker_waiting.with_label_values(&[id]).set(i64::try_from(*waiting).unwrap_or(i64::MAX));
+            }
         }
         let (open, opened, reused) = readings.upstream;
         self.upstream_open.set(whole(open));
@@ -312,7 +357,8 @@ mod tests {
         metrics.answered(Some(&model), &ENDPOINTS[0], 429, 0.5);
         metrics.answered(None, &ENDPOINTS[4], 404, 0.01);
         model.output.inc_by(7);
-        let readings = Readings { workers: vec![("w1", "ready", 2)], ..Readings::default() };
+        let worker = WorkerReading { id: "w1", state: "ready", in_flight: 2, waiting: Some(3) };
+        let readings = Readings { workers: vec![worker], ..Readings::default() };
         let text = String::from_utf8(metrics.render(&readings)).unwrap();
         for line in [
             r#"trunkline_requests_total{endpoint="chat",model="m",status="200"} 1"#,
@@ -322,6 +368,7 @@ mod tests {
             r#"trunkline_tokens_total{direction="output",model="m"} 7"#,
             r#"trunkline_worker_state{state="ready",worker="w1"} 1"#,
             r#"trunkline_worker_in_flight_requests{worker="w1"} 2"#,
+            r#"trunkline_worker_waiting_requests{worker="w1"} 3"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

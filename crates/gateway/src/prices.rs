@@ -70,7 +70,9 @@ impl Prices {
         Some(Price { input: pico(1, 0)?, output: if is_generating { pico(0, 1)? } else { 0 } })
     }
 
-    fn entry(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str) -> Option<Arc<Entry>> {
+    /// What is known of what `worker` serves as `model`.
+    #[must_use]
+    pub fn entry(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str) -> Option<Arc<Entry>> {
         let deployment = worker.deployment();
         let is_own = deployment.prices.is_some() || deployment.base_model.is_some();
         // What is said of a worker holds for it alone.

@@ -1,8 +1,9 @@
 //! What the whole process shares, and what each serving thread has to itself.
 
 use crate::fleet::Fleet;
+use crate::fleet::worker::Worker;
 use crate::log::LogSink;
-use crate::metrics::{Metrics, Readings};
+use crate::metrics::{Metrics, Readings, WorkerReading};
 use crate::prices::Prices;
 use crate::stall::Watchlist;
 use crate::versions::Versions;
@@ -100,17 +101,19 @@ impl Shared {
     #[must_use]
     pub fn render_metrics(&self) -> Vec<u8> {
         let snapshot = self.fleet.snapshot();
-        let worker = |w: &Arc<crate::fleet::worker::Worker>| {
-            (Arc::clone(w), w.load.health().name(), w.load.in_flight())
-        };
-        let workers: Vec<_> = snapshot.workers.iter().map(worker).collect();
         self.metrics.render(&Readings {
-            workers: workers
-                .iter()
-                .map(|(worker, state, load)| (worker.id.as_str(), *state, *load))
-                .collect(),
+            workers: snapshot.workers.iter().map(|worker| read(worker)).collect(),
             upstream: (self.counts.open(), self.counts.opened(), self.counts.reused()),
             log_lost: self.log.lost(),
         })
+    }
+}
+
+fn read(worker: &Worker) -> WorkerReading<'_> {
+    WorkerReading {
+        id: worker.id.as_str(),
+        state: worker.load.health().name(),
+        in_flight: worker.load.in_flight(),
+        waiting: worker.gate.as_ref().map(|gate| gate.waiting()),
     }
 }

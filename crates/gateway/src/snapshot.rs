@@ -4,6 +4,7 @@
 //! began with. Which workers may serve a model for a client of a dialect is worked out here, not per
 //! request.
 
+pub mod aside;
 mod entry;
 mod heirlooms;
 mod lane;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::fleet::worker::Worker;
 use crate::metrics::Metrics;
 use crate::walk::admit::Admission;
+use aside::{Aside, Demanding, nobody_there};
 pub use entry::{ModelEntry, Passage, passage};
 pub use heirlooms::Heirlooms;
 use http::HeaderName;
@@ -308,6 +310,10 @@ impl Snapshot {
     /// 404 when nobody in the pool serves the model or stands in for it.
     pub fn through(&self, pool: &Pool, model: Option<&str>, dialect: Dialect) -> Result<Arc<Lane>, Fault> {
         if let Some(mut lane) = pool.lane(model, dialect) {
+            if let (Some((_, Aside::Region(region))), true) = (lane.aside.first(), lane.candidates.is_empty())
+            {
+                return Err(nobody_there(region, Demanding::Operator, &lane.workers));
+            }
             let known = model.and_then(|model| self.models.get(model));
             if let Some(known) = known.and_then(|entry| entry.lanes.iter().flatten().next()) {
                 lane.metrics = Arc::clone(&known.metrics);

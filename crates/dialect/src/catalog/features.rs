@@ -205,7 +205,12 @@ impl Capability {
         among(&Self::NAMES, name)
     }
 
-    fn bit(self) -> u32 {
+    /// All names there are.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().map(|(name, _)| *name)
+    }
+
+    const fn bit(self) -> u32 {
         1 << (self as u32)
     }
 }
@@ -216,6 +221,20 @@ impl Capabilities {
     pub fn has(self, capability: Capability) -> Option<bool> {
         let bit = capability.bit();
         (self.has & bit != 0 || self.lacks & bit != 0).then_some(self.has & bit != 0)
+    }
+
+    /// Those that are `had` and those that are `lacking`.
+    #[must_use]
+    pub fn new(had: &[Capability], lacking: &[Capability]) -> Self {
+        let bits = |all: &[Capability]| all.iter().fold(0, |bits, one| bits | one.bit());
+        Self { has: bits(had), lacks: bits(lacking) }
+    }
+
+    /// These, and `others` of which nothing is said here.
+    #[must_use]
+    pub(super) const fn over(self, others: Self) -> Self {
+        let said = self.has | self.lacks;
+        Self { has: self.has | others.has & !said, lacks: self.lacks | others.lacks & !said }
     }
 
     /// `+tools -prefill`.
@@ -285,6 +304,9 @@ mod tests {
         assert_eq!(known.has(Capability::ComputerUse), Some(true));
         assert_eq!(known.has(Capability::Prefill), Some(false));
         assert_eq!(known.has(Capability::Vision), None);
+        let said = Capabilities::new(&[Capability::Prefill], &[Capability::Vision]).over(known);
+        let all = [Capability::Tools, Capability::Prefill, Capability::Vision, Capability::Pdf];
+        assert_eq!(all.map(|one| said.has(one)), [Some(true), Some(true), Some(false), None]);
         assert_eq!(Capabilities::parse("+flying"), None);
         assert_eq!(Capabilities::parse("tools"), None);
     }

@@ -36,6 +36,8 @@ pub struct Correction {
     pub prices: Option<Vec<Price>>,
     /// Its limits; those that are `None` stay.
     pub limits: Limits,
+    /// What it can and cannot do; what is not said stays.
+    pub capabilities: Capabilities,
     /// What it is for.
     pub mode: Option<Mode>,
 }
@@ -175,6 +177,7 @@ impl Correction {
         }
         entry.mode = self.mode.unwrap_or(entry.mode);
         entry.limits = self.limits.over(entry.limits);
+        entry.capabilities = self.capabilities.over(entry.capabilities);
         entry
     }
 }

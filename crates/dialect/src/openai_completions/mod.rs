@@ -8,7 +8,7 @@ mod spelling;
 mod stream_write;
 
 pub use answer::write_reply;
-pub use read_call::read_call;
+pub use read_call::{prompts, read_call};
 pub use stream_write::StreamWriter;
 
 pub(crate) use spelling::SPELLING;

@@ -52,6 +52,15 @@ fn read_prompt<'a>(fields: &mut Fields<'a>) -> Result<Cow<'a, str>, Fault> {
     }
 }
 
+/// How many prompts there are in the value of `prompt`, each of which gets answers of its own: a list of texts or of
+/// lists of tokens holds several, a list of tokens is one.
+#[must_use]
+pub fn prompts(value: &[u8]) -> usize {
+    let list = serde_json::from_slice(value).ok().and_then(array).unwrap_or_default();
+    let are_prompts = list.first().is_some_and(|first| first.get().starts_with(['"', '[']));
+    if are_prompts { list.len() } else { 1 }
+}
+
 fn of_tokens(raw: &RawValue) -> Fault {
     match raw.get().as_bytes().first() {
         Some(b'[' | b'0'..=b'9') => {

@@ -15,6 +15,22 @@ fn context() -> Context {
 }
 
 #[test]
+fn prompts_are_counted() {
+    for (prompt, count) in [
+        (r#""a, b""#, 1),
+        (r#"["a"]"#, 1),
+        (r#" [ "a" , "[b" ] "#, 2),
+        ("[1, 2, 3]", 1),
+        ("[[1, 2], [3]]", 2),
+        ("[]", 1),
+        ("null", 1),
+        ("", 1),
+    ] {
+        assert_eq!(super::prompts(prompt.as_bytes()), count, "{prompt}");
+    }
+}
+
+#[test]
 fn a_prompt_becomes_one_message() {
     let body = json!({"model": "m", "prompt": ["once"], "max_tokens": 9, "temperature": 0.10, "top_p": 0.5,
         "stop": "\n", "n": 2, "seed": 7, "presence_penalty": 1, "frequency_penalty": 0.5, "logit_bias": {"1": 2},

@@ -220,6 +220,9 @@ fn merge(into: &mut Map<String, Value>, patch: Map<String, Value>) {
 fn description(spec: &WorkerSpec) -> Map<String, Value> {
     let Ok(Value::Object(mut object)) = serde_json::to_value(spec) else { return Map::new() };
     object.retain(|_, value| !value.is_null());
+    if spec.max_concurrent.is_none() {
+        object.remove("queue");
+    }
     for part in ["aws", "azure", "google", "health"] {
         if let Some(Value::Object(fields)) = object.get_mut(part) {
             fields.retain(|_, value| !value.is_null());

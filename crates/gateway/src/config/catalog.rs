@@ -1,12 +1,13 @@
 //! What an operator knows better than the built-in catalogue: prices and limits of models.
 
+use super::problem::nearest;
 use super::{Problem, units};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use trunkline_dialect::catalog::{Catalog, Correction, Limits, Price};
+use trunkline_dialect::catalog::{Capabilities, Capability, Catalog, Correction, Limits, Price};
 
 /// Bytes of an Ed25519 public key.
 const KEY_BYTES: usize = 32;
@@ -106,6 +107,12 @@ pub struct ModelFacts {
     /// Tokens it makes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output: Option<u64>,
+    /// What it can do, by the catalogue's names: `tools`, `vision`, `pdf`, `audio_in`, `video_in`, `schema` and so on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub can: Vec<String>,
+    /// What it cannot do, by the same names. Calls that need it go to another backend where there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cannot: Vec<String>,
 }
 
 impl CatalogSettings {
@@ -127,6 +134,7 @@ impl CatalogSettings {
             }
             let prices = facts.prices.as_deref().unwrap_or_default();
             problems.extend(price_problems(&format!("models.{id}.prices"), prices));
+            problems.extend(facts.capability_problems(id));
         }
         problems.extend(self.refresh.problems().into_iter().map(|problem| {
             let path = format!("refresh.{}", problem.path);
@@ -144,7 +152,34 @@ impl ModelFacts {
             output: self.max_output,
             ..Limits::default()
         };
-        Correction { prices: self.prices.as_deref().map(read_prices), limits, mode: None }
+        // What is no capability was refused when the configuration was checked.
+        let named = |names: &[String]| -> Vec<Capability> {
+            names.iter().filter_map(|name| Capability::named(name)).collect()
+        };
+        let capabilities = Capabilities::new(&named(&self.can), &named(&self.cannot));
+        let prices = self.prices.as_deref().map(read_prices);
+        Correction { prices, limits, capabilities, mode: None }
+    }
+
+    fn capability_problems(&self, id: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (key, names) in [("can", &self.can), ("cannot", &self.cannot)] {
+            for (place, name) in names.iter().enumerate() {
+                let message = if Capability::named(name).is_none() {
+                    let known: Vec<&str> = Capability::names().collect();
+                    match nearest(name, &known) {
+                        Some(near) => format!("is no capability; did you mean `{near}`?"),
+                        None => format!("is no capability; known are {}", known.join(", ")),
+                    }
+                } else if key == "cannot" && self.can.contains(name) {
+                    "is in `can` as well; keep the one or the other".to_owned()
+                } else {
+                    continue;
+                };
+                problems.push(Problem::new(format!("models.{id}.{key}[{place}]"), message));
+            }
+        }
+        problems
     }
 }
 

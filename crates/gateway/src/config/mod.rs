@@ -34,7 +34,7 @@ pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};
 pub use tree::*;
 pub use window::Window;
-pub use worker::{Aws, Entra, Google, ModelCard, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
+pub use worker::{Aws, Entra, Google, ModelCard, Queue, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};

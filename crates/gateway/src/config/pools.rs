@@ -31,6 +31,9 @@ pub struct PoolSpec {
     /// Who gets copies of requests that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorSpec>,
+    /// The region that all calls through it must stay in; those of its backends that are not in it get none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Who is in it, in order. A member may be another pool.
     #[serde(alias = "members")]
     pub backends: Vec<MemberSpec>,
@@ -45,6 +48,17 @@ pub struct Share<'a> {
     pub weight: u32,
     /// Its place, 0 for the first, where the pool goes by order.
     pub tier: Option<u8>,
+    /// The region that the pools it is in demand.
+    pub region: Option<&'a str>,
+}
+
+/// What a pool or backend has of the pools around it.
+#[derive(Debug, Clone, Copy)]
+struct Within<'a> {
+    part: f64,
+    region: Option<&'a str>,
+    /// Levels of pools that may follow.
+    depth: usize,
 }
 
 /// Most levels of pools in pools.
@@ -63,6 +77,7 @@ impl PoolSpec {
             sticky: None,
             mirror: None,
             fallback: false,
+            region: None,
             backends,
         }
     }
@@ -71,30 +86,31 @@ impl PoolSpec {
     #[must_use]
     pub fn flattened<'a>(&'a self, all: &'a [Self]) -> Vec<Share<'a>> {
         let mut leaves = Vec::new();
-        self.leaves(all, 1.0, &mut 0, DEEPEST, &mut leaves);
+        self.leaves(all, Within { part: 1.0, region: None, depth: DEEPEST }, &mut 0, &mut leaves);
         let is_nested = self.backends.iter().any(|member| member.pool(all).is_some());
         let by_order = self.strategy == Strategy::Priority;
-        let share = |(member, part, place): (&'a MemberSpec, f64, u8)| {
+        let share = |(member, Within { part, region, .. }, place): (&'a MemberSpec, Within<'a>, u8)| {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "a part is from 0 to 1"
             )]
             let weight = if is_nested { (part * WHOLE).ceil() as u32 } else { member.weight };
-            Share { member, weight, tier: by_order.then_some(place) }
+            Share { member, weight, tier: by_order.then_some(place), region }
         };
         leaves.into_iter().map(share).collect()
     }
 
-    /// Collects backends with their part of `part`, and their place; places count up through pools that go by order.
+    /// Collects backends with their part of what it has, and their place; places count up through pools that go by
+    /// order.
     fn leaves<'a>(
         &'a self,
         all: &'a [Self],
-        part: f64,
+        Within { part, region, depth }: Within<'a>,
         place: &mut u8,
-        depth: usize,
-        found: &mut Vec<(&'a MemberSpec, f64, u8)>,
+        found: &mut Vec<(&'a MemberSpec, Within<'a>, u8)>,
     ) {
+        let region = self.region.as_deref().or(region);
         let by_order = self.strategy == Strategy::Priority;
         let total = self.backends.iter().map(|member| f64::from(member.weight)).sum::<f64>();
         for member in &self.backends {
@@ -103,9 +119,10 @@ impl PoolSpec {
                 _ if by_order => part,
                 weight => part * weight / total,
             };
+            let within = Within { part: own, region, depth: depth.saturating_sub(1) };
             match member.pool(all).filter(|_| depth > 0) {
-                Some(inner) => inner.leaves(all, own, place, depth - 1, found),
-                None => found.push((member, own, *place)),
+                Some(inner) => inner.leaves(all, within, place, found),
+                None => found.push((member, within, *place)),
             }
             if by_order {
                 *place = place.saturating_add(1);
@@ -140,10 +157,24 @@ impl PoolSpec {
         }
     }
 
+    /// A pool in it that demands another region than `region`.
+    fn elsewhere<'a>(&self, region: &str, all: &'a [Self], depth: usize) -> Option<&'a str> {
+        let depth = depth.checked_sub(1)?;
+        self.backends.iter().filter_map(|member| member.pool(all)).find_map(|pool| {
+            let is_other = pool.region.as_ref().is_some_and(|own| !own.eq_ignore_ascii_case(region));
+            if is_other { Some(pool.name.as_str()) } else { pool.elsewhere(region, all, depth) }
+        })
+    }
+
     /// Why the pools in it cannot be taken apart, if that is so. Cycles are found elsewhere.
     #[must_use]
     pub fn nesting_problem(&self, all: &[Self]) -> Option<String> {
         let inner: Vec<&Self> = self.backends.iter().filter_map(|member| member.pool(all)).collect();
+        if let Some(other) = self.region.as_deref().and_then(|own| self.elsewhere(own, all, DEEPEST)) {
+            return Some(format!(
+                "has pool `{other}` in it, which demands another region; nobody is in both"
+            ));
+        }
         if self.strategy != Strategy::Priority {
             let other = inner.iter().find(|pool| pool.strategy != self.strategy)?;
             return Some(format!(
@@ -365,6 +396,9 @@ pub struct RouteSpec {
     /// What the prompt must have in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<ContentRule>,
+    /// The region that they must stay in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The pool or backend that answers.
     #[serde(alias = "pool")]
     pub backend: String,
@@ -392,6 +426,7 @@ impl Default for RouteSpec {
             during: None,
             when: None,
             content: None,
+            region: None,
             backend: String::new(),
             mirror: None,
         }
@@ -527,5 +562,14 @@ mod tests {
         assert!(all[0].nesting_problem(&all).unwrap().contains("`fast`"));
         let both = all[1].nesting_problem(&all).unwrap();
         assert!(both.contains("`fast`") && both.contains("`even`"), "{both}");
+        let all = pools(
+            "
+- {name: here, region: eu, backends: [{name: any}]}
+- {name: any, backends: [{name: there}]}
+- {name: there, region: us, backends: [{name: a}]}",
+        );
+        assert!(all[0].nesting_problem(&all).unwrap().contains("`there`"));
+        assert_eq!(all[1].nesting_problem(&all), None);
+        assert_eq!(all[1].flattened(&all)[0].region, Some("us"));
     }
 }

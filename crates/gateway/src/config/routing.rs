@@ -89,6 +89,7 @@ impl<'a> Check<'a> {
         }
         self.latency(path, &pool.latency);
         self.mirror(path, pool.mirror.as_ref());
+        self.region(path, pool.region.as_deref());
     }
 
     fn member(&mut self, path: &str, pool: &'a PoolSpec, index: usize, member: &'a MemberSpec) {
@@ -188,8 +189,15 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn region(&mut self, path: &str, region: Option<&str>) {
+        if region.is_some_and(|region| region.trim().is_empty()) {
+            self.fail(format!("{path}.region"), "is empty; name the region, or leave it out");
+        }
+    }
+
     fn route(&mut self, path: &str, route: &'a RouteSpec) {
         self.mirror(path, route.mirror.as_ref());
+        self.region(path, route.region.as_deref());
         if route.backend.is_empty() {
             self.fail(format!("{path}.backend"), "is missing; name the pool or backend that answers");
         } else {

@@ -623,6 +623,18 @@ fn pools_routes_and_names_are_checked() {
             "pools: [{name: one, backends: [{name: two}]}]",
             "pools[0].name: is also the name of backends[0]; names are unique among backends and pools",
         ),
+        (
+            "pools: [{name: p, region: ' ', backends: [{name: one}]}]",
+            "pools[0].region: is empty; name the region, or leave it out",
+        ),
+        (
+            "workers: [{url: http://a}]\ncatalog: {models: {a/b: {cannot: [visions]}}}",
+            "catalog.models.a/b.cannot[0]: is no capability; did you mean `vision`?",
+        ),
+        (
+            "workers: [{url: http://a}]\ncatalog: {models: {a/b: {can: [tools], cannot: [tools]}}}",
+            "catalog.models.a/b.cannot[0]: is in `can` as well; keep the one or the other",
+        ),
         ("pools: [{name: p, backends: []}]", "pools[0].backends: is empty; a pool has one member or more"),
         (
             "pools: [{name: p, backends: [{name: one, weight: 0}]}]",

@@ -122,11 +122,16 @@ pub struct Discovery {
     /// How long what a caller's key was found to reach is remembered.
     #[serde(with = "super::units::duration")]
     pub lifetime: Duration,
+    /// How often a provider is asked again which models it has; 0 for never. One that did not say is asked sooner, at
+    /// growing intervals of up to 10 m.
+    #[serde(with = "super::units::duration")]
+    pub interval: Duration,
 }
 
 impl Default for Discovery {
     fn default() -> Self {
-        Self { caller_models: CallerModels::First, lifetime: Duration::from_secs(60) }
+        let (lifetime, interval) = (Duration::from_secs(60), Duration::from_secs(3600));
+        Self { caller_models: CallerModels::First, lifetime, interval }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::catalog::price_problems;
 use super::problem::Problem;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
-use super::worker::{Aws, Entra, ModelCard, WorkerSpec, WorkerType};
+use super::worker::{Aws, Entra, ModelCard, Queue, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -264,6 +264,7 @@ impl Check {
             ("organization", &worker.organization),
             ("project", &worker.project),
             ("location", &worker.location),
+            ("region", &worker.region),
         ] {
             if said.as_deref().is_some_and(|said| !is_plain(said)) {
                 self.fail(key, "is empty or has characters that cannot be sent; set it, or leave it out");
@@ -274,6 +275,15 @@ impl Check {
         }
         if worker.timeout.is_some_and(|timeout| timeout.is_zero()) {
             self.fail("timeout", "is 0; use a duration above 0, such as 30s");
+        }
+        if worker.max_concurrent == Some(0) {
+            self.fail(
+                "max_concurrent",
+                "is 0, which would let no call through; use 1 or more, or leave it out",
+            );
+        }
+        if worker.max_concurrent.is_none() && worker.queue != Queue::default() {
+            self.fail("queue", "is for a worker that can be full; set `max_concurrent`, or leave it out");
         }
         if worker.max_tokens == Some(0) {
             self.fail("max_tokens", "is 0; use 1 or more, or leave it out");
@@ -298,7 +308,7 @@ impl Check {
         if worker.known_provider(url).is_none_or(|known| known.id != BEDROCK) {
             self.fail("aws", "is for Bedrock workers alone; set `provider: bedrock`, or leave it out");
         }
-        if (worker.aws.has_keys() || worker.aws.names_source()) && worker.region(url, all).is_none() {
+        if (worker.aws.has_keys() || worker.aws.names_source()) && worker.aws_region(url, all).is_none() {
             self.fail("aws.region", "is missing, and the address names none; set it, or AWS_REGION");
         }
         if worker.aws.has_keys() && worker.aws.names_source() {

@@ -84,6 +84,9 @@ pub struct WorkerSpec {
     /// Google Cloud location, such as `us-central1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Where it computes and keeps what it is sent, such as `eu`: requests, routes and pools may demand one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// What it costs, in dollars per million tokens, where that is not what its provider takes: `input 0.2` and so on,
     /// as in `catalog.models`. An engine of one's own costs nothing that is counted without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,6 +95,12 @@ pub struct WorkerSpec {
     /// Azure).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_model: Option<String>,
+    /// Most calls that it has at once, streams until their end; others that are ready go before one that is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent: Option<usize>,
+    /// The calls that wait for it while it, and whoever else may answer, is full.
+    #[serde(default)]
+    pub queue: Queue,
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -130,8 +139,11 @@ impl WorkerSpec {
             organization: None,
             project: None,
             location: None,
+            region: None,
             prices: Vec::new(),
             base_model: None,
+            max_concurrent: None,
+            queue: Queue::default(),
             labels: BTreeMap::new(),
             models: Vec::new(),
             health: WorkerHealth::default(),
@@ -193,10 +205,33 @@ impl WorkerSpec {
         (!is_whole).then(|| vertex::url(provider, Some(url.base()), project, location))
     }
 
+    /// Whether it is in the region that is demanded.
+    #[must_use]
+    pub fn is_in(&self, demanded: &str) -> bool {
+        self.region.as_deref().is_some_and(|region| region.eq_ignore_ascii_case(demanded))
+    }
+
     /// The AWS region it serves: that of its address, else its own or that of `all` workers.
     #[must_use]
-    pub fn region<'a>(&'a self, url: &'a WorkerUrl, all: &'a Aws) -> Option<&'a str> {
+    pub fn aws_region<'a>(&'a self, url: &'a WorkerUrl, all: &'a Aws) -> Option<&'a str> {
         region::of_host(url.host()).or(self.aws.region.as_deref()).or(all.region.as_deref())
+    }
+}
+
+/// Who waits for a worker that is full, in order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Queue {
+    /// How many may wait.
+    pub size: usize,
+    /// How long they may wait.
+    #[serde(with = "super::units::duration")]
+    pub timeout: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { size: 100, timeout: Duration::from_secs(60) }
     }
 }
 

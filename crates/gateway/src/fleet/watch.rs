@@ -37,6 +37,11 @@ const COOL_DOWN: Backoff = Backoff {
 /// How many probes pass between two looks at which models a worker serves.
 const LIST_EVERY: u32 = 5;
 
+/// The longest pause between two questions for the models of a provider that did not tell them.
+const LIST_AGAIN: Duration = Duration::from_secs(600);
+/// How long a pause may be before the configuration is looked at anew.
+const NAP: Duration = Duration::from_secs(60);
+
 /// Gets to know worker `id`, then looks after it until it is removed, and keeps what is lent to it meanwhile.
 pub(super) async fn watch(fleet: Arc<Fleet>, id: WorkerId) {
     let keeping = keep(&fleet, &id);
@@ -79,7 +84,7 @@ async fn look_after(fleet: Arc<Fleet>, id: WorkerId) {
                 return;
             }
         } else {
-            leave_to_calls(&worker).await;
+            watched.leave_to_calls(&fleet, &worker, &config).await;
         }
     }
 }
@@ -93,18 +98,26 @@ struct Watched {
     in_vain: u32,
     /// How long it has been probed in vain without this having been held against it.
     uncounted: Duration,
+    /// When its models were last asked for outside of probes, and how often in a row in vain.
+    listed: (Instant, u32),
 }
 
 impl Watched {
     fn new(health: Health) -> Self {
-        Self { machine: HealthMachine::new(health), round: 0, in_vain: 0, uncounted: Duration::ZERO }
+        Self {
+            machine: HealthMachine::new(health),
+            round: 0,
+            in_vain: 0,
+            uncounted: Duration::ZERO,
+            listed: (Instant::now(), 0),
+        }
     }
 
     /// Takes over what calls have made of the worker since the last look.
     fn heed_calls(&mut self, fleet: &Fleet, worker: &Worker) {
         let (before, now) = (self.machine.health(), worker.load.health());
         if before != now {
-            *self = Self { round: self.round, ..Self::new(now) };
+            *self = Self { round: self.round, listed: self.listed, ..Self::new(now) };
             let threshold = fleet.snapshot().config.health.unreached_threshold;
             changed(fleet, worker, before, now, || format!("{threshold} calls in a row found nobody there"));
         }
@@ -155,24 +168,66 @@ impl Watched {
             refresh(fleet, &worker, config).await;
         }
     }
-}
 
-/// Looks after a worker that is not probed until calls have something to say of it.
-async fn leave_to_calls(worker: &Worker) {
-    match worker.load.health() {
-        Health::Pending | Health::Ready | Health::Draining => worker.reach.turned().await,
-        // It was probed when it fell ill; nobody would ever find it well again.
-        Health::Unhealthy | Health::Failed => {
-            worker.reach.forget();
-            worker.load.set_health(Health::Ready);
-        }
-        Health::Unreached => {
-            let lapses = worker.reach.lapses().max(1);
-            let pause = COOL_DOWN.delay(lapses, None, false, fastrand::f64()).unwrap_or(COOL_DOWN.max);
-            if or_turned(worker, pause).await.is_some() {
-                // What was counted stays, so that the next call that finds nobody is enough.
-                worker.load.move_health(Health::Unreached, Health::Ready);
+    /// Looks after a worker that is not probed until calls have something to say of it, or its models are to be asked
+    /// for again.
+    async fn leave_to_calls(&mut self, fleet: &Arc<Fleet>, worker: &Arc<Worker>, config: &Config) {
+        match worker.load.health() {
+            Health::Pending | Health::Draining => worker.reach.turned().await,
+            Health::Ready => match self.until_listed(worker, config) {
+                None => worker.reach.turned().await,
+                Some(pause) if pause > NAP => drop(or_turned(worker, NAP).await),
+                Some(pause) => {
+                    if or_turned(worker, pause).await.is_some() {
+                        self.list(fleet, worker, config).await;
+                    }
+                }
+            },
+            // It was probed when it fell ill; nobody would ever find it well again.
+            Health::Unhealthy | Health::Failed => {
+                worker.reach.forget();
+                worker.load.set_health(Health::Ready);
             }
+            Health::Unreached => {
+                let lapses = worker.reach.lapses().max(1);
+                let pause = COOL_DOWN.delay(lapses, None, false, fastrand::f64()).unwrap_or(COOL_DOWN.max);
+                if or_turned(worker, pause).await.is_some() {
+                    // What was counted stays, so that the next call that finds nobody is enough.
+                    worker.load.move_health(Health::Unreached, Health::Ready);
+                }
+            }
+        }
+    }
+
+    /// How long from now a provider is asked again which models it has; `None` for one that is never asked.
+    fn until_listed(&self, worker: &Worker, config: &Config) -> Option<Duration> {
+        worker.lists()?;
+        let (last, in_vain) = self.listed;
+        let pause = if worker.no_list.is_some() {
+            let pace = Backoff { initial: config.health.startup_interval, max: LIST_AGAIN, ..COOL_DOWN };
+            pace.delay(in_vain.saturating_add(1), None, false, fastrand::f64()).unwrap_or(LIST_AGAIN)
+        } else {
+            Some(config.discovery.interval).filter(|interval| !interval.is_zero())?
+        };
+        Some((last + pause).saturating_duration_since(Instant::now()))
+    }
+
+    /// Asks a provider which models it has; what it told before counts for as long as it does not answer.
+    async fn list(&mut self, fleet: &Arc<Fleet>, worker: &Arc<Worker>, config: &Config) {
+        let Some(path) = worker.lists() else { return };
+        let told = inquiry(fleet, worker, config).provider_models(path).await;
+        let in_vain = if told.is_ok() { 0 } else { self.listed.1.saturating_add(1) };
+        self.listed = (Instant::now(), in_vain);
+        if told.is_err() && worker.no_list.is_none() {
+            tracing::debug!(worker = %worker.id, "its models could not be asked for again");
+            return;
+        }
+        let mut known = Worker::clone(worker);
+        known.serves(told);
+        if known.models != worker.models || known.no_list != worker.no_list {
+            tracing::info!(worker = %worker.id, models = known.models.len(), "worker serves other models now");
+            // Should somebody have changed it meanwhile, the next time sees to it.
+            let _ = fleet.learned(worker, known);
         }
     }
 }
@@ -257,9 +312,7 @@ async fn learn(fleet: &Arc<Fleet>, worker: &Worker, config: &Config) -> Result<W
     let mut known = worker.clone();
     if worker.is_external() {
         // Listing models is free. A provider that will not say serves whatever its name promises.
-        if let Some(path) =
-            worker.models_path().filter(|_| worker.spec.models.is_empty() && worker.key.is_some())
-        {
+        if let Some(path) = worker.lists() {
             known.serves(inquiry(fleet, worker, config).provider_models(path).await);
         }
         return Ok(known);

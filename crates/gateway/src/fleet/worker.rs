@@ -1,5 +1,6 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
+use super::gate::Gate;
 use super::layout::{IN_PATH, Layout, in_path};
 use super::lender::Lender;
 use super::reach::{Contact, Reach};
@@ -56,6 +57,8 @@ pub struct Worker {
     pub labels: BTreeMap<String, String>,
     /// Load and health.
     pub load: Arc<Load>,
+    /// How many calls it has at once, where that is bounded.
+    pub gate: Option<Arc<Gate>>,
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
     /// What it costs, where that is not what its provider takes.
@@ -116,14 +119,14 @@ impl Worker {
             own @ Some(_) => own.clone(),
         };
         let is_bedrock = provider.as_deref() == Some(provider::BEDROCK);
-        let region = spec.region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
+        let region = spec.aws_region(&url, &config.aws).filter(|_| is_bedrock).map(Into::into);
         let aws = if spec.aws.has_keys() { Some(&spec.aws) } else { Some(&config.aws).filter(|_| trusted) };
         let aws = aws.filter(|aws| key.is_none() && is_bedrock && !aws.names_source() && !spec.names_chain());
-        let signer = aws.zip(spec.region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
+        let signer = aws.zip(spec.aws_region(&url, &config.aws)).and_then(|(aws, region)| aws.signer(region));
         // A role's keys are lent to workers of the operator's own choosing alone, as are those that are stored.
         let is_bare = trusted && key.is_none() && signer.is_none();
         let lender = provider.as_deref().filter(|_| is_bare).and_then(|provider| {
-            config.chain(&spec, provider, spec.region(&url, &config.aws)).map(Lender::new)
+            config.chain(&spec, provider, spec.aws_region(&url, &config.aws)).map(Lender::new)
         });
         let versioned = match url.version() {
             Version::Own => false,
@@ -160,6 +163,7 @@ impl Worker {
             lender,
             provider,
             load,
+            gate: spec.max_concurrent.map(Gate::new),
             reach: Arc::default(),
             spec,
         })
@@ -171,6 +175,11 @@ impl Worker {
         // Connections stay on the shelf of their endpoint.
         self.endpoint = Arc::clone(&before.endpoint);
         self.reach = Arc::clone(&before.reach);
+        if let Some(gate) = &before.gate {
+            // Who waits for a place goes on where there is no bound any more.
+            gate.resize(self.spec.max_concurrent.unwrap_or(usize::MAX));
+            self.gate = self.gate.and(Some(Arc::clone(gate)));
+        }
         if let (Some(own), Some(was)) = (&self.lender, &before.lender)
             && own.is_like(was)
         {
@@ -271,6 +280,12 @@ impl Worker {
         let known = self.provider.as_deref().and_then(provider::named);
         let usual = known.map_or(Some("/v1/models"), |provider| provider.models_path);
         usual.map(|path| if self.versioned { path } else { unversioned(path) })
+    }
+
+    /// Where it is asked which models it has; `None` for a provider that nobody has a key for, or whose models were
+    /// written down.
+    pub(super) fn lists(&self) -> Option<&'static str> {
+        self.models_path().filter(|_| self.is_external() && self.spec.models.is_empty() && self.key.is_some())
     }
 
     /// `body` of a call in `dialect` as it takes it, where that differs from the dialect's own form.

@@ -1,5 +1,6 @@
 //! Lanes: the workers one request may go to, and how one of them is picked.
 
+use super::aside::Aside;
 use super::{Passage, passage};
 use crate::fleet::worker::Worker;
 use crate::metrics::ModelMetrics;
@@ -13,7 +14,7 @@ use trunkline_route::Policy;
 pub struct Lane {
     /// As routing sees them, highest priority first.
     pub candidates: Vec<Candidate>,
-    /// The same workers in the same order.
+    /// The workers that candidates are, by their slots, and those that were put aside.
     pub workers: Vec<Arc<Worker>>,
     /// How one is picked.
     pub policy: Arc<Policy>,
@@ -27,6 +28,8 @@ pub struct Lane {
     pub sticky: Option<Sticky>,
     /// What each of `workers` is called as a variant, where they are some of an experiment.
     pub variants: Vec<Arc<str>>,
+    /// Who is no candidate for this request, by slot, and why.
+    pub aside: Vec<(usize, Aside)>,
 }
 
 impl Lane {
@@ -51,6 +54,7 @@ impl Lane {
             pool: None,
             sticky: None,
             variants: Vec::new(),
+            aside: Vec::new(),
         }
     }
 
@@ -83,6 +87,29 @@ impl Lane {
             | Policy::Sticky
             | Policy::Priority => self,
         }
+    }
+
+    /// The same without the candidates in some slots.
+    #[must_use]
+    pub fn without(mut self, aside: Vec<(usize, Aside)>) -> Self {
+        self.candidates.retain(|candidate| aside.iter().all(|(slot, _)| *slot != candidate.slot));
+        self.aside.extend(aside);
+        self
+    }
+
+    /// The same with those alone that are in the region that is demanded.
+    #[must_use]
+    pub fn within(self: Arc<Self>, region: &str) -> Arc<Self> {
+        let is_elsewhere = |candidate: &&Candidate| {
+            self.workers.get(candidate.slot).is_none_or(|worker| !worker.spec.is_in(region))
+        };
+        let elsewhere: Vec<_> = self
+            .candidates
+            .iter()
+            .filter(is_elsewhere)
+            .map(|candidate| (candidate.slot, Aside::Region(region.into())))
+            .collect();
+        if elsewhere.is_empty() { self } else { Arc::new(Self::clone(&self).without(elsewhere)) }
     }
 
     /// Puts candidates of a higher tier first; workers stay where they are.

@@ -3,6 +3,7 @@
 //! What a member can be asked for is worked out when the snapshot is built, so that a request only chooses
 //! among workers that stand there already.
 
+use super::aside::Aside;
 use super::mirror::Mirror;
 use super::{Heirlooms, Lane, Passage, passage};
 use crate::config::{MemberSpec, PoolSpec, Share, Strategy};
@@ -42,6 +43,8 @@ struct Member {
     /// What it is called as a variant, and what stands for that.
     variant: Arc<str>,
     seed: u64,
+    /// The region that the pool demands, where the worker is elsewhere.
+    misplaced: Option<Box<str>>,
     /// As it is asked whatever the client asked for.
     always: Option<Arc<Worker>>,
     /// As it is asked in place of these models.
@@ -51,7 +54,8 @@ struct Member {
 }
 
 impl Member {
-    fn new(worker: &Arc<Worker>, spec: &MemberSpec, weight: u32, tier: u8, fallback: bool) -> Self {
+    fn new(worker: &Arc<Worker>, share: &Share<'_>, tier: u8, fallback: bool) -> Self {
+        let Share { member: spec, weight, region, .. } = *share;
         let asked = |model: &String| Arc::new(worker.asked_for(model, false));
         let default = worker.spec.default_model.as_deref();
         let variant = spec.variant();
@@ -61,6 +65,7 @@ impl Member {
             worker: Arc::clone(worker),
             weight,
             tier,
+            misplaced: region.filter(|region| !worker.spec.is_in(region)).map(Into::into),
             always: spec.model.as_ref().map(asked),
             mapped: spec.model_map.iter().map(|(from, to)| (from.as_str().into(), asked(to))).collect(),
             instead: default.map(|model| Arc::new(worker.asked_for(model, fallback))),
@@ -80,9 +85,10 @@ impl Pool {
     /// A backend by itself; with `fallback`, it is asked for its own model in place of one that it does not serve.
     pub(super) fn of_one(worker: &Arc<Worker>, metrics: Arc<ModelMetrics>, fallback: bool) -> Self {
         let spec = MemberSpec::new(worker.spec.name.clone().unwrap_or_default());
+        let share = Share { member: &spec, weight: 1, tier: None, region: None };
         Self {
             name: spec.name.as_str().into(),
-            members: vec![Member::new(worker, &spec, 1, FIRST, fallback)],
+            members: vec![Member::new(worker, &share, FIRST, fallback)],
             policy: Arc::new(Policy::Priority),
             fallback,
             metrics,
@@ -113,6 +119,11 @@ impl Pool {
             candidate.seed = member.seed;
         }
         lane.sort();
+        let misplaced = able
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, (member, _))| Some((slot, Aside::Region(member.misplaced.clone()?))));
+        let mut lane = lane.without(misplaced.collect());
         lane.failover = self.fallback;
         lane.pool = Some(self.name.clone());
         lane.sticky.clone_from(&self.sticky);
@@ -148,7 +159,7 @@ pub(super) fn pools(
         let member = |flat: &Share<'_>| {
             let worker = named.get(flat.member.name.as_str())?;
             let tier = flat.tier.map_or(worker.spec.priority, |place| FIRST.saturating_sub(place));
-            Some(Member::new(worker, flat.member, flat.weight, tier, spec.fallback))
+            Some(Member::new(worker, flat, tier, spec.fallback))
         };
         let chooser = spec.chooser(specs);
         let (policy, metrics) = heirlooms.of_pool(spec, chooser, all_metrics);

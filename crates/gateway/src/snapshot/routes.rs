@@ -36,6 +36,8 @@ pub struct Route {
     pub pool: Arc<Pool>,
     /// Who gets copies, in place of the pool's own.
     pub mirror: Option<Arc<Mirror>>,
+    /// The region that its requests must stay in.
+    pub region: Option<Box<str>>,
     path: Option<Path>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -107,6 +109,7 @@ impl Route {
             name: spec.name.as_str().into(),
             pool,
             mirror,
+            region: spec.region.as_deref().map(Into::into),
             path,
             methods: spec.methods.iter().map(method).collect::<Option<_>>()?,
             headers: spec.headers.iter().map(header).collect::<Option<_>>()?,

@@ -10,6 +10,7 @@ use super::predict::{self, Job};
 use super::relay::{Flow, Leg, Translate, too_many_calls};
 use super::settle::{Ledger, WARNINGS, warnings};
 use super::verdict::Keys;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
@@ -69,6 +70,7 @@ async fn answers(
         answers.push(ask(ledger, plan, worker, *to, &body, extra, 0).await?);
         return Ok(answers);
     }
+    ledger.places.extend((1..legs).map(|_| Place::beside(&worker.load)));
     ledger.count_legs(legs);
     let shared = &*ledger;
     let sends = (0..legs).map(|leg| ask(shared, plan, worker, *to, &body, extra, leg));

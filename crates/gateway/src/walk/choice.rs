@@ -4,12 +4,26 @@
 use super::failure::nobody_left;
 use super::plan::Plan;
 use super::verdict::Again;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
-use trunkline_core::{Candidate, Fault, FaultKind, LoadGuard, WorkerId};
+use trunkline_core::{Allotted, Candidate, Fault, FaultKind, WorkerId};
 use trunkline_route::{Draw, Policy};
+
+/// Whom to try next.
+pub(super) enum Next<'p> {
+    /// This one, which has a place free.
+    Free(&'p Candidate, &'p Arc<Worker>, Place),
+    /// One of these, once it has.
+    Full(SmallVec<[&'p Arc<Worker>; 2]>),
+    /// Nobody is left.
+    Nobody,
+}
+
+/// A worker's limits have no room for a call.
+pub(super) struct OverLimit;
 
 /// The workers of a request's lane, and what became of them so far.
 pub(super) struct Left<'p> {
@@ -25,23 +39,62 @@ impl<'p> Left<'p> {
         Self { plan, tried: SmallVec::new(), out: SmallVec::new() }
     }
 
-    /// Whom to try next.
-    pub(super) fn pick(&self, now: Instant) -> Option<(&'p Candidate, &'p Arc<Worker>)> {
-        let lane = &self.plan.lane;
-        let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
-        let pick =
-            |without: &[WorkerId]| lane.policy.pick(&self.plan.prompt, &lane.candidates, without, draw);
-        let candidate = pick(&self.tried).or_else(|| pick(&self.out))?;
-        Some((candidate, lane.workers.get(candidate.slot)?))
+    /// Whom to try next: who is full only comes when nobody else does.
+    pub(super) fn next(&self, now: Instant) -> Next<'p> {
+        let mut full = SmallVec::new();
+        match self.free(&self.tried, now, &mut full).or_else(|| self.free(&self.out, now, &mut full)) {
+            Some((candidate, worker, place)) => Next::Free(candidate, worker, place),
+            None if full.is_empty() => Next::Nobody,
+            None => Next::Full(full),
+        }
     }
 
-    /// Begins to count a call on `candidate`; `None` when its limits have no room any more, because others were faster.
-    pub(super) fn begin(&self, candidate: &Candidate, now: Instant) -> Option<LoadGuard> {
+    /// A worker with a place free, of those that are not `without`; collects those that have none.
+    fn free(
+        &self,
+        without: &[WorkerId],
+        now: Instant,
+        full: &mut SmallVec<[&'p Arc<Worker>; 2]>,
+    ) -> Option<(&'p Candidate, &'p Arc<Worker>, Place)> {
+        let Plan { lane, prompt, .. } = self.plan;
+        let pick = |without: &[WorkerId]| {
+            let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
+            let candidate = lane.policy.pick(prompt, &lane.candidates, without, draw)?;
+            Some((candidate, lane.workers.get(candidate.slot)?))
+        };
+        let mut passed: SmallVec<[WorkerId; 4]> = SmallVec::new();
+        loop {
+            let (candidate, worker) = pick(if passed.is_empty() { without } else { &passed })?;
+            if let Some(place) = Place::free(worker) {
+                return Some((candidate, worker, place));
+            }
+            if passed.is_empty() {
+                passed.extend(without.iter().cloned());
+            }
+            passed.push(worker.id.clone());
+            if !full.iter().any(|have| have.id == worker.id) {
+                full.push(worker);
+            }
+        }
+    }
+
+    /// What routing knows of `worker`, which was waited for.
+    pub(super) fn candidate(&self, worker: &Arc<Worker>) -> Option<&'p Candidate> {
+        let Plan { lane, .. } = self.plan;
+        let is_its = |slot: usize| lane.workers.get(slot).is_some_and(|of| Arc::ptr_eq(of, worker));
+        lane.candidates.iter().find(|candidate| is_its(candidate.slot))
+    }
+
+    /// What a call on `candidate` is given of its limits, where they are counted.
+    ///
+    /// # Errors
+    /// When they have no room any more, because others were faster.
+    pub(super) fn allot(&self, candidate: &Candidate, now: Instant) -> Result<Option<Allotted>, OverLimit> {
         let Plan { lane, prompt, .. } = self.plan;
         if candidate.allowance.is_limit() || lane.policy.goes_by_usage() {
-            LoadGuard::within(candidate, prompt, now.into_std())
+            Allotted::new(candidate, prompt, now.into_std()).map(Some).ok_or(OverLimit)
         } else {
-            Some(LoadGuard::new(&candidate.load))
+            Ok(None)
         }
     }
 

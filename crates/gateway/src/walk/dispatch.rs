@@ -4,7 +4,7 @@
 
 use super::answer::{Answered, Content, until_begun};
 use super::bridge::{Translation, translate};
-use super::choice::Left;
+use super::choice::{Left, Next};
 use super::count;
 use super::failure::{
     Failure, UPSTREAM_AUTH, error_answer, limits_told, nobody_left, refused, unanswered, unfit, unlent,
@@ -14,6 +14,7 @@ use super::form::Form;
 use super::forward;
 use super::plan::Plan;
 use super::predict;
+use super::queue;
 use super::settle::{Ledger, Outcome};
 use super::small;
 use super::splice;
@@ -69,11 +70,22 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
     let mut done = 0;
     loop {
         let now = Instant::now();
-        let Some((candidate, worker)) = left.pick(now) else {
-            return last.unwrap_or_else(|| Err(left.nobody(now)));
+        let (candidate, worker, place) = match left.next(now) {
+            Next::Free(candidate, worker, place) => (candidate, worker, place),
+            Next::Nobody => return last.unwrap_or_else(|| Err(left.nobody(now))),
+            // Boxed, so that calls that find a place do not carry the room for it.
+            Next::Full(workers) => match Box::pin(queue::wait(ledger, &plan, &workers)).await {
+                Ok((worker, place)) => match left.candidate(worker).filter(|waited| waited.may_serve()) {
+                    Some(candidate) => (candidate, worker, place),
+                    None => continue,
+                },
+                Err(fault) => return last.unwrap_or(Err(fault)),
+            },
         };
-        let Some(guard) = left.begin(candidate, now) else { continue };
-        ledger.guards.push(guard);
+        let now = Instant::now();
+        let Ok(allotted) = left.allot(candidate, now) else { continue };
+        ledger.allotted = allotted;
+        ledger.places.push(place);
         ledger.attempts(candidate, now);
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
@@ -107,7 +119,8 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
                 }
                 ledger.write_off();
                 last = Some(told);
-                ledger.guards.clear();
+                ledger.places.clear();
+                ledger.allotted = None;
                 tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");
                 tokio::time::sleep(delay).await;
             }

@@ -1,17 +1,19 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
+use super::fit::{Demand, fitting};
 use super::read::Question;
 use super::settle::Ledger;
 use super::wishes::Wishes;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
+use crate::snapshot::aside::{Demanding, nobody_there};
 use crate::snapshot::mirror::Mirror;
 use crate::snapshot::pools::Pool;
 use crate::snapshot::routes::{Asking, Route};
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,10 +64,8 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
-    let prices = |worker: &Worker| {
-        ledger.local.prices.of_token(&snapshot.catalog, worker, worker.name_for(model.as_str()))
-    };
-    let lane = lane.priced(prices);
+    let demand = Demand::new(ledger.endpoint.dialect, body);
+    let lane = weighed(lane, snapshot, &ledger.local.prices, model.as_str(), &demand);
     ledger.planned(&model, &lane);
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
@@ -75,6 +75,20 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
     Ok(Plan { question, asked, model, lane, prompt, wishes, mirror })
+}
+
+/// A lane without those who cannot serve the call, and with prices where it goes by them.
+fn weighed(
+    lane: Arc<Lane>,
+    snapshot: &Snapshot,
+    prices: &Prices,
+    model: &str,
+    demand: &Demand<'_>,
+) -> Arc<Lane> {
+    let catalog = &snapshot.catalog;
+    let known = |worker: &Worker| prices.entry(catalog, worker, worker.name_for(model));
+    fitting(lane, model, demand, known)
+        .priced(|worker| prices.of_token(catalog, worker, worker.name_for(model)))
 }
 
 fn is_ready(lane: &Lane) -> bool {
@@ -89,8 +103,30 @@ fn nobody(snapshot: &Snapshot, model: &str, lane: &Lane, entry: Option<&Arc<Mode
     }
 }
 
-/// Who may answer: whoever the client named, or its route leads to, or serves the model.
+/// The region that the client demands.
+const REGION: &str = "x-trunkline-region";
+
+/// Who may answer: whoever the client named, or its route leads to, or serves the model, where that must be.
 fn choose<'a>(
+    snapshot: &'a Snapshot,
+    asking: &Asking<'a>,
+    dialect: Dialect,
+    forced: Option<&Forced>,
+) -> Result<Found<'a>, Fault> {
+    let mut found = lead(snapshot, asking, dialect, forced)?;
+    let of_client = text(&asking.head.headers, REGION)?.map(|region| (region, Demanding::Client(REGION)));
+    let of_route = found.route.and_then(|route| Some((route.region.as_deref()?, Demanding::Operator)));
+    for (region, by) in of_client.into_iter().chain(of_route) {
+        let within = Arc::clone(&found.lane).within(region);
+        if within.candidates.is_empty() {
+            return Err(nobody_there(region, by, &found.lane.workers));
+        }
+        found.lane = within;
+    }
+    Ok(found)
+}
+
+fn lead<'a>(
     snapshot: &'a Snapshot,
     asking: &Asking<'a>,
     dialect: Dialect,
@@ -142,25 +178,17 @@ pub struct Forced {
 }
 
 /// Names the provider that must answer.
-const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
+const PROVIDER: &str = "x-provider";
 /// Whether others may answer when it fails.
-const FALLBACK: HeaderName = HeaderName::from_static("x-trunkline-fallback");
+const FALLBACK: &str = "x-trunkline-fallback";
 
 /// Reads it.
 ///
 /// # Errors
 /// 400 for what is no name or no yes or no.
 pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
-    let text = |name: HeaderName| match headers.get(&name).map(|value| value.to_str()) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
-        Some(Err(_)) => {
-            let message = format!("`{name}` is not plain text");
-            Err(Fault::new(FaultKind::InvalidRequest, message).at(name.to_string()))
-        }
-    };
-    let Some(provider) = text(PROVIDER)? else { return Ok(None) };
-    let fallback = match text(FALLBACK)? {
+    let Some(provider) = text(headers, PROVIDER)? else { return Ok(None) };
+    let fallback = match text(headers, FALLBACK)? {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => {
@@ -169,6 +197,18 @@ pub fn forced(headers: &HeaderMap) -> Result<Option<Forced>, Fault> {
         }
     };
     Ok(Some(Forced { provider: provider.to_owned(), fallback }))
+}
+
+/// What the header `name` says, if anything.
+fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Fault> {
+    match headers.get(name).map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+        Some(Err(_)) => {
+            let message = format!("`{name}` is not plain text");
+            Err(Fault::new(FaultKind::InvalidRequest, message).at(name))
+        }
+    }
 }
 
 /// Where a request may go.
@@ -322,29 +362,39 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { route, model, lane, entry, mirror } =
-        choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
-    let prices = Prices::default();
-    let lane = lane.priced(|worker| prices.of_token(&snapshot.catalog, worker, worker.name_for(model)));
-    let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
-    let (verdicts, choice) =
-        lane.policy.explain(&prompt(&lane, &request.asking(), None), &lane.candidates, &[], draw);
+    let asking = request.asking();
+    let Found { route, model, lane, entry, mirror } = choose(&snapshot, &asking, dialect, forced.as_ref())?;
+    let demand = Demand::new(dialect, &request.body.0);
+    let lane = weighed(lane, &snapshot, &Prices::default(), model, &demand);
+    let (now, chance) = (Instant::now(), fastrand::u64(..));
+    let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
+    let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();
+    let full: Vec<_> = lane.candidates.iter().filter(is_full).map(|candidate| candidate.id.clone()).collect();
+    // Where all are full, the first that has a place again.
+    let passed = if full.len() < lane.candidates.len() { full.as_slice() } else { &[] };
+    let prompt = prompt(&lane, &asking, None);
+    let (verdicts, choice) = lane.policy.explain(&prompt, &lane.candidates, passed, Draw { now, chance });
     let choice = choice.map(|candidate| candidate.id.to_string());
-    let mut verdicts: Vec<_> = lane.candidates.iter().map(|c| c.id.clone()).zip(verdicts).collect();
+    let verdicts: Vec<_> = lane.candidates.iter().map(|c| c.slot).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
     let idle = all.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
-    let priority = |worker: &Arc<Worker>| {
-        let candidate = lane.candidates.iter().find(|candidate| candidate.id == worker.id);
+    let priority = |slot: Option<usize>| {
+        let candidate = lane.candidates.iter().find(|candidate| Some(candidate.slot) == slot);
         candidate.map(|candidate| candidate.priority)
     };
-    let considered = |worker: &Arc<Worker>| {
-        let at = verdicts.iter().position(|(id, _)| *id == worker.id);
-        let verdict = at.map(|at| verdicts.swap_remove(at).1);
+    let considered = |(slot, worker): (Option<usize>, &Arc<Worker>)| {
+        let verdict = verdicts.iter().find(|(of, _)| Some(*of) == slot).map(|(_, verdict)| *verdict);
+        let aside = lane.aside.iter().find(|(of, _)| Some(*of) == slot).map(|(_, why)| why.to_string());
         let (filtered, score) = match verdict {
+            None if aside.is_some() => (aside, None),
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
             Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
-            Some(Verdict::AlreadyTried) => (Some("failed this call already".to_owned()), None),
+            // Nothing was tried yet but for a place.
+            Some(Verdict::AlreadyTried) => {
+                let bound = slot.and_then(gate).map_or(0, |gate| gate.bound());
+                (Some(format!("has as many calls as it takes at once ({bound})")), None)
+            }
             Some(Verdict::OverLimit(wait)) => {
                 let seconds = wait.as_secs_f64();
                 (Some(format!("has no room in its limits for {seconds:.0} s")), None)
@@ -356,7 +406,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             worker: worker.id.to_string(),
             url: worker.spec.url.clone(),
             model: worker.name_for(model).to_owned(),
-            priority: priority(worker).unwrap_or(worker.spec.priority),
+            priority: priority(slot).unwrap_or(worker.spec.priority),
             in_flight: worker.load.in_flight(),
             state: worker.load.health().name(),
             passage: match passage(dialect, worker) {
@@ -371,6 +421,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             score,
         }
     };
+    let of_lane = lane.workers.iter().enumerate().map(|(slot, worker)| (Some(slot), worker));
     Ok(Explanation {
         asked: asked.as_deref().unwrap_or(model).to_owned(),
         model: model.to_owned(),
@@ -380,7 +431,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         dialect: dialect.name(),
         stream: *stream,
         policy: lane.policy.name(),
-        candidates: lane.workers.iter().chain(idle).map(considered).collect(),
+        candidates: of_lane.chain(idle.map(|worker| (None, worker))).map(considered).collect(),
         choice,
     })
 }

@@ -6,6 +6,7 @@ use super::verdict::{Counts, Mishap};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use crate::ids;
 use crate::shared::Local;
@@ -19,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Attempt, Candidate, Fault, Kind, LoadGuard, Losses, Model, OnUnsupported, RequestId, TenantId, Times,
+    Allotted, Attempt, Candidate, Fault, Kind, Losses, Model, OnUnsupported, RequestId, TenantId, Times,
     Usage, Utc, WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
@@ -56,7 +57,9 @@ pub(crate) struct Ledger {
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// One per upstream answer being read.
-    pub(crate) guards: SmallVec<[LoadGuard; 1]>,
+    /// What the attempt under way was given of its worker's limits, where they are counted.
+    pub(crate) allotted: Option<Allotted>,
+    pub(crate) places: SmallVec<[Place; 1]>,
     began: Instant,
     /// When the attempt under way began.
     asked: Instant,
@@ -155,7 +158,8 @@ impl Ledger {
             usage: None,
             finish: None,
             permit: None,
-            guards: SmallVec::new(),
+            allotted: None,
+            places: SmallVec::new(),
             began: now,
             asked: now,
             charge: None,
@@ -187,6 +191,11 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+        for (slot, why) in &lane.aside {
+            let Some(worker) = lane.workers.get(*slot) else { continue };
+            self.local.shared.metrics.put_aside.with_label_values(&[worker.id.as_str(), why.name()]).inc();
+            tracing::debug!(request_id = %self.id, worker = %worker.id, %why, "put aside");
+        }
     }
 
     /// An attempt begins.
@@ -196,12 +205,11 @@ impl Ledger {
         self.attempts.push((candidate.id.clone(), Outcome::Open));
     }
 
-    /// The attempt under way is `legs` requests at once, of which one counts already.
-    pub(crate) fn count_legs(&mut self, legs: usize) {
-        let Some(first) = self.guards.first() else { return };
-        let now = Instant::now().into_std();
-        let others: SmallVec<[LoadGuard; 4]> = (1..legs).map(|_| first.another(now)).collect();
-        self.guards.extend(others);
+    /// The attempt under way is `legs` requests, of which one counts already.
+    pub(crate) fn count_legs(&self, legs: usize) {
+        if let Some(allotted) = &self.allotted {
+            (1..legs).for_each(|_| allotted.another(Instant::now().into_std()));
+        }
     }
 
     /// Who is, or was last, asked.
@@ -252,9 +260,9 @@ impl Ledger {
     fn report_at(&self, now: Instant, says: impl FnOnce(Duration) -> Attempt) {
         // Counting tokens says nothing of how fast they are made.
         if self.endpoint.dialect.kind() != Kind::Count
-            && let Some(guard) = self.guards.first()
+            && let Some(place) = self.places.first()
         {
-            guard.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
+            place.load().recent.report(says(now.duration_since(self.asked)), now.into_std());
         }
     }
 
@@ -281,8 +289,8 @@ impl Ledger {
         let told = used.map(|(input, output)| input.saturating_add(output));
         let is_refused =
             matches!(self.attempts.last(), Some((_, Outcome::Status(300..) | Outcome::Failed(_))));
-        if let Some(guard) = self.guards.first_mut().filter(|_| told.is_some() || !is_refused) {
-            guard.used(told, now.into_std());
+        if let Some(allotted) = self.allotted.as_mut().filter(|_| told.is_some() || !is_refused) {
+            allotted.used(told, now.into_std());
         }
     }
 

@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::settle::{Ledger, WARNINGS, warnings};
 use super::translate::on_unsupported;
 use super::verdict::Again;
+use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -144,8 +145,10 @@ async fn exchange(
         return Err(refused(Fault::new(FaultKind::InvalidRequest, message).code("too_many_texts")));
     }
     let is_split = bodies.len() > 1;
-    let at_once = bodies.len().min(TOGETHER);
-    ledger.count_legs(at_once);
+    let beside = (1..bodies.len().min(TOGETHER)).map_while(|_| Place::free(worker));
+    ledger.places.extend(beside);
+    let at_once = ledger.places.len().max(1);
+    ledger.count_legs(bodies.len());
     let config = &plan.question.snapshot.config;
     let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
     let shared = &*ledger;
@@ -176,7 +179,7 @@ async fn exchange(
     let mut left = most;
     let mut rest = bodies.into_iter().enumerate();
     loop {
-        let some: Vec<_> = rest.by_ref().take(TOGETHER).map(ask).collect();
+        let some: Vec<_> = rest.by_ref().take(at_once).map(ask).collect();
         if some.is_empty() {
             return Ok(answers);
         }

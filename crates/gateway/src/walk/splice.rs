@@ -19,6 +19,7 @@ use std::ops::Range;
 use trunkline_core::{Dialect, Event, Fault, FaultKind, Kind, OnUnsupported, unfold};
 use trunkline_dialect::framing::Framing;
 use trunkline_dialect::gemini::Array;
+use trunkline_dialect::openai_completions::prompts;
 use trunkline_dialect::profile::{Ignored, Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
@@ -160,8 +161,7 @@ async fn splice_stream(
     let patience = Patience::of(plan, worker);
     let keys = Keys::behind(worker, plan.question.caller_key.as_ref());
     let idle = patience.idle;
-    let choices = plan.question.scanned.choices.unwrap_or(1);
-    let tap = StreamTap::new(ledger.endpoint.dialect, choices);
+    let tap = StreamTap::new(dialect, choices(plan, dialect));
     let wants_array = plan.question.said.as_ref().is_some_and(|said| said.array);
     let array = wants_array.then(|| Box::new(Array::new(plan.question.snapshot.config.limits.event_bytes)));
     let splice = Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new), array);
@@ -183,6 +183,17 @@ async fn splice_stream(
     }
     let content = Content::Flow { flow, primed: Some(first), idle };
     Ok(Answered { status: head.status, headers, content })
+}
+
+/// How many answers the stream has. Each prompt of a Completions request gets as many as are asked for.
+fn choices(plan: &Plan, dialect: Dialect) -> u32 {
+    let scanned = &plan.question.scanned;
+    let each = scanned.choices.unwrap_or(1);
+    let Some((_, range)) = scanned.prompt.as_ref().filter(|_| dialect == Dialect::OpenaiCompletions) else {
+        return each;
+    };
+    let prompts = prompts(&plan.question.body.slice(range.clone()));
+    each.saturating_mul(u32::try_from(prompts).unwrap_or(u32::MAX))
 }
 
 /// What a stream that begins with an error says, where its dialect can be read.

@@ -1,7 +1,9 @@
 //! Answers on their way: who goes away when, and what the others notice of it.
 
 use crate::client::{Line, events, post};
-use crate::rig::{ALL, CHAT, MESSAGES, RESPONSES, Rig, STREAMING, Speech, pieces, settings, until};
+use crate::rig::{
+    ALL, CHAT, COMPLETIONS, MESSAGES, RESPONSES, Rig, STREAMING, Speech, pieces, settings, until,
+};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use trunkline_testkit::engine::{Engine, EngineConfig};
@@ -157,6 +159,10 @@ async fn a_finish_reason_alone_is_not_the_end_where_more_must_come() {
     let [first_block, text, last] = MESSAGES.stream;
     let delivered = last.split_once("event: message_stop").unwrap().0;
     let two = CHAT.body("m", true).replacen('{', "{\"n\":2,", 1);
+    let [.., piece, bare] = COMPLETIONS.stream;
+    let over = bare.split_once("data: [DONE]").unwrap().0;
+    let other = over.replace("\"index\":0", "\"index\":1");
+    let prompts = COMPLETIONS.body("m", true).replacen("\"hi\"", "[\"hi\",\"ho\"]", 1);
     for (what, speech, body, stream, whole) in [
         (
             "messages without a stop",
@@ -168,6 +174,8 @@ async fn a_finish_reason_alone_is_not_the_end_where_more_must_come() {
         ("one choice, no [DONE]", CHAT, CHAT.body("m", true), [begin, content, finish].concat(), true),
         ("one of two choices", CHAT, two.clone(), [begin, content, finish].concat(), false),
         ("two choices", CHAT, two, [begin, content, finish, &second].concat(), true),
+        ("one of two prompts", COMPLETIONS, prompts.clone(), [piece, over].concat(), false),
+        ("two prompts", COMPLETIONS, prompts, [piece, over, &other].concat(), true),
     ] {
         let upstream = Upstream::replying([Reply::events([stream.clone()], Duration::ZERO)]).await.unwrap();
         let rig = Rig::start(settings([speech.worker(upstream.url())])).await;

@@ -3,7 +3,7 @@ use crate::tier::{Filter, another, seed, spread};
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use trunkline_core::{Allowance, Attempt, Load, LoadGuard, Metric, Price, Ranking, Times};
+use trunkline_core::{Allotted, Allowance, Attempt, Load, LoadGuard, Metric, Price, Ranking, Times};
 
 fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
     let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
@@ -283,7 +283,7 @@ fn the_one_that_used_least_of_its_limits() {
     let prompt = Prompt { tokens: 60, answer: 40, ..Prompt::default() };
     let mut guards = Vec::new();
     while let Some(pick) = Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64)) {
-        guards.push(LoadGuard::within(pick, &prompt, draw(0).now).unwrap());
+        guards.push((LoadGuard::new(&pick.load), Allotted::new(pick, &prompt, draw(0).now).unwrap()));
         let served: Vec<f64> = fleet.iter().map(|c| c.load.served() as f64).collect();
         let shares = [served[0] / 10.0, served[1] / 40.0, served[2] / 5.0];
         let spread =
@@ -291,7 +291,7 @@ fn the_one_that_used_least_of_its_limits() {
         assert!(spread <= 0.2 + 1e-9, "no share runs ahead: {shares:?}");
     }
     assert_eq!(fleet.iter().map(|c| c.load.served()).collect::<Vec<_>>(), [10, 40, 5], "until all are full");
-    assert!(LoadGuard::within(&fleet[0], &prompt, draw(0).now).is_none());
+    assert!(Allotted::new(&fleet[0], &prompt, draw(0).now).is_none());
     let (verdicts, choice) = Policy::Random.explain(&prompt, &fleet, &[], draw(0));
     assert_eq!((verdicts[1], choice.is_none()), (Verdict::OverLimit(Duration::from_secs(65)), true));
     let later = Draw { now: draw(0).now + Duration::from_secs(65), ..draw(0) };

@@ -2,10 +2,11 @@
 
 use super::{chatting, probing};
 use crate::client::{self, post};
-use crate::rig::{CHAT, EMBEDDINGS, Rig, engine, settings, until};
+use crate::rig::{CHAT, EMBEDDINGS, Rig, cloud, engine, settings, until};
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use trunkline_gateway::config::WorkerSpec;
 use trunkline_testkit::script::{Reply, Upstream};
 
@@ -152,4 +153,32 @@ async fn models_are_listed_as_each_dialects_clients_ask() {
     assert_eq!(rig.post("/api/show", r#"{"name":"m3"}"#).await.status, 404);
     assert_eq!(rig.post("/api/show", "{}").await.status, 400);
     assert!(rig.get("/api/version").await.json()["version"].is_string());
+}
+
+/// A provider that was down at our start is asked again, and so is one that told; what it told counts until it tells
+/// something else.
+#[tokio::test]
+async fn a_cloud_is_asked_again_for_its_models() {
+    let list = |names: &[&str]| {
+        let models: Vec<_> = names.iter().map(|name| json!({"id": name, "object": "model"})).collect();
+        Reply::json(200, json!({"object": "list", "data": models}).to_string())
+    };
+    let down = Reply::new(503, "text/plain", "down");
+    let said = Arc::new(Mutex::new(down.clone()));
+    let saying = Arc::clone(&said);
+    let upstream = Upstream::directed(move |_, _| saying.lock().unwrap().clone()).await.unwrap();
+    let mut config = settings([cloud(upstream.url(), "openai", "", Some("k"))]);
+    config.workers[0].models.clear();
+    config.discovery.interval = Duration::from_millis(20);
+    let rig = Rig::start(config).await;
+    let listed = async |name: &str| rig.get("/v1/models").await.text().contains(name);
+    assert!(!listed("gpt-of-today").await);
+    *said.lock().unwrap() = list(&["gpt-of-today"]);
+    until("the first list is there", async || listed("gpt-of-today").await).await;
+    *said.lock().unwrap() = down;
+    let asked = upstream.requests().len();
+    until("it was asked in vain", async || upstream.requests().len() > asked + 2).await;
+    assert!(listed("gpt-of-today").await);
+    *said.lock().unwrap() = list(&["gpt-of-today", "gpt-of-tomorrow"]);
+    until("the next list is there", async || listed("gpt-of-tomorrow").await).await;
 }

@@ -174,6 +174,7 @@ fn account(mut params: Fields, account: &mut Made, findings: &mut Findings) {
             ("vertex_project", "project"),
             ("vertex_location", "location"),
             ("timeout", "timeout"),
+            ("max_parallel_requests", "max_concurrent"),
         ],
         account,
     );
@@ -199,7 +200,6 @@ fn account(mut params: Fields, account: &mut Made, findings: &mut Findings) {
         &[
             ("vertex_credentials", "set GOOGLE_APPLICATION_CREDENTIALS to the file"),
             ("stream_timeout", "`timeout` bounds streams, too"),
-            ("max_parallel_requests", "see `limits.concurrent_requests` of the native form"),
             ("input_cost_per_token", "prices are of the catalogue"),
             ("output_cost_per_token", "prices are of the catalogue"),
         ],
