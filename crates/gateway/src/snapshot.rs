@@ -298,6 +298,15 @@ impl Snapshot {
         self.routes.iter().find(|route| route.takes(asking))
     }
 
+    /// The route of that name.
+    ///
+    /// # Errors
+    /// The names there are.
+    pub fn route_named(&self, name: &str) -> Result<&Route, Vec<&str>> {
+        let names = || self.routes.iter().map(|route| &*route.name).filter(|name| !name.is_empty()).collect();
+        self.routes.iter().find(|route| *route.name == *name).ok_or_else(names)
+    }
+
     /// The pool of that name, or that the name is an alias of.
     #[must_use]
     pub fn pool(&self, asked: &str) -> Option<&Arc<Pool>> {

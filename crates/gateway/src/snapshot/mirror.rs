@@ -49,6 +49,12 @@ impl Mirror {
         chance * 100.0 < self.percent
     }
 
+    /// Whether copies stay in `region`.
+    #[must_use]
+    pub fn is_within(&self, region: &str) -> bool {
+        self.pool.workers().all(|worker| worker.spec.is_in(region))
+    }
+
     /// A place for one copy, held until it is dropped; `None` while there is none.
     #[must_use]
     pub fn place(&self) -> Option<OwnedSemaphorePermit> {

@@ -32,7 +32,9 @@ pub struct Pool {
     /// Whether answers tell which of its members they are of.
     is_experiment: bool,
     /// Who gets copies of what it answers.
-    pub mirror: Option<Arc<Mirror>>,
+    mirror: Option<Arc<Mirror>>,
+    /// The region that its calls, and copies of them, must stay in.
+    region: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,7 @@ impl Pool {
             sticky: None,
             is_experiment: false,
             mirror: None,
+            region: None,
         }
     }
 
@@ -131,6 +134,15 @@ impl Pool {
             lane.variants = able.iter().map(|(member, _)| Arc::clone(&member.variant)).collect();
         }
         Some(lane)
+    }
+
+    /// Who gets copies of what it answers: `own` of the route that led here, or else its own mirror.
+    #[must_use]
+    pub fn mirror(&self, own: Option<&Arc<Mirror>>) -> Option<Arc<Mirror>> {
+        let mirror = own.or(self.mirror.as_ref());
+        let stays =
+            |mirror: &&Arc<Mirror>| self.region.as_deref().is_none_or(|region| mirror.is_within(region));
+        mirror.filter(stays).map(Arc::clone)
     }
 
     /// Who is in it.
@@ -177,6 +189,7 @@ pub(super) fn pools(
             sticky,
             is_experiment,
             mirror,
+            region: spec.region.as_deref().map(Into::into),
         };
         (name, Arc::new(pool))
     };

@@ -31,7 +31,7 @@ const TOKEN: usize = 4;
 #[derive(Debug)]
 pub struct Route {
     /// What explanations call it.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Where it leads.
     pub pool: Arc<Pool>,
     /// Who gets copies, in place of the pool's own.

@@ -90,7 +90,7 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         done += 1;
         let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
             Ok(mut answered) => {
-                tell(&mut answered.headers, ledger, worker);
+                tell(&mut answered.headers, ledger, &plan, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
@@ -134,13 +134,32 @@ const SUBSTITUTED: HeaderName = HeaderName::from_static("x-trunkline-model-subst
 /// The variant of an experiment that answers.
 const VARIANT: HeaderName = HeaderName::from_static("x-trunkline-variant");
 
-/// Tells the client of a model that it did not ask for, and of which experiment it is part.
-fn tell(headers: &mut HeaderMap, ledger: &Ledger, worker: &Worker) {
+/// Who answers, whose it is, by which route it came, how often anybody was asked, and how often somebody else than
+/// before.
+const BACKEND: HeaderName = HeaderName::from_static("x-trunkline-backend");
+const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
+const ROUTE: HeaderName = HeaderName::from_static("x-trunkline-route");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-trunkline-fallbacks");
+
+/// Tells the client who answers where pools or routes chose, of a model that it did not ask for, and of which experiment
+/// it is part.
+fn tell(headers: &mut HeaderMap, ledger: &Ledger, plan: &Plan, worker: &Worker) {
+    if plan.lane.pool.is_some() {
+        let (attempts, fallbacks) = ledger.attempts_made();
+        headers.insert(ATTEMPTS, attempts.into());
+        headers.insert(FALLBACKS, fallbacks.into());
+    }
     let mut say = |name: HeaderName, what: Option<&str>| {
         if let Some(value) = what.and_then(|what| HeaderValue::from_str(what).ok()) {
             headers.insert(name, value);
         }
     };
+    if plan.lane.pool.is_some() {
+        say(BACKEND, Some(worker.id.as_str()));
+        say(PROVIDER, Some(worker.owner()));
+        say(ROUTE, plan.route.as_deref().filter(|route| !route.is_empty()));
+    }
     say(SUBSTITUTED, worker.stand_in());
     say(VARIANT, ledger.variant().map(|variant| &**variant));
 }

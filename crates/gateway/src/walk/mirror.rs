@@ -82,6 +82,7 @@ fn begin(ledger: &Ledger, plan: &Plan, mirror: &Arc<Mirror>) -> Result<(), Skip>
         prompt: plan.prompt,
         wishes: Wishes::once(),
         mirror: None,
+        route: None,
     };
     let ledger = books(ledger, &copy);
     let timeout = mirror.timeout;

@@ -3,7 +3,7 @@
 use super::fit::{Demand, fitting};
 use super::read::Question;
 use super::settle::Ledger;
-use super::wishes::Wishes;
+use super::wishes::{BACKEND, ROUTE, Steer, Wishes};
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(super) wishes: Wishes,
     /// Who gets a copy.
     pub(super) mirror: Option<Arc<Mirror>>,
+    /// The route that it came by.
+    pub(super) route: Option<Arc<str>>,
 }
 
 /// Finds the workers.
@@ -60,8 +62,9 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let way = (ledger.endpoint.dialect, *stream);
     let asking = Asking::new(head, asked.as_ref().map(Model::as_str), way, body, scanned);
     let snapshot = &question.snapshot;
-    let Found { model, lane, entry, mirror, .. } =
+    let Found { route, model, lane, entry, mirror } =
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
+    let route = route.map(|route| Arc::clone(&route.name));
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
     let demand = Demand::new(ledger.endpoint.dialect, body);
@@ -74,7 +77,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let caller = caller.or(ledger.tenant.as_ref().map(TenantId::as_str));
     let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
-    Ok(Plan { question, asked, model, lane, prompt, wishes, mirror })
+    Ok(Plan { question, asked, model, lane, prompt, wishes, mirror, route })
 }
 
 /// A lane without those who cannot serve the call, and with prices where it goes by them.
@@ -113,7 +116,8 @@ fn choose<'a>(
     dialect: Dialect,
     forced: Option<&Forced>,
 ) -> Result<Found<'a>, Fault> {
-    let mut found = lead(snapshot, asking, dialect, forced)?;
+    let steer = Steer::read(&asking.head.headers)?;
+    let mut found = lead(snapshot, asking, dialect, forced, steer.route)?;
     let of_client = text(&asking.head.headers, REGION)?.map(|region| (region, Demanding::Client(REGION)));
     let of_route = found.route.and_then(|route| Some((route.region.as_deref()?, Demanding::Operator)));
     for (region, by) in of_client.into_iter().chain(of_route) {
@@ -122,8 +126,38 @@ fn choose<'a>(
             return Err(nobody_there(region, by, &found.lane.workers));
         }
         found.lane = within;
+        // Nor does a copy leave it.
+        found.mirror = found.mirror.filter(|mirror| mirror.is_within(region));
     }
+    steered(found, steer)
+}
+
+/// The way that was found, as far as the client wants it.
+fn steered<'a>(mut found: Found<'a>, steer: Steer<'_>) -> Result<Found<'a>, Fault> {
+    if steer.backend.is_none() && !steer.is_alone {
+        return Ok(found);
+    }
+    let mut lane = Lane::clone(&found.lane);
+    if let Some(name) = steer.backend {
+        lane.candidates.retain(|candidate| candidate.id.as_str() == name);
+        if lane.candidates.is_empty() {
+            let known: Vec<&str> =
+                found.lane.candidates.iter().map(|candidate| candidate.id.as_str()).collect();
+            return Err(unknown(BACKEND, "is none of the backends that may answer this", name, &known)
+                .code("unknown_backend"));
+        }
+    }
+    lane.failover &= !steer.is_alone;
+    found.lane = Arc::new(lane);
     Ok(found)
+}
+
+/// The fault for a name in a header that is none of those `known`.
+fn unknown(header: &str, what: &str, name: &str, known: &[&str]) -> Fault {
+    let shown: String = name.chars().take(64).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let message = format!("`{header}` names `{shown}`, which {what}; there are: {known}");
+    Fault::new(FaultKind::InvalidRequest, message).at(header)
 }
 
 fn lead<'a>(
@@ -131,12 +165,21 @@ fn lead<'a>(
     asking: &Asking<'a>,
     dialect: Dialect,
     forced: Option<&Forced>,
+    named: Option<&str>,
 ) -> Result<Found<'a>, Fault> {
-    let route = if forced.is_none() { snapshot.route(asking) } else { None };
+    let route = match named {
+        Some(name) => Some(
+            snapshot
+                .route_named(name)
+                .map_err(|known| unknown(ROUTE, "is no route here", name, &known).code("unknown_route"))?,
+        ),
+        None if forced.is_none() => snapshot.route(asking),
+        None => None,
+    };
     match (route, asking.model) {
         (Some(route), asked) => {
             let (model, lane) = through(snapshot, &route.pool, asked, dialect)?;
-            let mirror = route.mirror.as_ref().or(route.pool.mirror.as_ref()).map(Arc::clone);
+            let mirror = route.pool.mirror(route.mirror.as_ref());
             Ok(Found { route: Some(route), model, lane, entry: None, mirror })
         }
         (None, Some(asked)) => find(snapshot, asked, dialect, forced),
@@ -237,7 +280,7 @@ fn find<'a>(
     let Some(forced) = forced else {
         if let Some(pool) = snapshot.pool(asked) {
             let (model, lane) = through(snapshot, pool, Some(asked), dialect)?;
-            let mirror = pool.mirror.as_ref().map(Arc::clone);
+            let mirror = pool.mirror(None);
             return Ok(Found { route: None, model, lane, entry: None, mirror });
         }
         let meant = snapshot.mean(asked)?;

@@ -212,6 +212,12 @@ impl Ledger {
         }
     }
 
+    /// How many attempts there were, and how many of them on somebody else than the one before.
+    pub(crate) fn attempts_made(&self) -> (usize, usize) {
+        let moves = self.attempts.windows(2).filter(|pair| matches!(pair, [(a, _), (b, _)] if a != b));
+        (self.attempts.len(), moves.count())
+    }
+
     /// Who is, or was last, asked.
     fn worker(&self) -> Option<&Arc<Worker>> {
         let (lane, _) = self.lane.as_ref().zip(self.attempts.last())?;

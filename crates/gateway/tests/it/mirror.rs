@@ -43,7 +43,7 @@ async fn a_copy_has_books_and_credentials_of_its_own() {
         until("the copy was answered", async || !asked_of(&shadow).is_empty()).await;
         rig.at_rest().await;
         assert_eq!((asked_of(&live), asked_of(&shadow)), (vec!["gpt-4o".into()], vec!["gpt-4.1".into()]));
-        let copy = shadow.requests().pop().unwrap();
+        let copy = shadow.requests().into_iter().find(|request| request.method == "POST").unwrap();
         let sent = format!("{copy:?}");
         assert!(!sent.contains("callers-own") && !sent.contains("once"), "{sent}");
         assert_eq!(copy.header("authorization"), Some("Bearer key-of-shadow"));
@@ -167,4 +167,31 @@ async fn what_stores_state_or_is_not_drawn_is_not_copied() {
     let explained =
         rig.ask(&asking(json!({"model": "p", "input": "Hi"})).at("/admin/v1/explain")).await.json();
     assert_eq!(explained["mirror"], "shadow, 100 %", "{explained}");
+}
+
+/// What must stay somewhere is not copied elsewhere, whoever demands it.
+#[tokio::test]
+async fn copies_stay_in_the_region_that_is_demanded() {
+    for (of_shadow, of_pool, of_client, is_copied) in [
+        ("eu", None, Some("eu"), true),
+        ("us", None, Some("eu"), false),
+        ("eu", Some("eu"), None, true),
+        ("us", Some("eu"), None, false),
+        ("us", None, None, true),
+    ] {
+        let (live, shadow) = (answering(CHAT).await, answering(CHAT).await);
+        let mut settings = mirrored(&live, &shadow, mirror());
+        for (worker, region) in settings.workers.iter_mut().zip(["eu", of_shadow]) {
+            worker.region = Some(region.to_owned());
+        }
+        settings.pools[0].region = of_pool.map(str::to_owned);
+        let rig = Rig::start(settings).await;
+        let ask =
+            of_client.into_iter().fold(asking("p"), |ask, region| ask.header("x-trunkline-region", region));
+        let answer = rig.ask(&ask).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        rig.at_rest().await;
+        let sent = outcomes(&rig, "sent").await as u64;
+        assert_eq!(sent, u64::from(is_copied), "{of_shadow} {of_pool:?} {of_client:?}");
+    }
 }

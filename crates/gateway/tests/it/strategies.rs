@@ -1,12 +1,12 @@
 //! Pools that go by limits, and those that keep each caller with one of their members.
 
-use crate::client::{Ask, post};
-use crate::pools::{answering, asked_of, asking, backend, config, pool};
+use crate::client::{Answer, Ask, post};
+use crate::pools::{answering, asked_of, asking, backend, config, failing, pool, to};
 use crate::rig::{CHAT, Rig};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use trunkline_gateway::config::{MemberSpec, PoolSpec, StickyBy, Strategy, WorkerSpec};
+use trunkline_gateway::config::{MemberSpec, PoolSpec, RouteSpec, StickyBy, Strategy, WorkerSpec};
 use trunkline_testkit::script::{Reply, Upstream};
 
 fn limited(spec: WorkerSpec, rpm: Option<u64>, tpm: Option<u64>) -> WorkerSpec {
@@ -203,4 +203,45 @@ async fn a_conversation_stays_with_its_backend() {
     }
     assert!((7..=25).contains(&of_first), "evenly, whatever the weights: {of_first}");
     assert_eq!(rig.ask(&asking("p")).await.header("x-trunkline-variant"), "", "it is no experiment");
+}
+
+/// A client may name the route and, among those who may answer, the backend; the answer says who it was.
+#[tokio::test]
+async fn clients_choose_and_are_told_who_answered() {
+    let (a, b, c) = (failing(503).await, answering(CHAT).await, answering(CHAT).await);
+    let workers = vec![
+        backend("a", "openai", &a, "gpt-4o"),
+        backend("b", "openai", &b, "gpt-4o"),
+        backend("c", "openai", &c, "gpt-4o"),
+    ];
+    let pool = pool("p", Strategy::Priority, true, &[("a", 1), ("b", 1)]);
+    let routes =
+        vec![to("p"), RouteSpec { name: "aside".to_owned(), path: Some("/never".to_owned()), ..to("c") }];
+    let rig = Rig::start(config(workers, vec![pool], routes)).await;
+    let told = |answer: &Answer| {
+        let names = ["backend", "provider", "route", "attempts", "fallbacks"];
+        names.map(|name| answer.header(&format!("x-trunkline-{name}")).to_owned()).join(" ")
+    };
+    for (what, headers, status, want) in [
+        ("as configured", &[][..], 200, "b openai to p 2 1"),
+        ("by another route", &[("x-trunkline-route", "aside")], 200, "c openai aside 1 0"),
+        ("by another backend", &[("x-trunkline-backend", "b")], 200, "b openai to p 1 0"),
+        (
+            "without others",
+            &[("x-trunkline-fallbacks", "off"), ("x-trunkline-num-retries", "0")],
+            503,
+            "    ",
+        ),
+        ("by one that fails", &[("x-trunkline-backend", "a"), ("x-trunkline-num-retries", "0")], 503, "    "),
+        ("by one that may not answer", &[("x-trunkline-backend", "c")], 400, "    "),
+        ("by no route", &[("x-trunkline-route", "nowhere")], 400, "    "),
+        ("by no word", &[("x-trunkline-fallbacks", "perhaps")], 400, "    "),
+    ] {
+        let ask = headers.iter().fold(asking("gpt-4o"), |ask, (name, value)| ask.header(name, value));
+        let answer = rig.ask(&ask).await;
+        assert_eq!((answer.status, &*told(&answer)), (status, want), "{what}: {}", answer.text());
+    }
+    let unknown = rig.ask(&asking("gpt-4o").header("x-trunkline-backend", "c")).await;
+    assert_eq!(unknown.json()["error"]["code"], "unknown_backend");
+    assert!(unknown.text().contains("there are: a, b"), "{}", unknown.text());
 }

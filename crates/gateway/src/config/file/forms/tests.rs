@@ -532,7 +532,7 @@ fn the_examples_of_the_page_are_true() {
         .skip(1)
         .filter_map(|rest| rest.split_once("\n```").and_then(|(example, _)| example.split_once('\n')))
         .collect();
-    assert_eq!(examples.len(), 9);
+    assert_eq!(examples.len(), 12);
     for (at, (form, text)) in examples.iter().enumerate() {
         let file = Temporary::new("page.yaml", text);
         let config = loaded(&file.0).unwrap_or_else(|why| panic!("{form} {at}: {why}"));
