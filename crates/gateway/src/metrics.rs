@@ -33,6 +33,8 @@ pub struct Metrics {
     pub mirrored: IntCounterVec,
     /// Workers left out for a request before one was picked, by worker and reason.
     pub put_aside: IntCounterVec,
+    /// Requests that went on to another model or pool, by model and class of failure.
+    pub fallbacks: IntCounterVec,
     /// How long requests waited for a place on the worker that they got, by worker.
     pub queue_wait: HistogramVec,
     /// Requests that found workers full for too long, by worker and reason.
@@ -197,6 +199,11 @@ impl Metrics {
                 "candidates_put_aside_total",
                 "Workers left out for a request, since they could not have served it.",
                 &["worker", "reason"],
+            )?,
+            fallbacks: counter(
+                "fallbacks_total",
+                "Requests that went on to another model or pool.",
+                &["model", "class"],
             )?,
             queue_wait: seconds(
                 "worker_queue_wait_seconds",

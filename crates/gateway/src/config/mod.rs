@@ -6,6 +6,7 @@
 mod catalog;
 mod chains;
 pub mod condition;
+mod fallbacks;
 mod file;
 pub(crate) mod later;
 mod origin;
@@ -24,6 +25,7 @@ mod worker_url;
 
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
+pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};
 pub use file::{Form, Format, Imported};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{

@@ -1,6 +1,7 @@
 //! `docs/configuration.md`, written from the tree itself: meanings are its doc comments, defaults its
 //! serialised defaults, and the flags those the command line applies. `UPDATE_DOCS=1` rewrites the page.
 
+use super::fallbacks::Fallbacks;
 use super::pools::{LatencyMetric, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Strategy, WindowSpec};
 use super::surroundings::{CLOUD_PROJECT, OLLAMA_VARIABLES, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
@@ -213,6 +214,7 @@ pub(super) fn element(kind: &str) -> Value {
         })),
         "WindowSpec" => serde_json::to_value(WindowSpec::default()),
         "MirrorSpec" => serde_json::to_value(MirrorSpec::new(String::new())),
+        "Fallbacks" => serde_json::to_value(Fallbacks::default()),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         other => panic!("the page has no element of {other}"),
     }
@@ -260,7 +262,8 @@ pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
         include_str!("tree.rs"),
         include_str!("worker.rs"),
         include_str!("pools.rs"),
-        include_str!("catalog.rs")
+        include_str!("catalog.rs"),
+        include_str!("fallbacks.rs")
     ))
 }
 

@@ -624,6 +624,10 @@ fn pools_routes_and_names_are_checked() {
             "pools[0].name: is also the name of backends[0]; names are unique among backends and pools",
         ),
         (
+            "workers: [{url: http://a}]\nfallbacks: {m: {default: [n, m]}}",
+            "fallbacks.m.default[1]: is what failed; name another model or pool",
+        ),
+        (
             "pools: [{name: p, region: ' ', backends: [{name: one}]}]",
             "pools[0].region: is empty; name the region, or leave it out",
         ),

@@ -3,6 +3,7 @@
 
 use super::Text;
 use super::catalog::CatalogSettings;
+use super::fallbacks::Fallbacks;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
@@ -30,6 +31,8 @@ pub struct Config {
     pub pools: Vec<PoolSpec>,
     /// Which requests go to which pool or backend. A request that none matches goes by its model's name.
     pub routes: Vec<RouteSpec>,
+    /// Who answers in place of a model or pool that fails, by its name; `*` for all that have no entry.
+    pub fallbacks: BTreeMap<String, Fallbacks>,
     /// Start with any number of workers, also none, and take more over `/workers`.
     pub igw: bool,
     /// What the workers of `workers` and `--worker-urls` are, when their address does not tell.

@@ -27,6 +27,7 @@ impl Config {
         check.listen(&self.listen);
         check.workers(self);
         check.problems.extend(super::routing::problems(self));
+        check.problems.extend(super::fallbacks::problems(&self.fallbacks));
         check.aws(&self.aws);
         check.aliases(&self.aliases);
         check.keys(self);

@@ -97,6 +97,14 @@ impl Lane {
         self
     }
 
+    /// The same for a request that was meant for others: each is asked for its own model, or else for `model`, and
+    /// clients are told.
+    #[must_use]
+    pub fn standing_in(&self, model: &str) -> Self {
+        let workers = self.workers.iter().map(|worker| Arc::new(worker.asked_for(model, true))).collect();
+        Self { workers, ..self.clone() }
+    }
+
     /// The same with those alone that are in the region that is demanded.
     #[must_use]
     pub fn within(self: Arc<Self>, region: &str) -> Arc<Self> {

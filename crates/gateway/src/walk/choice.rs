@@ -6,10 +6,11 @@ use super::plan::Plan;
 use super::verdict::Again;
 use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
+use crate::snapshot::Lane;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
-use trunkline_core::{Allotted, Candidate, Fault, FaultKind, WorkerId};
+use trunkline_core::{Allotted, Candidate, Fault, FaultKind, Prompt, WorkerId};
 use trunkline_route::{Draw, Policy};
 
 /// Whom to try next.
@@ -28,6 +29,9 @@ pub(super) struct OverLimit;
 /// The workers of a request's lane, and what became of them so far.
 pub(super) struct Left<'p> {
     plan: &'p Plan,
+    lane: &'p Lane,
+    /// What its policy may go by.
+    prompt: Prompt<'static>,
     /// Who comes last.
     tried: SmallVec<[WorkerId; 2]>,
     /// Who does not come at all; they are in `tried` as well.
@@ -35,8 +39,11 @@ pub(super) struct Left<'p> {
 }
 
 impl<'p> Left<'p> {
-    pub(super) fn of(plan: &'p Plan) -> Self {
-        Self { plan, tried: SmallVec::new(), out: SmallVec::new() }
+    pub(super) fn of(plan: &'p Plan, lane: &'p Lane) -> Self {
+        // Callers are known by what the first lane wanted to know of them.
+        let key = plan.prompt.key.filter(|_| lane.sticky == plan.lane.sticky);
+        let prompt = Prompt { key, ..plan.prompt };
+        Self { plan, lane, prompt, tried: SmallVec::new(), out: SmallVec::new() }
     }
 
     /// Whom to try next: who is full only comes when nobody else does.
@@ -56,7 +63,7 @@ impl<'p> Left<'p> {
         now: Instant,
         full: &mut SmallVec<[&'p Arc<Worker>; 2]>,
     ) -> Option<(&'p Candidate, &'p Arc<Worker>, Place)> {
-        let Plan { lane, prompt, .. } = self.plan;
+        let (lane, prompt) = (self.lane, &self.prompt);
         let pick = |without: &[WorkerId]| {
             let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
             let candidate = lane.policy.pick(prompt, &lane.candidates, without, draw)?;
@@ -80,7 +87,7 @@ impl<'p> Left<'p> {
 
     /// What routing knows of `worker`, which was waited for.
     pub(super) fn candidate(&self, worker: &Arc<Worker>) -> Option<&'p Candidate> {
-        let Plan { lane, .. } = self.plan;
+        let lane = self.lane;
         let is_its = |slot: usize| lane.workers.get(slot).is_some_and(|of| Arc::ptr_eq(of, worker));
         lane.candidates.iter().find(|candidate| is_its(candidate.slot))
     }
@@ -90,7 +97,7 @@ impl<'p> Left<'p> {
     /// # Errors
     /// When they have no room any more, because others were faster.
     pub(super) fn allot(&self, candidate: &Candidate, now: Instant) -> Result<Option<Allotted>, OverLimit> {
-        let Plan { lane, prompt, .. } = self.plan;
+        let (lane, prompt) = (self.lane, &self.prompt);
         if candidate.allowance.is_limit() || lane.policy.goes_by_usage() {
             Allotted::new(candidate, prompt, now.into_std()).map(Some).ok_or(OverLimit)
         } else {
@@ -100,7 +107,7 @@ impl<'p> Left<'p> {
 
     /// The fault when nobody was to be had: because of limits, or because they are gone.
     pub(super) fn nobody(&self, now: Instant) -> Fault {
-        let Plan { lane, prompt, .. } = self.plan;
+        let (lane, prompt) = (self.lane, &self.prompt);
         let able = lane.candidates.iter().filter(|candidate| candidate.may_serve());
         let waits = able.map(|candidate| candidate.wait(prompt, now.into_std()));
         let Some(wait) = waits.filter(|wait| !wait.is_zero()).min() else { return nobody_left() };
@@ -113,7 +120,7 @@ impl<'p> Left<'p> {
 
     /// `worker` failed, and it may be tried `again` there.
     pub(super) fn failed(&mut self, worker: &Worker, again: Again) {
-        let Plan { lane, model, .. } = self.plan;
+        let (lane, model) = (self.lane, &self.plan.model);
         // Whoever is chosen answers, or nobody does.
         let others_may = |other: &Worker| {
             lane.failover
@@ -144,7 +151,6 @@ impl<'p> Left<'p> {
     }
 
     fn has_but(&self, without: &[WorkerId], now: Instant) -> bool {
-        let Plan { lane, prompt, .. } = self.plan;
-        Policy::has_other(prompt, &lane.candidates, without, now.into_std())
+        Policy::has_other(&self.prompt, &self.lane.candidates, without, now.into_std())
     }
 }

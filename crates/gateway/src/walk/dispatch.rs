@@ -10,6 +10,7 @@ use super::failure::{
     Failure, UPSTREAM_AUTH, error_answer, limits_told, nobody_left, refused, unanswered, unfit, unlent,
     unnameable,
 };
+use super::fallback::Chain;
 use super::form::Form;
 use super::forward;
 use super::plan::Plan;
@@ -20,10 +21,10 @@ use super::small;
 use super::splice;
 use super::translate::{Parsed, context};
 use super::verdict::{Again, Counts, Mishap};
-use crate::config::Retry;
+use crate::config::{Class, Retry};
 use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
-use crate::snapshot::{Passage, passage};
+use crate::snapshot::{Lane, Passage, passage};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -61,25 +62,80 @@ fn shared_backoff(plan: &Plan) -> Backoff {
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
 pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
-    let lane = &plan.lane;
-    if lane.is_estimated(ledger.endpoint.dialect) {
+    if plan.lane.is_estimated(ledger.endpoint.dialect) {
         return count::estimate(ledger, &plan);
     }
-    let mut left = Left::of(&plan);
-    let (mut parsed, mut last) = (None, None);
+    let mut tries = Tries { chain: Chain::of(&plan), parsed: None, last: None, done: 0 };
+    let mut moved: Option<Arc<Lane>> = None;
+    loop {
+        let spent = match along(ledger, &plan, moved.as_ref().unwrap_or(&plan.lane), &mut tries).await {
+            Ok(answered) => return Ok(answered),
+            Err(spent) => spent,
+        };
+        let is_over = plan.wishes.attempts.is_some_and(|most| tries.done >= most);
+        let class = spent.class.filter(|_| !is_over);
+        let Some(lane) = class.and_then(|class| tries.chain.next(ledger, class)) else { return spent.told };
+        tries.last = Some(write_off(ledger, spent.told));
+        moved = Some(lane);
+    }
+}
+
+/// What one request was tried with so far.
+struct Tries<'p> {
+    chain: Chain<'p>,
+    parsed: Option<Box<Parsed>>,
+    /// What the last attempt came to.
+    last: Option<Result<Answered, Fault>>,
+    /// How many attempts there were.
+    done: u32,
+}
+
+/// Nobody of a lane has answered.
+struct Spent {
+    /// What the client gets, where there is no other lane.
+    told: Result<Answered, Fault>,
+    /// Whose fallbacks it leads to.
+    class: Option<Class>,
+}
+
+/// Gives up what an attempt came to that another one follows.
+fn write_off(ledger: &mut Ledger, mut told: Result<Answered, Fault>) -> Result<Answered, Fault> {
+    if let Ok(Answered { content: Content::Flow { flow, .. }, .. }) = &mut told {
+        ledger.usage = flow.used();
+    }
+    ledger.write_off();
+    ledger.places.clear();
+    ledger.allotted = None;
+    told
+}
+
+/// Tries the workers of one lane.
+async fn along(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    lane: &Arc<Lane>,
+    tries: &mut Tries<'_>,
+) -> Result<Answered, Spent> {
+    let mut left = Left::of(plan, lane);
     let mut done = 0;
+    let mut class = Some(Class::Default);
     loop {
         let now = Instant::now();
         let (candidate, worker, place) = match left.next(now) {
             Next::Free(candidate, worker, place) => (candidate, worker, place),
-            Next::Nobody => return last.unwrap_or_else(|| Err(left.nobody(now))),
+            Next::Nobody => {
+                return Err(Spent {
+                    told: tries.last.take().unwrap_or_else(|| Err(left.nobody(now))),
+                    class,
+                });
+            }
             // Boxed, so that calls that find a place do not carry the room for it.
-            Next::Full(workers) => match Box::pin(queue::wait(ledger, &plan, &workers)).await {
+            Next::Full(workers) => match Box::pin(queue::wait(ledger, plan, &workers)).await {
                 Ok((worker, place)) => match left.candidate(worker).filter(|waited| waited.may_serve()) {
                     Some(candidate) => (candidate, worker, place),
                     None => continue,
                 },
-                Err(fault) => return last.unwrap_or(Err(fault)),
+                Err(fault) => return Err(Spent { told: tries.last.take().unwrap_or(Err(fault)), class }),
             },
         };
         let now = Instant::now();
@@ -88,9 +144,10 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         ledger.places.push(place);
         ledger.attempts(candidate, now);
         done += 1;
-        let failure = match attempt(ledger, &plan, worker, &mut parsed).await {
+        tries.done += 1;
+        let failure = match attempt(ledger, plan, worker, &mut tries.parsed).await {
             Ok(mut answered) => {
-                tell(&mut answered.headers, ledger, &plan, worker);
+                tell(&mut answered.headers, ledger, plan, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
@@ -100,7 +157,7 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         if let Some(mishap) = failure.mishap {
             ledger.failed(mishap);
         }
-        let shared = shared_backoff(&plan);
+        let shared = shared_backoff(plan);
         left.failed(worker, failure.again_within(shared.max));
         let now = Instant::now();
         let same_worker = !left.has_other(now);
@@ -108,19 +165,15 @@ pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered
         let attempts = plan.wishes.attempts.or(own).unwrap_or(shared.attempts);
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
+        class = failure.class().filter(|_| !is_spent);
+        let leaves = class.is_some_and(|class| tries.chain.leaves(class));
         // What was refused unasked says nothing of why those that were asked failed.
-        let mut told = if failure.outcome.is_some() { None } else { last.take() }.unwrap_or(failure.last);
-        match delay.filter(|_| left.is_anyone(now) && !is_spent) {
+        let told = if failure.outcome.is_some() { None } else { tries.last.take() }.unwrap_or(failure.last);
+        match delay.filter(|_| left.is_anyone(now) && !is_spent && !leaves) {
             // An error that is streamed keeps counting as load until it is over.
-            None => return told,
+            None => return Err(Spent { told, class }),
             Some(delay) => {
-                if let Ok(Answered { content: Content::Flow { flow, .. }, .. }) = &mut told {
-                    ledger.usage = flow.used();
-                }
-                ledger.write_off();
-                last = Some(told);
-                ledger.places.clear();
-                ledger.allotted = None;
+                tries.last = Some(write_off(ledger, told));
                 tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?delay, "attempt failed, trying again");
                 tokio::time::sleep(delay).await;
             }
@@ -145,7 +198,8 @@ const FALLBACKS: HeaderName = HeaderName::from_static("x-trunkline-fallbacks");
 /// Tells the client who answers where pools or routes chose, of a model that it did not ask for, and of which experiment
 /// it is part.
 fn tell(headers: &mut HeaderMap, ledger: &Ledger, plan: &Plan, worker: &Worker) {
-    if plan.lane.pool.is_some() {
+    let is_routed = plan.pool.is_some() || plan.route.is_some();
+    if is_routed {
         let (attempts, fallbacks) = ledger.attempts_made();
         headers.insert(ATTEMPTS, attempts.into());
         headers.insert(FALLBACKS, fallbacks.into());
@@ -155,12 +209,12 @@ fn tell(headers: &mut HeaderMap, ledger: &Ledger, plan: &Plan, worker: &Worker) 
             headers.insert(name, value);
         }
     };
-    if plan.lane.pool.is_some() {
+    if is_routed {
         say(BACKEND, Some(worker.id.as_str()));
         say(PROVIDER, Some(worker.owner()));
         say(ROUTE, plan.route.as_deref().filter(|route| !route.is_empty()));
     }
-    say(SUBSTITUTED, worker.stand_in());
+    say(SUBSTITUTED, worker.stand_in().filter(|model| *model != plan.model.as_str()));
     say(VARIANT, ledger.variant().map(|variant| &**variant));
 }
 
@@ -309,7 +363,7 @@ pub(super) async fn send(
         },
     }
     if let Ok(answer) = &answer
-        && plan.lane.policy.goes_by_usage()
+        && ledger.allotted.is_some()
     {
         let told = limits_told(&answer.head);
         worker.load.quota.told(told, Instant::now().into_std());

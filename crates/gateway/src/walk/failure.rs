@@ -7,6 +7,7 @@ use super::redact::redact;
 use super::relay::broke_off;
 use super::settle::{Ledger, Outcome};
 use super::verdict::{Again, Key, Keys, Mishap};
+use crate::config::Class;
 use crate::fault::SHOULD_RETRY;
 use crate::fleet::worker::Worker;
 use http::{HeaderMap, HeaderValue, StatusCode, header, response};
@@ -44,6 +45,12 @@ impl Failure {
     pub(super) fn of(mishap: Mishap, outcome: Outcome, last: Result<Answered, Fault>) -> Self {
         let again = mishap.row().again;
         Self { outcome: Some(outcome), mishap: Some(mishap), again, wait: None, last }
+    }
+
+    /// Whose fallbacks it leads to.
+    pub(super) fn class(&self) -> Option<Class> {
+        let own = self.mishap.and_then(Mishap::class).filter(|class| *class != Class::Default);
+        own.or_else(|| (self.again > Again::Nowhere).then_some(Class::Default))
     }
 
     /// Where it may be tried again by a client that waits for `longest` at most: who asks for more is left alone.

@@ -88,6 +88,22 @@ pub(super) fn fitting(
     if aside.is_empty() || !remains { lane } else { Arc::new(Lane::clone(&lane).without(aside)) }
 }
 
+/// Whether everybody who may serve it is known to take shorter calls alone.
+pub(super) fn is_too_long(
+    lane: &Lane,
+    demand: &Demand<'_>,
+    known: impl Fn(&Worker) -> Option<Arc<Entry>>,
+) -> bool {
+    let mut able = lane.candidates.iter().filter(|candidate| candidate.may_serve()).peekable();
+    demand.dialect.kind() == Kind::Generate
+        && able.peek().is_some()
+        && able.all(|candidate| {
+            let worker = lane.workers.get(candidate.slot);
+            let entry = worker.and_then(|worker| known(worker));
+            entry.is_some_and(|entry| demand.overflows(&entry.limits).is_some())
+        })
+}
+
 /// Whether what one of them can do for `model` all of them can, since it is the same model of the same owner.
 fn are_alike(lane: &Lane, model: &str) -> bool {
     let Some((first, others)) = lane.workers.split_first() else { return true };

@@ -13,6 +13,7 @@ use super::{dispatch, forward, relay};
 use crate::snapshot::mirror::Mirror;
 use http::Request;
 use http_body_util::BodyExt as _;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use trunkline_core::{Candidate, Dialect, Kind, Model};
@@ -68,7 +69,7 @@ fn begin(ledger: &Ledger, plan: &Plan, mirror: &Arc<Mirror>) -> Result<(), Skip>
         return Err(Skip::State);
     }
     // Who asked for the pool itself named no model.
-    let model = Some(plan.model.as_str()).filter(|model| plan.lane.pool.as_deref() != Some(*model));
+    let model = Some(plan.model.as_str()).filter(|model| plan.pool.as_deref() != Some(*model));
     let lane = mirror.lane(model, dialect).ok_or(Skip::Unable)?;
     if !lane.candidates.iter().any(Candidate::may_serve) {
         return Err(Skip::Unable);
@@ -80,6 +81,10 @@ fn begin(ledger: &Ledger, plan: &Plan, mirror: &Arc<Mirror>) -> Result<(), Skip>
         model: plan.model.clone(),
         lane: Arc::new(lane),
         prompt: plan.prompt,
+        pool: None,
+        regions: SmallVec::new(),
+        fallen: None,
+        is_forced: true,
         wishes: Wishes::once(),
         mirror: None,
         route: None,

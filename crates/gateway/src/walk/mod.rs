@@ -22,6 +22,7 @@ mod choice;
 mod count;
 pub(crate) mod dispatch;
 mod failure;
+mod fallback;
 mod fan;
 mod fit;
 pub(crate) mod form;

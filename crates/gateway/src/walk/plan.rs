@@ -1,9 +1,11 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
+use super::fallback::{Fallen, Ways, fallbacks_of};
 use super::fit::{Demand, fitting};
 use super::read::Question;
 use super::settle::Ledger;
 use super::wishes::{BACKEND, ROUTE, Steer, Wishes};
+use crate::config::Fallbacks;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
@@ -15,6 +17,7 @@ use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot,
 use http::HeaderMap;
 use http::request::Parts;
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Instant;
 use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt, Secret, TenantId};
@@ -32,12 +35,28 @@ pub(crate) struct Plan {
     pub(crate) lane: Arc<Lane>,
     /// What policies may go by of the prompt and of who asks.
     pub(super) prompt: Prompt<'static>,
+    /// The pool that was meant.
+    pub(super) pool: Option<Box<str>>,
+    /// Regions that were demanded: whoever answers is in all of them.
+    pub(super) regions: SmallVec<[Box<str>; 1]>,
+    /// How far along its fallbacks it is already.
+    pub(super) fallen: Option<Fallen>,
+    /// Whether nobody else may answer than whom the client named.
+    pub(super) is_forced: bool,
     /// How the client wants it tried.
     pub(super) wishes: Wishes,
     /// Who gets a copy.
     pub(super) mirror: Option<Arc<Mirror>>,
     /// The route that it came by.
     pub(super) route: Option<Arc<str>>,
+}
+
+impl Plan {
+    /// Who answers in place of those that it was meant for.
+    pub(super) fn fallbacks(&self) -> Option<&Fallbacks> {
+        let asked = Some(self.asked.as_str()).filter(|_| !self.is_forced)?;
+        fallbacks_of(&self.question.snapshot, Some(asked), self.model.as_str(), self.pool.as_deref())
+    }
 }
 
 /// Finds the workers.
@@ -62,13 +81,31 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let way = (ledger.endpoint.dialect, *stream);
     let asking = Asking::new(head, asked.as_ref().map(Model::as_str), way, body, scanned);
     let snapshot = &question.snapshot;
-    let Found { route, model, lane, entry, mirror } =
+    let Found { route, model, lane, entry, regions, mirror, is_alone } =
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
     let route = route.map(|route| Arc::clone(&route.name));
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
     let demand = Demand::new(ledger.endpoint.dialect, body);
     let lane = weighed(lane, snapshot, &ledger.local.prices, model.as_str(), &demand);
+    let is_forced = is_alone || forced.is_some_and(|forced| !forced.fallback);
+    let pool = lane.pool.clone();
+    let fallbacks = fallbacks_of(snapshot, asking.model, model.as_str(), pool.as_deref());
+    let ways = Ways {
+        snapshot,
+        prices: &ledger.local.prices,
+        dialect: ledger.endpoint.dialect,
+        demand: &demand,
+        regions: &regions,
+    };
+    let instead = ways.instead(&lane, model.as_str(), fallbacks.filter(|_| !is_forced));
+    let (lane, fallen) = match instead {
+        Some((other, fallen)) => {
+            ledger.falls_back(&lane, fallen.0);
+            (other, Some(fallen))
+        }
+        None => (lane, None),
+    };
     ledger.planned(&model, &lane);
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
@@ -77,11 +114,11 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let caller = caller.or(ledger.tenant.as_ref().map(TenantId::as_str));
     let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
-    Ok(Plan { question, asked, model, lane, prompt, wishes, mirror, route })
+    Ok(Plan { question, asked, model, lane, prompt, pool, regions, fallen, is_forced, wishes, mirror, route })
 }
 
 /// A lane without those who cannot serve the call, and with prices where it goes by them.
-fn weighed(
+pub(super) fn weighed(
     lane: Arc<Lane>,
     snapshot: &Snapshot,
     prices: &Prices,
@@ -94,7 +131,7 @@ fn weighed(
         .priced(|worker| prices.of_token(catalog, worker, worker.name_for(model)))
 }
 
-fn is_ready(lane: &Lane) -> bool {
+pub(super) fn is_ready(lane: &Lane) -> bool {
     lane.candidates.iter().any(Candidate::may_serve)
 }
 
@@ -128,7 +165,13 @@ fn choose<'a>(
         found.lane = within;
         // Nor does a copy leave it.
         found.mirror = found.mirror.filter(|mirror| mirror.is_within(region));
+        found.regions.push(region.into());
     }
+    // What is said of a pool holds for whoever answers in its place.
+    let pools = &snapshot.config.pools;
+    let of_pool = found.lane.pool.as_deref().filter(|_| !snapshot.config.fallbacks.is_empty());
+    let of_pool = of_pool.and_then(|name| pools.iter().find(|pool| pool.name == name));
+    found.regions.extend(of_pool.and_then(|pool| pool.region.as_deref()).map(Into::into));
     steered(found, steer)
 }
 
@@ -148,6 +191,7 @@ fn steered<'a>(mut found: Found<'a>, steer: Steer<'_>) -> Result<Found<'a>, Faul
         }
     }
     lane.failover &= !steer.is_alone;
+    found.is_alone = true;
     found.lane = Arc::new(lane);
     Ok(found)
 }
@@ -180,7 +224,15 @@ fn lead<'a>(
         (Some(route), asked) => {
             let (model, lane) = through(snapshot, &route.pool, asked, dialect)?;
             let mirror = route.pool.mirror(route.mirror.as_ref());
-            Ok(Found { route: Some(route), model, lane, entry: None, mirror })
+            Ok(Found {
+                route: Some(route),
+                model,
+                lane,
+                regions: SmallVec::new(),
+                entry: None,
+                mirror,
+                is_alone: false,
+            })
         }
         (None, Some(asked)) => find(snapshot, asked, dialect, forced),
         (None, None) => {
@@ -255,23 +307,28 @@ fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str
 }
 
 /// Where a request may go.
-struct Found<'a> {
+pub(super) struct Found<'a> {
     route: Option<&'a Route>,
-    model: &'a str,
-    lane: Arc<Lane>,
+    pub(super) model: &'a str,
+    pub(super) lane: Arc<Lane>,
+    /// Regions that were demanded.
+    regions: SmallVec<[Box<str>; 1]>,
     /// Who serves the model, where that is not a pool's.
     entry: Option<&'a Arc<ModelEntry>>,
     /// Who gets a copy.
     mirror: Option<Arc<Mirror>>,
+    /// Whether the client wants nobody else.
+    is_alone: bool,
 }
 
 impl<'a> Found<'a> {
     fn new(Meant { model, entry }: Meant<'a>, lane: Arc<Lane>) -> Self {
-        Self { route: None, model, lane, entry: Some(entry), mirror: None }
+        let (regions, mirror) = (SmallVec::new(), None);
+        Self { route: None, model, lane, regions, entry: Some(entry), mirror, is_alone: false }
     }
 }
 
-fn find<'a>(
+pub(super) fn find<'a>(
     snapshot: &'a Snapshot,
     asked: &'a str,
     dialect: Dialect,
@@ -281,7 +338,8 @@ fn find<'a>(
         if let Some(pool) = snapshot.pool(asked) {
             let (model, lane) = through(snapshot, pool, Some(asked), dialect)?;
             let mirror = pool.mirror(None);
-            return Ok(Found { route: None, model, lane, entry: None, mirror });
+            let (route, regions) = (None, SmallVec::new());
+            return Ok(Found { route, model, lane, regions, entry: None, mirror, is_alone: false });
         }
         let meant = snapshot.mean(asked)?;
         let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
@@ -406,9 +464,18 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
     let asking = request.asking();
-    let Found { route, model, lane, entry, mirror } = choose(&snapshot, &asking, dialect, forced.as_ref())?;
+    let Found { route, model, lane, regions, entry, mirror, is_alone } =
+        choose(&snapshot, &asking, dialect, forced.as_ref())?;
     let demand = Demand::new(dialect, &request.body.0);
-    let lane = weighed(lane, &snapshot, &Prices::default(), model, &demand);
+    let prices = Prices::default();
+    let lane = weighed(lane, &snapshot, &prices, model, &demand);
+    let is_forced = is_alone || forced.as_ref().is_some_and(|forced| !forced.fallback);
+    let fallbacks = fallbacks_of(&snapshot, asked.as_deref(), model, lane.pool.as_deref());
+    let ways = Ways { snapshot: &snapshot, prices: &prices, dialect, demand: &demand, regions: &regions };
+    let instead = ways.instead(&lane, model, fallbacks.filter(|_| !is_forced));
+    // Who serves the model is of no matter where others answer.
+    let entry = entry.filter(|_| instead.is_none());
+    let lane = instead.map_or(lane, |(other, _)| other);
     let (now, chance) = (Instant::now(), fastrand::u64(..));
     let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
     let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();

@@ -4,6 +4,7 @@
 use super::access::{Attempts, Line, TARGET, level, micros};
 use super::verdict::{Counts, Mishap};
 use crate::body::Body;
+use crate::config::Class;
 use crate::endpoint::Endpoint;
 use crate::fault;
 use crate::fleet::gate::Place;
@@ -191,11 +192,20 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+        // Whoever was asked before is none of it.
+        self.slot = usize::MAX;
         for (slot, why) in &lane.aside {
             let Some(worker) = lane.workers.get(*slot) else { continue };
             self.local.shared.metrics.put_aside.with_label_values(&[worker.id.as_str(), why.name()]).inc();
             tracing::debug!(request_id = %self.id, worker = %worker.id, %why, "put aside");
         }
+    }
+
+    /// It goes on elsewhere after everybody of `lane` failed, or would have.
+    pub(crate) fn falls_back(&self, lane: &Lane, class: Class) {
+        let labels = [lane.metrics.label(), class.name()];
+        self.local.shared.metrics.fallbacks.with_label_values(&labels).inc();
+        tracing::debug!(request_id = %self.id, class = class.name(), "falling back");
     }
 
     /// An attempt begins.

@@ -5,6 +5,7 @@
 //! breaks is asked for again where the row allows it; rows that end in `Inside` are what is left after that.
 
 use super::forward::{self, Credential};
+use crate::config::Class;
 use crate::fleet::worker::Worker;
 use std::time::Duration;
 use trunkline_core::{Attempt, Fault, FaultKind, Origin, Secret};
@@ -166,6 +167,18 @@ const fn row(name: &'static str, what: &'static str, again: Again, counts: Count
 }
 
 impl Mishap {
+    /// Whose fallbacks it leads to; `None` where nobody will do better.
+    #[must_use]
+    pub fn class(self) -> Option<Class> {
+        if self == Self::ContextWindow {
+            Some(Class::ContextWindow)
+        } else if self == Self::ContentPolicy {
+            Some(Class::ContentPolicy)
+        } else {
+            (self.row().again > Again::Nowhere).then_some(Class::Default)
+        }
+    }
+
     /// All of them, in the order of the page.
     pub const ALL: [Self; 44] = {
         use Key::{Caller, Operator};

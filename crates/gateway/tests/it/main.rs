@@ -17,6 +17,7 @@ mod catalog;
 mod conditions;
 mod costs;
 mod failover;
+mod fallbacks;
 mod filters;
 mod fleet;
 mod forms;

@@ -10,11 +10,13 @@ use futures_util::future::join_all;
 use scripts::{Bad, PATIENCE, bad, body, is_callers};
 use std::time::Duration;
 use trunkline_core::{Dialect, Fault, Origin};
-use trunkline_gateway::config::{Config, MemberSpec, PoolSpec, RouteSpec, WorkerSpec};
+use trunkline_gateway::config::{Config, Fallbacks, MemberSpec, PoolSpec, RouteSpec, WorkerSpec};
 use trunkline_gateway::fault::status;
 use trunkline_gateway::walk::verdict::{Again, Counts, Mishap, Told};
 use trunkline_testkit::script::{Reply, Upstream};
 
+/// The model that answers in place of one with a fallback.
+const OTHER: &str = "another";
 /// Attempts in all.
 const ATTEMPTS: usize = 3;
 
@@ -31,9 +33,12 @@ enum Fleet {
     Same,
     /// A pool with fallback, with a backend that answers with another model.
     StandIn,
+    /// Nobody who serves the model, which has another model as its fallback.
+    Elsewhere,
 }
 
-const FLEETS: [Fleet; 5] = [Fleet::One, Fleet::Two, Fleet::Without, Fleet::Same, Fleet::StandIn];
+const FLEETS: [Fleet; 6] =
+    [Fleet::One, Fleet::Two, Fleet::Without, Fleet::Same, Fleet::StandIn, Fleet::Elsewhere];
 
 impl Fleet {
     /// The model that is asked for, and the beginning of all names.
@@ -44,6 +49,7 @@ impl Fleet {
             Self::Without => "without",
             Self::Same => "same",
             Self::StandIn => "stand-in",
+            Self::Elsewhere => "elsewhere",
         }
     }
 
@@ -63,7 +69,11 @@ impl Fleet {
         if matches!(mishap, Mishap::StalledBeforeHead | Mishap::DripBeforeContent) {
             first.timeout = Some(PATIENCE);
         }
-        let model = if self == Self::StandIn { "other" } else { self.name() };
+        let model = match self {
+            Self::StandIn => "other",
+            Self::Elsewhere => OTHER,
+            Self::One | Self::Two | Self::Without | Self::Same => self.name(),
+        };
         let second =
             WorkerSpec { default_model: Some(model.into()), ..self.worker(speech, good, "good", model) };
         if self == Self::One { vec![first] } else { vec![first, second] }
@@ -71,7 +81,7 @@ impl Fleet {
 
     fn pool(self) -> Option<(PoolSpec, RouteSpec)> {
         let fallback = match self {
-            Self::One | Self::Two => return None,
+            Self::One | Self::Two | Self::Elsewhere => return None,
             Self::Without => false,
             Self::Same | Self::StandIn => true,
         };
@@ -85,6 +95,9 @@ impl Fleet {
     /// How often the failing worker is asked, and whether the other one answers in the end.
     fn expected(self, again: Again) -> (usize, bool) {
         let least = match self {
+            // Whoever is left of the model goes first.
+            Self::Elsewhere if again == Again::Everyone => return (ATTEMPTS, true),
+            Self::Elsewhere => return (1, again >= Again::StandIns),
             Self::One | Self::Without => None,
             Self::Two | Self::Same => Some(Again::Others),
             Self::StandIn => Some(Again::StandIns),
@@ -101,6 +114,8 @@ fn config(mishap: Mishap, speech: Speech, bad: &Bad, good: &Upstream) -> Config 
     let workers = FLEETS.iter().flat_map(|fleet| fleet.workers(mishap, speech, &bad.url, &good.url()));
     let (pools, routes) = FLEETS.iter().filter_map(|fleet| fleet.pool()).unzip();
     let mut config = Config { pools, routes, ..settings(workers) };
+    let elsewhere = Fallbacks { default: vec![OTHER.into()], ..Fallbacks::default() };
+    config.fallbacks.insert(Fleet::Elsewhere.name().into(), elsewhere);
     config.retry.attempts = u32::try_from(ATTEMPTS).unwrap();
     config.health.unreached_threshold = 0;
     config.timeouts.heartbeat = Duration::ZERO;
@@ -221,7 +236,11 @@ async fn check(mishap: Mishap, client: Speech, upstream: Speech) {
         if rescued {
             assert_eq!(answer.status, 200, "{what}");
             assert!(answer.text().contains("hello") && !answer.text().contains("error"), "{what}");
-            let other = if *fleet == Fleet::StandIn { "other" } else { "" };
+            let other = match fleet {
+                Fleet::StandIn => "other",
+                Fleet::Elsewhere => OTHER,
+                Fleet::One | Fleet::Two | Fleet::Without | Fleet::Same => "",
+            };
             assert_eq!(answer.header("x-trunkline-model-substituted"), other, "{what}");
         } else {
             check_told(&what, row.told, answer, client, upstream, mishap);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use trunkline_core::{Dialect, Fault, Origin};
+use trunkline_gateway::config::Class;
 use trunkline_gateway::fault::status;
 use trunkline_gateway::walk::verdict::{Again, Counts, Mishap, Told};
 
@@ -24,13 +25,16 @@ life or what there is so far, and from then on the stream stays where it is.
 - **Same**: the same backend may be asked once more, after a pause that grows; not before the time that it asks for in
   `Retry-After`, and not at all when that is longer than `retry.max_backoff`.
 - **Other**: another backend that serves the same model is asked. **Stand-in**: so is one that answers with another.
+- **Fallbacks**: the list in `fallbacks` that the request goes on to, for its model or pool. One of `context_window` and
+  `content_policy` is gone to at once, and in its absence `default`; that one when nobody else is left, or nobody is ready.
+  A prompt that is known to be too long for all of them begins with `context_window`.
 - **Counts**: the failure is held against the backend (`trunkline_worker_faults_total`); *unreached*: some in a row
   (`health.unreached_threshold`) also take it out until it is found again.
 - **Client**: what it gets when nobody is left; \"as said\" is the upstream's own answer where the dialects are the same.
 - An answer with `x-should-retry: true` may be asked for everywhere, one with `x-should-retry: false` only from stand-ins.
 
-| failure | same | other | stand-in | counts | client |
-| --- | --- | --- | --- | --- | --- |
+| failure | same | other | stand-in | fallbacks | counts | client |
+| --- | --- | --- | --- | --- | --- | --- |
 ";
 
 fn page() -> String {
@@ -45,7 +49,9 @@ fn page() -> String {
         };
         let (same, other, stand_in) = (may(Again::Everyone), may(Again::Others), may(Again::StandIns));
         let told = told(row.told);
-        writeln!(text, "| {} | {same} | {other} | {stand_in} | {counts} | {told} |", row.what).unwrap();
+        let class = mishap.class().map_or("no", Class::name);
+        let what = row.what;
+        writeln!(text, "| {what} | {same} | {other} | {stand_in} | {class} | {counts} | {told} |").unwrap();
     }
     text
 }

@@ -73,6 +73,7 @@ fn told(config: &Config, file: &Path) -> Vec<String> {
             ("project", worker.project.clone()),
             ("version", worker.api_version.clone()),
             ("region", worker.aws.region.clone()),
+            ("max_concurrent", worker.max_concurrent.map(|n| n.to_string())),
         ];
         said.extend(more.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))));
         lines.push(said.join(" "));
@@ -98,6 +99,10 @@ fn told(config: &Config, file: &Path) -> Vec<String> {
         said.extend(route.headers.iter().map(|(name, value)| format!("{name}={value}")));
         said.extend(route.content.as_ref().map(|rule| format!("{rule:?}")));
         lines.push(format!("{} to {}", said.join(" "), route.backend));
+    }
+    for (of, fallbacks) in &config.fallbacks {
+        let lists = [&fallbacks.context_window, &fallbacks.content_policy, &fallbacks.default];
+        lines.push(format!("fallbacks of {of}: {}", lists.map(|list| list.join(", ")).join("; ")));
     }
     lines.extend(config.aliases.iter().map(|(alias, model)| format!("alias {alias}={model}")));
     let prefix = format!("{}:", file.display());
@@ -245,7 +250,7 @@ fn whole_files_of_others_are_accounted_for() {
             "litellm/whole.yaml",
             &[
                 "openai https://api.openai.com openai key-openai model=gpt-4o model=gpt-4o-mini",
-                "azure-openai https://r.openai.azure.com azure-openai key-azure model=gpt-4o-eu",
+                "azure-openai https://r.openai.azure.com azure-openai key-azure model=gpt-4o-eu max_concurrent=8",
                 "vllm http://gpu1:8000/v1 Vllm model=meta-llama/Llama-3.3-70B",
                 "bedrock https://bedrock-runtime.us-west-2.amazonaws.com bedrock \
                  model=anthropic.claude-3-5-sonnet-20241022-v2:0 max_tokens=4096 region=us-west-2",
@@ -257,15 +262,15 @@ fn whole_files_of_others_are_accounted_for() {
                 "pool gpt-4o/deployments/order-1 Latency true [openai*90 as gpt-4o, azure-openai*10 as gpt-4o-eu]",
                 "pool gpt-4o/deployments/order-2 Latency true [vllm*1 as meta-llama/Llama-3.3-70B]",
                 "pool gpt-4o-mini Latency true [openai*1 as gpt-4o-mini]",
+                "fallbacks of gpt-4o: claude; gpt-4o-mini; ",
                 "alias gpt-4=gpt-4o",
                 "9:20: model_list[0].litellm_params.temperature: is not added",
                 "11:7: model_list[0].model_info: what models",
                 "19:12: model_list[1].litellm_params.tpm: is no limit here",
-                "34:19: model_list[4].litellm_params.max_tokens: is used only",
-                "45:24: router_settings.fallbacks[0].gpt-4o[1]: is no `model_name`",
-                "47:5: router_settings.context_window_fallbacks: one list",
-                "51:21: litellm_settings.success_callback: plug-ins come later",
-                "55:17: general_settings.database_url: keys, teams and spending",
+                "35:19: model_list[4].litellm_params.max_tokens: is used only",
+                "46:24: router_settings.fallbacks[0].gpt-4o[1]: is no `model_name`",
+                "54:21: litellm_settings.success_callback: plug-ins come later",
+                "58:17: general_settings.database_url: keys, teams and spending",
                 "6:21: model_list[0].litellm_params.organization: environment variable `OPENAI_ORG` is not set",
             ],
         ),

@@ -40,10 +40,11 @@ pub(super) struct Deployment {
     pub(super) base: &'static str,
     /// Lower ones first.
     pub(super) order: u32,
+    /// Whether it has a bound of its own of calls at once.
+    is_bounded: bool,
     weight: Option<Node>,
     rpm: Option<Node>,
     tpm: Option<Node>,
-    limits: Limits,
 }
 
 /// What `rpm` and `tpm` of deployments are.
@@ -115,17 +116,15 @@ impl Deployment {
         }
         let order = order.and_then(|said| said.parse().ok()).unwrap_or(FIRST);
         let model = model.text(own_name);
-        Some(Self { name, model, account: account.node(), base, order, weight, rpm, tpm, limits })
+        let is_bounded = ["max_concurrent", "rpm", "tpm"].iter().any(|key| account.has(key));
+        Some(Self { name, model, account: account.node(), base, order, is_bounded, weight, rpm, tpm })
     }
 
-    /// Whether two are the same but for their models. What has limits of its own shares them with no other.
+    /// Whether two are the same but for their models; what bounds its calls bounds those of one model alone.
     pub(super) fn is_of_one_account(&self, other: &Self) -> bool {
         let text = |deployment: &Self| serde_json::to_string(&deployment.account).ok();
-        std::ptr::eq(self, other) || (!self.has_limits() && text(self) == text(other))
-    }
-
-    fn has_limits(&self) -> bool {
-        self.limits == Limits::Counted && (self.rpm.is_some() || self.tpm.is_some())
+        let is_apart = self.is_bounded && self.model.said() != other.model.said();
+        !is_apart && text(self) == text(other)
     }
 }
 

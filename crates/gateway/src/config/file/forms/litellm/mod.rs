@@ -151,13 +151,13 @@ impl Settings {
             self.fallback(rule, findings);
         }
         self.default_fallbacks.extend(map.list("default_fallbacks", findings));
-        map.lose(
-            &[
-                ("context_window_fallbacks", "one list of stand-ins serves all faults; see `fallbacks`"),
-                ("content_policy_fallbacks", "one list of stand-ins serves all faults; see `fallbacks`"),
-            ],
-            findings,
-        );
+        for (theirs, ours) in
+            [("context_window_fallbacks", "context_window"), ("content_policy_fallbacks", "content_policy")]
+        {
+            for rule in map.list(theirs, findings) {
+                fallbacks_of_a_class(rule, ours, made, findings);
+            }
+        }
     }
 
     fn fallback(&mut self, rule: Node, findings: &mut Findings) {
@@ -179,6 +179,18 @@ impl Settings {
         let own = self.fallbacks.iter().find(|(of, _)| of == model);
         own.map_or(&self.default_fallbacks, |(_, others)| others)
     }
+}
+
+/// Who stands in for models in one kind of failure.
+fn fallbacks_of_a_class(rule: Node, class: &str, made: &mut Made, findings: &mut Findings) {
+    let Value::Map(entries) = rule.value else {
+        return findings.mistake(&rule, "expected a map of a model's name to a list of others");
+    };
+    made.within("fallbacks", |fallbacks| {
+        for entry in entries {
+            fallbacks.within(&entry.key, |of_model| of_model.put_new(class, entry.value, findings));
+        }
+    });
 }
 
 /// Aliases whose values may be maps that say more than a name.
