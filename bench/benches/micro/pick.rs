@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trunkline_core::{
-    Attempt, Candidate, Health, Load, LoadGuard, Metric, Price, Prompt, Ranking, Recent, Times, WorkerId,
+    Allowance, Attempt, Candidate, Health, Load, LoadGuard, Metric, Price, Prompt, Ranking, Recent, Times,
+    WorkerId,
 };
 use trunkline_route::{Draw, Latency, Policy};
 
