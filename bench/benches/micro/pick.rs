@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trunkline_core::{
-    Attempt, Candidate, Health, Load, LoadGuard, Metric, Price, Prompt, Ranking, Recent, Times, WorkerId,
+    Allowance, Attempt, Candidate, Health, Load, LoadGuard, Metric, Price, Prompt, Ranking, Recent, Times,
+    WorkerId,
 };
 use trunkline_route::{Draw, Latency, Policy};
 
@@ -80,6 +81,8 @@ fn fleet(workers: usize, now: Instant) -> Vec<Candidate> {
             priority: 50,
             cost: 1.0,
             weight: slot as u32 % 5 + 1,
+            allowance: Allowance::default(),
+            seed: slot as u64,
             price: (!slot.is_multiple_of(7))
                 .then(|| Price { input: slot as u64, output: 3000 - slot as u64 }),
             load,

@@ -1,8 +1,9 @@
 //! What routing chooses from: a worker seen without its address, with live load and health.
 
-use crate::{Recent, WorkerId};
+use crate::{Allowance, Quota, Recent, WorkerId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// One worker that may serve a call. Cheap to clone; load and health are shared and live.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ pub struct Candidate {
     pub weight: u32,
     /// What its tokens cost, where that is known.
     pub price: Option<Price>,
+    /// Most that it is given in a minute.
+    pub allowance: Allowance,
+    /// Stands for it where callers are told apart by a hash: the same in every process and after every change.
+    pub seed: u64,
     /// What is running on it.
     pub load: Arc<Load>,
 }
@@ -28,6 +33,16 @@ impl Candidate {
     #[must_use]
     pub fn may_serve(&self) -> bool {
         self.weight > 0 && self.load.health().may_serve()
+    }
+
+    /// How long until its limits have room for a call with `prompt`; nothing when they have it now.
+    #[must_use]
+    pub fn wait(&self, prompt: &Prompt<'_>, now: Instant) -> Duration {
+        if self.allowance.is_limit() {
+            self.load.quota.wait(self.allowance, prompt.estimate(), now)
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
@@ -68,6 +83,16 @@ pub struct Prompt<'a> {
     pub tokens: u64,
     /// About how many tokens its answer may be.
     pub answer: u64,
+    /// Stands for the caller, or for the conversation, where it is known by what the pool goes by.
+    pub key: Option<u64>,
+}
+
+impl Prompt<'_> {
+    /// About how many tokens the call will use.
+    #[must_use]
+    pub const fn estimate(&self) -> u64 {
+        self.tokens.saturating_add(self.answer)
+    }
 }
 
 /// Live figures of one worker.
@@ -78,6 +103,8 @@ pub struct Load {
     health: AtomicU8,
     /// How long its answers took lately.
     pub recent: Recent,
+    /// What it was given lately.
+    pub quota: Quota,
 }
 
 /// Where a worker is in its life. Only `Ready` ones are picked.
@@ -188,6 +215,43 @@ impl LoadGuard {
 impl Drop for LoadGuard {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A part of a worker's limits that one call was given, for as long as it lives.
+#[derive(Debug)]
+pub struct Allotted {
+    load: Arc<Load>,
+    /// Tokens that are held.
+    held: u64,
+}
+
+impl Allotted {
+    /// What a call with `prompt` is given; `None` when the limits have no room for it.
+    #[must_use]
+    pub fn new(candidate: &Candidate, prompt: &Prompt<'_>, now: Instant) -> Option<Self> {
+        let (load, held) = (Arc::clone(&candidate.load), prompt.estimate());
+        load.quota.take(candidate.allowance, held, now).then_some(Self { load, held })
+    }
+
+    /// Counts another request of the same call.
+    pub fn another(&self, now: Instant) {
+        self.load.quota.begin(now);
+    }
+
+    /// The call used this many tokens, or about as many as were held for it where nobody knows. A call of which this is
+    /// never said used none.
+    pub fn used(&mut self, tokens: Option<u64>, now: Instant) {
+        let held = std::mem::take(&mut self.held);
+        self.load.quota.settle(held, tokens.unwrap_or(held), now);
+    }
+}
+
+impl Drop for Allotted {
+    fn drop(&mut self) {
+        if self.held > 0 {
+            self.load.quota.release(self.held);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod item;
 mod json;
 mod loss;
 mod part;
+mod quota;
 mod recent;
 mod reply;
 mod rerank;
@@ -32,7 +33,7 @@ pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
     Reasoning, ReasoningMode, Sampling, Service, State, StreamOptions,
 };
-pub use candidate::{Candidate, Health, Load, LoadGuard, Price, Prompt};
+pub use candidate::{Allotted, Candidate, Health, Load, LoadGuard, Price, Prompt};
 pub use dialect::{Dialect, Kind};
 pub use embed::{EmbedCall, EmbedInput, EmbedReply, Purpose, Truncate, Vector, VectorForm};
 pub use event::{Delta, Event, Open};
@@ -49,6 +50,7 @@ pub use part::{
     Audio, CacheKind, CacheMark, Citation, Document, DocumentSource, Image, MediaSource, OffsetUnit, Part,
     PartKind, SearchResult, Video,
 };
+pub use quota::{Allowance, Quota, Remaining, Told};
 pub use recent::{Attempt, Metric, Ranking, Recent, Standing, Times};
 pub use reply::{Choice, Finish, FinishReason, Reply};
 pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};

@@ -91,7 +91,8 @@ async fn acquainted(fleet: &Fleet) {
 }
 
 fn table(explanation: &Explanation) -> String {
-    let Explanation { asked, model, route, pool, dialect, stream, policy, candidates, choice } = explanation;
+    let Explanation { asked, model, route, pool, mirror, dialect, stream, policy, candidates, choice } =
+        explanation;
     let meant = if asked == model { String::new() } else { format!(", asked for as {asked}") };
     let streamed = if *stream { ", streamed" } else { "" };
     let facts = [
@@ -99,6 +100,7 @@ fn table(explanation: &Explanation) -> String {
         ("client", Some(format!("{dialect}{streamed}"))),
         ("route", route.clone()),
         ("pool", pool.clone()),
+        ("mirror", mirror.clone()),
         ("policy", Some((*policy).to_owned())),
     ];
     let facts: Vec<_> = facts.into_iter().filter_map(|(name, fact)| Some([name.to_owned(), fact?])).collect();
@@ -159,6 +161,7 @@ mod tests {
             model: "llama".to_owned(),
             route: None,
             pool: None,
+            mirror: None,
             dialect: "openai-chat",
             stream: true,
             policy: "power_of_two",

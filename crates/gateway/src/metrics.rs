@@ -27,6 +27,10 @@ pub struct Metrics {
     pub attempts: IntCounterVec,
     /// What is held against workers, by worker and fault.
     pub worker_faults: IntCounterVec,
+    /// Requests that were part of an experiment, by pool, variant and outcome.
+    pub variants: IntCounterVec,
+    /// Requests that were to be copied, by mirror and outcome.
+    pub mirrored: IntCounterVec,
     /// Workers left out for a request before one was picked, by worker and reason.
     pub put_aside: IntCounterVec,
     /// Requests that went on to another model or pool, by model and class of failure.
@@ -180,6 +184,16 @@ impl Metrics {
                 "worker_faults_total",
                 "Failures that are held against a worker.",
                 &["worker", "fault"],
+            )?,
+            variants: counter(
+                "variant_requests_total",
+                "Requests that pools of the strategy `ab` answered.",
+                &["pool", "variant", "outcome"],
+            )?,
+            mirrored: counter(
+                "mirrored_requests_total",
+                "Requests of which a mirror was to get a copy.",
+                &["backend", "outcome"],
             )?,
             put_aside: counter(
                 "candidates_put_aside_total",

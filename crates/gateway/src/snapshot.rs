@@ -8,6 +8,7 @@ pub mod aside;
 mod entry;
 mod heirlooms;
 mod lane;
+pub mod mirror;
 mod policy;
 pub mod pools;
 pub mod routes;
@@ -150,6 +151,7 @@ impl Snapshot {
             let has = |worker: &Arc<Worker>| worker.spec.name.as_ref() == Some(name);
             config.pools.iter().any(|pool| pool.name == *name) || workers.iter().any(has)
         });
+        heirlooms.keep_mirrors(&config);
         let pools = pools::pools(&config.pools, &workers, heirlooms, metrics);
         let catalog = heirlooms.catalog(&config);
         let routes = routes::routes(&config, &workers, &pools, heirlooms, metrics);
@@ -294,6 +296,15 @@ impl Snapshot {
     #[must_use]
     pub fn route(&self, asking: &Asking<'_>) -> Option<&Route> {
         self.routes.iter().find(|route| route.takes(asking))
+    }
+
+    /// The route of that name.
+    ///
+    /// # Errors
+    /// The names there are.
+    pub fn route_named(&self, name: &str) -> Result<&Route, Vec<&str>> {
+        let names = || self.routes.iter().map(|route| &*route.name).filter(|name| !name.is_empty()).collect();
+        self.routes.iter().find(|route| *route.name == *name).ok_or_else(names)
     }
 
     /// The pool of that name, or that the name is an alias of.

@@ -11,3 +11,4 @@ pub use health::{HealthMachine, Thresholds};
 pub use latency::Latency;
 pub use policy::{Draw, Policy, Verdict};
 pub use retry::Backoff;
+pub use tier::seed;

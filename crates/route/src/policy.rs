@@ -3,14 +3,14 @@
 //! A fleet is a slice sorted by descending priority. Only the highest tier with an eligible worker is
 //! looked at: ready, and not yet tried for this call. Where none is ready at all, those are eligible that
 //! calls lately did not reach: trying costs one refused connection, not trying would refuse every call
-//! until somebody else finds out that they are back. A worker of no weight is never eligible. A policy sees
-//! nothing but that tier and never allocates or waits; only what has to work a latency out anew locks that
-//! worker's calls for it. Where a policy finds several as good, weight settles it.
+//! until somebody else finds out that they are back. A worker of no weight is never eligible, and one whose limits have
+//! no room for the call is not until they have. A policy sees nothing but that tier and never allocates or waits; only
+//! what looks at limits, or has to work a latency out anew, locks that worker's figures for it. Where a policy finds several as good, weight settles it.
 
 use crate::latency::Latency;
-use crate::tier::Tier;
+use crate::tier::{Filter, Tier};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use trunkline_core::{Candidate, Health, Prompt, WorkerId};
 
 /// How one worker of a tier is picked.
@@ -30,6 +30,13 @@ pub enum Policy {
     Latency(Latency),
     /// The cheapest for the call; those whose price is not known come last.
     Cost,
+    /// The one that has used the smallest share of its limits.
+    Usage,
+    /// The one that the caller belongs to, each having as many as its weight says; by chance where the caller is not
+    /// known.
+    Ab,
+    /// The one that the caller belongs to, each having as many as any other; by chance where the caller is not known.
+    Sticky,
     /// The first, in order.
     Priority,
 }
@@ -61,6 +68,8 @@ pub enum Verdict {
     NoWeight,
     /// Failed this call already.
     AlreadyTried,
+    /// Its limits have no room before that.
+    OverLimit(Duration),
     /// A worker of higher priority is eligible.
     LowerTier,
     /// Considered, with the score the policy gave it (lower is better), where it gives one.
@@ -91,6 +100,9 @@ impl Policy {
             Self::LeastConnections => "least_connections",
             Self::Latency(_) => "latency",
             Self::Cost => "cost",
+            Self::Usage => "usage",
+            Self::Ab => "ab",
+            Self::Sticky => "sticky",
             Self::Priority => "priority",
         }
     }
@@ -113,7 +125,8 @@ impl Policy {
         draw: Draw,
     ) -> Option<&'f Candidate> {
         let turn = |turns: &RoundRobin, _ahead| turns.of(tried).fetch_add(1, Relaxed);
-        self.choose(prompt, &Tier::of(fleet, tried)?, draw, turn)
+        let filter = Filter { tried, prompt, now: draw.now };
+        self.choose(prompt, &Tier::of(fleet, filter)?, draw, turn)
     }
 
     /// What each of `fleet` is to this policy, in order, and the one [`Policy::pick`] would take with the
@@ -125,7 +138,7 @@ impl Policy {
         tried: &[WorkerId],
         draw: Draw,
     ) -> (Vec<Verdict>, Option<&'f Candidate>) {
-        let tier = Tier::of(fleet, tried);
+        let tier = Tier::of(fleet, Filter { tried, prompt, now: draw.now });
         let priority = tier.as_ref().map(|tier| tier.priority);
         let standing = tier.as_ref().map_or(Health::Ready, |tier| tier.standing);
         let verdict = |candidate: &Candidate| {
@@ -136,6 +149,10 @@ impl Policy {
                 Verdict::NoWeight
             } else if tried.contains(&candidate.id) {
                 Verdict::AlreadyTried
+            } else if let wait = candidate.wait(prompt, draw.now)
+                && !wait.is_zero()
+            {
+                Verdict::OverLimit(wait)
             } else if Some(candidate.priority) != priority {
                 Verdict::LowerTier
             } else {
@@ -168,19 +185,40 @@ impl Policy {
             Self::Cost => {
                 tier.lowest(draw.chance, |candidate| dollars(candidate, prompt).unwrap_or(f64::MAX))
             }
+            Self::Usage => tier.lowest(draw.chance, |candidate| used(candidate, draw.now)),
+            Self::Ab => match prompt.key {
+                Some(key) => tier.of_key(key, |candidate| f64::from(candidate.weight)),
+                None => tier.drawn(draw.chance),
+            },
+            Self::Sticky => match prompt.key {
+                Some(key) => tier.of_key(key, |_| 1.0),
+                None => tier.next(draw.chance),
+            },
             Self::Priority => tier.nth(0),
         }
     }
 
-    /// Whether there is a worker for another attempt at a call that `tried` these.
+    /// Whether there is `now` a worker for another attempt at a call with `prompt` that `tried` these.
     #[must_use]
-    pub fn has_other(fleet: &[Candidate], tried: &[WorkerId]) -> bool {
-        Tier::of(fleet, tried).is_some()
+    pub fn has_other(prompt: &Prompt<'_>, fleet: &[Candidate], tried: &[WorkerId], now: Instant) -> bool {
+        Tier::of(fleet, Filter { tried, prompt, now }).is_some()
+    }
+
+    /// Whether what workers are given, and what they say of it, is to be counted for it.
+    #[must_use]
+    pub const fn goes_by_usage(&self) -> bool {
+        matches!(self, Self::Usage)
     }
 
     fn score(&self, prompt: &Prompt<'_>, candidate: &Candidate, now: Instant) -> Option<f64> {
         match self {
-            Self::RoundRobin(_) | Self::Weighted(_) | Self::Random | Self::Priority => None,
+            Self::RoundRobin(_)
+            | Self::Weighted(_)
+            | Self::Random
+            | Self::Ab
+            | Self::Sticky
+            | Self::Priority => None,
+            Self::Usage => Some(used(candidate, now)),
             Self::PowerOfTwo => Some(load_by_cost(candidate)),
             Self::LeastConnections => Some(load_by_weight(candidate)),
             Self::Latency(latency) => latency.score(candidate, now),
@@ -208,6 +246,11 @@ pub(crate) fn load_by_weight(candidate: &Candidate) -> f64 {
 /// Calls in flight if this one went there, weighed by what the worker costs.
 fn load_by_cost(candidate: &Candidate) -> f64 {
     next_in_flight(candidate) * f64::from(candidate.cost)
+}
+
+/// The share of its limits that it has used.
+fn used(candidate: &Candidate, now: Instant) -> f64 {
+    candidate.load.quota.share(candidate.allowance, now)
 }
 
 /// US dollars that the call would cost, where that is known.

@@ -1,6 +1,7 @@
 //! The workers that one pick is made from, and the ways to take one of them.
 
-use trunkline_core::{Candidate, Health, WorkerId};
+use std::time::Instant;
+use trunkline_core::{Candidate, Health, Prompt, WorkerId};
 
 /// Larger weights count as this one, so that products of turns and weights stay far below 2^64.
 const HEAVIEST: u32 = 1 << 20;
@@ -8,10 +9,20 @@ const HEAVIEST: u32 = 1 << 20;
 /// Turns in a row that are nobody's before the first one's is taken: more than chance ever brings together.
 const MISSES: usize = 64;
 
+/// Who may not be picked for a call, whatever the policy.
+#[derive(Clone, Copy)]
+pub(crate) struct Filter<'t> {
+    /// Failed it already.
+    pub(crate) tried: &'t [WorkerId],
+    /// What it asks of limits.
+    pub(crate) prompt: &'t Prompt<'t>,
+    pub(crate) now: Instant,
+}
+
 /// The eligible workers of the highest priority that has any.
 pub(crate) struct Tier<'f, 't> {
     fleet: &'f [Candidate],
-    tried: &'t [WorkerId],
+    filter: Filter<'t>,
     /// What its workers are: ready, or for want of such unreached.
     pub(crate) standing: Health,
     pub(crate) priority: u8,
@@ -23,16 +34,16 @@ pub(crate) struct Tier<'f, 't> {
 }
 
 impl<'f, 't> Tier<'f, 't> {
-    pub(crate) fn of(fleet: &'f [Candidate], tried: &'t [WorkerId]) -> Option<Self> {
-        Self::standing(fleet, tried, Health::Ready).or_else(|| {
+    pub(crate) fn of(fleet: &'f [Candidate], filter: Filter<'t>) -> Option<Self> {
+        Self::standing(fleet, filter, Health::Ready).or_else(|| {
             // A ready one that has been tried is still the better bet.
             let is_ready = |c: &Candidate| c.weight > 0 && c.load.health() == Health::Ready;
-            (!fleet.iter().any(is_ready)).then(|| Self::standing(fleet, tried, Health::Unreached))?
+            (!fleet.iter().any(is_ready)).then(|| Self::standing(fleet, filter, Health::Unreached))?
         })
     }
 
-    fn standing(fleet: &'f [Candidate], tried: &'t [WorkerId], standing: Health) -> Option<Self> {
-        let mut tier = Self { fleet, tried, standing, priority: 0, eligible: 0, weight: 0, even: true };
+    fn standing(fleet: &'f [Candidate], filter: Filter<'t>, standing: Health) -> Option<Self> {
+        let mut tier = Self { fleet, filter, standing, priority: 0, eligible: 0, weight: 0, even: true };
         for candidate in fleet {
             if tier.eligible > 0 && candidate.priority != tier.priority {
                 break;
@@ -50,7 +61,8 @@ impl<'f, 't> Tier<'f, 't> {
     fn admits(&self, candidate: &Candidate) -> bool {
         candidate.weight > 0
             && candidate.load.health() == self.standing
-            && !self.tried.contains(&candidate.id)
+            && !self.filter.tried.contains(&candidate.id)
+            && candidate.wait(self.filter.prompt, self.filter.now).is_zero()
     }
 
     fn members(&self) -> impl Iterator<Item = &'f Candidate> {
@@ -154,6 +166,32 @@ impl<'f, 't> Tier<'f, 't> {
         let most = alike * self.members().map(&rank).fold(f64::INFINITY, f64::min);
         self.lowest(chance, |candidate| Some(rank(candidate)).filter(|rank| *rank > most).unwrap_or(0.0))
     }
+}
+
+impl<'f> Tier<'f, '_> {
+    /// The one that `key` belongs to, each by its part: weighted rendezvous. Every worker draws a number from the key
+    /// and itself, and the lowest for its `part` wins; hence a key moves only when the part of one that it belongs, or
+    /// comes to belong, to changes, or that one is away.
+    pub(crate) fn of_key(&self, key: u64, part: impl Fn(&Candidate) -> f64) -> Option<&'f Candidate> {
+        let mut lowest = None;
+        for candidate in self.members() {
+            let high = u32::try_from(another(key ^ candidate.seed) >> 32).unwrap_or(u32::MAX);
+            // From 0, which is left out, to 1, so that its logarithm is a number.
+            let drawn = (f64::from(high) + 1.0) / (f64::from(u32::MAX) + 1.0);
+            let rank = -drawn.ln() / part(candidate);
+            if lowest.is_none_or(|(least, _)| rank < least) {
+                lowest = Some((rank, candidate));
+            }
+        }
+        lowest.map(|(_, candidate)| candidate)
+    }
+}
+
+/// What stands for a worker called `name` wherever keys are shared out: the 64 bits of FNV-1a.
+#[must_use]
+pub fn seed(name: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, step)
 }
 
 fn weight(candidate: &Candidate) -> u64 {

@@ -127,12 +127,12 @@ fn wrong_values_say_what_is_right() {
             "trunkline --worker-urls http://gpu1:8000 http://gpu2:8000 --policy cache_aware",
             "error: invalid value 'cache_aware' for '--policy <POLICY>': `cache_aware` is not in this build: \
              cache-aware routing comes later; known here: round_robin, random, power_of_two, weighted, \
-             least_connections, latency, cost",
+             least_connections, latency, cost, usage",
         ),
         (
             "trunkline --policy fastest",
             "error: invalid value 'fastest' for '--policy <POLICY>': no such name; known here: round_robin, \
-             random, power_of_two, weighted, least_connections, latency, cost",
+             random, power_of_two, weighted, least_connections, latency, cost, usage",
         ),
         (
             "trunkline --backend tokenspeed",

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod chains;
+pub mod condition;
 mod fallbacks;
 mod file;
 pub(crate) mod later;
@@ -19,6 +20,7 @@ mod text;
 mod tree;
 pub mod units;
 mod validate;
+mod window;
 mod worker;
 mod worker_url;
 
@@ -31,12 +33,13 @@ pub(crate) use mcp::Allowed;
 pub use mcp::{Approvals, Mcp, McpServer};
 pub use origin::{Origin, Origins, key_variable};
 pub use pools::{
-    ContentRule, CostSpec, LatencyMetric, LatencySpec, MemberSpec, PoolSpec, RouteSpec, Share, Strategy,
-    Unpriced,
+    ContentRule, CostSpec, LatencyMetric, LatencySpec, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Share,
+    StickyBy, Strategy, Unpriced, WhenSpec, WindowSpec,
 };
 pub use problem::{ConfigError, Place, Problem};
 pub use text::{Part, Text};
 pub use tree::*;
+pub use window::Window;
 pub use worker::{Aws, Entra, Google, ModelCard, Queue, RuntimeName, WorkerHealth, WorkerSpec, WorkerType};
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 

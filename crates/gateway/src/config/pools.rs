@@ -2,6 +2,7 @@
 //!
 //! A backend is a worker with a name; other files' words for all of these are lowered into what stands here.
 
+use super::validate::is_header_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,10 +22,18 @@ pub struct PoolSpec {
     /// Whom the `cost` strategy leaves out.
     #[serde(default)]
     pub cost: CostSpec,
+    /// What callers are told apart by where the strategy is `ab` (`user` when absent) or `sticky` (`session` when
+    /// absent): `user`, the end user that a request names; `key`, the caller's credential; `session`, the conversation;
+    /// `header:NAME`, what that header says. A request without it goes by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<StickyBy>,
     /// Whether another one answers when the chosen one fails, with its own default model where it does not serve
     /// the one asked for.
     #[serde(default)]
     pub fallback: bool,
+    /// Who gets copies of requests that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorSpec>,
     /// The region that all calls through it must stay in; those of its backends that are not in it get none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
@@ -69,6 +78,8 @@ impl PoolSpec {
             strategy: Strategy::default(),
             latency: LatencySpec::default(),
             cost: CostSpec::default(),
+            sticky: None,
+            mirror: None,
             fallback: false,
             region: None,
             backends,
@@ -123,17 +134,31 @@ impl PoolSpec {
         }
     }
 
-    /// How one of those that stand first is chosen: a pool that goes by order leaves it to the pools in it.
+    /// The pool that says how one of those that stand first is chosen: one that goes by order leaves it to the pools in
+    /// it.
     #[must_use]
-    pub fn effective_strategy(&self, all: &[Self]) -> Strategy {
+    pub fn chooser<'a>(&'a self, all: &'a [Self]) -> &'a Self {
         if self.strategy != Strategy::Priority {
-            return self.strategy;
+            return self;
         }
-        let inner = self.backends.iter().filter_map(|member| member.pool(all));
-        inner
-            .map(|pool| pool.effective_strategy(all))
-            .find(|strategy| *strategy != Strategy::Priority)
-            .unwrap_or_default()
+        let mut inner = self.backends.iter().filter_map(|member| Some(member.pool(all)?.chooser(all)));
+        inner.find(|pool| pool.strategy != Strategy::Priority).unwrap_or(self)
+    }
+
+    /// What callers are told apart by, where that matters.
+    #[must_use]
+    pub fn sticks_by(&self) -> Option<StickyBy> {
+        match self.strategy {
+            Strategy::Ab => Some(self.sticky.clone().unwrap_or(StickyBy::User)),
+            Strategy::Sticky => Some(self.sticky.clone().unwrap_or(StickyBy::Session)),
+            Strategy::Priority
+            | Strategy::RoundRobin
+            | Strategy::Random
+            | Strategy::LeastConnections
+            | Strategy::Latency
+            | Strategy::Cost
+            | Strategy::Usage => None,
+        }
     }
 
     /// A pool in it that demands another region than `region`.
@@ -175,7 +200,17 @@ impl MemberSpec {
     /// A whole share, asked for what clients ask for.
     #[must_use]
     pub fn new(name: String) -> Self {
-        Self { name, weight: 1, model: None, model_map: BTreeMap::new() }
+        Self { name, weight: 1, label: None, model: None, model_map: BTreeMap::new() }
+    }
+
+    /// What tells it from the others of its pool, and from them alone: it stays the same whatever else changes.
+    #[must_use]
+    pub fn variant(&self) -> String {
+        match (&self.label, &self.model) {
+            (Some(label), _) => label.clone(),
+            (None, Some(model)) => format!("{}/{model}", self.name),
+            (None, None) => self.name.clone(),
+        }
     }
 
     fn pool<'a>(&self, all: &'a [PoolSpec]) -> Option<&'a PoolSpec> {
@@ -205,6 +240,61 @@ pub enum Strategy {
     /// The cheapest for this request.
     #[serde(alias = "cost-optimized")]
     Cost,
+    /// The one that has used the smallest share of its limits: `rpm` and `tpm`, and what its provider says.
+    #[serde(alias = "usage_based", alias = "usage-based", alias = "usage-based-routing-v2")]
+    Usage,
+    /// Each has as many callers as its weight says, and each caller always comes to the same one.
+    #[serde(alias = "split", alias = "canary", alias = "ab-test")]
+    Ab,
+    /// The same, whatever the weights.
+    Sticky,
+}
+
+/// What callers are told apart by.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StickyBy {
+    /// The end user that the request names.
+    User,
+    /// The caller's credential.
+    Key,
+    /// The conversation.
+    Session,
+    /// What this header says.
+    Header(String),
+}
+
+impl StickyBy {
+    /// How a header is named.
+    const HEADER: &'static str = "header:";
+}
+
+impl TryFrom<String> for StickyBy {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "user" => Ok(Self::User),
+            "key" => Ok(Self::Key),
+            "session" => Ok(Self::Session),
+            other => match other.strip_prefix(Self::HEADER).map(str::trim) {
+                Some(name) if is_header_name(name) => Ok(Self::Header(name.to_ascii_lowercase())),
+                Some(_) => Err("no header has this name; write it as `header:x-session-id`".to_owned()),
+                None => Err("use one of `user`, `key`, `session`, `header:NAME`".to_owned()),
+            },
+        }
+    }
+}
+
+impl From<StickyBy> for String {
+    fn from(by: StickyBy) -> Self {
+        match by {
+            StickyBy::User => "user".to_owned(),
+            StickyBy::Key => "key".to_owned(),
+            StickyBy::Session => "session".to_owned(),
+            StickyBy::Header(name) => format!("{}{name}", StickyBy::HEADER),
+        }
+    }
 }
 
 /// Whom the `cost` strategy leaves out: they are asked in no case, also when nobody else is left.
@@ -274,6 +364,10 @@ pub struct MemberSpec {
     /// where two are equal.
     #[serde(default = "one")]
     pub weight: u32,
+    /// What it is called as a variant of an experiment (`strategy: ab`) in answers, logs and metrics; its name, with the
+    /// model where one is set, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The model that it is always asked for, whatever the client asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -283,7 +377,7 @@ pub struct MemberSpec {
 }
 
 /// Which requests go where.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteSpec {
     /// What explanations call it.
@@ -299,6 +393,32 @@ pub struct RouteSpec {
     pub headers: BTreeMap<String, String>,
     /// Models that may be asked for, `*` standing for anything; any when empty.
     pub models: Vec<String>,
+    /// Parameters that the address must have, each with this value.
+    pub query: BTreeMap<String, String>,
+    /// What clients may speak (`openai-chat`, `anthropic-messages`, ...); anything when empty.
+    pub dialects: Vec<String>,
+    /// Least tokens of the prompt, which are estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_prompt_tokens: Option<u64>,
+    /// Most tokens of the prompt, which are estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_prompt_tokens: Option<u64>,
+    /// Whether the prompt must have pictures in it, or must not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_image: Option<bool>,
+    /// Whether the model must be given tools, or must not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_tools: Option<bool>,
+    /// Share of the requests that all of this fits, 0 to 100, drawn by chance; the others go on to the next route.
+    pub percent: f64,
+    /// When it is open; always when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub during: Option<WindowSpec>,
+    /// What else the request must say: `metadata.NAME`, `params.NAME` (a field of the body), `headers.NAME`,
+    /// `query.NAME` or `url.path`, each with a value or with `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$nin` or
+    /// `$regex`; `$and` and `$or` hold lists of such maps. What is not said is equal to nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<WhenSpec>,
     /// What the prompt must have in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<ContentRule>,
@@ -308,6 +428,100 @@ pub struct RouteSpec {
     /// The pool or backend that answers.
     #[serde(alias = "pool")]
     pub backend: String,
+    /// Who gets copies of these requests, in place of the pool's own mirror.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorSpec>,
+}
+
+impl Default for RouteSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            priority: 0,
+            path: None,
+            methods: Vec::new(),
+            headers: BTreeMap::new(),
+            models: Vec::new(),
+            query: BTreeMap::new(),
+            dialects: Vec::new(),
+            min_prompt_tokens: None,
+            max_prompt_tokens: None,
+            has_image: None,
+            has_tools: None,
+            percent: whole(),
+            during: None,
+            when: None,
+            content: None,
+            region: None,
+            backend: String::new(),
+            mirror: None,
+        }
+    }
+}
+
+/// When a route is open: from one time of day to another, which may lie behind midnight, on some days of the week.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WindowSpec {
+    /// `mon` to `sun`; every day when empty. A window over midnight belongs to the day on which it begins.
+    pub days: Vec<String>,
+    /// Time of day, such as `08:30`.
+    pub from: String,
+    /// Time of day from which on it is closed, `24:00` for the end of the day.
+    pub until: String,
+    /// What these times are ahead of UTC, such as `+01:00`.
+    pub offset: String,
+}
+
+impl Default for WindowSpec {
+    fn default() -> Self {
+        let text = str::to_owned;
+        Self { days: Vec::new(), from: text("00:00"), until: text("24:00"), offset: text("+00:00") }
+    }
+}
+
+/// A condition as it was written; its own check reads it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct WhenSpec(pub serde_json::Value);
+
+/// A backend that gets copies of requests, so that it can be compared with who answers. Its answers are read and thrown
+/// away; callers' own keys do not reach it, nor do requests that store something. Where it is to answer nobody else, give
+/// it `weight: 0`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorSpec {
+    /// The backend. It is asked for its own `default_model` in place of a model that it does not serve.
+    pub backend: String,
+    /// Share of the requests that are copied, 0 to 100, drawn by chance.
+    #[serde(default = "whole")]
+    pub percent: f64,
+    /// Most copies under way at once; what comes meanwhile is not copied, but counted.
+    #[serde(default = "mirrored_at_once")]
+    pub concurrency: usize,
+    /// Longest that a copy may take.
+    #[serde(default = "mirror_timeout", with = "super::units::duration")]
+    pub timeout: Duration,
+}
+
+impl MirrorSpec {
+    /// Copies of everything.
+    #[must_use]
+    pub fn new(backend: String) -> Self {
+        Self { backend, percent: whole(), concurrency: mirrored_at_once(), timeout: mirror_timeout() }
+    }
+}
+
+const fn whole() -> f64 {
+    100.0
+}
+
+const fn mirrored_at_once() -> usize {
+    16
+}
+
+const fn mirror_timeout() -> Duration {
+    Duration::from_secs(60)
 }
 
 /// What a prompt must, or must not, have in it.
@@ -358,7 +572,7 @@ mod tests {
         );
         assert_eq!(chain[0].1, 2 * chain[1].1 - 1, "rounded up");
         assert_eq!((chain[2].1, chain[3].1), (1_000_000, 0));
-        assert_eq!(all[2].effective_strategy(&all), Strategy::RoundRobin);
+        assert_eq!(all[2].chooser(&all).name, "inner");
         assert_eq!(all.iter().filter_map(|pool| pool.nesting_problem(&all)).count(), 0);
     }
 

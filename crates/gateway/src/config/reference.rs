@@ -3,7 +3,9 @@
 
 use super::fallbacks::Fallbacks;
 use super::mcp::{Approvals, McpServer};
-use super::pools::{LatencyMetric, MemberSpec, PoolSpec, RouteSpec, Strategy, Unpriced};
+use super::pools::{
+    LatencyMetric, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Strategy, Unpriced, WindowSpec,
+};
 use super::surroundings::{
     CLOUD_PROJECT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION, OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION,
     VERTEX_PROJECT,
@@ -107,6 +109,8 @@ fn type_words(field: &Field) -> String {
         "Strategy" => names::<Strategy>(),
         "LatencyMetric" => names::<LatencyMetric>(),
         "Unpriced" => names::<Unpriced>(),
+        "WhenSpec" => "map, see [pools.md](pools.md)".into(),
+        "StickyBy" => "`user` `key` `session` `header:NAME`".into(),
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
@@ -156,33 +160,32 @@ impl Page {
             let path = format!("{prefix}{}", field.name);
             let listed = field.kind.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>'));
             let mapped = field.kind.strip_prefix("BTreeMap<String, ").and_then(|rest| rest.strip_suffix('>'));
-            let held = listed.or(mapped).unwrap_or(&field.kind);
+            let optional = field.kind.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>'));
+            let held = listed.or(mapped).or(optional).unwrap_or(&field.kind);
             let default = defaults.get(&field.name);
             let hidden = field.attributes.contains("skip_serializing") || is_required(of, &field.name);
             assert!(default.is_some() || hidden, "serde does not know {path}, the page does");
             let words = if self.structs.contains_key(held) {
                 let (many, what) = match (listed, mapped) {
-                    (Some(_), _) => ("[]", "list"),
-                    (None, Some(_)) => (".NAME", "map"),
-                    (None, None) => ("", ""),
+                    (Some(_), _) => ("[]", "list of maps"),
+                    (None, Some(_)) => (".NAME", "map of maps"),
+                    (None, None) => ("", "map"),
                 };
                 let own = format!("{path}{many}");
                 let first = self.sections.entry(held.to_owned()).or_insert_with(|| own.clone()).clone();
                 if first != own {
                     self.known.push(path.clone());
                     let (doc, sources) = (&field.doc, sources(&path));
-                    writeln!(
-                        self.text,
-                        "| `{path}` | {what} of maps, as `{first}` | none | {doc} | {sources} |"
-                    )
-                    .expect("a text takes writes");
+                    writeln!(self.text, "| `{path}` | {what}, as `{first}` | none | {doc} | {sources} |")
+                        .expect("a text takes writes");
                     continue;
                 }
-                inner.push((own, held.to_owned(), !many.is_empty(), field.name.clone()));
+                let is_element = !many.is_empty() || optional.is_some();
+                inner.push((own, held.to_owned(), is_element, field.name.clone()));
                 if many.is_empty() {
                     continue;
                 }
-                format!("{what} of maps, see `{path}{many}`")
+                format!("{what}, see `{path}{many}`")
             } else {
                 type_words(field)
             };
@@ -208,7 +211,7 @@ impl Page {
 
 /// What an element of a list is when nothing but what must be is said of it.
 pub(super) fn element(kind: &str) -> Value {
-    let member = || MemberSpec { name: String::new(), weight: 1, model: None, model_map: BTreeMap::new() };
+    let member = || MemberSpec::new(String::new());
     match kind {
         "WorkerSpec" => serde_json::to_value(WorkerSpec::new("")),
         "PoolSpec" => serde_json::from_str(r#"{"name":"","backends":[]}"#)
@@ -217,6 +220,8 @@ pub(super) fn element(kind: &str) -> Value {
         "ModelFacts" => Ok(serde_json::json!({
             "prices": null, "context": null, "max_input": null, "max_output": null
         })),
+        "WindowSpec" => serde_json::to_value(WindowSpec::default()),
+        "MirrorSpec" => serde_json::to_value(MirrorSpec::new(String::new())),
         "Fallbacks" => serde_json::to_value(Fallbacks::default()),
         "RouteSpec" => serde_json::to_value(RouteSpec::default()),
         "McpServer" => serde_json::to_value(McpServer::default()),
@@ -230,6 +235,7 @@ pub(super) fn is_required(of: &str, field: &str) -> bool {
         (of, field),
         ("PoolSpec", "name" | "backends")
             | ("MemberSpec", "name")
+            | ("MirrorSpec", "backend")
             | ("RouteSpec", "backend")
             | ("McpServer", "name" | "url")
     )

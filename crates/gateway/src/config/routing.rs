@@ -1,11 +1,14 @@
 //! What pools, routes and aliases can have wrong: names that nobody has, pools that hold themselves, and matches
 //! that can never be.
 
-use super::pools::{ContentRule, DEEPEST, LatencySpec, MemberSpec, PoolSpec, RouteSpec};
+use super::condition::{self, Condition};
+use super::pools::{ContentRule, DEEPEST, LatencySpec, MemberSpec, MirrorSpec, PoolSpec, RouteSpec};
 use super::problem::{Problem, nearest};
 use super::tree::Config;
 use super::validate::is_header_name;
+use super::window::Window;
 use std::collections::BTreeMap;
+use trunkline_core::Dialect;
 
 /// Methods that a request may have.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -91,6 +94,7 @@ impl<'a> Check<'a> {
                 "is not above 0; write dollars for one call, such as 0.05",
             );
         }
+        self.mirror(path, pool.mirror.as_ref());
         self.region(path, pool.region.as_deref());
     }
 
@@ -102,9 +106,14 @@ impl<'a> Check<'a> {
                 "is in the pool already; list it once, with the sum of its weights",
             );
         }
+        self.label(path, pool, index, member);
         let Some(inner) = self.pools.iter().find(|pool| pool.name == member.name) else { return };
-        if member.model.is_some() || !member.model_map.is_empty() {
-            let key = if member.model.is_some() { "model" } else { "model_map" };
+        let said = [
+            ("model", member.model.is_some()),
+            ("model_map", !member.model_map.is_empty()),
+            ("label", member.label.is_some()),
+        ];
+        for (key, _) in said.iter().filter(|(_, is_said)| *is_said) {
             self.fail(format!("{path}.{key}"), "cannot be said of a pool; say it of the backends in it");
         }
         let mut way = vec![pool.name.as_str()];
@@ -112,6 +121,17 @@ impl<'a> Check<'a> {
             let message =
                 format!("leads back to where it began ({}); a pool cannot hold itself", way.join(", "));
             self.fail(format!("{path}.name"), message);
+        }
+    }
+
+    fn label(&mut self, path: &str, pool: &PoolSpec, index: usize, member: &MemberSpec) {
+        let Some(label) = &member.label else { return };
+        if label.is_empty() || !label.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = "is shown in headers and metrics; use letters, digits and signs, without spaces";
+            self.fail(format!("{path}.label"), message);
+        }
+        if pool.backends.iter().take(index).any(|other| other.variant() == *label) {
+            self.fail(format!("{path}.label"), "is what another member of the pool is called; use another");
         }
     }
 
@@ -156,6 +176,25 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn mirror(&mut self, path: &str, mirror: Option<&MirrorSpec>) {
+        let Some(MirrorSpec { backend, percent, concurrency, timeout }) = mirror else { return };
+        let path = format!("{path}.mirror");
+        if self.pools.iter().any(|pool| pool.name == *backend) {
+            self.fail(format!("{path}.backend"), "is a pool; name one backend that gets the copies");
+        } else {
+            self.known(&format!("{path}.backend"), backend);
+        }
+        if !(0.0..=100.0).contains(percent) {
+            self.fail(format!("{path}.percent"), format!("{percent} is not between 0 and 100"));
+        }
+        if *concurrency == 0 {
+            self.fail(format!("{path}.concurrency"), "is 0, with which nothing is copied; use 1 or more");
+        }
+        if timeout.is_zero() {
+            self.fail(format!("{path}.timeout"), "is 0; use a duration above 0, such as 60s");
+        }
+    }
+
     fn region(&mut self, path: &str, region: Option<&str>) {
         if region.is_some_and(|region| region.trim().is_empty()) {
             self.fail(format!("{path}.region"), "is empty; name the region, or leave it out");
@@ -163,6 +202,7 @@ impl<'a> Check<'a> {
     }
 
     fn route(&mut self, path: &str, route: &'a RouteSpec) {
+        self.mirror(path, route.mirror.as_ref());
         self.region(path, route.region.as_deref());
         if route.backend.is_empty() {
             self.fail(format!("{path}.backend"), "is missing; name the pool or backend that answers");
@@ -204,13 +244,41 @@ impl<'a> Check<'a> {
                 self.fail(format!("{path}.content"), "looks for no text at all; write some, or leave it out");
             }
             Some(ContentRule::Regex(pattern)) => {
-                if let Err(why) = regex::Regex::new(pattern) {
-                    let why = why.to_string();
-                    let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                    self.fail(format!("{path}.content"), format!("is no regular expression: {why}"));
+                if let Err(why) = condition::regex(pattern) {
+                    self.fail(format!("{path}.content"), why);
                 }
             }
             Some(ContentRule::Contains(_) | ContentRule::NotContains(_)) | None => {}
+        }
+        self.conditions(path, route);
+    }
+
+    /// What a route says of a request beside its head, model and content.
+    fn conditions(&mut self, path: &str, route: &RouteSpec) {
+        let dialects: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+        for (index, name) in
+            route.dialects.iter().enumerate().filter(|(_, name)| !dialects.contains(&name.as_str()))
+        {
+            let hint = match nearest(name, &dialects) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are {}", dialects.join(", ")),
+            };
+            self.fail(format!("{path}.dialects[{index}]"), format!("is no dialect; {hint}"));
+        }
+        if !(0.0..=100.0).contains(&route.percent) {
+            self.fail(format!("{path}.percent"), format!("{} is not between 0 and 100", route.percent));
+        }
+        if route.min_prompt_tokens.zip(route.max_prompt_tokens).is_some_and(|(least, most)| least > most) {
+            self.fail(
+                format!("{path}.max_prompt_tokens"),
+                "is below `min_prompt_tokens`, so that nothing fits",
+            );
+        }
+        if let Some(Err((key, why))) = route.during.as_ref().map(Window::read) {
+            self.fail(format!("{path}.during.{key}"), why);
+        }
+        if let Some(Err(mistake)) = route.when.as_ref().map(|when| Condition::read(&when.0)) {
+            self.fail(format!("{path}.when{}", mistake.path), mistake.message);
         }
     }
 

@@ -81,6 +81,8 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
         "OnUnsupported" => one_of(&names::<OnUnsupported>()),
         "Approvals" => one_of(&names::<Approvals>()),
         "UserIds" => one_of(&names::<UserIds>()),
+        "WhenSpec" => json!({"type": "object", "minProperties": 1}),
+        "StickyBy" => or_reference(&json!({"type": "string", "pattern": "^(user|key|session|header:.+)$"})),
         "ContentRule" => {
             let rules = ["contains", "not_contains", "regex"].map(|rule| (rule.to_owned(), text()));
             json!({"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
@@ -110,7 +112,8 @@ fn spellings(field: &Field) -> impl Iterator<Item = &str> {
 fn object(of: &str, part: &Struct, structs: &BTreeMap<String, Struct>) -> Value {
     let defaults = match of {
         "Config" => serde_json::to_value(Config::default()).expect("the tree serialises"),
-        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "RouteSpec" | "McpServer" => element(of),
+        "WorkerSpec" | "PoolSpec" | "MemberSpec" | "MirrorSpec" | "RouteSpec" | "WindowSpec"
+        | "McpServer" => element(of),
         _ => Value::Null,
     };
     let mut properties = Map::new();

@@ -269,6 +269,10 @@ fn everything_out_of_range_is_found() {
         ("workers: [{url: ftp://a}]", "workers[0].url: has an unknown scheme; use http:// or https://"),
         ("workers: [{url: http://a, priority: 101}]", "workers[0].priority: 101 is over 100; use 0 to 100"),
         (
+            "workers: [{url: http://a, rpm: 0}]",
+            "workers[0].rpm: is 0, which lets nothing through; use 1 or more, or `weight: 0` to take it out",
+        ),
+        (
             "workers: [{url: http://a, weight: 1000001}]",
             "workers[0].weight: 1000001 is over 1000000; weights count against each other",
         ),
@@ -711,12 +715,40 @@ fn pools_routes_and_names_are_checked() {
             "pools[0].backends[0].model: cannot be said of a pool; say it of the backends in it",
         ),
         (
+            "pools: [{name: p, backends: [{name: one, label: a b}, {name: two, label: one}, {name: q, label: x}]}, {name: q, backends: [{name: one}]}]",
+            "pools[0].backends[0].label: is shown in headers and metrics; use letters, digits and signs, without spaces\n\
+             pools[0].backends[2].label: cannot be said of a pool; say it of the backends in it",
+        ),
+        (
+            "pools: [{name: p, backends: [{name: one}, {name: two, label: one}]}]",
+            "pools[0].backends[1].label: is what another member of the pool is called; use another",
+        ),
+        (
+            "pools: [{name: p, strategy: ab, sticky: header, backends: [{name: one}]}]",
+            "pools[0].sticky: use one of `user`, `key`, `session`, `header:NAME`; found `header`",
+        ),
+        (
+            "pools: [{name: p, strategy: ab, sticky: 'header:x y', backends: [{name: one}]}]",
+            "pools[0].sticky: no header has this name; write it as `header:x-session-id`; found `header:x y`",
+        ),
+        (
             "pools: [{name: p, latency: {percentile: 2}, backends: [{name: one}]}]",
             "pools[0].latency.percentile: 2 is not between 0 and 1",
         ),
         (
             "pools: [{name: p, strategy: random, backends: [{name: q}]}, {name: q, strategy: latency, backends: [{name: one}]}]",
             "pools[0].strategy: has pool `q` in it, which chooses in another way; give both the same `strategy`, or make the outer one `priority`",
+        ),
+        (
+            "routes: [{backend: one, mirror: {backend: tow, percent: 101, concurrency: 0, timeout: 0}}]",
+            "routes[0].mirror.backend: no backend or pool has this name; did you mean `two`?\n\
+             routes[0].mirror.percent: 101 is not between 0 and 100\n\
+             routes[0].mirror.concurrency: is 0, with which nothing is copied; use 1 or more\n\
+             routes[0].mirror.timeout: is 0; use a duration above 0, such as 60s",
+        ),
+        (
+            "pools: [{name: p, mirror: {backend: p}, backends: [{name: one}]}]",
+            "pools[0].mirror.backend: is a pool; name one backend that gets the copies",
         ),
         ("routes: [{path: /v1}]", "routes[0].backend: is missing; name the pool or backend that answers"),
         (
@@ -745,6 +777,17 @@ fn pools_routes_and_names_are_checked() {
             "routes[0].content: looks for no text at all; write some, or leave it out",
         ),
         (
+            "routes: [{backend: one, when: {$or: [{metadata.plan: paid}, {params.n: {$above: 1}}]}}]",
+            "routes[0].when.$or[1].params.n.$above: is no comparison; known are `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$nin` and `$regex`",
+        ),
+        (
+            "routes: [{backend: one, dialects: [openai-chats], percent: -1, min_prompt_tokens: 2, max_prompt_tokens: 1, during: {from: noon}}]",
+            "routes[0].dialects[0]: is no dialect; did you mean `openai-chat`?\n\
+             routes[0].percent: -1 is not between 0 and 100\n\
+             routes[0].max_prompt_tokens: is below `min_prompt_tokens`, so that nothing fits\n\
+             routes[0].during.from: `noon` is no time of day; write it as `08:30`",
+        ),
+        (
             "aliases: {one: gpt-4o}",
             "aliases.one: is also the name of backends[0]; an alias that nothing can reach, rename one",
         ),
@@ -763,6 +806,14 @@ fn pools_routes_and_names_are_checked() {
             .collect();
         assert_eq!(heads.join("\n"), said, "{yaml}\n{report}");
     }
+    // So is what is wrong deep in a condition.
+    let when = "routes:\n  - backend: one\n    when:\n      $and:\n        - params.n: {$regex: \"(\"}\n";
+    assert_eq!(
+        refusal(&format!("{NAMED}{when}"), &[], ""),
+        "gw.yaml:6:30: routes[0].when.$and[0].params.n.$regex: is no regular expression: unclosed group\n\
+         \x20 6 |         - params.n: {$regex: \"(\"}\n\
+         \x20   |                              ^^^"
+    );
     // A name that nobody has is shown where it stands.
     assert_eq!(
         refusal(&format!("{NAMED}pools:\n  - name: p\n    backends:\n      - name: on\n"), &[], ""),

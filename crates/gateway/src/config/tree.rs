@@ -42,8 +42,9 @@ pub struct Config {
     /// `weight`), by chance (`random`), by calls in flight (`power_of_two`: the less loaded of two drawn by chance;
     /// `least_connections`: the least loaded for its weight), by how soon answers began in the last five minutes
     /// (`latency`: nine in ten of them; a call in twenty goes to one drawn by weight), or by the catalogue's prices
-    /// for a prompt of that length (`cost`: engines cost nothing, and what has no price comes last). Where several are
-    /// as good, weight decides.
+    /// for a prompt of that length (`cost`: engines cost nothing, and what has no price comes last), or by how much of
+    /// its limits each has used (`usage`: `rpm` and `tpm`, and what providers say of theirs). Where several are as good,
+    /// weight decides.
     pub policy: PolicyName,
     /// Names clients may use, and the model each stands for.
     pub aliases: BTreeMap<String, String>,
@@ -260,6 +261,8 @@ pub enum PolicyName {
     Latency,
     /// The cheapest for the prompt, by the catalogue's prices.
     Cost,
+    /// The one that has used the smallest share of its limits.
+    Usage,
 }
 
 /// Who may call.

@@ -100,6 +100,14 @@ impl WorkerSpec {
             check
                 .fail("weight", format!("{} is over 1000000; weights count against each other", self.weight));
         }
+        for (key, limit) in [("rpm", self.rpm), ("tpm", self.tpm)] {
+            if limit == Some(0) {
+                check.fail(
+                    key,
+                    "is 0, which lets nothing through; use 1 or more, or `weight: 0` to take it out",
+                );
+            }
+        }
         for (index, model) in self.models.iter().enumerate() {
             let (ModelCard::Name(id) | ModelCard::Card { id, .. }) = model;
             if id.is_empty() {

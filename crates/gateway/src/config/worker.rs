@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
-use trunkline_core::Secret;
+use trunkline_core::{Allowance, Secret};
 use trunkline_dialect::provider::{self, Provider, VERTEX, VERTEX_CLAUDE, vertex};
 use trunkline_dialect::region;
 use trunkline_upstream::Signer;
@@ -56,6 +56,13 @@ pub struct WorkerSpec {
     /// policy.
     #[serde(default = "default_weight")]
     pub weight: u32,
+    /// Most requests that it is given in any minute. Those over it go to others, or are answered 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpm: Option<u64>,
+    /// Most tokens that it is given in any minute, prompts and answers together; for calls under way, an estimate
+    /// counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<u64>,
     /// The model it is asked for where it stands in for a backend whose model it does not serve.
     #[serde(default, alias = "defaultModel", skip_serializing_if = "Option::is_none")]
     pub default_model: Option<String>,
@@ -123,6 +130,8 @@ impl WorkerSpec {
             priority: default_priority(),
             cost: default_cost(),
             weight: default_weight(),
+            rpm: None,
+            tpm: None,
             default_model: None,
             timeout: None,
             max_retries: None,
@@ -143,6 +152,12 @@ impl WorkerSpec {
 }
 
 impl WorkerSpec {
+    /// Most that it is given in a minute.
+    #[must_use]
+    pub const fn allowance(&self) -> Allowance {
+        Allowance { requests: self.rpm, tokens: self.tpm }
+    }
+
     /// The provider it is said to be or, where neither that nor an engine is said, whose address `url` is.
     #[must_use]
     pub fn known_provider(&self, url: &WorkerUrl) -> Option<&'static Provider> {

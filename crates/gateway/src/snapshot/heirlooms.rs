@@ -1,10 +1,11 @@
 //! What one snapshot leaves to the next.
 
 use super::policy;
-use crate::config::{Config, LatencySpec, PoolSpec, Strategy};
+use crate::config::{Config, LatencySpec, MirrorSpec, PoolSpec, Strategy};
 use crate::metrics::{Metrics, ModelMetrics};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use trunkline_dialect::catalog::{Catalog, Listing};
 use trunkline_route::Policy;
 
@@ -18,6 +19,8 @@ pub struct Heirlooms {
     listing: Option<Arc<Listing>>,
     /// By the pool's name, as long as the pool chooses in the same way.
     pub(super) by_pool: HashMap<String, (Way, Arc<Policy>, Arc<ModelMetrics>)>,
+    /// By the backend's name and how many copies it is given at once.
+    by_mirror: HashMap<(String, usize), (Arc<Semaphore>, Arc<ModelMetrics>)>,
 }
 
 /// What a pool's position depends on.
@@ -44,13 +47,37 @@ impl Heirlooms {
         }
     }
 
+    /// The places of a mirror, and what is measured of it.
+    pub(super) fn of_mirror(
+        &mut self,
+        spec: &MirrorSpec,
+        metrics: &Metrics,
+    ) -> (Arc<Semaphore>, Arc<ModelMetrics>) {
+        let known = self.by_mirror.entry((spec.backend.clone(), spec.concurrency));
+        let (places, metrics) = known.or_insert_with(|| {
+            let metrics = metrics.model(&format!("(mirror {})", spec.backend));
+            (Arc::new(Semaphore::new(spec.concurrency.min(Semaphore::MAX_PERMITS))), Arc::new(metrics))
+        });
+        (Arc::clone(places), Arc::clone(metrics))
+    }
+
+    /// Forgets mirrors that `config` has not.
+    pub(super) fn keep_mirrors(&mut self, config: &Config) {
+        let pools = config.pools.iter().filter_map(|pool| pool.mirror.as_ref());
+        let specs: Vec<_> =
+            pools.chain(config.routes.iter().filter_map(|route| route.mirror.as_ref())).collect();
+        self.by_mirror.retain(|(backend, concurrency), _| {
+            specs.iter().any(|spec| spec.backend == *backend && spec.concurrency == *concurrency)
+        });
+    }
+
     pub(super) fn of_pool(
         &mut self,
         pool: &PoolSpec,
-        strategy: Strategy,
+        chooser: &PoolSpec,
         metrics: &Metrics,
     ) -> (Arc<Policy>, Arc<ModelMetrics>) {
-        let way = (strategy, pool.latency);
+        let way = (chooser.strategy, chooser.latency);
         let known = self.by_pool.entry(pool.name.clone());
         let (_, policy, metrics) = known
             .and_modify(|(before, policy, _)| {

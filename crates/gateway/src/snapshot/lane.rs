@@ -5,6 +5,7 @@ use super::{Passage, passage};
 use crate::config::{CostSpec, Unpriced};
 use crate::fleet::worker::Worker;
 use crate::metrics::ModelMetrics;
+use crate::walk::affinity::Sticky;
 use std::sync::Arc;
 use trunkline_core::{Candidate, Dialect, Price, Prompt};
 use trunkline_route::Policy;
@@ -26,6 +27,10 @@ pub struct Lane {
     pub pool: Option<Box<str>>,
     /// Whom the strategy `cost` leaves out.
     pub cost: CostSpec,
+    /// What callers are told apart by, where each belongs to one worker.
+    pub sticky: Option<Sticky>,
+    /// What each of `workers` is called as a variant, where they are some of an experiment.
+    pub variants: Vec<Arc<str>>,
     /// Who is no candidate for this request, by slot, and why.
     pub aside: Vec<(usize, Aside)>,
 }
@@ -39,6 +44,8 @@ impl Lane {
             cost: worker.spec.cost,
             weight: worker.spec.weight,
             price: None,
+            allowance: worker.spec.allowance(),
+            seed: 0,
             load: Arc::clone(&worker.load),
         };
         Self {
@@ -49,6 +56,8 @@ impl Lane {
             failover: true,
             pool: None,
             cost: CostSpec::default(),
+            sticky: None,
+            variants: Vec::new(),
             aside: Vec::new(),
         }
     }
@@ -94,6 +103,9 @@ impl Lane {
             | Policy::PowerOfTwo
             | Policy::LeastConnections
             | Policy::Latency(_)
+            | Policy::Usage
+            | Policy::Ab
+            | Policy::Sticky
             | Policy::Priority => self,
         }
     }

@@ -15,6 +15,7 @@ pub(super) fn of_config(config: &Config) -> Policy {
         PolicyName::LeastConnections => Policy::LeastConnections,
         PolicyName::Latency => Policy::Latency(latency(&LatencySpec::default())),
         PolicyName::Cost => Policy::Cost,
+        PolicyName::Usage => Policy::Usage,
     }
 }
 
@@ -27,6 +28,9 @@ pub(super) fn of_pool((strategy, spec): Way) -> Policy {
         Strategy::LeastConnections => Policy::LeastConnections,
         Strategy::Latency => Policy::Latency(latency(&spec)),
         Strategy::Cost => Policy::Cost,
+        Strategy::Usage => Policy::Usage,
+        Strategy::Ab => Policy::Ab,
+        Strategy::Sticky => Policy::Sticky,
     }
 }
 

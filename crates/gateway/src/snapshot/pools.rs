@@ -4,14 +4,16 @@
 //! among workers that stand there already.
 
 use super::aside::Aside;
+use super::mirror::Mirror;
 use super::{Heirlooms, Lane, Passage, passage};
 use crate::config::{CostSpec, MemberSpec, PoolSpec, Share, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
+use crate::walk::affinity::Sticky;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use trunkline_core::Dialect;
-use trunkline_route::Policy;
+use trunkline_route::{Policy, seed};
 
 /// Tier of the first member of a pool that goes by order.
 const FIRST: u8 = u8::MAX;
@@ -27,6 +29,13 @@ pub struct Pool {
     fallback: bool,
     cost: CostSpec,
     metrics: Arc<ModelMetrics>,
+    sticky: Option<Sticky>,
+    /// Whether answers tell which of its members they are of.
+    is_experiment: bool,
+    /// Who gets copies of what it answers.
+    mirror: Option<Arc<Mirror>>,
+    /// The region that its calls, and copies of them, must stay in.
+    region: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -34,6 +43,9 @@ struct Member {
     worker: Arc<Worker>,
     weight: u32,
     tier: u8,
+    /// What it is called as a variant, and what stands for that.
+    variant: Arc<str>,
+    seed: u64,
     /// The region that the pool demands, where the worker is elsewhere.
     misplaced: Option<Box<str>>,
     /// As it is asked whatever the client asked for.
@@ -49,7 +61,10 @@ impl Member {
         let Share { member: spec, weight, region, .. } = *share;
         let asked = |model: &String| Arc::new(worker.asked_for(model, false));
         let default = worker.spec.default_model.as_deref();
+        let variant = spec.variant();
         Self {
+            seed: seed(&variant),
+            variant: variant.into(),
             worker: Arc::clone(worker),
             weight,
             tier,
@@ -70,6 +85,24 @@ impl Member {
 }
 
 impl Pool {
+    /// A backend by itself; with `fallback`, it is asked for its own model in place of one that it does not serve.
+    pub(super) fn of_one(worker: &Arc<Worker>, metrics: Arc<ModelMetrics>, fallback: bool) -> Self {
+        let spec = MemberSpec::new(worker.spec.name.clone().unwrap_or_default());
+        let share = Share { member: &spec, weight: 1, tier: None, region: None };
+        Self {
+            name: spec.name.as_str().into(),
+            members: vec![Member::new(worker, &share, FIRST, fallback)],
+            policy: Arc::new(Policy::Priority),
+            fallback,
+            cost: CostSpec::default(),
+            metrics,
+            sticky: None,
+            is_experiment: false,
+            mirror: None,
+            region: None,
+        }
+    }
+
     /// The lane of a client that speaks `dialect` and asked for `model`, or for the pool itself; `None` when no
     /// member can answer.
     pub fn lane(&self, model: Option<&str>, dialect: Dialect) -> Option<Lane> {
@@ -88,6 +121,7 @@ impl Pool {
         for (candidate, (member, _)) in lane.candidates.iter_mut().zip(&able) {
             candidate.priority = member.tier;
             candidate.weight = member.weight;
+            candidate.seed = member.seed;
         }
         lane.sort();
         let misplaced = able
@@ -98,7 +132,20 @@ impl Pool {
         lane.failover = self.fallback;
         lane.cost = self.cost;
         lane.pool = Some(self.name.clone());
+        lane.sticky.clone_from(&self.sticky);
+        if self.is_experiment {
+            lane.variants = able.iter().map(|(member, _)| Arc::clone(&member.variant)).collect();
+        }
         Some(lane)
+    }
+
+    /// Who gets copies of what it answers: `own` of the route that led here, or else its own mirror.
+    #[must_use]
+    pub fn mirror(&self, own: Option<&Arc<Mirror>>) -> Option<Arc<Mirror>> {
+        let mirror = own.or(self.mirror.as_ref());
+        let stays =
+            |mirror: &&Arc<Mirror>| self.region.as_deref().is_none_or(|region| mirror.is_within(region));
+        mirror.filter(stays).map(Arc::clone)
     }
 
     /// Who is in it.
@@ -118,7 +165,7 @@ pub(super) fn pools(
     specs: &[PoolSpec],
     workers: &[Arc<Worker>],
     heirlooms: &mut Heirlooms,
-    metrics: &Metrics,
+    all_metrics: &Metrics,
 ) -> HashMap<Box<str>, Arc<Pool>> {
     let named: HashMap<&str, &Arc<Worker>> =
         workers.iter().filter_map(|worker| Some((worker.spec.name.as_deref()?, worker))).collect();
@@ -129,23 +176,33 @@ pub(super) fn pools(
             let tier = flat.tier.map_or(worker.spec.priority, |place| FIRST.saturating_sub(place));
             Some(Member::new(worker, flat, tier, spec.fallback))
         };
-        let (policy, metrics) = heirlooms.of_pool(spec, spec.effective_strategy(specs), metrics);
+        let chooser = spec.chooser(specs);
+        let (policy, metrics) = heirlooms.of_pool(spec, chooser, all_metrics);
+        let sticky = chooser.sticks_by().as_ref().and_then(Sticky::of);
+        let is_experiment = chooser.strategy == Strategy::Ab;
         let members = flat.iter().filter_map(member).collect();
         let name: Box<str> = spec.name.as_str().into();
-        (
-            name.clone(),
-            Arc::new(Pool { name, members, policy, fallback: spec.fallback, cost: spec.cost, metrics }),
-        )
+        let mirror = spec.mirror.as_ref().and_then(|spec| Mirror::new(spec, workers, heirlooms, all_metrics));
+        let pool = Pool {
+            name: name.clone(),
+            members,
+            policy,
+            fallback: spec.fallback,
+            cost: spec.cost,
+            metrics,
+            sticky,
+            is_experiment,
+            mirror,
+            region: spec.region.as_deref().map(Into::into),
+        };
+        (name, Arc::new(pool))
     };
     specs.iter().map(pool).collect()
 }
 
 /// A pool of one, for a route that names a backend.
 pub(super) fn alone(worker: &Arc<Worker>, heirlooms: &mut Heirlooms, metrics: &Metrics) -> Pool {
-    let name = worker.spec.name.clone().unwrap_or_default();
-    let spec = PoolSpec::new(name.clone(), vec![MemberSpec::new(name)]);
-    let (policy, metrics) = heirlooms.of_pool(&spec, Strategy::Priority, metrics);
-    let share = |member| Share { member, weight: 1, tier: None, region: None };
-    let members = spec.backends.iter().map(|own| Member::new(worker, &share(own), FIRST, false)).collect();
-    Pool { name: spec.name.as_str().into(), members, policy, fallback: false, cost: spec.cost, metrics }
+    let spec = PoolSpec::new(worker.spec.name.clone().unwrap_or_default(), Vec::new());
+    let (_, metrics) = heirlooms.of_pool(&spec, &spec, metrics);
+    Pool::of_one(worker, metrics, false)
 }

@@ -1,34 +1,57 @@
 //! Routes: which pool or backend a request goes to by what it is, rather than by its model's name alone.
 
 use super::Heirlooms;
+use super::mirror::Mirror;
 use super::pools::{self, Pool};
-use crate::config::{Config, ContentRule, RouteSpec};
+use crate::config::condition::{Condition, Subject, at};
+use crate::config::{Config, ContentRule, RouteSpec, Window};
 use crate::fleet::worker::Worker;
 use crate::metrics::Metrics;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::SystemTime;
+use trunkline_core::Dialect;
+use trunkline_dialect::fields::fields;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
+
+/// Headers in which clients say more of a request than its body has room for.
+const METADATA: [&str; 3] = ["x-trunkline-metadata", "x-litellm-spend-logs-metadata", "x-portkey-metadata"];
+/// Bytes of a prompt that are about one token, its JSON included.
+const TOKEN: usize = 4;
 
 /// A route, ready to be tried.
 #[derive(Debug)]
 pub struct Route {
     /// What explanations call it.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Where it leads.
     pub pool: Arc<Pool>,
+    /// Who gets copies, in place of the pool's own.
+    pub mirror: Option<Arc<Mirror>>,
     /// The region that its requests must stay in.
     pub region: Option<Box<str>>,
     path: Option<Path>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
     models: Vec<Box<str>>,
+    query: Vec<(Box<str>, Box<str>)>,
+    dialects: Vec<Dialect>,
+    prompt_tokens: RangeInclusive<u64>,
+    has_image: Option<bool>,
+    has_tools: Option<bool>,
+    during: Option<Window>,
+    when: Option<Condition>,
     content: Option<Content>,
+    /// Of those that all of this fits, 0 to 100.
+    percent: f64,
 }
 
 #[derive(Debug)]
@@ -50,21 +73,28 @@ pub struct Asking<'a> {
     pub head: &'a Parts,
     /// The model it names, if it does.
     pub model: Option<&'a str>,
+    /// What its client speaks.
+    dialect: Dialect,
+    /// Whether its answer is to be streamed.
+    stream: bool,
     body: &'a Rope,
     scanned: &'a Scanned,
     /// Every text of its prompt, read when the first route looks for one.
     prompt: OnceCell<Vec<String>>,
+    /// The fields of its body but the prompt, likewise.
+    fields: OnceCell<Map<String, Value>>,
 }
 
 impl Route {
     /// As described; `None` when it was not described as the configuration's own check wants it.
-    pub(super) fn new(spec: &RouteSpec, pool: Arc<Pool>) -> Option<Self> {
+    pub(super) fn new(spec: &RouteSpec, pool: Arc<Pool>, mirror: Option<Arc<Mirror>>) -> Option<Self> {
         let path = spec.path.as_deref().map(|path| match path.strip_suffix('*') {
             Some(beginning) => Path::Beginning(beginning.into()),
             None => Path::Whole(path.into()),
         });
         let header = |(name, value): (&String, &String)| Some((name.parse().ok()?, value.parse().ok()?));
         let method = |name: &String| Method::from_bytes(name.to_ascii_uppercase().as_bytes()).ok();
+        let dialect = |name: &String| Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
         let content = match &spec.content {
             None => None,
             Some(ContentRule::Contains(text)) => {
@@ -78,12 +108,25 @@ impl Route {
         Some(Self {
             name: spec.name.as_str().into(),
             pool,
+            mirror,
             region: spec.region.as_deref().map(Into::into),
             path,
             methods: spec.methods.iter().map(method).collect::<Option<_>>()?,
             headers: spec.headers.iter().map(header).collect::<Option<_>>()?,
             models: spec.models.iter().map(|model| model.as_str().into()).collect(),
+            query: spec
+                .query
+                .iter()
+                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                .collect(),
+            dialects: spec.dialects.iter().map(dialect).collect::<Option<_>>()?,
+            prompt_tokens: spec.min_prompt_tokens.unwrap_or(0)..=spec.max_prompt_tokens.unwrap_or(u64::MAX),
+            has_image: spec.has_image,
+            has_tools: spec.has_tools,
+            during: spec.during.as_ref().map(Window::read).transpose().ok()?,
+            when: spec.when.as_ref().map(|when| Condition::read(&when.0)).transpose().ok()?,
             content,
+            percent: spec.percent,
         })
     }
 
@@ -103,7 +146,16 @@ impl Route {
             && (self.methods.is_empty() || self.methods.contains(&asking.head.method))
             && self.headers.iter().all(has)
             && (self.models.is_empty() || self.models.iter().any(|model| asking.is_for(model)))
+            && (self.dialects.is_empty() || self.dialects.contains(&asking.dialect))
+            && self.query.iter().all(|(name, value)| asking.query(name).is_some_and(|given| given == **value))
+            && self.prompt_tokens.contains(&asking.prompt_tokens())
+            && self.during.as_ref().is_none_or(|window| window.is_open(SystemTime::now()))
+            && self.when.as_ref().is_none_or(|when| when.holds(&|subject| asking.find(subject)))
+            && self.has_tools.is_none_or(|wanted| asking.has_tools() == wanted)
+            && self.has_image.is_none_or(|wanted| asking.said().is_some_and(|said| has_image(&said)) == wanted)
             && self.content.as_ref().is_none_or(|content| content.fits(asking))
+            // Last, so that what is drawn from are those that fit.
+            && (self.percent >= 100.0 || fastrand::f64() * 100.0 < self.percent)
     }
 }
 
@@ -127,28 +179,99 @@ pub(super) fn routes(
                 Arc::new(pools::alone(workers.iter().find(of)?, heirlooms, metrics))
             }
         };
-        Route::new(spec, pool)
+        let mirror = spec.mirror.as_ref().and_then(|spec| Mirror::new(spec, workers, heirlooms, metrics));
+        Route::new(spec, pool, mirror)
     };
     specs.into_iter().filter_map(&mut route).collect()
 }
 
 impl<'a> Asking<'a> {
-    /// A request with this head, model and body, and what was found in the last.
+    /// A request with this head, model and body, and what was found in the last; `way` is what its client speaks, and
+    /// whether the answer is to be streamed.
     #[must_use]
-    pub fn new(head: &'a Parts, model: Option<&'a str>, body: &'a Rope, scanned: &'a Scanned) -> Self {
-        Self { head, model, body, scanned, prompt: OnceCell::new() }
+    pub fn new(
+        head: &'a Parts,
+        model: Option<&'a str>,
+        way: (Dialect, bool),
+        body: &'a Rope,
+        scanned: &'a Scanned,
+    ) -> Self {
+        let (dialect, stream) = way;
+        let (prompt, fields) = (OnceCell::new(), OnceCell::new());
+        Self { head, model, dialect, stream, body, scanned, prompt, fields }
+    }
+
+    /// What a condition looks at.
+    fn find(&self, subject: &Subject) -> Option<Cow<'_, Value>> {
+        let text = |text: &str| Cow::Owned(Value::from(text));
+        match subject {
+            Subject::Path => Some(text(self.head.uri.path())),
+            Subject::Header(name) => self.head.headers.get(name)?.to_str().ok().map(text),
+            Subject::Query(name) => self.query(name).map(|value| text(&value)),
+            Subject::Metadata(path) => self.metadata(path),
+            Subject::Params(path) => match path.as_slice() {
+                [field] if &**field == "model" => self.model.map(text),
+                [field] if &**field == "stream" => Some(Cow::Owned(self.stream.into())),
+                path => at(self.fields(), path).map(Cow::Borrowed),
+            },
+        }
+    }
+
+    /// What the client says of the request: in a header, or else in the body.
+    fn metadata(&self, path: &[Box<str>]) -> Option<Cow<'_, Value>> {
+        let header = METADATA.iter().find_map(|name| self.head.headers.get(*name));
+        let said = header.and_then(|said| serde_json::from_slice::<Map<String, Value>>(said.as_bytes()).ok());
+        let found = said.and_then(|said| at(&said, path).cloned()).map(Cow::Owned);
+        let own = || at(self.fields().get("metadata")?.as_object()?, path).map(Cow::Borrowed);
+        found.or_else(own)
+    }
+
+    /// A parameter of its address.
+    fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        let pairs =
+            self.head.uri.query()?.split('&').filter_map(|pair| pair.split_once('=').or(Some((pair, ""))));
+        let decoded = |text: &'a str| percent_encoding::percent_decode_str(text).decode_utf8().ok();
+        let found = pairs.into_iter().find(|(key, _)| decoded(key).is_some_and(|key| key == name));
+        found.and_then(|(_, value)| decoded(value))
+    }
+
+    /// Whether the model is given tools, in any dialect's words.
+    fn has_tools(&self) -> bool {
+        let named = ["tools", "functions"].iter().filter_map(|key| self.fields().get(*key));
+        let nested = self.fields().get("toolConfig").and_then(|config| config.get("tools"));
+        named.chain(nested).any(|tools| tools.as_array().is_some_and(|tools| !tools.is_empty()))
+    }
+
+    /// About how many tokens its prompt has: four bytes of it, JSON included, are about one.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u64 {
+        (self.prompt_bytes() / TOKEN) as u64
     }
 
     fn is_for(&self, pattern: &str) -> bool {
         self.model.is_some_and(|model| matches(pattern, model))
     }
 
+    fn prompt_bytes(&self) -> usize {
+        self.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len())
+    }
+
+    /// Its prompt as it stands there.
+    #[must_use]
+    pub fn said(&self) -> Option<Value> {
+        let (_, range) = self.scanned.prompt.as_ref()?;
+        serde_json::from_slice(&self.body.slice(range.clone())).ok()
+    }
+
+    /// What stands beside the prompt.
+    pub fn fields(&self) -> &Map<String, Value> {
+        self.fields.get_or_init(|| fields(&self.body.joined()))
+    }
+
     fn prompt(&self) -> &[String] {
         self.prompt.get_or_init(|| {
             let mut texts = Vec::new();
-            if let Some((_, range)) = &self.scanned.prompt
-                && let Ok(prompt) = serde_json::from_slice(&self.body.slice(range.clone()))
-            {
+            if let Some(prompt) = self.said() {
                 gather(prompt, &mut texts);
             }
             texts
@@ -163,6 +286,28 @@ impl Content {
             Self::Has { text, wanted } => texts.any(|found| found.to_lowercase().contains(text)) == *wanted,
             Self::Matches(pattern) => texts.any(|found| pattern.is_match(found)),
         }
+    }
+}
+
+/// Whether there is a picture in a prompt, in any dialect's words.
+fn has_image(prompt: &Value) -> bool {
+    match prompt {
+        Value::Array(all) => all.iter().any(has_image),
+        Value::Object(all) => {
+            let kind = all.get("type").and_then(Value::as_str).unwrap_or_default();
+            let is_picture = |(key, value): (&String, &Value)| match key.as_str() {
+                "inlineData" | "inline_data" | "fileData" | "file_data" => {
+                    let kind = value.get("mimeType").or_else(|| value.get("mime_type"));
+                    kind.and_then(Value::as_str).is_some_and(|kind| kind.starts_with("image/"))
+                }
+                "images" => value.as_array().is_some_and(|images| !images.is_empty()),
+                // Bedrock's parts have no types.
+                "image" => value.get("source").is_some(),
+                _ => has_image(value),
+            };
+            ["image", "image_url", "input_image"].contains(&kind) || all.iter().any(is_picture)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -231,7 +376,7 @@ mod tests {
         scan.push(bytes).unwrap();
         let (head, body) = (http::Request::new(()).into_parts().0, Rope::from(bytes.to_vec()));
         let scanned = scan.finish().unwrap();
-        let asking = Asking::new(&head, None, &body, &scanned);
+        let asking = Asking::new(&head, None, (Dialect::OpenaiChat, false), &body, &scanned);
         assert!(Content::Matches(Regex::new("^One$").unwrap()).fits(&asking));
         let first = asking.prompt().as_ptr();
         assert!(!Content::Has { text: "two".to_owned(), wanted: true }.fits(&asking));

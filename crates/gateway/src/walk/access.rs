@@ -31,6 +31,12 @@ pub(crate) struct Line<'a> {
     pub(super) request: &'a str,
     pub(super) model: &'a str,
     pub(super) worker: &'a str,
+    /// Which variant of an experiment answered.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) variant: &'a str,
+    /// Whether it is a copy for a mirror.
+    #[serde(rename = "mirror", skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_copy: bool,
     pub(super) attempts: Attempts<'a>,
     pub(super) status: u16,
     pub(super) end: &'static str,
@@ -117,6 +123,12 @@ impl<'a> Line<'a> {
         }
         text(out, "model", self.model);
         text(out, "worker", self.worker);
+        if !self.variant.is_empty() {
+            text(out, "variant", self.variant);
+        }
+        if self.is_copy {
+            out.extend_from_slice(b" mirror=true");
+        }
         out.extend_from_slice(b" attempts=");
         self.attempts.write(out);
         text(out, "status", digits.format(self.status));

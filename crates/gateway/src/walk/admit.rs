@@ -55,6 +55,11 @@ impl CallerKeys {
     }
 
     /// The first.
+    pub(crate) fn first(&self) -> Option<&Secret> {
+        self.0.first()
+    }
+
+    /// The first.
     pub(crate) fn into_first(self) -> Option<Secret> {
         self.0.into_iter().next()
     }

@@ -83,6 +83,7 @@ async fn answers(
         return Ok(answers);
     }
     ledger.places.extend((1..legs).map(|_| Place::beside(&worker.load)));
+    ledger.count_legs(legs);
     let shared = &*ledger;
     let sends = (0..legs).map(|leg| ask(shared, plan, worker, *to, &body, extra, leg));
     for answer in futures_util::future::join_all(sends).await {

@@ -1,7 +1,8 @@
 //! Who is left to try a request on: nobody who failed it while there are others, and nobody whom a failure has
 //! ruled out.
 
-use super::plan::{Plan, prompt};
+use super::failure::nobody_left;
+use super::plan::Plan;
 use super::verdict::Again;
 use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
@@ -9,23 +10,27 @@ use crate::snapshot::Lane;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
-use trunkline_core::{Prompt, WorkerId};
+use trunkline_core::{Allotted, Candidate, Fault, FaultKind, Prompt, WorkerId};
 use trunkline_route::{Draw, Policy};
 
 /// Whom to try next.
 pub(super) enum Next<'p> {
     /// This one, which has a place free.
-    Free(&'p Arc<Worker>, Place),
+    Free(&'p Candidate, &'p Arc<Worker>, Place),
     /// One of these, once it has.
     Full(SmallVec<[&'p Arc<Worker>; 2]>),
     /// Nobody is left.
     Nobody,
 }
 
+/// A worker's limits have no room for a call.
+pub(super) struct OverLimit;
+
 /// The workers of a request's lane, and what became of them so far.
 pub(super) struct Left<'p> {
     plan: &'p Plan,
     lane: &'p Lane,
+    /// What its policy may go by.
     prompt: Prompt<'static>,
     /// Who comes last.
     tried: SmallVec<[WorkerId; 2]>,
@@ -35,13 +40,10 @@ pub(super) struct Left<'p> {
 
 impl<'p> Left<'p> {
     pub(super) fn of(plan: &'p Plan, lane: &'p Lane) -> Self {
-        Self {
-            plan,
-            lane,
-            prompt: prompt(&plan.question.scanned),
-            tried: SmallVec::new(),
-            out: SmallVec::new(),
-        }
+        // Callers are known by what the first lane wanted to know of them.
+        let key = plan.prompt.key.filter(|_| lane.sticky == plan.lane.sticky);
+        let prompt = Prompt { key, ..plan.prompt };
+        Self { plan, lane, prompt, tried: SmallVec::new(), out: SmallVec::new() }
     }
 
     /// Whom to try next: who failed already only when nobody else is left, be it to wait for.
@@ -54,16 +56,17 @@ impl<'p> Left<'p> {
 
     /// One with a place free of those that are not `without`; all of them where none has.
     fn free(&self, without: &[WorkerId], now: Instant) -> Next<'p> {
-        let lane = self.lane;
+        let (lane, prompt) = (self.lane, &self.prompt);
         let pick = |without: &[WorkerId]| {
             let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
-            lane.workers.get(lane.policy.pick(&self.prompt, &lane.candidates, without, draw)?.slot)
+            let candidate = lane.policy.pick(prompt, &lane.candidates, without, draw)?;
+            Some((candidate, lane.workers.get(candidate.slot)?))
         };
         let mut full = SmallVec::new();
         let mut passed: SmallVec<[WorkerId; 4]> = SmallVec::new();
-        while let Some(worker) = pick(if passed.is_empty() { without } else { &passed }) {
+        while let Some((candidate, worker)) = pick(if passed.is_empty() { without } else { &passed }) {
             if let Some(place) = Place::free(worker) {
-                return Next::Free(worker, place);
+                return Next::Free(candidate, worker, place);
             }
             if passed.is_empty() {
                 passed.extend(without.iter().cloned());
@@ -72,6 +75,39 @@ impl<'p> Left<'p> {
             full.push(worker);
         }
         if full.is_empty() { Next::Nobody } else { Next::Full(full) }
+    }
+
+    /// What routing knows of `worker`, which was waited for.
+    pub(super) fn candidate(&self, worker: &Arc<Worker>) -> Option<&'p Candidate> {
+        let lane = self.lane;
+        let is_its = |slot: usize| lane.workers.get(slot).is_some_and(|of| Arc::ptr_eq(of, worker));
+        lane.candidates.iter().find(|candidate| is_its(candidate.slot))
+    }
+
+    /// What a call on `candidate` is given of its limits, where they are counted.
+    ///
+    /// # Errors
+    /// When they have no room any more, because others were faster.
+    pub(super) fn allot(&self, candidate: &Candidate, now: Instant) -> Result<Option<Allotted>, OverLimit> {
+        let (lane, prompt) = (self.lane, &self.prompt);
+        if candidate.allowance.is_limit() || lane.policy.goes_by_usage() {
+            Allotted::new(candidate, prompt, now.into_std()).map(Some).ok_or(OverLimit)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The fault when nobody was to be had: because of limits, or because they are gone.
+    pub(super) fn nobody(&self, now: Instant) -> Fault {
+        let (lane, prompt) = (self.lane, &self.prompt);
+        let able = lane.candidates.iter().filter(|candidate| candidate.may_serve());
+        let waits = able.map(|candidate| candidate.wait(prompt, now.into_std()));
+        let Some(wait) = waits.filter(|wait| !wait.is_zero()).min() else { return nobody_left() };
+        let message =
+            "everybody who serves the model has been given as much as its limits allow; try again later";
+        let mut fault = Fault::new(FaultKind::RateLimit, message).code("upstream_limits_reached");
+        fault.retry_after = Some(wait);
+        fault
     }
 
     /// `worker` failed, and it may be tried `again` there.
@@ -97,12 +133,16 @@ impl<'p> Left<'p> {
     }
 
     /// Whether there is somebody who has not been tried.
-    pub(super) fn has_other(&self) -> bool {
-        Policy::has_other(&self.lane.candidates, &self.tried)
+    pub(super) fn has_other(&self, now: Instant) -> bool {
+        self.has_but(&self.tried, now)
     }
 
     /// Whether there is anybody.
-    pub(super) fn is_anyone(&self) -> bool {
-        Policy::has_other(&self.lane.candidates, &self.out)
+    pub(super) fn is_anyone(&self, now: Instant) -> bool {
+        self.has_but(&self.out, now)
+    }
+
+    fn has_but(&self, without: &[WorkerId], now: Instant) -> bool {
+        Policy::has_other(&self.prompt, &self.lane.candidates, without, now.into_std())
     }
 }

@@ -7,7 +7,8 @@ use super::bridge::{Translation, translate};
 use super::choice::{Left, Next};
 use super::count;
 use super::failure::{
-    Failure, UPSTREAM_AUTH, error_answer, nobody_left, refused, unanswered, unfit, unlent, unnameable,
+    Failure, UPSTREAM_AUTH, error_answer, limits_told, nobody_left, refused, unanswered, unfit, unlent,
+    unnameable,
 };
 use super::fallback::Chain;
 use super::form::Form;
@@ -25,7 +26,7 @@ use crate::fleet::reach::Contact;
 use crate::fleet::worker::Worker;
 use crate::snapshot::{Lane, Passage, passage};
 use futures_util::future::BoxFuture;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
@@ -97,7 +98,9 @@ async fn attempts(
         let is_over = plan.wishes.attempts.is_some_and(|most| tries.done >= most);
         let class = spent.class.filter(|_| !is_over);
         let Some(lane) = class.and_then(|class| tries.chain.next(ledger, class)) else { return spent.told };
+        // Whoever was asked last is of the lane that is left.
         tries.last = Some(write_off(ledger, spent.told));
+        ledger.planned(&plan.model, &lane);
         moved = Some(lane);
     }
 }
@@ -126,6 +129,7 @@ fn write_off(ledger: &mut Ledger, mut told: Result<Answered, Fault>) -> Result<A
     }
     ledger.write_off();
     ledger.places.clear();
+    ledger.allotted = None;
     told
 }
 
@@ -141,25 +145,34 @@ async fn along(
     let mut done = 0;
     let mut class = Some(Class::Default);
     loop {
-        let (worker, place) = match left.next(Instant::now()) {
-            Next::Free(worker, place) => (worker, place),
+        let now = Instant::now();
+        let (candidate, worker, place) = match left.next(now) {
+            Next::Free(candidate, worker, place) => (candidate, worker, place),
             Next::Nobody => {
-                return Err(Spent { told: tries.last.take().unwrap_or_else(|| Err(nobody_left())), class });
+                return Err(Spent {
+                    told: tries.last.take().unwrap_or_else(|| Err(left.nobody(now))),
+                    class,
+                });
             }
             // Boxed, so that calls that find a place do not carry the room for it.
             Next::Full(workers) => match Box::pin(queue::wait(ledger, plan, &workers)).await {
-                Ok((worker, place)) if worker.load.health().may_serve() => (worker, place),
-                Ok(_) => continue,
+                Ok((worker, place)) => match left.candidate(worker).filter(|waited| waited.may_serve()) {
+                    Some(candidate) => (candidate, worker, place),
+                    None => continue,
+                },
                 Err(fault) => return Err(Spent { told: tries.last.take().unwrap_or(Err(fault)), class }),
             },
         };
+        let now = Instant::now();
+        let Ok(allotted) = left.allot(candidate, now) else { continue };
+        ledger.allotted = allotted;
         ledger.places.push(place);
-        ledger.attempts(&worker.id, Instant::now());
+        ledger.attempts(candidate, now);
         done += 1;
         tries.done += 1;
         let failure = match attempt(ledger, plan, worker, parsed).await {
             Ok(mut answered) => {
-                tell_stand_in(&mut answered, plan, worker);
+                tell(&mut answered.headers, ledger, plan, worker);
                 ledger.attempted(Some(Outcome::Status(answered.status.as_u16())));
                 return Ok(answered);
             }
@@ -171,7 +184,8 @@ async fn along(
         }
         let shared = shared_backoff(plan);
         left.failed(worker, failure.again_within(shared.max));
-        let same_worker = !left.has_other();
+        let now = Instant::now();
+        let same_worker = !left.has_other(now);
         let own = worker.spec.max_retries.filter(|_| same_worker).map(|retries| retries.saturating_add(1));
         let attempts = plan.wishes.attempts.or(own).unwrap_or(shared.attempts);
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
@@ -180,7 +194,7 @@ async fn along(
         let leaves = class.is_some_and(|class| tries.chain.leaves(class));
         // What was refused unasked says nothing of why those that were asked failed.
         let told = if failure.outcome.is_some() { None } else { tries.last.take() }.unwrap_or(failure.last);
-        match delay.filter(|_| left.is_anyone() && !is_spent && !leaves) {
+        match delay.filter(|_| left.is_anyone(now) && !is_spent && !leaves) {
             // An error that is streamed keeps counting as load until it is over.
             None => return Err(Spent { told, class }),
             Some(delay) => {
@@ -195,12 +209,38 @@ async fn along(
 /// The model that answers in place of the one that was asked for.
 const SUBSTITUTED: HeaderName = HeaderName::from_static("x-trunkline-model-substituted");
 
-/// Tells the client of a model that it did not ask for.
-fn tell_stand_in(answered: &mut Answered, plan: &Plan, worker: &Worker) {
-    let other = worker.stand_in().filter(|model| *model != plan.model.as_str());
-    if let Some(value) = other.and_then(|model| HeaderValue::from_str(model).ok()) {
-        answered.headers.insert(SUBSTITUTED, value);
+/// The variant of an experiment that answers.
+const VARIANT: HeaderName = HeaderName::from_static("x-trunkline-variant");
+
+/// Who answers, whose it is, by which route it came, how often anybody was asked, and how often somebody else than
+/// before.
+const BACKEND: HeaderName = HeaderName::from_static("x-trunkline-backend");
+const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
+const ROUTE: HeaderName = HeaderName::from_static("x-trunkline-route");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-trunkline-fallbacks");
+
+/// Tells the client who answers where pools or routes chose, of a model that it did not ask for, and of which experiment
+/// it is part.
+fn tell(headers: &mut HeaderMap, ledger: &Ledger, plan: &Plan, worker: &Worker) {
+    let is_routed = plan.pool.is_some() || plan.route.is_some();
+    if is_routed {
+        let (attempts, fallbacks) = ledger.attempts_made();
+        headers.insert(ATTEMPTS, attempts.into());
+        headers.insert(FALLBACKS, fallbacks.into());
     }
+    let mut say = |name: HeaderName, what: Option<&str>| {
+        if let Some(value) = what.and_then(|what| HeaderValue::from_str(what).ok()) {
+            headers.insert(name, value);
+        }
+    };
+    if is_routed {
+        say(BACKEND, Some(worker.id.as_str()));
+        say(PROVIDER, Some(worker.owner()));
+        say(ROUTE, plan.route.as_deref().filter(|route| !route.is_empty()));
+    }
+    say(SUBSTITUTED, worker.stand_in().filter(|model| *model != plan.model.as_str()));
+    say(VARIANT, ledger.variant().map(|variant| &**variant));
 }
 
 async fn attempt(
@@ -360,6 +400,12 @@ pub(super) async fn send(
             // Somebody is there, but slow or confused.
             Counts::Fault | Counts::No => {}
         },
+    }
+    if let Ok(answer) = &answer
+        && ledger.allotted.is_some()
+    {
+        let told = limits_told(&answer.head);
+        worker.load.quota.told(told, Instant::now().into_std());
     }
     let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
     forward::clean(&mut answer.head.headers, credential);

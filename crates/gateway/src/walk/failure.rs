@@ -10,14 +10,14 @@ use super::verdict::{Again, Key, Keys, Mishap};
 use crate::config::Class;
 use crate::fault::SHOULD_RETRY;
 use crate::fleet::worker::Worker;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use std::time::Duration;
-use trunkline_core::{Dialect, Fault, FaultKind, Origin, Repeat};
+use std::time::{Duration, SystemTime};
+use trunkline_core::{Dialect, Fault, FaultKind, Origin, Remaining, Repeat, Told};
 use trunkline_credentials::ChainError;
-use trunkline_dialect::read_error;
+use trunkline_dialect::{ratelimit, read_error};
 use trunkline_upstream::{Answer, UpstreamError};
 
 /// Why an attempt gave the client nothing.
@@ -288,6 +288,18 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
     // A day is longer than anybody waits, and keeps nonsense out of the arithmetic.
     (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+/// What an answer says of its account's limits. One that was refused for them has none left, though it may not say so.
+pub(super) fn limits_told(head: &response::Parts) -> Told {
+    let header = |name: &str| head.headers.get(name)?.to_str().ok();
+    let told = ratelimit::read(header, SystemTime::now());
+    if head.status != StatusCode::TOO_MANY_REQUESTS || told != Told::default() {
+        return told;
+    }
+    let requests =
+        retry_after(&head.headers).map(|reset| Remaining { limit: Some(1), left: 0, reset: Some(reset) });
+    Told { requests, tokens: None }
 }
 
 #[cfg(test)]

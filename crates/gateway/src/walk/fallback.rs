@@ -5,7 +5,7 @@
 //! begins the general one. No target is asked twice, and the fallbacks of a fallback are not looked at.
 
 use super::fit::{Demand, is_too_long};
-use super::plan::{Forced, Plan, find, is_ready, weighed};
+use super::plan::{Plan, find, is_ready, weighed};
 use super::settle::Ledger;
 use crate::config::{Class, EVERYTHING_ELSE, Fallbacks};
 use crate::fleet::worker::Worker;
@@ -55,11 +55,11 @@ impl Ways<'_> {
         lane: Arc<Lane>,
         model: &str,
         asked: Option<&str>,
-        forced: Option<&Forced>,
+        is_forced: bool,
     ) -> (Arc<Lane>, Option<Fallen>) {
         let lane = weighed(lane, self.snapshot, self.prices, model, self.demand);
         let targets = fallbacks_of(self.snapshot, asked, model, lane.pool.as_deref());
-        match self.instead(&lane, model, targets.filter(|_| forced.is_none_or(|forced| forced.fallback))) {
+        match self.instead(&lane, model, targets.filter(|_| !is_forced)) {
             Some((other, fallen)) => (other, Some(fallen)),
             None => (lane, None),
         }
@@ -122,7 +122,7 @@ impl<'p> Chain<'p> {
         let list = own.unwrap_or(Class::Default);
         self.within = Some(list);
         let question = &self.plan.question;
-        let demand = Demand::new(ledger.endpoint.dialect, &question.body, &question.scanned);
+        let demand = Demand::new(ledger.endpoint.dialect, &question.body, self.plan.prompt.tokens);
         let local = Arc::clone(&ledger.local);
         let ways = Ways {
             snapshot: &question.snapshot,
@@ -136,7 +136,6 @@ impl<'p> Chain<'p> {
             *taken += 1;
             if let Some(lane) = ways.lane(target) {
                 ledger.falls_back(&self.plan.lane, class);
-                ledger.planned(&self.plan.model, &lane);
                 return Some(lane);
             }
             tracing::debug!(request_id = %ledger.id, target, "a fallback cannot be asked");

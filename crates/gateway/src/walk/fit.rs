@@ -5,7 +5,7 @@
 //! upstream says best itself what is wrong with a call that nobody can serve. The call is read only where somebody's
 //! limits make it matter.
 
-use super::plan::prompt;
+use super::plan::of_nobody;
 use crate::fleet::worker::Worker;
 use crate::snapshot::aside::Aside;
 use crate::snapshot::{Lane, Passage, passage};
@@ -17,7 +17,6 @@ use trunkline_core::{
 use trunkline_dialect::catalog::{Capability, Entry, Limits};
 use trunkline_dialect::profile::{Disposition, Parameter, Rest};
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::scan::Scanned;
 use trunkline_dialect::{count, read_call};
 
 /// Bytes that are no more than a token, taken over a whole call in whatever script.
@@ -134,8 +133,8 @@ fn are_alike(lane: &Lane, model: &str) -> bool {
 }
 
 impl<'r> Demand<'r> {
-    pub(super) fn new(dialect: Dialect, body: &'r Rope, scanned: &Scanned) -> Self {
-        Self { dialect, body, prompt: prompt(scanned), needs: OnceCell::new() }
+    pub(super) fn new(dialect: Dialect, body: &'r Rope, tokens: u64) -> Self {
+        Self { dialect, body, prompt: of_nobody(tokens), needs: OnceCell::new() }
     }
 
     /// Why `worker`, of whose model this is known, cannot serve it.
@@ -272,7 +271,7 @@ mod tests {
         let id = trunkline_core::WorkerId::new("w");
         let worker = Worker::new(id, spec, &Config::default(), Arc::default()).unwrap();
         let rope = Rope::from(body.as_bytes().to_vec());
-        Demand::new(dialect, &rope, &Scanned::default()).beyond(&worker, "m", entry).map(|why| why.name())
+        Demand::new(dialect, &rope, 0).beyond(&worker, "m", entry).map(|why| why.name())
     }
 
     fn lacking(of: Capability) -> Entry {

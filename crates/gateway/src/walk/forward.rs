@@ -41,6 +41,13 @@ fn of_dialect(dialect: Dialect) -> &'static [&'static str] {
     }
 }
 
+/// Of a client's headers those that say how its body is meant, and nothing of who sent it.
+pub(crate) fn impersonal(client: &HeaderMap) -> HeaderMap {
+    let of_dialects = Dialect::ALL.iter().flat_map(|dialect| of_dialect(*dialect)).copied();
+    let names = of_dialects.chain([header::ACCEPT.as_str(), "traceparent", "tracestate"]);
+    names.filter_map(|name| Some((name.parse().ok()?, client.get(name)?.clone()))).collect()
+}
+
 /// The key a call to `worker` carries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Credential<'a> {

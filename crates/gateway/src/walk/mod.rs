@@ -7,6 +7,7 @@
 //! | [`admit`] | who is calling, and whether there is room |
 //! | [`read`] | the body, scanned while it arrives |
 //! | [`plan`] | the model, and the workers that may serve it |
+//! | [`mirror`] | sends a copy on its way, where the plan has one |
 //! | [`dispatch`] | picks a worker, sends, waits for the answer to begin; tries again elsewhere |
 //! | [`agent`] | takes turns with the model, where its tools are run here |
 //! | [`relay`] | upstream bytes to the client, as they come |
@@ -15,6 +16,7 @@
 pub(crate) mod accept;
 pub(crate) mod access;
 pub mod admit;
+pub mod affinity;
 pub(crate) mod answer;
 mod bridge;
 mod choice;
@@ -26,6 +28,7 @@ mod fan;
 mod fit;
 pub(crate) mod form;
 pub(crate) mod forward;
+mod mirror;
 pub mod plan;
 mod predict;
 mod queue;
@@ -75,6 +78,7 @@ async fn steps(
     let admitted = admit::admit(ledger, arrival).await?;
     let question = read::read(ledger, admitted, said).await?;
     let plan = plan::plan(ledger, question)?;
+    mirror::copy(ledger, &plan);
     #[cfg(feature = "mcp")]
     if agent::may_want(&plan, ledger.endpoint.dialect) {
         return Box::pin(agent::answer(ledger, plan)).await;

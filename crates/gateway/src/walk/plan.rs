@@ -4,12 +4,13 @@ use super::fallback::{Fallen, Ways, fallbacks_of};
 use super::fit::{Demand, fitting};
 use super::read::Question;
 use super::settle::Ledger;
-use super::wishes::Wishes;
+use super::wishes::{BACKEND, ROUTE, Steer, Wishes};
 use crate::config::Fallbacks;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
 use crate::prices::Prices;
 use crate::snapshot::aside::{Aside, Demanding, nobody_so_cheap, nobody_there};
+use crate::snapshot::mirror::Mirror;
 use crate::snapshot::pools::Pool;
 use crate::snapshot::routes::{Asking, Route};
 use crate::snapshot::{LONGEST_MODEL, Lane, Meant, ModelEntry, Passage, Snapshot, passage};
@@ -19,7 +20,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Instant;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt};
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt, Secret, TenantId};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
 use trunkline_route::{Draw, Verdict};
@@ -32,16 +33,22 @@ pub(crate) struct Plan {
     /// The model it means, where that is another.
     pub(crate) model: Model,
     pub(crate) lane: Arc<Lane>,
+    /// What policies may go by of the prompt and of who asks.
+    pub(super) prompt: Prompt<'static>,
     /// The pool that was meant.
-    pool: Option<Box<str>>,
+    pub(super) pool: Option<Box<str>>,
     /// Regions that were demanded: whoever answers is in all of them.
     pub(super) regions: SmallVec<[Box<str>; 1]>,
     /// How far along its fallbacks it is already.
     pub(super) fallen: Option<Fallen>,
     /// Whether nobody else may answer than whom the client named.
-    is_forced: bool,
+    pub(super) is_forced: bool,
     /// How the client wants it tried.
     pub(super) wishes: Wishes,
+    /// Who gets a copy.
+    pub(super) mirror: Option<Arc<Mirror>>,
+    /// The route that it came by.
+    pub(super) route: Option<Arc<str>>,
 }
 
 impl Plan {
@@ -70,19 +77,22 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     }
     let forced = forced(&question.head.headers)?;
     let wishes = Wishes::read(&question.head.headers, question.stream)?;
-    let Question { head, body, scanned, .. } = &question;
-    let asking = Asking::new(head, asked.as_ref().map(Model::as_str), body, scanned);
+    let Question { head, body, scanned, stream, .. } = &question;
+    let way = (ledger.endpoint.dialect, *stream);
+    let asking = Asking::new(head, asked.as_ref().map(Model::as_str), way, body, scanned);
     let snapshot = &question.snapshot;
-    let Found { model, lane, entry, regions, .. } =
+    let Found { route, model, lane, entry, regions, mirror, is_alone } =
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
+    let route = route.map(|route| Arc::clone(&route.name));
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
-    let demand = Demand::new(ledger.endpoint.dialect, body, scanned);
+    let demand = Demand::new(ledger.endpoint.dialect, body, asking.prompt_tokens());
     let prices = &ledger.local.prices;
     let ways =
         Ways { snapshot, prices, dialect: ledger.endpoint.dialect, demand: &demand, regions: &regions };
+    let is_forced = is_alone || forced.is_some_and(|forced| !forced.fallback);
     let meant = lane;
-    let (lane, fallen) = ways.begin(Arc::clone(&meant), model.as_str(), asking.model, forced.as_ref());
+    let (lane, fallen) = ways.begin(Arc::clone(&meant), model.as_str(), asking.model, is_forced);
     if let Some((class, _)) = fallen {
         ledger.falls_back(&meant, class);
     }
@@ -90,9 +100,12 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
     }
+    let caller = question.caller_keys.first().map(Secret::reveal);
+    let caller = caller.or(ledger.tenant.as_ref().map(TenantId::as_str));
+    let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
-    let (pool, is_forced) = (meant.pool.clone(), forced.is_some_and(|forced| !forced.fallback));
-    Ok(Plan { question, asked, model, lane, pool, regions, fallen, is_forced, wishes })
+    let pool = meant.pool.clone();
+    Ok(Plan { question, asked, model, lane, prompt, pool, regions, fallen, is_forced, wishes, mirror, route })
 }
 
 /// A lane without those who cannot serve the call, and with prices where it goes by them.
@@ -135,7 +148,8 @@ fn choose<'a>(
     dialect: Dialect,
     forced: Option<&Forced>,
 ) -> Result<Found<'a>, Fault> {
-    let mut found = lead(snapshot, asking, dialect, forced)?;
+    let steer = Steer::read(&asking.head.headers)?;
+    let mut found = lead(snapshot, asking, dialect, forced, steer.route)?;
     let of_client = text(&asking.head.headers, REGION)?.map(|region| (region, Demanding::Client(REGION)));
     let of_route = found.route.and_then(|route| Some((route.region.as_deref()?, Demanding::Operator)));
     for (region, by) in of_client.into_iter().chain(of_route) {
@@ -144,6 +158,8 @@ fn choose<'a>(
             return Err(nobody_there(region, by, &found.lane.workers));
         }
         found.lane = within;
+        // Nor does a copy leave it.
+        found.mirror = found.mirror.filter(|mirror| mirror.is_within(region));
         found.regions.push(region.into());
     }
     // What is said of a pool holds for whoever answers in its place.
@@ -151,7 +167,36 @@ fn choose<'a>(
     let of_pool = found.lane.pool.as_deref().filter(|_| !snapshot.config.fallbacks.is_empty());
     let of_pool = of_pool.and_then(|name| pools.iter().find(|pool| pool.name == name));
     found.regions.extend(of_pool.and_then(|pool| pool.region.as_deref()).map(Into::into));
+    steered(found, steer)
+}
+
+/// The way that was found, as far as the client wants it.
+fn steered<'a>(mut found: Found<'a>, steer: Steer<'_>) -> Result<Found<'a>, Fault> {
+    if steer.backend.is_none() && !steer.is_alone {
+        return Ok(found);
+    }
+    let mut lane = Lane::clone(&found.lane);
+    if let Some(name) = steer.backend {
+        lane.candidates.retain(|candidate| candidate.id.as_str() == name);
+        if lane.candidates.is_empty() {
+            let known: Vec<&str> =
+                found.lane.candidates.iter().map(|candidate| candidate.id.as_str()).collect();
+            return Err(unknown(BACKEND, "is none of the backends that may answer this", name, &known)
+                .code("unknown_backend"));
+        }
+    }
+    lane.failover &= !steer.is_alone;
+    found.is_alone = true;
+    found.lane = Arc::new(lane);
     Ok(found)
+}
+
+/// The fault for a name in a header that is none of those `known`.
+fn unknown(header: &str, what: &str, name: &str, known: &[&str]) -> Fault {
+    let shown: String = name.chars().take(64).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let message = format!("`{header}` names `{shown}`, which {what}; there are: {known}");
+    Fault::new(FaultKind::InvalidRequest, message).at(header)
 }
 
 fn lead<'a>(
@@ -159,12 +204,30 @@ fn lead<'a>(
     asking: &Asking<'a>,
     dialect: Dialect,
     forced: Option<&Forced>,
+    named: Option<&str>,
 ) -> Result<Found<'a>, Fault> {
-    let route = if forced.is_none() { snapshot.route(asking) } else { None };
+    let route = match named {
+        Some(name) => Some(
+            snapshot
+                .route_named(name)
+                .map_err(|known| unknown(ROUTE, "is no route here", name, &known).code("unknown_route"))?,
+        ),
+        None if forced.is_none() => snapshot.route(asking),
+        None => None,
+    };
     match (route, asking.model) {
         (Some(route), asked) => {
             let (model, lane) = through(snapshot, &route.pool, asked, dialect)?;
-            Ok(Found { route: Some(route), model, lane, regions: SmallVec::new(), entry: None })
+            let mirror = route.pool.mirror(route.mirror.as_ref());
+            Ok(Found {
+                route: Some(route),
+                model,
+                lane,
+                regions: SmallVec::new(),
+                entry: None,
+                mirror,
+                is_alone: false,
+            })
         }
         (None, Some(asked)) => find(snapshot, asked, dialect, forced),
         (None, None) => {
@@ -186,15 +249,18 @@ fn through<'a>(
     Ok((model.unwrap_or(&pool.name), lane))
 }
 
-/// Bytes of a prompt that are about one token, its JSON included.
-const TOKEN: usize = 4;
 /// Tokens that an answer is taken to have before there is one. What a client allows says little: most allow far more.
 const ANSWER: u64 = 500;
 
-/// What policies may go by of a prompt.
-pub(super) fn prompt(scanned: &Scanned) -> Prompt<'static> {
-    let bytes = scanned.prompt.as_ref().map_or(0, |(_, range)| range.len());
-    Prompt { chunks: &[], tokens: (bytes / TOKEN) as u64, answer: ANSWER }
+/// What policies may go by of a prompt, and of the `caller` whose it is.
+fn prompt(lane: &Lane, asking: &Asking<'_>, caller: Option<&str>) -> Prompt<'static> {
+    let key = lane.sticky.as_ref().and_then(|by| by.key(asking, caller));
+    Prompt { key, ..of_nobody(asking.prompt_tokens()) }
+}
+
+/// A prompt of about so many tokens, whoever's it is.
+pub(super) const fn of_nobody(tokens: u64) -> Prompt<'static> {
+    Prompt { chunks: &[], tokens, answer: ANSWER, key: None }
 }
 
 /// What a client says of who must answer.
@@ -249,11 +315,16 @@ pub(super) struct Found<'a> {
     regions: SmallVec<[Box<str>; 1]>,
     /// Who serves the model, where that is not a pool's.
     entry: Option<&'a Arc<ModelEntry>>,
+    /// Who gets a copy.
+    mirror: Option<Arc<Mirror>>,
+    /// Whether the client wants nobody else.
+    is_alone: bool,
 }
 
 impl<'a> Found<'a> {
     fn new(Meant { model, entry }: Meant<'a>, lane: Arc<Lane>) -> Self {
-        Self { route: None, model, lane, regions: SmallVec::new(), entry: Some(entry) }
+        let (regions, mirror) = (SmallVec::new(), None);
+        Self { route: None, model, lane, regions, entry: Some(entry), mirror, is_alone: false }
     }
 }
 
@@ -266,7 +337,9 @@ pub(super) fn find<'a>(
     let Some(forced) = forced else {
         if let Some(pool) = snapshot.pool(asked) {
             let (model, lane) = through(snapshot, pool, Some(asked), dialect)?;
-            return Ok(Found { route: None, model, lane, regions: SmallVec::new(), entry: None });
+            let mirror = pool.mirror(None);
+            let (route, regions) = (None, SmallVec::new());
+            return Ok(Found { route, model, lane, regions, entry: None, mirror, is_alone: false });
         }
         let meant = snapshot.mean(asked)?;
         let lane = Arc::clone(meant.entry.lane(dialect, meant.model)?);
@@ -296,7 +369,7 @@ pub(super) fn find<'a>(
 pub fn nobody_ready(snapshot: &Snapshot, request: &Request) -> Fault {
     match choose(snapshot, &request.asking(), request.dialect, request.forced.as_ref()) {
         Ok(Found { model, lane, entry, .. }) => {
-            let demand = Demand::new(request.dialect, &request.body.0, &request.body.1);
+            let demand = Demand::new(request.dialect, &request.body.0, request.asking().prompt_tokens());
             let lane = weighed(lane, snapshot, &Prices::default(), model, &demand);
             nobody(snapshot, model, &lane, entry)
         }
@@ -317,6 +390,9 @@ pub struct Explanation {
     /// The pool that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// Who would get a copy, and how often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
     /// What the client speaks.
     pub dialect: &'static str,
     /// Whether the answer would be streamed.
@@ -379,7 +455,7 @@ pub struct Request {
 impl Request {
     fn asking(&self) -> Asking<'_> {
         let (body, scanned) = &self.body;
-        Asking::new(&self.head, self.model.as_deref(), body, scanned)
+        Asking::new(&self.head, self.model.as_deref(), (self.dialect, self.stream), body, scanned)
     }
 }
 
@@ -391,21 +467,24 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let Request { model: asked, dialect, stream, forced, .. } = request;
     let dialect = *dialect;
     let snapshot = fleet.snapshot();
-    let Found { route, model, lane, regions, entry } =
-        choose(&snapshot, &request.asking(), dialect, forced.as_ref())?;
-    let demand = Demand::new(dialect, &request.body.0, &request.body.1);
+    let asking = request.asking();
+    let Found { route, model, lane, regions, entry, mirror, is_alone } =
+        choose(&snapshot, &asking, dialect, forced.as_ref())?;
+    let demand = Demand::new(dialect, &request.body.0, asking.prompt_tokens());
     let prices = Prices::default();
+    let is_forced = is_alone || forced.as_ref().is_some_and(|forced| !forced.fallback);
     let ways = Ways { snapshot: &snapshot, prices: &prices, dialect, demand: &demand, regions: &regions };
-    let (lane, fallen) = ways.begin(lane, model, asked.as_deref(), forced.as_ref());
+    let (lane, fallen) = ways.begin(lane, model, asked.as_deref(), is_forced);
     // Who serves the model is of no matter where others answer.
     let entry = entry.filter(|_| fallen.is_none());
-    let draw = Draw { now: Instant::now(), chance: fastrand::u64(..) };
+    let (now, chance) = (Instant::now(), fastrand::u64(..));
     let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
     let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();
     let full: Vec<_> = lane.candidates.iter().filter(is_full).map(|candidate| candidate.id.clone()).collect();
     // Where all are full, the first that has a place again.
     let passed = if full.len() < lane.candidates.len() { full.as_slice() } else { &[] };
-    let (verdicts, choice) = lane.policy.explain(&prompt(&request.body.1), &lane.candidates, passed, draw);
+    let prompt = prompt(&lane, &asking, None);
+    let (verdicts, choice) = lane.policy.explain(&prompt, &lane.candidates, passed, Draw { now, chance });
     let choice = choice.map(|candidate| candidate.id.to_string());
     let verdicts: Vec<_> = lane.candidates.iter().map(|c| c.slot).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
@@ -426,6 +505,10 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             Some(Verdict::AlreadyTried) => {
                 let bound = slot.and_then(gate).map_or(0, |gate| gate.bound());
                 (Some(format!("has as many calls as it takes at once ({bound})")), None)
+            }
+            Some(Verdict::OverLimit(wait)) => {
+                let seconds = wait.as_secs_f64();
+                (Some(format!("has no room in its limits for {seconds:.0} s")), None)
             }
             Some(Verdict::LowerTier) => (Some("a worker of higher priority is ready".to_owned()), None),
             Some(Verdict::Eligible(score)) => (None, score),
@@ -455,6 +538,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
         model: model.to_owned(),
         route: route.map(|route| route.name.to_string()),
         pool: lane.pool.as_deref().map(str::to_owned),
+        mirror: mirror.as_ref().map(|mirror| mirror.told()),
         dialect: dialect.name(),
         stream: *stream,
         policy: lane.policy.name(),

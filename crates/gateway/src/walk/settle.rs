@@ -21,7 +21,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Attempt, Fault, Kind, Losses, Model, OnUnsupported, RequestId, TenantId, Times, Usage, Utc, WorkerId,
+    Allotted, Attempt, Candidate, Fault, Kind, Losses, Model, OnUnsupported, RequestId, TenantId, Times,
+    Usage, Utc, WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
@@ -47,6 +48,8 @@ pub(crate) struct Ledger {
     /// When the upstream of a translated stream last sent anything.
     pub(crate) heard: Option<Instant>,
     pub(crate) bytes_in: u64,
+    /// Whether it is a copy, of which no client hears.
+    pub(crate) is_copy: bool,
     /// Bytes of a form, of which more may come for as long as an upstream takes them.
     pub(crate) form_bytes: Option<Arc<AtomicU64>>,
     /// Events of a stream that carried content: about one token each.
@@ -55,6 +58,8 @@ pub(crate) struct Ledger {
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// One per upstream answer being read.
+    /// What the attempt under way was given of its worker's limits, where they are counted.
+    pub(crate) allotted: Option<Allotted>,
     pub(crate) places: SmallVec<[Place; 1]>,
     began: Instant,
     /// When the attempt under way began.
@@ -69,6 +74,8 @@ pub(crate) struct Ledger {
     model: Option<Model>,
     lane: Option<Arc<Lane>>,
     attempts: SmallVec<[(WorkerId, Outcome); 1]>,
+    /// Place in the lane of the worker of the last one.
+    slot: usize,
     /// Class of the fault, for a request that was refused.
     refused: Option<&'static str>,
     status: u16,
@@ -155,11 +162,13 @@ impl Ledger {
             stream: false,
             heard: None,
             bytes_in: 0,
+            is_copy: false,
             form_bytes: None,
             events: 0,
             usage: None,
             finish: None,
             permit: None,
+            allotted: None,
             places: SmallVec::new(),
             began: now,
             asked: now,
@@ -170,6 +179,7 @@ impl Ledger {
             model: None,
             lane: None,
             attempts: SmallVec::new(),
+            slot: 0,
             refused: None,
             status: CLIENT_GONE,
             end: End::Open,
@@ -192,6 +202,8 @@ impl Ledger {
     pub(crate) fn planned(&mut self, model: &Model, lane: &Arc<Lane>) {
         self.model = Some(model.clone());
         self.lane = Some(Arc::clone(lane));
+        // Whoever was asked before is none of it.
+        self.slot = usize::MAX;
         for (slot, why) in &lane.aside {
             let Some(worker) = lane.workers.get(*slot) else { continue };
             self.local.shared.metrics.put_aside.with_label_values(&[worker.id.as_str(), why.name()]).inc();
@@ -236,9 +248,35 @@ impl Ledger {
     }
 
     /// An attempt begins.
-    pub(crate) fn attempts(&mut self, worker: &WorkerId, now: Instant) {
+    pub(crate) fn attempts(&mut self, candidate: &Candidate, now: Instant) {
         self.asked = now;
-        self.attempts.push((worker.clone(), Outcome::Open));
+        self.slot = candidate.slot;
+        self.attempts.push((candidate.id.clone(), Outcome::Open));
+    }
+
+    /// The attempt under way is `legs` requests, of which one counts already.
+    pub(crate) fn count_legs(&self, legs: usize) {
+        if let Some(allotted) = &self.allotted {
+            (1..legs).for_each(|_| allotted.another(Instant::now().into_std()));
+        }
+    }
+
+    /// How many attempts there were, and how many of them on somebody else than the one before.
+    pub(crate) fn attempts_made(&self) -> (usize, usize) {
+        let moves = self.attempts.windows(2).filter(|pair| matches!(pair, [(a, _), (b, _)] if a != b));
+        (self.attempts.len(), moves.count())
+    }
+
+    /// Who is, or was last, asked.
+    fn worker(&self) -> Option<&Arc<Worker>> {
+        let (lane, _) = self.lane.as_ref().zip(self.attempts.last())?;
+        lane.workers.get(self.slot)
+    }
+
+    /// Which variant of an experiment that is.
+    pub(crate) fn variant(&self) -> Option<&Arc<str>> {
+        let (lane, _) = self.lane.as_ref().zip(self.attempts.last())?;
+        lane.variants.get(self.slot)
     }
 
     /// The attempt is over, or its answer has begun; `None` when it came to nothing before anything was
@@ -308,6 +346,19 @@ impl Ledger {
                 Outcome::Open | Outcome::Status(_) | Outcome::Failed(_),
                 End::Open | End::Done | End::Cut(_),
             ) => {}
+        }
+    }
+
+    /// Counts what the last attempt used against its worker's limits. Where nobody says, who was refused used nothing, and
+    /// everybody else about as much as was held.
+    fn settle_limits(&mut self, now: Instant) {
+        let used =
+            self.usage.as_ref().and_then(|usage| usage.input_total.zip(usage.output_total.or(Some(0))));
+        let told = used.map(|(input, output)| input.saturating_add(output));
+        let is_refused =
+            matches!(self.attempts.last(), Some((_, Outcome::Status(300..) | Outcome::Failed(_))));
+        if let Some(allotted) = self.allotted.as_mut().filter(|_| told.is_some() || !is_refused) {
+            allotted.used(told, now.into_std());
         }
     }
 
@@ -394,7 +445,14 @@ impl Ledger {
         let class = fault::class(fault.kind);
         self.end = End::Cut(class);
         self.failed(Mishap::inside(fault));
-        self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
+        self.count_error(class);
+    }
+
+    /// Counts an error that the client is told.
+    fn count_error(&self, class: &'static str) {
+        if !self.is_copy {
+            self.local.shared.metrics.errors.with_label_values(&[self.endpoint.name, class]).inc();
+        }
     }
 
     /// Books about what was produced where the upstream does not say: its stream was left or cut before it
@@ -422,6 +480,7 @@ impl Ledger {
         let charge = self.charged();
         self.bill(charge);
         self.count_tokens();
+        self.settle_limits(Instant::now());
         self.before = self.before.and(charge);
         self.usage = None;
     }
@@ -438,13 +497,10 @@ impl Ledger {
     }
 
     fn charged(&self) -> Charge {
-        let (Some(lane), Some((id, outcome))) = (&self.lane, self.attempts.last()) else {
-            return Charge::None;
-        };
-        let worker = lane.workers.iter().find(|worker| worker.id == *id);
+        let Some((_, outcome)) = self.attempts.last() else { return Charge::None };
         // An engine of one's own costs nothing, unless the operator says what.
         let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
-        let Some(worker) = worker.filter(priced) else { return Charge::None };
+        let Some(worker) = self.worker().filter(priced) else { return Charge::None };
         if self.endpoint.dialect.kind() == Kind::Count {
             return Charge::None;
         }
@@ -462,9 +518,7 @@ impl Ledger {
     /// Books what the last attempt cost.
     fn bill(&self, charge: Charge) {
         let labels = || {
-            let lane = self.lane.as_ref()?;
-            let (id, _) = self.attempts.last()?;
-            let worker = lane.workers.iter().find(|worker| worker.id == *id)?;
+            let (lane, worker) = self.lane.as_ref().zip(self.worker())?;
             Some([lane.metrics.label(), worker.owner()])
         };
         let metrics = &self.local.shared.metrics;
@@ -481,15 +535,22 @@ impl Ledger {
         self.estimate();
         let cost = self.charge();
         self.charge.into_iter().for_each(|charge| self.bill(charge));
-        let shared = &self.local.shared;
         let now = Instant::now();
         self.report_answer(now);
+        self.settle_limits(now);
+        let shared = &self.local.shared;
         let took = now.duration_since(self.began);
         let status = if self.end == End::Open { CLIENT_GONE } else { self.status };
         let metrics = self.lane.as_ref().map(|lane| &*lane.metrics);
         shared.metrics.in_flight.dec();
         if self.attempts.last().is_some_and(|(_, outcome)| *outcome == Outcome::Open) {
             self.count_attempt();
+        }
+        if let Some((pool, variant)) =
+            self.lane.as_ref().and_then(|lane| lane.pool.as_deref()).zip(self.variant())
+        {
+            let outcome = if status < 400 { "ok" } else { "failed" };
+            shared.metrics.variants.with_label_values(&[pool, variant, outcome]).inc();
         }
         shared.metrics.answered(metrics, self.endpoint, status, took.as_secs_f64());
         if let Some((metrics, ttft)) = metrics.zip(self.ttft) {
@@ -526,6 +587,8 @@ impl Ledger {
             endpoint: self.endpoint.name,
             model: self.model.as_ref().map_or("", Model::as_str),
             worker: self.attempts.last().map_or("", |(worker, _)| worker.as_str()),
+            variant: self.variant().map_or("", |variant| variant),
+            is_copy: self.is_copy,
             attempts: Attempts(&self.attempts),
             status,
             end: match self.end {
@@ -569,7 +632,7 @@ pub(crate) fn refuse(mut ledger: Ledger, fault: &Fault) -> Response<Body> {
     let class = fault::class(fault.kind);
     ledger.refused = Some(class);
     price(&mut head.headers, &mut ledger);
-    ledger.local.shared.metrics.errors.with_label_values(&[ledger.endpoint.name, class]).inc();
+    ledger.count_error(class);
     Response::from_parts(head, body.into())
 }
 

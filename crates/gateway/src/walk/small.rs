@@ -252,6 +252,7 @@ async fn exchange(
     let beside = (1..bodies.len().min(TOGETHER)).map_while(|_| Place::free(worker));
     ledger.places.extend(beside);
     let at_once = ledger.places.len().max(1);
+    ledger.count_legs(bodies.len());
     let config = &plan.question.snapshot.config;
     let (idle, most) = (config.timeouts.idle, config.limits.reply_bytes);
     let shared = &*ledger;

@@ -27,6 +27,11 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
+    /// One attempt, whatever the configuration says.
+    pub(super) fn once() -> Self {
+        Self { attempts: Some(1), ..Self::default() }
+    }
+
     /// Reads them.
     ///
     /// # Errors
@@ -46,6 +51,51 @@ impl Wishes {
         let whole = wish(headers, TIMEOUT, seconds)?;
         let streamed = wish(headers, STREAM_TIMEOUT, seconds)?.filter(|_| stream);
         Ok(Self { attempts: retries.map(|retries| retries + 1), timeout: streamed.or(whole) })
+    }
+}
+
+/// Whom a client wants to be answered by, of those who may answer it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Steer<'h> {
+    /// This backend alone.
+    pub(super) backend: Option<&'h str>,
+    /// Whoever this route leads to, whether or not it would have been taken.
+    pub(super) route: Option<&'h str>,
+    /// Nobody else when the one that is chosen fails.
+    pub(super) is_alone: bool,
+}
+
+/// Names a backend.
+pub(super) const BACKEND: &str = "x-trunkline-backend";
+/// Names a route.
+pub(super) const ROUTE: &str = "x-trunkline-route";
+/// Whether others may answer when the one that is chosen fails.
+const FALLBACKS: &str = "x-trunkline-fallbacks";
+
+impl<'h> Steer<'h> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// 400 naming the header.
+    pub(super) fn read(headers: &'h HeaderMap) -> Result<Self, Fault> {
+        // As with wishes: few ask for anything.
+        if !headers.keys().any(|name| name.as_str().starts_with("x-trunkline-")) {
+            return Ok(Self::default());
+        }
+        let refused = |name: &str, must: &str| {
+            Fault::new(FaultKind::InvalidRequest, format!("`{name}` must be {must}")).at(name)
+        };
+        let text = |name: &str| match headers.get(name).map(|value| value.to_str().map(str::trim)) {
+            None | Some(Ok("")) => Ok(None),
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(_)) => Err(refused(name, "plain text")),
+        };
+        let is_alone = match text(FALLBACKS)? {
+            None | Some("on" | "true") => false,
+            Some("off" | "false") => true,
+            Some(_) => return Err(refused(FALLBACKS, "`on` or `off`")),
+        };
+        Ok(Self { backend: text(BACKEND)?, route: text(ROUTE)?, is_alone })
     }
 }
 
@@ -72,6 +122,23 @@ fn wish<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whom_a_client_wants_is_read_or_refused() {
+        let none = Steer::default();
+        for (said, want) in [
+            (&[][..], Some(none)),
+            (&[(BACKEND, " a "), (ROUTE, "r")], Some(Steer { backend: Some("a"), route: Some("r"), ..none })),
+            (&[(FALLBACKS, "off")], Some(Steer { is_alone: true, ..none })),
+            (&[(FALLBACKS, "true"), (BACKEND, "")], Some(none)),
+            (&[(FALLBACKS, "maybe")], None),
+            (&[(BACKEND, "\u{e9}")], None),
+        ] {
+            let headers: HeaderMap =
+                said.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            assert_eq!(Steer::read(&headers).ok(), want, "{said:?}");
+        }
+    }
 
     #[test]
     fn wishes_are_read_or_refused() {

@@ -1,9 +1,9 @@
 use super::*;
-use crate::tier::{another, spread};
+use crate::tier::{Filter, another, seed, spread};
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use trunkline_core::{Attempt, Load, LoadGuard, Metric, Price, Ranking, Times};
+use trunkline_core::{Allotted, Allowance, Attempt, Load, LoadGuard, Metric, Price, Ranking, Times};
 
 fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
     let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
@@ -16,6 +16,8 @@ fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
             cost: 1.0,
             weight: 1,
             price: None,
+            allowance: Allowance::default(),
+            seed: seed(&n.to_string()),
             load,
         }
     };
@@ -42,7 +44,7 @@ fn p90() -> Latency {
 }
 
 /// One of each kind, at its start.
-fn all() -> [Policy; 8] {
+fn all() -> [Policy; 11] {
     [
         Policy::round_robin(),
         Policy::weighted(),
@@ -51,6 +53,9 @@ fn all() -> [Policy; 8] {
         Policy::LeastConnections,
         Policy::Latency(p90()),
         Policy::Cost,
+        Policy::Usage,
+        Policy::Ab,
+        Policy::Sticky,
         Policy::Priority,
     ]
 }
@@ -182,7 +187,8 @@ fn turns_by_weight_are_right_however_many_take_them_at_once() {
 #[test]
 fn turns_that_are_nobodys_are_passed_over() {
     let fleet = weighted(&[5, 3, 2]);
-    let tier = Tier::of(&fleet, &[]).unwrap();
+    let prompt = Prompt::default();
+    let tier = Tier::of(&fleet, Filter { tried: &[], prompt: &prompt, now: draw(0).now }).unwrap();
     let (somebodys, nobodys): (Vec<u64>, Vec<u64>) = (0..16).partition(|turn| spread(*turn, 10) < 10);
     assert_eq!((somebodys.len(), nobodys.len()), (10, 6));
     for turn in somebodys {
@@ -248,6 +254,48 @@ fn the_first_in_order() {
     assert_eq!(names(&Policy::Priority, &fleet, &[WorkerId::new("1")], 3).concat(), "222");
     let (verdicts, _) = Policy::Priority.explain(&Prompt::default(), &fleet, &[], draw(0));
     assert_eq!(verdicts[0], Verdict::NoWeight);
+}
+
+/// Which worker each of these keys belongs to.
+fn owners(policy: &Policy, fleet: &[Candidate], keys: std::ops::Range<u64>) -> Vec<usize> {
+    let owner = |n: u64| {
+        let prompt = Prompt { key: Some(another(n)), ..Prompt::default() };
+        policy.pick(&prompt, fleet, &[], draw(n)).unwrap().slot
+    };
+    keys.map(owner).collect()
+}
+
+#[test]
+fn callers_that_are_not_known_are_drawn() {
+    let fleet = weighted(&[3, 1]);
+    let drawn = |policy| counts(&fleet, &names(policy, &fleet, &[], 4000))[0];
+    assert!((2850..3150).contains(&drawn(&Policy::Ab)), "by weight");
+    assert!((1850..2150).contains(&drawn(&Policy::Sticky)), "evenly");
+}
+
+#[test]
+fn the_one_that_used_least_of_its_limits() {
+    let mut fleet = weighted(&[1, 1, 1]);
+    let limits = [(Some(10), None), (Some(40), None), (Some(5), Some(1000))];
+    for (candidate, (requests, tokens)) in fleet.iter_mut().zip(limits) {
+        candidate.allowance = Allowance { requests, tokens };
+    }
+    let prompt = Prompt { tokens: 60, answer: 40, ..Prompt::default() };
+    let mut guards = Vec::new();
+    while let Some(pick) = Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64)) {
+        guards.push((LoadGuard::new(&pick.load), Allotted::new(pick, &prompt, draw(0).now).unwrap()));
+        let served: Vec<f64> = fleet.iter().map(|c| c.load.served() as f64).collect();
+        let shares = [served[0] / 10.0, served[1] / 40.0, served[2] / 5.0];
+        let spread =
+            shares.iter().fold(0.0, |a: f64, b| a.max(*b)) - shares.iter().fold(1.0, |a: f64, b| a.min(*b));
+        assert!(spread <= 0.2 + 1e-9, "no share runs ahead: {shares:?}");
+    }
+    assert_eq!(fleet.iter().map(|c| c.load.served()).collect::<Vec<_>>(), [10, 40, 5], "until all are full");
+    assert!(Allotted::new(&fleet[0], &prompt, draw(0).now).is_none());
+    let (verdicts, choice) = Policy::Random.explain(&prompt, &fleet, &[], draw(0));
+    assert_eq!((verdicts[1], choice.is_none()), (Verdict::OverLimit(Duration::from_secs(65)), true));
+    let later = Draw { now: draw(0).now + Duration::from_secs(65), ..draw(0) };
+    assert!(Policy::Random.pick(&prompt, &fleet, &[], later).is_some());
 }
 
 /// Calls one after the other, a tenth of a second apart, each answered as `answer` says at that second; which worker
@@ -415,6 +463,41 @@ proptest! {
                 let share = turns as f64 * f64::from(*weight) / round as f64;
                 prop_assert!((*count as f64 - share).abs() < 2.5, "{weights:?} after {turns}: {counts:?}");
             }
+        }
+    }
+
+    /// Each has its share of the callers, whoever comes always comes to the same one, and a change of one weight, or
+    /// the loss of one, moves nobody but those who come to it or leave it.
+    #[test]
+    fn callers_stay_where_they_are(
+        weights in proptest::collection::vec(0u32..9, 2..6),
+        changed in any::<prop::sample::Index>(),
+        to in 0u32..9,
+        salt in 0u64..1 << 40,
+    ) {
+        prop_assume!(weights.iter().sum::<u32>() > 0);
+        let keys = salt..salt + 2000;
+        let mut fleet = weighted(&weights);
+        let before = owners(&Policy::Ab, &fleet, keys.clone());
+        prop_assert_eq!(&before, &owners(&Policy::Ab, &fleet, keys.clone()));
+        let sum: u32 = weights.iter().sum();
+        for (slot, weight) in weights.iter().enumerate() {
+            let share = f64::from(*weight) / f64::from(sum);
+            prop_assert!((share_of(slot, &before) - share).abs() < 0.06, "{weights:?}: {slot}");
+        }
+        let at = changed.index(weights.len());
+        prop_assume!(to > 0 || sum > weights[at]);
+        fleet[at].weight = to;
+        let after = owners(&Policy::Ab, &fleet, keys.clone());
+        for (was, is) in before.iter().zip(&after) {
+            let mover = if to > weights[at] { is } else { was };
+            prop_assert!(was == is || *mover == at, "{} to {}", was, is);
+        }
+        let even = owners(&Policy::Sticky, &fleet, keys.clone());
+        fleet[even[0]].load.set_health(Health::Unhealthy);
+        if fleet.iter().any(|c| c.weight > 0 && c.load.health() == Health::Ready) {
+            let without = owners(&Policy::Sticky, &fleet, keys);
+            prop_assert!(even.iter().zip(&without).all(|(was, is)| was == is || *was == even[0]));
         }
     }
 

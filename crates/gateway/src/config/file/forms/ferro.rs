@@ -16,7 +16,7 @@ const MODES: [(&str, &str, bool); 8] = [
     ("loadbalance", "round_robin", true),
     ("conditional", "priority", false),
     ("content-based", "priority", false),
-    ("ab-test", "random", true),
+    ("ab-test", "ab", true),
     ("least-latency", "latency", true),
     ("cost-optimized", "cost", true),
 ];
@@ -232,8 +232,7 @@ fn content_route(mut condition: Fields, findings: &mut Findings) -> Node {
 /// A variant of an experiment as a member of the pool.
 fn variant(mut variant: Fields, findings: &mut Findings) -> Node {
     let mut member = Made::of(&variant.here);
-    variant.rename(&[("target_key", "name"), ("weight", "weight")], &mut member);
-    variant.lose(&[("label", "logs and metrics name the backend that answered")], findings);
+    variant.rename(&[("target_key", "name"), ("weight", "weight"), ("label", "label")], &mut member);
     variant.end(findings);
     member.node()
 }

@@ -1,6 +1,6 @@
 use super::{Form, Format};
 use crate::cli::Flags;
-use crate::config::{Config, ConfigError, ModelCard, Sources, Text, load};
+use crate::config::{Config, ConfigError, ModelCard, Sources, Text, WorkerSpec, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -303,10 +303,7 @@ fn strategies_of_others_are_ours() {
         ("strategy: {mode: loadbalance}", "RoundRobin true"),
         ("strategy: {mode: least-latency}", "Latency true"),
         ("strategy: {mode: cost-optimized}", "Cost true"),
-        (
-            "strategy: {mode: ab-test, ab_variants: [{target_key: openai, weight: 5, label: a}]}",
-            "Random true",
-        ),
+        ("strategy: {mode: ab-test, ab_variants: [{target_key: openai, weight: 5, label: a}]}", "Ab true"),
         ("apiVersion: v1", "Priority false"),
     ] {
         let file = Temporary::new("strategy.yaml", &format!("{form}\ntargets: [{{virtual_key: openai}}]\n"));
@@ -320,7 +317,7 @@ fn strategies_of_others_are_ours() {
         ("least-busy", "LeastConnections"),
         ("latency-based-routing", "Latency"),
         ("cost-based-routing", "Cost"),
-        ("usage-based-routing-v2", "Random"),
+        ("usage-based-routing-v2", "Usage"),
     ] {
         let text = format!(
             "model_list: [{{model_name: m, litellm_params: {{model: openai/m}}}}]\n\
@@ -329,6 +326,32 @@ fn strategies_of_others_are_ours() {
         let config = loaded(&Temporary::new("router.yaml", &text).0).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(format!("{:?}", config.pools[0].strategy), want, "{strategy}");
     }
+}
+
+/// Limits of deployments are those of backends where they are what is routed by; two models of one account have each
+/// their own then.
+#[test]
+fn limits_of_deployments_count_where_usage_is_routed_by() {
+    let config = |strategy: &str| {
+        let text = format!(
+            "model_list:\n\
+             - {{model_name: a, litellm_params: {{model: openai/a, rpm: 10, tpm: 1000}}}}\n\
+             - {{model_name: b, litellm_params: {{model: openai/b, rpm: 10, tpm: 1000}}}}\n\
+             router_settings: {{routing_strategy: {strategy}}}\n"
+        );
+        loaded(&Temporary::new("limits.yaml", &text).0).unwrap_or_else(|why| panic!("{why}"))
+    };
+    let limits = |config: &Config| {
+        let of = |worker: &WorkerSpec| (worker.name.clone().unwrap_or_default(), worker.rpm, worker.tpm);
+        config.workers.iter().map(of).collect::<Vec<_>>()
+    };
+    let own = |name: &str| (name.to_owned(), Some(10), Some(1000));
+    let counted = config("usage-based-routing-v2");
+    assert_eq!((limits(&counted), counted.warnings.len()), (vec![own("openai"), own("openai-2")], 0));
+    assert_eq!(counted.pools[1].backends[0].name, "openai-2");
+    let weighed = config("simple-shuffle");
+    assert_eq!(limits(&weighed), [("openai".to_owned(), None, None)]);
+    assert_eq!(weighed.warnings.len(), 4, "{:?}", weighed.warnings);
 }
 
 /// What is wrong with a file of another form is told in its own words, at its own place, without its secrets; and
@@ -514,7 +537,7 @@ fn the_examples_of_the_page_are_true() {
         .skip(1)
         .filter_map(|rest| rest.split_once("\n```").and_then(|(example, _)| example.split_once('\n')))
         .collect();
-    assert_eq!(examples.len(), 10);
+    assert_eq!(examples.len(), 13);
     for (at, (form, text)) in examples.iter().enumerate() {
         let file = Temporary::new("page.yaml", text);
         let config = loaded(&file.0).unwrap_or_else(|why| panic!("{form} {at}: {why}"));

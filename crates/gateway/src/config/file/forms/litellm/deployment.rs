@@ -47,6 +47,15 @@ pub(super) struct Deployment {
     tpm: Option<Node>,
 }
 
+/// What `rpm` and `tpm` of deployments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limits {
+    /// What each is given in a minute.
+    Counted,
+    /// Weights, where none are said.
+    Weighed,
+}
+
 /// Whose a model is.
 enum Owner {
     Provider(&'static str),
@@ -54,7 +63,7 @@ enum Owner {
 }
 
 impl Deployment {
-    pub(super) fn of(mut map: Fields, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn of(mut map: Fields, limits: Limits, findings: &mut Findings) -> Option<Self> {
         let name = map.take("model_name");
         let params = map.take("litellm_params");
         map.lose(&[("model_info", "what models can do and cost is of the catalogue")], findings);
@@ -87,8 +96,14 @@ impl Deployment {
             account.put("url", url);
         }
         let [weight, rpm, tpm, order] = ["weight", "rpm", "tpm", "order"].map(|key| params.take(key));
-        for limit in [&rpm, &tpm].into_iter().flatten() {
-            findings.lose(limit, "is no limit here; deployments without `weight` are drawn by it");
+        for (key, limit) in [("rpm", &rpm), ("tpm", &tpm)] {
+            match (limit, limits) {
+                (Some(limit), Limits::Counted) => account.put(key, limit.clone()),
+                (Some(limit), Limits::Weighed) => {
+                    findings.lose(limit, "is no limit here; deployments without `weight` are drawn by it");
+                }
+                (None, _) => {}
+            }
         }
         self::account(params, &mut account, findings);
         let (name, order) = (name.said()?.to_owned(), order.as_ref().and_then(Node::said));
@@ -101,7 +116,7 @@ impl Deployment {
         }
         let order = order.and_then(|said| said.parse().ok()).unwrap_or(FIRST);
         let model = model.text(own_name);
-        let is_bounded = account.has("max_concurrent");
+        let is_bounded = ["max_concurrent", "rpm", "tpm"].iter().any(|key| account.has(key));
         Some(Self { name, model, account: account.node(), base, order, is_bounded, weight, rpm, tpm })
     }
 

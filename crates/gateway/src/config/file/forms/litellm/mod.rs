@@ -8,7 +8,7 @@ mod deployment;
 
 use super::fields::{Fields, Findings, Made, items};
 use crate::config::file::node::{Node, Value};
-use deployment::Deployment;
+use deployment::{Deployment, Limits};
 use std::collections::BTreeMap;
 
 /// Strategies of its router, and what they are here.
@@ -17,8 +17,8 @@ const STRATEGIES: [(&str, &str); 6] = [
     ("least-busy", "least_connections"),
     ("latency-based-routing", "latency"),
     ("cost-based-routing", "cost"),
-    ("usage-based-routing", "random"),
-    ("usage-based-routing-v2", "random"),
+    ("usage-based-routing", "usage"),
+    ("usage-based-routing-v2", "usage"),
 ];
 /// How references to variables begin.
 const VARIABLE: &str = "os.environ/";
@@ -55,8 +55,12 @@ pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings
         findings,
     );
     let deployments = file.maps("model_list", findings);
+    let limits = match settings.strategy.as_ref().and_then(Node::said) {
+        Some("usage") => Limits::Counted,
+        Some(_) | None => Limits::Weighed,
+    };
     let deployments: Vec<_> =
-        deployments.into_iter().filter_map(|map| Deployment::of(map, findings)).collect();
+        deployments.into_iter().filter_map(|map| Deployment::of(map, limits, findings)).collect();
     let backends = backends(&deployments);
     made.list("backends", backends.iter().map(Backend::node).collect());
     made.list("pools", pools(&deployments, &backends, &settings, findings));
@@ -86,15 +90,7 @@ impl Settings {
         if let Some(strategy) = map.take("routing_strategy") {
             let said = strategy.said().unwrap_or_default();
             match STRATEGIES.iter().find(|(name, _)| *name == said) {
-                Some((name, ours)) => {
-                    if name.starts_with("usage-based") {
-                        findings.lose(
-                            &strategy,
-                            "usage is not routed by; deployments are drawn by weight instead",
-                        );
-                    }
-                    self.strategy = Some(strategy.text(*ours));
-                }
+                Some((_, ours)) => self.strategy = Some(strategy.text(*ours)),
                 None => findings.lose(&strategy, "no such strategy; deployments are drawn by weight instead"),
             }
         }
