@@ -55,7 +55,7 @@ impl Prices {
     /// nobody knows.
     #[must_use]
     pub fn of_token(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str) -> Option<Price> {
-        if worker.provider.is_none() && worker.prices.is_none() {
+        if !is_paid(catalog, worker, model) {
             return Some(Price::default());
         }
         let entry = self.entry(catalog, worker, model)?;
@@ -95,6 +95,12 @@ impl Prices {
         known.entry(source.into()).or_default().insert(model.into(), entry.clone());
         entry
     }
+}
+
+/// Whether anybody is paid for calls of `model` on `worker`: an engine of one's own costs nothing, unless the operator
+/// says what.
+pub(crate) fn is_paid(catalog: &Catalog, worker: &Worker, model: &str) -> bool {
+    worker.is_external() || worker.prices.is_some() || catalog.is_priced_by_operator(worker.owner(), model)
 }
 
 #[cfg(test)]

@@ -146,6 +146,11 @@ impl Pool {
             .unwrap_or(Err(UpstreamError::FirstByteTimeout(first_byte)))
     }
 
+    /// Whether somebody is there who takes connections; nothing is asked on the one that is opened to find out.
+    pub async fn reaches(&self, to: &Endpoint) -> bool {
+        self.connector.dial(to).await.is_ok()
+    }
+
     /// Sends a request to an address that is asked this once, and waits for the head of the answer, at most
     /// `first_byte` from now.
     ///

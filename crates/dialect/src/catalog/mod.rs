@@ -149,6 +149,17 @@ impl Catalog {
         known.chain(new.map(|(id, said)| said.apply(Entry { id: id.as_str().into(), ..Entry::default() })))
     }
 
+    /// Whether the operator gives `provider`'s model `name` a price.
+    #[must_use]
+    pub fn is_priced_by_operator(&self, provider: &str, name: &str) -> bool {
+        // Without corrections, which is most of the time, nothing is allocated.
+        !self.corrections.is_empty()
+            && self
+                .corrections
+                .get(&key(&format!("{provider}/{name}")))
+                .is_some_and(|said| said.prices.is_some())
+    }
+
     fn exact(&self, provider: &str, name: &str) -> Option<Entry> {
         if let Some(entry) = self.listing().find(provider, name) {
             return Some(self.corrected(entry));

@@ -69,6 +69,11 @@ impl Reach {
         self.lapses.store(0, Relaxed);
     }
 
+    /// It was looked at once more, and nobody was there.
+    pub(super) fn lapse(&self) {
+        self.lapses.fetch_add(1, Relaxed);
+    }
+
     /// How often it was given up since the last answer.
     pub(super) fn lapses(&self) -> u32 {
         self.lapses.load(Relaxed)

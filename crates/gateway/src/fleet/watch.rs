@@ -191,10 +191,16 @@ impl Watched {
             Health::Unreached => {
                 let lapses = worker.reach.lapses().max(1);
                 let pause = COOL_DOWN.delay(lapses, None, false, fastrand::f64()).unwrap_or(COOL_DOWN.max);
-                if or_turned(worker, pause).await.is_some() {
-                    // What was counted stays, so that the next call that finds nobody is enough.
-                    worker.load.move_health(Health::Unreached, Health::Ready);
+                if or_turned(worker, pause).await.is_none() {
+                    return;
                 }
+                // No call need be the first to find out that there is still nobody.
+                if !fleet.pool.reaches(&worker.endpoint).await {
+                    worker.reach.lapse();
+                    return;
+                }
+                // What was counted stays, so that the next call that finds nobody is enough.
+                worker.load.move_health(Health::Unreached, Health::Ready);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use trunkline_core::Kind;
 use trunkline_dialect::catalog::Listing;
-use trunkline_dialect::provider;
+use trunkline_dialect::provider::{self, BEDROCK};
 
 /// What one provider, or all engines of one kind, serve.
 #[derive(Debug)]
@@ -31,7 +31,9 @@ pub(super) fn catalogued<'a>(
     let able =
         |kind: Kind| entry.workers.iter().flat_map(|w| w.dialects).any(|dialect| dialect.kind() == kind);
     let known = listing.of_provider(provider).filter(move |(_, kind)| able(*kind));
-    known.map(move |(id, _)| {
+    // Lists of prices tell more of some of Amazon's names than those names are.
+    let is_name = move |id: &str| provider != BEDROCK || id.matches('/').count() == 1;
+    known.filter(move |(id, _)| is_name(id)).map(move |(id, _)| {
         let name = id.split_once('/').map_or(id, |(_, name)| name);
         let leads = provider::of_model(name).is_some_and(|owner| owner.id == provider);
         (if leads { name } else { id }, provider)

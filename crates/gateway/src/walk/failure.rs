@@ -203,7 +203,10 @@ pub(super) async fn error_answer(
         let outcome = Outcome::Status(status.as_u16());
         return Failure::of(Mishap::Unauthorized(Key::Operator), outcome, Err(fault));
     }
-    if credential.is_ours && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+    // Google refuses keys with 400.
+    let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        || fault.kind == FaultKind::Authentication;
+    if credential.is_ours && is_refused {
         tracing::error!(worker = %worker.id, status = status.as_u16(), "a worker refuses the key stored for it");
         let message =
             "the model's provider refuses the key this gateway holds for it; tell the gateway's operator";

@@ -232,7 +232,7 @@ pub(crate) fn clean(headers: &mut HeaderMap, credential: Credential<'_>) {
         let value = value.as_bytes();
         let holds =
             |secret: &&[u8]| value.len() >= secret.len() && memchr::memmem::find(value, secret).is_some();
-        secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET).any(|secret| holds(&secret))
+        secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET).any(holds)
     };
     let goes = |(name, value): &(&HeaderName, &HeaderValue)| {
         NEVER.contains(&name.as_str()) || account.contains(&name.as_str()) || tells(value)

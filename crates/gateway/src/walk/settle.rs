@@ -10,6 +10,7 @@ use crate::fault;
 use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use crate::ids;
+use crate::prices::is_paid;
 use crate::shared::Local;
 use crate::snapshot::{Lane, Snapshot};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -498,13 +499,11 @@ impl Ledger {
 
     fn charged(&self) -> Charge {
         let Some((_, outcome)) = self.attempts.last() else { return Charge::None };
-        // An engine of one's own costs nothing, unless the operator says what.
-        let priced = |worker: &&Arc<Worker>| worker.is_external() || worker.prices.is_some();
-        let Some(worker) = self.worker().filter(priced) else { return Charge::None };
-        if self.endpoint.dialect.kind() == Kind::Count {
+        let Some(worker) = self.worker() else { return Charge::None };
+        let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
+        if !is_paid(&self.catalog, worker, model) || self.endpoint.dialect.kind() == Kind::Count {
             return Charge::None;
         }
-        let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
         match &self.usage {
             Some(usage) => {
                 let cost = self.local.prices.cost(&self.catalog, worker, model, usage);

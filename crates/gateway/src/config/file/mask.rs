@@ -14,9 +14,9 @@ pub(super) struct Mask(Vec<Range<usize>>);
 
 impl Mask {
     /// Every credential in a tree, and everything that looks like one.
-    pub(super) fn of(root: &Node) -> Self {
+    pub(super) fn of(root: &Node, source: &str) -> Self {
         let mut mask = Self::default();
-        mask.walk(root, &Path::Root);
+        mask.walk(root, &Path::Root, source);
         mask
     }
 
@@ -33,7 +33,7 @@ impl Mask {
         self.0.extend_from_slice(more);
     }
 
-    fn walk(&mut self, node: &Node, path: &Path<'_>) {
+    fn walk(&mut self, node: &Node, path: &Path<'_>, source: &str) {
         match &node.value {
             Value::Null => {}
             Value::Scalar(scalar) => {
@@ -43,12 +43,16 @@ impl Mask {
             }
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.walk(item, &Path::Index(path, index));
+                    self.walk(item, &Path::Index(path, index), source);
                 }
             }
             Value::Map(entries) => {
                 for entry in entries {
-                    self.walk(&entry.value, &Path::Key(path, &entry.key));
+                    let path = Path::Key(path, &entry.key);
+                    if path.is_secret() {
+                        self.0.extend(between(entry.mark.bytes.end, entry.value.mark.bytes.start, source));
+                    }
+                    self.walk(&entry.value, &path, source);
                 }
             }
         }
@@ -57,6 +61,14 @@ impl Mask {
     fn hides(&self, byte: usize) -> bool {
         self.0.iter().any(|range| range.contains(&byte))
     }
+}
+
+/// What stands between a key's `end` and its value's `start` beside punctuation. A password that begins with `&` or `!`
+/// is an anchor or a tag to YAML, and no part of any value.
+fn between(end: usize, start: usize, source: &str) -> Option<Range<usize>> {
+    let gap = source.get(end..start)?;
+    let begin = gap.find(|c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | ':' | '='))?;
+    Some(end + begin..start)
 }
 
 /// Whether a text has the form of a credential, or is an address that may hold one.

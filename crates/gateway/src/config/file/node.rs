@@ -167,7 +167,8 @@ impl Document {
 
     /// What to show for a mark; `more` is hidden besides what always is.
     pub(super) fn place(&self, mark: &Mark, more: &[Range<usize>]) -> Place {
-        let mut hidden = self.hidden.as_deref().map_or_else(|| Mask::of(&self.root), Mask::again);
+        let mut hidden =
+            self.hidden.as_deref().map_or_else(|| Mask::of(&self.root, &self.source), Mask::again);
         hidden.add(more);
         let mut place = mask::show(&self.source, mark, &hidden);
         if let Some((file, before)) = self.files.iter().rfind(|(_, before)| *before < mark.line) {

@@ -410,6 +410,21 @@ fn no_error_shows_a_secret() {
     }
 }
 
+/// A password that begins like an anchor or a tag of YAML's is no value, and as secret as one.
+#[test]
+fn passwords_that_are_punctuation_are_hidden() {
+    for text in [
+        "auth:\n  api_key: &hunter2hunter2[&&: ]\n",
+        "auth:\n  api_key: &hunter2hunter2 [1]\n",
+        "auth:\n  api_key: !hunter2hunter2 [1]\n",
+        "auth: {api_key: &hunter2hunter2 {a: b}}\n",
+        "auth: {api_key: &hunter2hunter2 {hunter2: b}}\n",
+    ] {
+        let said = report(text, &[]);
+        assert!(!said.contains("hunter2h") && !said.is_empty(), "{text:?}: {said}");
+    }
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 

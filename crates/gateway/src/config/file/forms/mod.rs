@@ -139,7 +139,7 @@ fn turn(document: &mut Document, form: Form) -> Findings {
         Form::Ferro => ferro::native,
         Form::Litellm => litellm::native,
     };
-    let mut hidden = Mask::of(&document.root);
+    let mut hidden = Mask::of(&document.root, &document.source);
     document.root.mark_origins(&Path::Root);
     let root = document.root.becoming(Value::Null);
     let root = std::mem::replace(&mut document.root, root);
