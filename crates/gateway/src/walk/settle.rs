@@ -1,6 +1,12 @@
 //! Stage 7: the books of one request, closed exactly once: when its answer is over, or when it is
 //! dropped on the way because the client hung up.
 
+mod charge;
+mod losses;
+
+pub(crate) use charge::price;
+pub(crate) use losses::{WARNINGS, warnings};
+
 use super::access::{Attempts, Line, TARGET, level, micros};
 use super::verdict::{Counts, Mishap};
 use crate::body::Body;
@@ -10,10 +16,11 @@ use crate::fault;
 use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use crate::ids;
-use crate::prices::is_paid;
 use crate::shared::Local;
 use crate::snapshot::{Lane, Snapshot};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use charge::Charge;
+use http::{HeaderMap, HeaderName, Response};
+use losses::known_parameter;
 use prometheus::local::LocalHistogram;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -22,21 +29,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Allotted, Attempt, Candidate, Fault, Kind, Losses, Model, OnUnsupported, RequestId, TenantId, Times,
-    Usage, Utc, WorkerId,
+    Allotted, Attempt, Candidate, Fault, Kind, Losses, Model, RequestId, TenantId, Times, Usage, Utc,
+    WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
-use trunkline_dialect::profile::Parameter;
 
 /// Status in the log when the client went away before there was one.
 const CLIENT_GONE: u16 = 499;
 
 /// The request's id, on every answer.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What a whole answer cost, in US dollars.
-const COST: HeaderName = HeaderName::from_static("x-trunkline-cost-usd");
 
 /// The books of one request.
 #[derive(Debug)]
@@ -102,28 +105,6 @@ pub(crate) enum Outcome {
     Status(u16),
     /// It did not answer, or its answer broke off; the class of the error.
     Failed(&'static str),
-}
-
-/// What an answer cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Charge {
-    /// Nothing that anybody is paid for.
-    None,
-    /// This much.
-    Known(Usd),
-    /// Something, but the price is not known.
-    Unknown,
-}
-
-impl Charge {
-    /// Both together: what is not known makes the sum unknown.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::None, charge) | (charge, Self::None) => charge,
-            (Self::Known(one), Self::Known(other)) => Self::Known(one + other),
-            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
-        }
-    }
 }
 
 /// What earlier turns of a loop came to.
@@ -456,80 +437,6 @@ impl Ledger {
         }
     }
 
-    /// Books about what was produced where the upstream does not say: its stream was left or cut before it
-    /// could, or it was not asked.
-    fn estimate(&mut self) {
-        let known = self.usage.as_ref().and_then(|usage| usage.output_total);
-        let is_short = self.end != End::Done && known.is_some_and(|known| known < self.events);
-        if self.events > 0 && (known.is_none() || is_short) {
-            let usage = self.usage.get_or_insert_default();
-            usage.output_total = Some(self.events);
-            usage.estimated = true;
-        }
-    }
-
-    /// Another attempt follows one whose upstream has counted what it takes money for, though nobody got its answer.
-    pub(crate) fn write_off(&mut self) {
-        if self.usage.is_some() {
-            self.book();
-        }
-        self.finish = None;
-    }
-
-    /// Books the last attempt, which another one follows.
-    fn book(&mut self) {
-        let charge = self.charged();
-        self.bill(charge);
-        self.count_tokens();
-        self.settle_limits(Instant::now());
-        self.before = self.before.and(charge);
-        self.usage = None;
-    }
-
-    /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
-    /// paid and all prices are known.
-    pub(crate) fn charge(&mut self) -> Option<Usd> {
-        let charge = self.charge.unwrap_or_else(|| self.charged());
-        self.charge = Some(charge);
-        match charge.and(self.before) {
-            Charge::Known(usd) => Some(usd),
-            Charge::None | Charge::Unknown => None,
-        }
-    }
-
-    fn charged(&self) -> Charge {
-        let Some((_, outcome)) = self.attempts.last() else { return Charge::None };
-        let Some(worker) = self.worker() else { return Charge::None };
-        let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
-        if !is_paid(&self.catalog, worker, model) || self.endpoint.dialect.kind() == Kind::Count {
-            return Charge::None;
-        }
-        match &self.usage {
-            Some(usage) => {
-                let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
-                cost.map_or(Charge::Unknown, Charge::Known)
-            }
-            None if matches!(outcome, Outcome::Status(200..300)) => Charge::Unknown,
-            None => Charge::None,
-        }
-    }
-
-    /// Books what the last attempt cost.
-    fn bill(&self, charge: Charge) {
-        let labels = || {
-            let (lane, worker) = self.lane.as_ref().zip(self.worker())?;
-            Some([lane.metrics.label(), worker.owner()])
-        };
-        let metrics = &self.local.shared.metrics;
-        match (charge, labels()) {
-            (Charge::Known(usd), Some(labels)) => {
-                metrics.cost.with_label_values(&labels).inc_by(usd.as_f64())
-            }
-            (Charge::Unknown, Some(labels)) => metrics.unpriced.with_label_values(&labels).inc(),
-            (Charge::None, _) | (_, None) => {}
-        }
-    }
-
     fn close(&mut self) {
         self.estimate();
         let cost = self.charge();
@@ -564,14 +471,6 @@ impl Ledger {
         }
         if let Some(json) = self.log {
             shared.log.append(self.local.thread, |out| self.write_line(out, status, took, cost, json));
-        }
-    }
-
-    fn count_tokens(&self) {
-        if let (Some(lane), Some(usage)) = (&self.lane, &self.usage) {
-            lane.metrics.input.inc_by(usage.input_total.unwrap_or(0));
-            lane.metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
-            lane.metrics.output.inc_by(usage.output_total.unwrap_or(0));
         }
     }
 
@@ -643,76 +542,4 @@ pub(crate) fn stamp(headers: &mut HeaderMap, ledger: &Ledger) {
         headers.entry("request-id").or_insert_with(|| id.clone());
     }
     headers.insert(REQUEST_ID, id);
-}
-
-/// Says what a whole answer or the attempts at one cost, where that is known.
-pub(crate) fn price(headers: &mut HeaderMap, ledger: &mut Ledger) {
-    let cost = ledger.charge().map(|usd| usd.to_string());
-    if let Some(value) = cost.and_then(|text| HeaderValue::try_from(text).ok()) {
-        headers.insert(COST, value);
-    }
-}
-
-/// The parameter a loss is about as a label: from a closed set, because a path may hold names a client
-/// made up.
-fn known_parameter(path: &str) -> &'static str {
-    /// Fields of other dialects and surfaces, and those that no provider treats differently.
-    const OTHERS: &[&str] = &[
-        "messages",
-        "contents",
-        "input",
-        "system",
-        "instructions",
-        "response_format",
-        "stop_sequences",
-        "thinking",
-        "reasoning",
-        "output_config",
-        "cache_control",
-        "container",
-        "context_management",
-        "options",
-        "generationConfig",
-        "inferenceConfig",
-        "additionalModelRequestFields",
-        "tokens",
-        "texts",
-        "dimensions",
-        "output_dimension",
-        "outputDimensionality",
-        "input_type",
-        "taskType",
-        "truncate",
-        "title",
-        "top_n",
-        "raw_scores",
-    ];
-    let first = path.split(['.', '[']).next().unwrap_or_default();
-    let other = || OTHERS.iter().find(|known| **known == first).copied();
-    let parameter = Parameter::ALL.iter().map(|parameter| parameter.name()).find(|known| *known == first);
-    parameter.or_else(other).unwrap_or("other")
-}
-
-/// The header that lists losses.
-pub(crate) const WARNINGS: HeaderName = HeaderName::from_static("x-trunkline-warnings");
-
-/// The value of [`WARNINGS`]; none where nothing was lost, or nobody wants to know.
-pub(crate) fn warnings(losses: &Losses, setting: OnUnsupported) -> Option<HeaderValue> {
-    const LONGEST: usize = 4096;
-    (!losses.is_empty() && setting != OnUnsupported::Drop)
-        .then(|| HeaderValue::from_str(&losses.header(LONGEST)).ok())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_from_a_closed_set() {
-        for (path, label) in
-            [("seed", "seed"), ("messages[3].name", "messages"), ("made_up_by_a_client", "other")]
-        {
-            assert_eq!(known_parameter(path), label);
-        }
-    }
 }
