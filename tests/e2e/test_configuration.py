@@ -28,7 +28,16 @@ def examples(page: str) -> list[str]:
     return [text for title, text in titled if title.strip() in ("", "native")]
 
 
-@pytest.mark.parametrize("page, count", [("docs/pools.md", 4), ("docs/configuration.md", 1), ("README.md", 1)])
+PAGES = [
+    ("docs/pools.md", 10),
+    ("docs/configuration.md", 1),
+    ("docs/catalog.md", 1),
+    ("docs/mcp.md", 1),
+    ("README.md", 1),
+]
+
+
+@pytest.mark.parametrize("page, count", PAGES)
 def test_examples_fit(schema, page: str, count: int):
     found = examples(page)
     assert len(found) == count

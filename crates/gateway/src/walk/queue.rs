@@ -40,12 +40,15 @@ pub(super) async fn wait<'w>(
 
 fn full(plan: &Plan, workers: usize, why: Full) -> Fault {
     let name: String = plan.model.as_str().chars().take(128).collect();
-    let has = if workers == 1 { "the backend of".to_owned() } else { format!("all {workers} backends of") };
-    let why = match why {
-        Full::Queue => "and their queue is full".to_owned(),
-        Full::Timeout(waited) => format!("and no place came free in {} s", waited.as_secs_f64()),
+    let who = match workers {
+        1 => format!("the backend of `{name}` runs as many calls as it takes"),
+        _ => format!("all {workers} backends of `{name}` run as many calls as they take"),
     };
-    let message = format!("{has} `{name}` run as many calls as they take at once, {why}; try again shortly");
+    let why = match why {
+        Full::Queue => "its queue is full".to_owned(),
+        Full::Timeout(waited) => format!("no place came free in {} s", waited.as_secs_f64()),
+    };
+    let message = format!("{who} at once, and {why}; try again shortly");
     let mut fault = Fault::new(FaultKind::RateLimit, message).code("backend_full");
     fault.retry_after = Some(Duration::from_secs(1));
     fault

@@ -1,7 +1,7 @@
 //! What answers cost: told to the client, the log and the metrics, and never invented.
 
 use crate::client::Ask;
-use crate::rig::{CHAT, MESSAGES, Rig, Speech, cloud, engine, settings};
+use crate::rig::{CHAT, COMPLETIONS, MESSAGES, Rig, STREAMING, Speech, cloud, engine, settings};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -158,5 +158,40 @@ async fn an_answer_that_nobody_got_costs_what_was_counted() {
         assert_eq!((answer.status, answer.header(HEADER)), (502, cost), "{provider}: {}", answer.text());
         let line = rig.access_line("endpoint=").await;
         assert!(line.contains(&format!(" cost_usd={cost}")), "{provider}: {line}");
+    }
+}
+
+/// The same counts cost the same, whatever the client speaks, whole and streamed.
+#[tokio::test]
+async fn c105_a_call_costs_the_same_in_every_clients_dialect() {
+    let usage = r#"data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+    for (provider, model, cost) in [
+        // 3 x 2.5 + 2 x 10 and 3 x 3 + 2 x 15 millionths.
+        ("openai", "gpt-4o", "0.0000275"),
+        ("anthropic", "claude-sonnet-4-5", "0.000039"),
+    ] {
+        for (from, stream) in STREAMING.into_iter().flat_map(|from| [(from, false), (from, true)]) {
+            let is_passed = provider == "openai" && [CHAT.path, COMPLETIONS.path].contains(&from.path);
+            if stream && is_passed {
+                // Such a stream tells what was used to those who ask for it.
+                continue;
+            }
+            let what = format!("{} to {provider}, stream: {stream}", from.path);
+            let upstream = Upstream::directed(move |request, _| {
+                let to = STREAMING.into_iter().find(|speech| speech.path == request.path()).unwrap();
+                if to.path != CHAT.path || !stream {
+                    return to.answer(stream);
+                }
+                let [begin, content, end] = to.stream;
+                let end = end.replace("data: [DONE]", &format!("{usage}\n\ndata: [DONE]"));
+                Reply::events([begin, content, &end].map(str::to_owned), Duration::ZERO)
+            });
+            let upstream = upstream.await.unwrap();
+            let rig = Rig::start(settings([cloud(upstream.url(), provider, model, Some("k"))])).await;
+            let answer = rig.ask(&asking(from, model, stream)).await;
+            assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+            let line = rig.access_line("endpoint=").await;
+            assert!(line.contains(&format!(" cost_usd={cost}")), "{what}: {line}");
+        }
     }
 }
