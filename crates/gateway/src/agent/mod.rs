@@ -66,7 +66,7 @@ pub(crate) async fn answer(ledger: &mut Ledger, plan: Plan) -> Result<Told, Faul
     let mut are_ours = servers.map(declared::is_ours).peekable();
     let runs_here = are_ours.peek().is_some() && (are_ours.any(|ours| ours) || !vendor_runs(&plan));
     if !runs_here {
-        return dispatch::dispatch(ledger, plan).await.map(Told::Once);
+        return dispatch::dispatch(ledger, &plan).await.map(Told::Once);
     }
     parsed.audience = Audience::Loop;
     turns::begin(ledger, plan, parsed).await

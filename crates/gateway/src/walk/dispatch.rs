@@ -62,11 +62,11 @@ fn shared_backoff(plan: &Plan) -> Backoff {
 ///
 /// # Errors
 /// What the last attempt came to, or that there was nobody to attempt it on.
-pub(crate) async fn dispatch(ledger: &mut Ledger, plan: Plan) -> Result<Answered, Fault> {
+pub(crate) async fn dispatch(ledger: &mut Ledger, plan: &Plan) -> Result<Answered, Fault> {
     if plan.lane.is_estimated(ledger.endpoint.dialect) {
-        return count::estimate(ledger, &plan);
+        return count::estimate(ledger, plan);
     }
-    attempts(ledger, &plan, &mut None).await
+    attempts(ledger, plan, &mut None).await
 }
 
 /// Gets the answer to one turn of a loop, which is [`Content::Turn`] unless the upstream refused it in the client's own

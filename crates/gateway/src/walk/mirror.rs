@@ -145,7 +145,7 @@ fn books(original: &Ledger, copy: &Plan) -> Ledger {
 }
 
 async fn run(mut ledger: Ledger, plan: Plan) {
-    let answered = match dispatch::dispatch(&mut ledger, plan).await {
+    let answered = match dispatch::dispatch(&mut ledger, &plan).await {
         Ok(answered) => answered,
         Err(fault) => {
             refuse(ledger, &fault);

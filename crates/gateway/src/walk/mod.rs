@@ -83,7 +83,7 @@ async fn steps(
     if agent::may_want(&plan, ledger.endpoint.dialect) {
         return Box::pin(agent::answer(ledger, plan)).await;
     }
-    dispatch::dispatch(ledger, plan).await.map(Told::from)
+    dispatch::dispatch(ledger, &plan).await.map(Told::from)
 }
 
 #[cfg(test)]

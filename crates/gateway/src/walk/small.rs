@@ -71,9 +71,7 @@ async fn vectors(
         habits: embed::habits(worker.provider.as_deref()),
     };
     let bodies = embed::write_call(to, &call, target, &mut losses).map_err(unfit)?;
-    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
-    let mut told = Told::default();
-    let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
+    let (setting, told, answers) = asked(ledger, plan, worker, to, bodies, &losses).await?;
     let replies = answers.iter().map(|body| embed::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
     let reply = replies.and_then(|replies| embed::merge(&call, replies)).map_err(unreadable)?;
     let mut reply = reply;
@@ -99,9 +97,7 @@ async fn ranking(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(unfit)?;
-    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
-    let mut told = Told::default();
-    let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
+    let (setting, told, answers) = asked(ledger, plan, worker, to, bodies, &losses).await?;
     let replies = answers.iter().map(|body| rerank::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
     let mut reply = replies.and_then(|replies| rerank::merge(to, &call, replies)).map_err(unreadable)?;
     ledger.usage.clone_from(&reply.usage);
@@ -126,9 +122,7 @@ async fn pictures(
     if limits.is_none() && image::gives_addresses(to) && image::wants_bytes(&call) {
         return Err(unfit(unfetched()));
     }
-    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
-    let mut told = Told::default();
-    let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
+    let (setting, told, answers) = asked(ledger, plan, worker, to, bodies, &losses).await?;
     let replies = answers.iter().map(|body| image::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
     let mut reply = image::merge(replies.map_err(unmade)?);
     ledger.usage.clone_from(&reply.usage);
@@ -156,9 +150,7 @@ async fn speech(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let body = speech::write_call(to, &call, name, &mut losses).map_err(unfit)?;
-    let setting = admit(ledger, plan, worker, &losses, to).map_err(unfit)?;
-    let mut told = Told::default();
-    let answers = exchange(ledger, plan, worker, to, vec![body], &mut told).await?;
+    let (setting, told, answers) = asked(ledger, plan, worker, to, vec![body], &losses).await?;
     let answer = answers.first().map(Bytes::as_ref).unwrap_or_default();
     let reply = speech::read_reply(to, &call, answer).map_err(unreadable)?;
     ledger.usage.clone_from(&reply.usage);
@@ -227,6 +219,21 @@ fn shown(plan: &Plan, model: &mut Option<String>) {
 struct Told {
     headers: HeaderMap,
     tokens: Option<u64>,
+}
+
+/// Sends all `bodies`, if the operator lets their `losses` pass: whether the client is told of these, and what came back.
+async fn asked(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    to: Surface,
+    bodies: Vec<Vec<u8>>,
+    losses: &Losses,
+) -> Result<(OnUnsupported, Told, Vec<Bytes>), Failure> {
+    let setting = admit(ledger, plan, worker, losses, to).map_err(unfit)?;
+    let mut told = Told::default();
+    let answers = exchange(ledger, plan, worker, to, bodies, &mut told).await?;
+    Ok((setting, told, answers))
 }
 
 /// Sends all `bodies`, a few at once, and collects their answers in order. Of several, each that fails is tried

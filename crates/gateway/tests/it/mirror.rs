@@ -105,16 +105,20 @@ async fn what_happens_to_a_copy_is_no_concern_of_the_clients() {
     }
 }
 
+/// A backend that takes calls and never answers them.
+async fn stuck() -> Upstream {
+    let upstream = Upstream::directed(|request, _| match request.path() {
+        "/v1/models" => Reply::json(404, "{}"),
+        _ => Reply::hang(),
+    });
+    upstream.await.unwrap()
+}
+
 /// A mirror that never answers holds up neither clients nor a stop, and gets no more copies than it may have at once.
 #[tokio::test]
 async fn copies_are_bounded_and_end_with_the_gateway() {
     let live = answering(CHAT).await;
-    let stuck = Upstream::directed(|request, _| match request.path() {
-        "/v1/models" => Reply::json(404, "{}"),
-        _ => Reply::hang(),
-    })
-    .await
-    .unwrap();
+    let stuck = stuck().await;
     let rig = Rig::start(mirrored(&live, &stuck, MirrorSpec { concurrency: 2, ..mirror() })).await;
     for _ in 0..5 {
         assert_eq!(rig.ask(&asking("p")).await.status, 200);
@@ -128,12 +132,7 @@ async fn copies_are_bounded_and_end_with_the_gateway() {
 #[tokio::test]
 async fn copies_take_so_long_and_no_longer() {
     let live = answering(CHAT).await;
-    let stuck = Upstream::directed(|request, _| match request.path() {
-        "/v1/models" => Reply::json(404, "{}"),
-        _ => Reply::hang(),
-    })
-    .await
-    .unwrap();
+    let stuck = stuck().await;
     let limits = MirrorSpec { concurrency: 1, timeout: Duration::from_millis(50), ..mirror() };
     let rig = Rig::start(mirrored(&live, &stuck, limits)).await;
     assert_eq!(rig.ask(&asking("p")).await.status, 200);
