@@ -1,8 +1,8 @@
 //! What routing chooses from: a worker seen without its address, with live load and health.
 
-use crate::{Allowance, Quota, Recent, WorkerId};
+use crate::{Allowance, Backlog, Quota, Recent, WorkerId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// One worker that may serve a call. Cheap to clone; load and health are shared and live.
@@ -101,6 +101,10 @@ pub struct Load {
     in_flight: AtomicU64,
     served: AtomicU64,
     health: AtomicU8,
+    /// One more than its number as an owner of prompts; 0 where it has none.
+    owner: AtomicU32,
+    /// What it has yet to read.
+    pub backlog: Backlog,
     /// How long its answers took lately.
     pub recent: Recent,
     /// What it was given lately.
@@ -157,6 +161,17 @@ impl Load {
     #[must_use]
     pub fn served(&self) -> u64 {
         self.served.load(Relaxed)
+    }
+
+    /// Its number where it is kept in mind who holds which prompts.
+    #[must_use]
+    pub fn owner(&self) -> Option<u16> {
+        u16::try_from(self.owner.load(Relaxed).checked_sub(1)?).ok()
+    }
+
+    /// Gives it that number, or none.
+    pub fn set_owner(&self, owner: Option<u16>) {
+        self.owner.store(owner.map_or(0, |number| u32::from(number) + 1), Relaxed);
     }
 
     /// Where the worker is in its life.

@@ -4,6 +4,7 @@
 //!
 //! Nothing here does I/O, reads a clock or the environment, or knows a vendor.
 
+mod backlog;
 mod calendar;
 mod call;
 mod candidate;
@@ -28,6 +29,7 @@ mod tool;
 mod trusted;
 mod usage;
 
+pub use backlog::{Backlog, Unread};
 pub use calendar::{Utc, read_rfc3339};
 pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,

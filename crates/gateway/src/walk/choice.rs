@@ -59,7 +59,7 @@ impl<'p> Left<'p> {
         let (lane, prompt) = (self.lane, &self.prompt);
         let pick = |without: &[WorkerId]| {
             let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
-            let candidate = lane.policy.pick(prompt, &lane.candidates, without, draw)?;
+            let candidate = lane.policy.pick(prompt, &lane.candidates, without, draw)?.candidate;
             Some((candidate, lane.workers.get(candidate.slot)?))
         };
         let mut full = SmallVec::new();

@@ -1,0 +1,293 @@
+//! A fleet of engines in simulated time, which the gateway's own routing code (`trunkline-route`) chooses from: what a
+//! policy does to hit rates and waiting, told apart from everything else.
+//!
+//! A run is decided by its seed. Nothing waits, so that minutes of a large fleet take seconds.
+
+mod cache;
+mod engine;
+mod routers;
+mod shapes;
+
+pub use engine::Speed;
+pub use routers::Way;
+pub use shapes::Shape;
+
+use engine::Engine;
+use routers::{Counted, Router};
+use shapes::{Call, Talk, number};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+/// What happens besides calls.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Incident {
+    /// The engine crashes, and comes back never.
+    Dies(usize),
+    /// The engine crashes, and is back with nothing in its cache after so many seconds.
+    Restarts(usize, f64),
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What comes.
+    pub shape: Shape,
+    /// Who chooses.
+    pub way: Way,
+    /// The fleet.
+    pub engines: Vec<Speed>,
+    /// Seconds in which conversations begin. The first fifth of them is not counted.
+    pub seconds: f64,
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// What happens in the middle.
+    pub incident: Option<Incident>,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Calls that ended.
+    pub calls: usize,
+    /// Share of all prompts' tokens that engines found in their caches.
+    pub hits: f64,
+    /// What would have been found in one cache as large as all together.
+    pub pooled: f64,
+    /// Seconds to the first token: half of the calls took no longer, and 99 of a hundred.
+    pub ttft: [f64; 2],
+    /// Tokens written a second.
+    pub throughput: f64,
+    /// Mean share of the time that engines worked.
+    pub busy: f64,
+    /// Time the busiest engine worked, over the mean.
+    pub busiest: f64,
+    /// Calls on the fullest engine over the mean, on average over time.
+    pub fullest: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Incident,
+    Back(usize),
+    /// The engine ends its step of this number.
+    Step(usize, u64),
+    /// The next turn of this conversation.
+    Turn(usize),
+}
+
+struct World {
+    engines: Vec<Engine>,
+    /// Steps ended, and what the one under way will have done.
+    steps: Vec<(u64, Option<engine::Done>)>,
+    router: Router,
+    talks: Vec<Talk>,
+    turns: Vec<usize>,
+    calls: HashMap<usize, (Counted, f64)>,
+    events: BinaryHeap<Reverse<(Time, Event)>>,
+    pooled: cache::Cache,
+    tally: Tally,
+    warm: f64,
+}
+
+/// Nanoseconds, so that they have an order.
+type Time = u64;
+
+#[derive(Default)]
+struct Tally {
+    next: usize,
+    calls: usize,
+    asked: usize,
+    prompt: usize,
+    cached: usize,
+    pooled: usize,
+    written: usize,
+    ttft: Vec<f64>,
+    fullest: f64,
+    samples: usize,
+}
+
+impl Run {
+    /// Runs it to its end.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let talks = self.shape.talks(self.engines.len(), self.seconds, self.seed);
+        let turns = vec![0; talks.len()];
+        let memory: usize = self.engines.iter().map(|speed| speed.memory / cache::BLOCK).sum();
+        let mut world = World {
+            engines: self.engines.iter().copied().map(Engine::new).collect(),
+            steps: self.engines.iter().map(|_| (0, None)).collect(),
+            router: Router::new(self.way, self.engines.len(), self.seed),
+            talks,
+            turns,
+            calls: HashMap::new(),
+            events: BinaryHeap::new(),
+            pooled: cache::Cache::new(memory),
+            tally: Tally::default(),
+            warm: self.seconds / 5.0,
+        };
+        world.at(self.seconds / 2.0, Event::Incident);
+        for talk in 0..world.talks.len() {
+            let begins = world.talks.get(talk).map_or(0.0, |talk| talk.begins);
+            world.at(begins, Event::Turn(talk));
+        }
+        world.run(self)
+    }
+}
+
+impl World {
+    fn at(&mut self, seconds: f64, event: Event) {
+        let time = u64::try_from(std::time::Duration::from_secs_f64(seconds).as_nanos()).unwrap_or(u64::MAX);
+        self.events.push(Reverse((time, event)));
+    }
+
+    fn run(mut self, run: &Run) -> Report {
+        let mut busy_before = vec![0.0; self.engines.len()];
+        let mut is_warm = false;
+        while let Some(Reverse((time, event))) = self.events.pop() {
+            let now = std::time::Duration::from_nanos(time).as_secs_f64();
+            if now > run.seconds {
+                break;
+            }
+            if !is_warm && now >= self.warm {
+                is_warm = true;
+                busy_before = self.engines.iter().map(|engine| engine.busy).collect();
+            }
+            match event {
+                Event::Turn(talk) => self.turn(talk, now),
+                Event::Step(engine, step) => self.stepped(engine, step, now),
+                Event::Incident => match run.incident {
+                    Some(Incident::Dies(engine)) => self.crash(engine, now),
+                    Some(Incident::Restarts(engine, seconds)) => {
+                        self.crash(engine, now);
+                        self.at(now + seconds, Event::Back(engine));
+                    }
+                    None => {}
+                },
+                Event::Back(engine) => self.router.set(engine, true),
+            }
+        }
+        let counted = run.seconds - self.warm;
+        let busy: Vec<f64> =
+            self.engines.iter().zip(&busy_before).map(|(engine, before)| (engine.busy - before) / counted).collect();
+        self.tally.report(&busy, counted)
+    }
+
+    fn turn(&mut self, talk: usize, now: f64) {
+        let Some(at) = self.turns.get_mut(talk) else { return };
+        let Some(turn) = self.talks.get(talk).and_then(|talk| talk.turns.get(*at)) else { return };
+        *at += 1;
+        let id = self.tally.next;
+        self.tally.next += 1;
+        let (prompt, answer) = (turn.prompt.clone(), turn.answer.clone());
+        let call = Call { id, talk, prompt, answer, came: now };
+        if now >= self.warm {
+            self.tally.pooled += self.pooled.held(&call.prompt) * cache::BLOCK;
+            self.tally.asked += call.tokens();
+            self.tally.sample(&self.engines);
+        }
+        let path = call.path();
+        if self.pooled.take(&path) {
+            self.pooled.release(&path);
+        }
+        self.send(call, now);
+    }
+
+    fn send(&mut self, call: Call, now: f64) {
+        let Some(counted) = self.router.choose(&call, &self.engines, now) else { return };
+        let at = counted.engine;
+        self.calls.insert(call.id, (counted, call.came));
+        if let Some(engine) = self.engines.get_mut(at) {
+            engine.push(call);
+        }
+        self.begin(at, now);
+    }
+
+    /// Begins an engine's next step, where none is under way.
+    fn begin(&mut self, at: usize, now: f64) {
+        let (Some(engine), Some((step, under_way))) = (self.engines.get_mut(at), self.steps.get_mut(at)) else {
+            return;
+        };
+        if under_way.is_none()
+            && let Some((took, done)) = engine.step()
+        {
+            *under_way = Some(done);
+            let event = Event::Step(at, *step);
+            self.at(now + took, event);
+        }
+    }
+
+    fn stepped(&mut self, at: usize, step: u64, now: f64) {
+        let Some((current, under_way)) = self.steps.get_mut(at) else { return };
+        if *current != step {
+            return;
+        }
+        *current += 1;
+        let done = under_way.take().unwrap_or_default();
+        for id in done.first {
+            if let Some((counted, came)) = self.calls.get_mut(&id) {
+                counted.unread = None;
+                if *came >= self.warm {
+                    self.tally.ttft.push(now - *came);
+                }
+            }
+        }
+        for job in done.ended {
+            self.calls.remove(&job.call.id);
+            if job.call.came >= self.warm {
+                self.tally.calls += 1;
+                self.tally.prompt += job.call.tokens();
+                self.tally.cached += job.cached;
+                self.tally.written += job.written;
+            }
+            let turn = self.turns.get(job.call.talk).copied().unwrap_or(0);
+            let next = self.talks.get(job.call.talk).and_then(|talk| talk.turns.get(turn));
+            if let Some(pause) = next.map(|turn| turn.pause) {
+                self.at(now + pause, Event::Turn(job.call.talk));
+            }
+        }
+        self.begin(at, now);
+    }
+
+    fn crash(&mut self, at: usize, now: f64) {
+        self.router.set(at, false);
+        if let Some((step, under_way)) = self.steps.get_mut(at) {
+            *step += 1;
+            *under_way = None;
+        }
+        let lost = self.engines.get_mut(at).map(Engine::crash).unwrap_or_default();
+        for call in lost {
+            self.calls.remove(&call.id);
+            self.send(call, now);
+        }
+    }
+}
+
+impl Tally {
+    fn sample(&mut self, engines: &[Engine]) {
+        let loads = engines.iter().map(|engine| number(engine.calls()));
+        let (sum, most) = loads.fold((0.0, 0.0_f64), |(sum, most), load| (sum + load, most.max(load)));
+        if sum > 0.0 {
+            self.fullest += most / sum * number(engines.len());
+            self.samples += 1;
+        }
+    }
+
+    fn report(mut self, busy: &[f64], seconds: f64) -> Report {
+        self.ttft.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let rank = (0..self.ttft.len()).take_while(|n| number(*n) < share * number(self.ttft.len() - 1)).count();
+            self.ttft.get(rank).copied().unwrap_or(f64::NAN)
+        };
+        let mean = busy.iter().sum::<f64>() / number(busy.len());
+        Report {
+            calls: self.calls,
+            hits: number(self.cached) / number(self.prompt),
+            pooled: number(self.pooled) / number(self.asked),
+            ttft: [at(0.5), at(0.99)],
+            throughput: number(self.written) / seconds,
+            busy: mean,
+            busiest: busy.iter().copied().fold(0.0, f64::max) / mean,
+            fullest: self.fullest / number(self.samples),
+        }
+    }
+}
