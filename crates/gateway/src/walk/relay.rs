@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use trunkline_core::{Event, Fault, FaultKind, Usage};
+use trunkline_core::{Event, Fault, FaultKind, Kind, Usage};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
@@ -47,6 +47,10 @@ pub(crate) fn respond(mut ledger: Ledger, answered: Answered) -> Response<Body> 
         Content::Flow { flow, primed, idle } => {
             let mut headers = headers;
             stamp(&mut headers, &ledger);
+            // Bare sound says nothing of its cost: what is known of that is known now.
+            if matches!(flow, Flow::Copy { .. }) && ledger.endpoint.dialect.kind() == Kind::Speak {
+                price(&mut headers, &mut ledger);
+            }
             let relay = Relay { primed, flow, idle, timer: None, last: Instant::now(), ledger: Some(ledger) };
             let mut response = Response::new(Body::Stream(Streaming::Relay(Box::new(relay))));
             *response.headers_mut() = headers;

@@ -26,7 +26,7 @@ use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::seal::may_carry;
 use trunkline_dialect::stream_usage;
-use trunkline_dialect::surface::answers_freely;
+use trunkline_dialect::surface::{self, answers_freely};
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
 use trunkline_upstream::Answer;
@@ -260,6 +260,10 @@ async fn splice_whole(
         && !answers_freely(dialect)
     {
         return Err(not_an_answer());
+    }
+    // A long transcript says at its beginning how long the sound was, and only its end is kept.
+    if dialect.kind() == Kind::Transcribe {
+        ledger.asked_for = surface::heard(&start).map(Box::new);
     }
     let primed = Some(start);
     let flow = Flow::Copy { body, tail: Vec::new() };

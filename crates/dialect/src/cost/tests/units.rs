@@ -57,7 +57,7 @@ fn what_is_not_tokens() {
         with(
             "a transcript by the second",
             "second 0.0001",
-            Usage { audio_seconds: Some(61), ..Usage::default() },
+            Usage { audio_ms: Some(61_000), ..Usage::default() },
             &[],
             &[("second", 61_000, 100_000)],
             "0.0061",
@@ -65,7 +65,7 @@ fn what_is_not_tokens() {
         with(
             "a transcript to the millisecond",
             "second 0.0001",
-            Usage { audio_seconds: Some(61), ..Usage::default() },
+            Usage { audio_ms: Some(61_000), ..Usage::default() },
             &[(Meter::Second, 60_250)],
             &[("second", 60_250, 100_000)],
             "0.006025",
@@ -73,7 +73,7 @@ fn what_is_not_tokens() {
         with(
             "a transcript by the second, tokens for information",
             "second 0.0001",
-            Usage { audio_seconds: Some(10), ..tokens(100, 20) },
+            Usage { audio_ms: Some(10_000), ..tokens(100, 20) },
             &[],
             &[("second", 10_000, 100_000)],
             "0.001",

@@ -113,7 +113,7 @@ fn whose_usage_is_asked_for_is_a_name_or_the_switch_of_older_files() {
         ("force_include_usage: false", ForceUsage::Never),
         ("force_include_usage: ${USAGE}", ForceUsage::Never),
     ] {
-        let config = fine(&format!("translate: {{ {text} }}"), &[("USAGE", "false")]);
+        let config = fine(&format!("translate:\n  {text}\n"), &[("USAGE", "false")]);
         assert_eq!(config.translate.force_include_usage, want, "{text}");
     }
 }
