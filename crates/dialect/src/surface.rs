@@ -183,13 +183,9 @@ fn says_how_much(usage: &Usage) -> bool {
 /// end in its middle.
 #[must_use]
 pub fn heard(start: &[u8]) -> Option<Usage> {
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(start.get(..error.valid_up_to())?).ok()?,
-    };
     let mut audio_ms = None;
     // One that is cut off has no end, and its first members all the same.
-    _ = json::each(text, |key, value| {
+    _ = json::each(json::text(start)?, |key, value| {
         if key == "duration" {
             audio_ms = milliseconds(value);
         }
