@@ -349,7 +349,7 @@ async fn usage_is_asked_of_whoever_is_paid() {
 
 /// Streams of those that were asked, in the two ways there are: what a client gets that did not ask, and what it
 /// gets that did.
-fn asked_streams() -> [(Speech, String, String); 4] {
+fn asked_streams() -> [(Speech, String, String); 5] {
     let chunk = |members: &str| format!("data: {{\"id\":\"c1\",\"model\":\"m\",{members}}}\n\n");
     let [hello, end] = [
         r#""choices":[{"index":0,"delta":{"content":"héllo \"usage\":null"},"finish_reason":null}]"#,
@@ -358,17 +358,20 @@ fn asked_streams() -> [(Speech, String, String); 4] {
     let counts = r#""usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
     let with = |more: &str, last: &str| {
         let [hello, end] = [hello, end].map(|members| chunk(&format!("{members}{more}")));
-        format!(": begin\n\n{hello}{end}{last}data: [DONE]\n\n")
+        format!(": begin\n\n{hello}{end}{last}")
     };
-    let plain = with("", "");
-    let silent = with("", &chunk(&format!("\"choices\":[],{counts}")));
-    let null = with(",\"usage\":null", &chunk(&format!("\"choices\":[],{counts}")));
+    let (done, last) = ("data: [DONE]\n\n", chunk(&format!("\"choices\":[],{counts}")));
+    let plain = with("", done);
+    let silent = with("", &format!("{last}{done}"));
+    let null = with(",\"usage\":null", &format!("{last}{done}"));
     let lines = |text: &str| text.replace('\n', "\r\n");
     [
         (CHAT, plain.clone(), silent.clone()),
         (CHAT, plain.clone(), null.clone()),
         (CHAT, lines(&plain), lines(&null)),
         (COMPLETIONS, plain, silent),
+        // Engines may end without `[DONE]`, and without a blank line.
+        (CHAT, with("", ""), with("", last.trim_ascii_end())),
     ]
 }
 
