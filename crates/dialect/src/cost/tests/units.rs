@@ -111,6 +111,27 @@ fn what_is_not_tokens() {
             "0.02097152",
         ),
         with(
+            "as many pixels as the size has that was made, of two",
+            "pixel 0.02",
+            Usage { images: Some(2), size: Some("1024x512".into()), ..Usage::default() },
+            &[],
+            &[("pixel", 1_048_576, 20_000)],
+            "0.02097152",
+        ),
+        with(
+            "pictures by the piece, of the care and size that were made",
+            "image 0.04 quality=standard; image 0.08 quality=hd; image 0.12 quality=hd size=1024x1792",
+            Usage {
+                images: Some(2),
+                quality: Some("hd".into()),
+                size: Some("1024x1792".into()),
+                ..Usage::default()
+            },
+            &[],
+            &[("image", 2, 120_000_000_000)],
+            "0.24",
+        ),
+        with(
             "pictures in the prompt, priced apart",
             "input 1; given_image 0.0001",
             tokens(100, 0),
