@@ -274,6 +274,19 @@ async fn an_alias_is_echoed_where_the_operator_wants_it() {
     }
 }
 
+/// An engine may end without a blank line; the name stands in its last event all the same.
+#[tokio::test]
+async fn an_alias_is_echoed_in_a_last_event_without_an_end() {
+    let said = CHAT.stream.concat().replace("\n\ndata: [DONE]\n\n", "");
+    let upstream = Upstream::replying([Reply::events([said.clone()], Duration::ZERO)]).await.unwrap();
+    let mut config = settings([CHAT.worker(upstream.url())]);
+    config.aliases.insert("alias".to_owned(), "m".to_owned());
+    config.echo_alias = true;
+    let rig = Rig::start(config).await;
+    let answer = rig.post(CHAT.path, &CHAT.body("alias", true)).await;
+    assert_eq!(answer.text(), said.replace("\"model\":\"m\"", "\"model\":\"alias\""));
+}
+
 /// What an upstream got for `options`, and what the client got back, with usage asked for by the gateway.
 async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
     let upstream = Upstream::replying([speech.answer(true)]).await.unwrap();
