@@ -39,6 +39,9 @@ const LISTENS: [Surface; 2] = [Surface::OpenaiTranscriptions, Surface::OpenaiTra
 /// Google's ranking service.
 const RANKER: &str = "https://discoveryengine.googleapis.com";
 
+/// Folders of Foundry's own surfaces, beside which those of others are.
+const SURFACES: [&str; 2] = ["/models", "/openai"];
+
 /// The annexes of a worker of `provider` at `url`, whose operations are below `base`.
 pub(super) fn of(provider: Option<&str>, url: &WorkerUrl, base: &str) -> Vec<Annexe> {
     let at_home = provider::is_home(provider, url.host());
@@ -71,11 +74,9 @@ fn ranker(base: &str, at_home: bool) -> Option<Annexe> {
     Annexe::new(Surface::VertexRerank, "", if at_home { RANKER } else { root }, &path)
 }
 
-/// Scheme and host of an address.
+/// What of Foundry's address stands before the folder of one of its surfaces.
 fn root(base: &str) -> &str {
-    let host = base.find("://").map_or(0, |at| at + 3);
-    let end = base.get(host..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| host + at);
-    base.get(..end).unwrap_or(base)
+    SURFACES.iter().find_map(|folder| base.strip_suffix(folder)).unwrap_or(base)
 }
 
 #[cfg(test)]
@@ -113,6 +114,13 @@ mod tests {
                 Surface::CohereRerank,
                 "m",
                 Some(("r.services.ai.azure.com", COHERE)),
+            ),
+            (
+                FOUNDRY,
+                "http://127.0.0.1:1/proxied",
+                Surface::CohereRerank,
+                "m",
+                Some(("127.0.0.1", "/proxied/providers/cohere/v2/rerank")),
             ),
             (FOUNDRY, "https://m.eastus.models.ai.azure.com", Surface::CohereRerank, "m", None),
             (
