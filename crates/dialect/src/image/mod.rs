@@ -134,18 +134,18 @@ pub(crate) fn serves(from: Surface, to: Surface) -> bool {
 /// # Errors
 /// [`FaultKind::InvalidRequest`] naming the field.
 pub fn read_call(surface: Surface, content_type: &str, body: &[u8]) -> Result<ImageCall, Fault> {
-    match surface {
-        Surface::OpenaiImages => openai::read_call(surface, Fields::body(body)?),
-        Surface::OpenaiImageEdits | Surface::OpenaiImageVariations => {
-            let mut parts = Parts::read(content_type, body, &openai::TEXTS)?;
-            let sources = parts.take("image");
-            let mask = parts.take_one("mask")?;
-            let call = openai::read_call(surface, parts.fields()?)?;
-            source::check(&sources, mask.as_ref())?;
-            Ok(ImageCall { sources, mask, ..call })
-        }
-        other => Err(untranslated(other.into())),
+    if surface == Surface::OpenaiImages {
+        return openai::read_call(surface, Fields::body(body)?);
     }
+    if !matches!(surface, Surface::OpenaiImageEdits | Surface::OpenaiImageVariations) {
+        return Err(untranslated(surface.into()));
+    }
+    let mut parts = Parts::read(content_type, body, &openai::TEXTS)?;
+    let sources = parts.take("image");
+    let mask = parts.take_one("mask")?;
+    let call = openai::read_call(surface, parts.fields()?)?;
+    source::check(&sources, mask.as_ref())?;
+    Ok(ImageCall { sources, mask, ..call })
 }
 
 /// Neutral to upstream: the request bodies that together ask for all pictures. What the target cannot take goes into

@@ -28,13 +28,15 @@ const AUTO: &str = "auto";
 
 pub(super) fn read_call(surface: Surface, mut fields: Fields<'_>) -> Result<ImageCall, Fault> {
     let model = fields.string("model")?.unwrap_or_default().into_owned();
-    let prompt = match surface {
-        Surface::OpenaiImageVariations => String::new(),
-        _ => fields.need_string("prompt")?.into_owned(),
+    let prompt = if surface == Surface::OpenaiImageVariations {
+        String::new()
+    } else {
+        let prompt = fields.need_string("prompt")?.into_owned();
+        if prompt.trim().is_empty() {
+            return Err(invalid("prompt", "must not be blank"));
+        }
+        prompt
     };
-    if prompt.trim().is_empty() && surface != Surface::OpenaiImageVariations {
-        return Err(invalid("prompt", "must not be blank"));
-    }
     let count = match fields.positive("n")?.map(u32::try_from) {
         None => None,
         Some(Ok(count)) if count <= MOST => Some(count),
@@ -114,10 +116,8 @@ fn write_picture(w: &mut Writer<'_>, call: &ImageCall, picture: &Picture) {
 
 /// Each picture as the one event that ends it.
 pub(super) fn write_events(call: &ImageCall, reply: &ImageReply, created: u64) -> Vec<u8> {
-    let completed = match call.surface {
-        Surface::OpenaiImageEdits => "image_edit.completed",
-        _ => "image_generation.completed",
-    };
+    let is_edit = call.surface == Surface::OpenaiImageEdits;
+    let completed = if is_edit { "image_edit.completed" } else { "image_generation.completed" };
     let size = call.size.map(|Pixels { width, height }| format!("{width}x{height}"));
     let mut out = Vec::with_capacity(1 << 14);
     for (at, picture) in reply.pictures.iter().enumerate() {

@@ -50,11 +50,12 @@ pub(super) fn write_call(call: &TranscriptCall, model: &str, losses: &mut Losses
 
 /// What the model is asked for. What a client says beforehand is quoted, so that it is not taken for a wish.
 fn instruction(call: &TranscriptCall) -> String {
-    let mut text = match call.surface {
-        Surface::OpenaiTranslations => "Write down in English what is said in this recording.".to_owned(),
-        _ => "Write down what is said in this recording, word for word, in the language that is spoken."
-            .to_owned(),
+    let what = if call.surface == Surface::OpenaiTranslations {
+        "Write down in English what is said in this recording."
+    } else {
+        "Write down what is said in this recording, word for word, in the language that is spoken."
     };
+    let mut text = what.to_owned();
     text.push_str(
         " Answer with that text alone: no introduction, no remarks, no times, no names of speakers. Where nothing is \
          said, answer with nothing.",

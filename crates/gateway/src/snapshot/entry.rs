@@ -80,20 +80,22 @@ impl ModelEntry {
 }
 
 /// What clients of `dialect` ask for.
-const fn wanted(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Surface(Surface::OpenaiImageEdits | Surface::XaiImageEdits) => "changed pictures",
-        Dialect::Surface(Surface::OpenaiImageVariations) => "variations of pictures",
-        other => match other.kind() {
-            Kind::Generate => "conversations",
-            Kind::Count => "counts of tokens",
-            Kind::Embed => "vectors",
-            Kind::Rerank => "rankings",
-            Kind::Image => "pictures",
-            Kind::Speak => "speech",
-            Kind::Transcribe => "transcripts",
-            Kind::Moderate => "moderation",
-        },
+fn wanted(dialect: Dialect) -> &'static str {
+    if dialect == Dialect::Surface(Surface::OpenaiImageEdits) {
+        return "changed pictures";
+    }
+    if dialect == Dialect::Surface(Surface::OpenaiImageVariations) {
+        return "variations of pictures";
+    }
+    match dialect.kind() {
+        Kind::Generate => "conversations",
+        Kind::Count => "counts of tokens",
+        Kind::Embed => "vectors",
+        Kind::Rerank => "rankings",
+        Kind::Image => "pictures",
+        Kind::Speak => "speech",
+        Kind::Transcribe => "transcripts",
+        Kind::Moderate => "moderation",
     }
 }
 

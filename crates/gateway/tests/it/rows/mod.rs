@@ -297,10 +297,8 @@ fn told(request: &Received) -> Value {
             None => name.to_string(),
         })
         .collect();
-    let body = match request.json() {
-        Value::Null => String::from_utf8_lossy(&request.body).into(),
-        body => body,
-    };
+    let json = request.json();
+    let body = if json.is_null() { String::from_utf8_lossy(&request.body).into() } else { json };
     json!({"path": request.uri.path_and_query().unwrap().as_str(), "key": keys.join(", "), "body": body})
 }
 
