@@ -22,24 +22,30 @@ pub const fn reads(surface: Surface) -> bool {
         | Surface::JinaRerank
         | Surface::TeiRerank
         | Surface::OpenaiImages
-        | Surface::OpenaiSpeech => true,
+        | Surface::OpenaiImageEdits
+        | Surface::OpenaiImageVariations
+        | Surface::OpenaiSpeech
+        | Surface::OpenaiTranscriptions
+        | Surface::OpenaiTranslations => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::TeiEmbed
         | Surface::BedrockEmbed
         | Surface::VertexEmbed
         | Surface::VertexBatchEmbed
+        | Surface::BedrockRerank
+        | Surface::VertexRerank
         | Surface::TogetherImages
         | Surface::GeminiImages
         | Surface::ImagenPredict
         | Surface::BedrockImages
         | Surface::ReplicateImages
-        | Surface::OpenaiImageEdits
-        | Surface::OpenaiImageVariations
+        | Surface::FireworksImages
+        | Surface::HuggingFaceImages
+        | Surface::XaiImageEdits
         | Surface::MistralSpeech
         | Surface::GeminiSpeech
-        | Surface::OpenaiTranscriptions
-        | Surface::OpenaiTranslations
+        | Surface::GeminiTranscripts
         | Surface::OpenaiModerations => false,
     }
 }
@@ -59,13 +65,19 @@ pub const fn writes(surface: Surface) -> bool {
         | Surface::CohereRerank
         | Surface::JinaRerank
         | Surface::TeiRerank
+        | Surface::BedrockRerank
+        | Surface::VertexRerank
         | Surface::TogetherImages
         | Surface::GeminiImages
         | Surface::ImagenPredict
         | Surface::BedrockImages
         | Surface::ReplicateImages
+        | Surface::FireworksImages
+        | Surface::HuggingFaceImages
+        | Surface::XaiImageEdits
         | Surface::MistralSpeech
-        | Surface::GeminiSpeech => true,
+        | Surface::GeminiSpeech
+        | Surface::GeminiTranscripts => true,
         Surface::AnthropicCount
         | Surface::GeminiCount
         | Surface::GeminiEmbed
@@ -78,6 +90,20 @@ pub const fn writes(surface: Surface) -> bool {
         | Surface::OpenaiTranslations
         | Surface::OpenaiModerations => false,
     }
+}
+
+/// Whether what clients ask for in `from` can be asked of upstreams that speak `to`.
+#[must_use]
+pub fn translates(from: Surface, to: Surface) -> bool {
+    let is_same = from.kind() == to.kind() && reads(from) && writes(to);
+    // Not everybody who makes pictures changes them.
+    is_same && (from.kind() != Kind::Image || image::serves(from, to))
+}
+
+/// What an upstream that speaks `surface` is to be told to answer with, where that is no JSON.
+#[must_use]
+pub fn accepts(surface: Surface) -> Option<&'static str> {
+    matches!(surface, Surface::FireworksImages | Surface::HuggingFaceImages).then_some("image/png")
 }
 
 /// The form that `model` is asked in, where its provider's models differ in theirs; `surface` stands for all of them

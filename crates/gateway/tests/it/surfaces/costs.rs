@@ -1,7 +1,7 @@
 //! What calls that are no conversation cost: in the log, in the metrics and, where it is known in time, in the header;
 //! to the last digit, by what each of them is sold by.
 
-use super::openai::{TRANSCRIBE, field, file, form, upload};
+use super::{TRANSCRIBE, field, file, form, upload};
 use crate::client::{Ask, post};
 use crate::rig::{Rig, cloud, engine, settings};
 use serde_json::json;
