@@ -12,7 +12,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
 use std::sync::Arc;
-use trunkline_core::{Health, Secret};
+use tokio::time::Instant;
+use trunkline_core::{Figures, Health, Phase, Secret};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -223,7 +224,7 @@ fn description(spec: &WorkerSpec) -> Map<String, Value> {
     if spec.max_concurrent.is_none() {
         object.remove("queue");
     }
-    for part in ["aws", "azure", "google", "health"] {
+    for part in ["aws", "azure", "google", "health", "breaker"] {
         if let Some(Value::Object(fields)) = object.get_mut(part) {
             fields.retain(|_, value| !value.is_null());
             if fields.is_empty() {
@@ -255,10 +256,30 @@ fn info(shared: &Shared, worker: &Worker) -> Value {
     object.insert("is_healthy".to_owned(), (health == Health::Ready).into());
     object.insert("status".to_owned(), health.name().into());
     object.insert("load".to_owned(), worker.load.in_flight().into());
+    let figures = worker.load.breaker.figures(Instant::now().into_std());
+    object.insert("circuit_breaker".to_owned(), breaker(&figures));
+    if let Some((why, left)) = figures.aside {
+        let cooldown = object!({"reason": why.name(), "remaining_secs": left.as_secs_f64().ceil()});
+        object.insert("cooldown".to_owned(), cooldown);
+    }
     if let Some(trouble) = shared.fleet.trouble(worker) {
         object.insert("trouble".to_owned(), trouble.into());
     }
     Value::Object(object)
+}
+
+fn breaker(figures: &Figures) -> Value {
+    let mut shown = object!({
+        "state": figures.phase.name(),
+        "consecutive_failures": figures.failures_in_row,
+        "consecutive_successes": figures.successes_in_row,
+        "total_failures": figures.failed,
+        "total_successes": figures.served,
+    });
+    if let (Phase::Open, Some(shown)) = (figures.phase, shown.as_object_mut()) {
+        shown.insert("remaining_secs".to_owned(), figures.open_for.as_secs_f64().ceil().into());
+    }
+    shown
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
 //! is wrong in one go, and never lets a credential into a message.
 
+mod breaker;
 mod catalog;
 mod chains;
 pub mod condition;
@@ -24,6 +25,7 @@ mod window;
 mod worker;
 mod worker_url;
 
+pub use breaker::{BreakerSettings, Cooldown, WorkerBreaker};
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
 pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};

@@ -50,6 +50,7 @@ impl Reach {
                     self.forget();
                 }
                 if load.health() == Health::Unreached && load.move_health(Health::Unreached, Health::Ready) {
+                    load.breaker.hasten();
                     self.turned.notify_one();
                 }
             }

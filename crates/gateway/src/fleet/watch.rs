@@ -154,6 +154,7 @@ impl Watched {
         if before != now {
             if now == Health::Ready {
                 worker.reach.forget();
+                worker.load.breaker.hasten();
                 // It may be another version of itself.
                 worker.reach.found_responses(true);
             }
@@ -199,6 +200,7 @@ impl Watched {
                     worker.reach.lapse();
                     return;
                 }
+                worker.load.breaker.hasten();
                 // What was counted stays, so that the next call that finds nobody is enough.
                 worker.load.move_health(Health::Unreached, Health::Ready);
             }

@@ -139,7 +139,7 @@ impl Relay {
             }
             Step::End => {
                 if self.flow.broke_inside() {
-                    ledger.blame(Mishap::ErrorInside);
+                    ledger.blame(Mishap::ErrorInside, None);
                 }
                 ledger.done();
                 self.close();
