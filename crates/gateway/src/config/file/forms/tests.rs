@@ -239,7 +239,6 @@ fn whole_files_of_others_are_accounted_for() {
                 "22:24: targets[0].retry.on_status_codes: which faults",
                 "23:27: targets[0].retry.initial_backoff_ms: see `retry.initial_backoff`",
                 "26:7: targets[1].concurrency: see",
-                "29:7: targets[1].circuit_breaker: see",
                 "32:13: targets[2].models: models are added",
                 "36:11: plugins[0].name: plug-ins come later",
                 "47:3: mcp_servers: MCP servers are set under `mcp.servers` of the native form",
