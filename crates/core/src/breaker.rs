@@ -125,7 +125,7 @@ pub enum Turn {
     /// It is closed again.
     Closed,
     /// Others go before the worker for so long.
-    PutAside(Why, Duration),
+    CoolsDown(Why, Duration),
 }
 
 /// What one worker's calls came to lately.
@@ -323,7 +323,8 @@ impl Breaker {
     /// Begins anew: what was counted is of another account, or by rules that hold no more. Trials under way go on.
     pub fn forget(&self) {
         let mut state = self.state();
-        *state = State { trials: state.trials, moves: state.moves, ..State::default() };
+        let before_run = self.served.load(Relaxed);
+        *state = State { trials: state.trials, moves: state.moves, before_run, ..State::default() };
         self.against.store(0, Relaxed);
         self.begin_window();
     }
@@ -455,7 +456,7 @@ impl Breaker {
             Why::Account => state.moves.account += 1,
         }
         self.against.fetch_or(ASIDE, Relaxed);
-        Some(Turn::PutAside(why, pause))
+        Some(Turn::CoolsDown(why, pause))
     }
 
     /// Counts a call in the window.

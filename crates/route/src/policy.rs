@@ -77,7 +77,7 @@ pub enum Verdict {
     /// Its limits have no room before that.
     OverLimit(Duration),
     /// Lately busy or not willing: comes after others for that long.
-    PutAside(Duration),
+    CoolingDown(Duration),
     /// A worker of higher priority is eligible.
     LowerTier,
     /// Considered, with the score the policy gave it (lower is better), where it gives one.
@@ -166,7 +166,7 @@ impl Policy {
             {
                 Verdict::OverLimit(wait)
             } else if standing == Standing::Sound && !aside.is_zero() {
-                Verdict::PutAside(aside)
+                Verdict::CoolingDown(aside)
             } else if Some(candidate.priority) != priority {
                 Verdict::LowerTier
             } else {

@@ -516,7 +516,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
                 let seconds = wait.as_secs_f64().ceil();
                 (Some(format!("has failed too often lately, and gets no calls for {seconds:.0} s")), None)
             }
-            Some(Verdict::PutAside(wait)) => {
+            Some(Verdict::CoolingDown(wait)) => {
                 let seconds = wait.as_secs_f64().ceil();
                 let why = match figures.aside {
                     Some((Why::Account, _)) => "refuses its account",

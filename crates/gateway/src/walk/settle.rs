@@ -323,7 +323,7 @@ impl Ledger {
                 tracing::warn!(worker = %worker.id, ?pause, "a worker fails; it gets no calls for a while");
             }
             Some(Turn::Closed) => tracing::info!(worker = %worker.id, "a worker that failed is well again"),
-            Some(Turn::PutAside(why, pause)) => {
+            Some(Turn::CoolsDown(why, pause)) => {
                 let why = why.name();
                 tracing::info!(worker = %worker.id, why, ?pause, "others go before a worker for a while");
             }

@@ -180,7 +180,7 @@ fn letter(verdict: &Verdict) -> char {
         Verdict::NoWeight => 'w',
         Verdict::AlreadyTried => 't',
         Verdict::OverLimit(_) => 'o',
-        Verdict::PutAside(_) => 'a',
+        Verdict::CoolingDown(_) => 'a',
         Verdict::LowerTier => 'l',
         Verdict::Eligible(_) => 'e',
     }

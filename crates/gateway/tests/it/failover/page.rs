@@ -42,7 +42,7 @@ Three things stand against a backend, and `GET /workers`, `explain` and metrics 
   nothing. While the breakers of all that could answer are open, clients get 503 with `Retry-After`.
 - *cool-down*: others go before it for as long as `Retry-After` says, up to `cooldown.max`, or for `cooldown.busy`, doubled
   each time in a row. When nobody else is left, it is asked all the same.
-- *aside*: the same for `cooldown.credentials`, since a key that is refused does not mend itself. Another key in the
+- *account*: the same for `cooldown.credentials`, since a key that is refused does not mend itself. Another key in the
   configuration ends it at once.
 - *unreached*: `health.unreached_threshold` in a row take it out until it is found again; where that is 0, they count for
   the breaker.
@@ -63,7 +63,7 @@ fn page() -> String {
             Counts::Fault => "breaker",
             Counts::Unreached => "unreached",
             Counts::Busy => "cool-down",
-            Counts::Account => "aside",
+            Counts::Account => "account",
         };
         let (same, other, stand_in) = (may(Again::Everyone), may(Again::Others), may(Again::StandIns));
         let told = told(row.told);
