@@ -3,6 +3,7 @@ use crate::cli::Flags;
 use crate::config::{Config, ConfigError, ModelCard, Sources, Text, WorkerSpec, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configurations").join(name)
@@ -327,6 +328,31 @@ fn strategies_of_others_are_ours() {
     }
 }
 
+#[test]
+fn breakers_of_others_are_ours() {
+    let ferro = "strategy: {mode: fallback}\ntargets: [{virtual_key: openai, circuit_breaker: \
+                 {failure_threshold: 5, success_threshold: 1, max_half_threshold: 2, timeout: 30s}}]\n";
+    let config = loaded(&Temporary::new("ferro.yaml", ferro).0).unwrap_or_else(|why| panic!("{why}"));
+    let own = &config.workers[0].breaker;
+    assert_eq!((own.failure_threshold, own.success_threshold, own.trials), (Some(5), Some(1), Some(2)));
+    assert_eq!(
+        (own.open, config.warnings.len()),
+        (Some(Duration::from_secs(30)), 0),
+        "{:?}",
+        config.warnings
+    );
+    let litellm = "model_list: [{model_name: m, litellm_params: {model: openai/m}}]\n\
+                   router_settings: {allowed_fails: 3, cooldown_time: 30}\n";
+    let config = loaded(&Temporary::new("litellm.yaml", litellm).0).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!((config.breaker.failure_threshold, config.breaker.open), (4, Duration::from_secs(30)));
+    assert_eq!(
+        (config.cooldown.busy, config.warnings.len()),
+        (Duration::from_secs(30), 0),
+        "{:?}",
+        config.warnings
+    );
+}
+
 /// Limits of deployments are those of backends where they are what is routed by; two models of one account have each
 /// their own then.
 #[test]
@@ -536,7 +562,7 @@ fn the_examples_of_the_page_are_true() {
         .skip(1)
         .filter_map(|rest| rest.split_once("\n```").and_then(|(example, _)| example.split_once('\n')))
         .collect();
-    assert_eq!(examples.len(), 13);
+    assert_eq!(examples.len(), 14);
     for (at, (form, text)) in examples.iter().enumerate() {
         let file = Temporary::new("page.yaml", text);
         let config = loaded(&file.0).unwrap_or_else(|why| panic!("{form} {at}: {why}"));
