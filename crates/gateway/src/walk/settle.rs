@@ -61,9 +61,9 @@ pub(crate) struct Ledger {
     pub(crate) usage: Option<Box<Usage>>,
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// One per upstream answer being read.
     /// What the attempt under way was given of its worker's limits, where they are counted.
     pub(crate) allotted: Option<Allotted>,
+    /// One per upstream answer being read.
     pub(crate) places: SmallVec<[Place; 1]>,
     began: Instant,
     /// When the attempt under way began.

@@ -141,17 +141,29 @@ async fn a_worker_that_mends_comes_back() {
 }
 
 #[tokio::test]
-async fn who_was_busy_is_asked_again_when_its_time_is_over() {
-    let is_ill = Arc::new(AtomicBool::new(true));
-    let busy = || Reply::json(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after-ms", "30");
-    let (a, b) = (ailing(&is_ill, busy).await, answering(CHAT).await);
-    let rig = Rig::start(chain(&a, &b)).await;
-    assert_eq!(rig.ask(&asking("p")).await.header("x-trunkline-backend"), "b");
-    is_ill.store(false, Relaxed);
-    until("it is asked again", async || rig.ask(&asking("p")).await.header("x-trunkline-backend") == "a")
+async fn who_was_put_aside_is_asked_again_when_its_time_is_over() {
+    for (status, wait) in [(429, Some("30")), (503, None), (401, None)] {
+        let is_ill = Arc::new(AtomicBool::new(true));
+        let bad = move || {
+            let reply = Reply::json(status, r#"{"error":{"message":"no"}}"#);
+            wait.map_or(reply.clone(), |wait| reply.header("retry-after-ms", wait))
+        };
+        let (a, b) = (ailing(&is_ill, bad).await, answering(CHAT).await);
+        let mut config = chain(&a, &b);
+        if wait.is_none() {
+            let short = Duration::from_millis(30);
+            (config.cooldown.busy, config.cooldown.credentials) = (short, short);
+        }
+        let rig = Rig::start(config).await;
+        assert_eq!(rig.ask(&asking("p")).await.header("x-trunkline-backend"), "b", "{status}");
+        is_ill.store(false, Relaxed);
+        until(&format!("it is asked again after {status}"), async || {
+            rig.ask(&asking("p")).await.header("x-trunkline-backend") == "a"
+        })
         .await;
-    rig.at_rest().await;
-    assert!(rig.workers().await[0].get("cooldown").is_none(), "an answer ends it");
+        rig.at_rest().await;
+        assert!(rig.workers().await[0].get("cooldown").is_none(), "{status}: an answer ends it");
+    }
 }
 
 /// Fifty at once find it half-open: as many as may try it, all others go elsewhere, and who hangs up says nothing and
