@@ -81,7 +81,7 @@ impl Reach {
     }
 
     /// Wakes whoever waits in [`Reach::turned`]: there is something to look at.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.turned.notify_one();
     }
 

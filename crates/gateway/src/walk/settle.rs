@@ -321,6 +321,8 @@ impl Ledger {
             None => {}
             Some(Turn::Opened(pause)) => {
                 tracing::warn!(worker = %worker.id, ?pause, "a worker fails; it gets no calls for a while");
+                // Perhaps nobody is there any more, which its task finds out.
+                worker.reach.wake();
             }
             Some(Turn::Closed) => tracing::info!(worker = %worker.id, "a worker that failed is well again"),
             Some(Turn::CoolsDown(why, pause)) => {

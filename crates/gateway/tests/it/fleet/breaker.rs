@@ -8,6 +8,8 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use trunkline_core::Phase;
 use trunkline_gateway::config::{Config, Fallbacks, Strategy, WorkerSpec};
 use trunkline_gateway::fleet::worker::Worker;
@@ -261,6 +263,63 @@ async fn a_client_that_hangs_up_says_nothing() {
 async fn outcomes(rig: &Rig) -> [f64; 2] {
     let name = "trunkline_worker_cb_outcomes_total";
     [rig.metric(name, &["success"]).await, rig.metric(name, &["failure"]).await]
+}
+
+/// Takes one connection, reads a request and says `words`.
+async fn saying(listener: &TcpListener, words: &str) -> TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"}") {
+        // Who only looks whether anybody is there says nothing.
+        if stream.read_buf(&mut request).await.unwrap() == 0 {
+            return stream;
+        }
+    }
+    stream.write_all(words.as_bytes()).await.unwrap();
+    stream
+}
+
+/// A process that dies in the middle of a stream opens its breaker, after which no call would find out that nobody is
+/// there, or is there again: somebody looks.
+#[tokio::test]
+async fn who_dies_with_its_streams_is_found_gone_and_found_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let [begin, content, _] = CHAT.stream;
+    let mut config = lasting(settings([CHAT.worker(format!("http://{address}"))]));
+    config.breaker.failure_threshold = 1;
+    config.retry.attempts = 1;
+    let rig = Rig::start(config).await;
+    let died = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{begin}{content}");
+    let ask = CHAT.ask(true);
+    let (answer, ()) = tokio::join!(rig.ask(&ask), async {
+        let stream = saying(&listener, &died).await;
+        // First nobody listens any more, then the stream ends: whoever looks because of that finds nobody.
+        drop(listener);
+        drop(stream);
+    });
+    assert!(answer.text().contains("error"), "it was cut: {}", answer.text());
+    until("it is found gone", async || rig.workers().await[0]["status"] == "unhealthy").await;
+    assert_eq!(rig.ask(&CHAT.ask(false)).await.status, 502, "it is tried, though, as nobody else is there");
+
+    let listener = TcpListener::bind(address).await.unwrap();
+    let reply = CHAT.reply;
+    let whole = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{reply}",
+        reply.len()
+    );
+    let serving = tokio::spawn(async move {
+        loop {
+            drop(saying(&listener, &whole).await);
+        }
+    });
+    until("it is found again", async || rig.workers().await[0]["status"] == "ready").await;
+    for _ in 0..3 {
+        assert_eq!(rig.ask(&CHAT.ask(false)).await.status, 200);
+        rig.at_rest().await;
+    }
+    assert_eq!(rig.workers().await[0]["circuit_breaker"]["state"], "closed");
+    serving.abort();
 }
 
 /// While nobody may be asked, clients are told so in their dialect, and when to ask again; another model answers where
