@@ -10,7 +10,7 @@ use super::surroundings::{
     CLOUD_PROJECT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION, OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION,
     VERTEX_PROJECT,
 };
-use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
+use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -114,6 +114,7 @@ fn type_words(field: &Field) -> String {
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
+        "ForceUsage" => names::<ForceUsage>(),
         "Approvals" => names::<Approvals>(),
         "UserIds" => names::<UserIds>(),
         other => panic!("`{}` has the type `{other}`, for which the reference has no words", field.name),

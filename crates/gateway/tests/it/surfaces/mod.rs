@@ -1,5 +1,6 @@
 //! What is asked for besides conversations, in front of upstreams that have it and of those that do not.
 
+mod costs;
 mod count;
 mod embed;
 mod images;

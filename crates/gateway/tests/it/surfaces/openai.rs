@@ -12,13 +12,13 @@ use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
 use trunkline_testkit::script::{Reply, Upstream};
 
 const KIND: &str = "multipart/form-data; boundary=frontier";
-const TRANSCRIBE: &str = "/v1/audio/transcriptions";
+pub(super) const TRANSCRIBE: &str = "/v1/audio/transcriptions";
 
-fn field(name: &str, value: &str) -> Vec<u8> {
+pub(super) fn field(name: &str, value: &str) -> Vec<u8> {
     format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").into()
 }
 
-fn file(name: &str, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn file(name: &str, bytes: &[u8]) -> Vec<u8> {
     let head = format!(
         "--frontier\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a.wav\"\r\n\
          Content-Type: audio/wav\r\n\r\n"
@@ -26,11 +26,11 @@ fn file(name: &str, bytes: &[u8]) -> Vec<u8> {
     [head.as_bytes(), bytes, b"\r\n"].concat()
 }
 
-fn form(parts: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn form(parts: &[Vec<u8>]) -> Vec<u8> {
     [parts.concat(), b"--frontier--\r\n".to_vec()].concat()
 }
 
-fn upload(path: &str, body: Vec<u8>) -> Ask {
+pub(super) fn upload(path: &str, body: Vec<u8>) -> Ask {
     post(path, body).bare().header("content-type", KIND)
 }
 
