@@ -271,6 +271,7 @@ fn sources(path: &str) -> String {
 pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
     structs(concat!(
         include_str!("tree.rs"),
+        include_str!("breaker.rs"),
         include_str!("worker.rs"),
         include_str!("pools.rs"),
         include_str!("catalog.rs"),

@@ -2,6 +2,7 @@
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
 use super::Text;
+use super::breaker::{BreakerSettings, Cooldown};
 use super::catalog::CatalogSettings;
 use super::fallbacks::Fallbacks;
 use super::mcp::Mcp;
@@ -73,6 +74,10 @@ pub struct Config {
     pub retry: Retry,
     /// How workers are watched.
     pub health: HealthChecks,
+    /// When a worker that fails gets no calls for a while.
+    pub breaker: BreakerSettings,
+    /// For how long workers that are busy, or refuse the operator's key, come after all others.
+    pub cooldown: Cooldown,
     /// How models are found that no worker lists.
     pub discovery: Discovery,
     /// What is known of models beside the built-in catalogue.

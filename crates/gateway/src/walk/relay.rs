@@ -144,7 +144,7 @@ impl Relay {
             }
             Step::End => {
                 if self.flow.broke_inside() {
-                    ledger.blame(Mishap::ErrorInside);
+                    ledger.blame(Mishap::ErrorInside, None);
                 }
                 ledger.done();
                 self.close();
