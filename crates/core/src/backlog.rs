@@ -47,8 +47,10 @@ mod tests {
         let load = Arc::new(Load::default());
         let calls = [100, 0, 7].map(|tokens| Unread::new(&load, tokens));
         assert_eq!(load.backlog.tokens(), 107);
-        let [first, ..] = calls;
+        let [first, others @ ..] = calls;
         drop(first);
-        assert_eq!(load.backlog.tokens(), 0, "the others ended with the array");
+        assert_eq!(load.backlog.tokens(), 7);
+        drop(others);
+        assert_eq!(load.backlog.tokens(), 0);
     }
 }

@@ -5,6 +5,7 @@
 //! Nothing here does I/O, reads a clock or the environment, or knows a vendor.
 
 mod backlog;
+mod breaker;
 mod calendar;
 mod call;
 mod candidate;
@@ -26,10 +27,15 @@ mod rerank;
 mod speech;
 mod surface;
 mod tool;
+mod transcript;
 mod trusted;
+mod upload;
 mod usage;
 
 pub use backlog::{Backlog, Unread};
+pub use breaker::{
+    Breaker, BreakerRules, CooldownRules, Entry, Figures, Finding, Moves, Phase, Rules, Turn, Why, Witness,
+};
 pub use calendar::{Utc, read_rfc3339};
 pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,
@@ -59,7 +65,9 @@ pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};
 pub use speech::{SpeechCall, SpeechReply};
 pub use surface::Surface;
 pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
+pub use transcript::{TranscriptCall, TranscriptForm, TranscriptReply};
 pub use trusted::trusted;
+pub use upload::Upload;
 pub use usage::Usage;
 
 /// Fields a dialect sent that the model has no name for, in the order they came, each under the

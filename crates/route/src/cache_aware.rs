@@ -36,7 +36,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { miss: 1.5, answer: 0.05, least: 32.0 }
+        Self { miss: 2.5, answer: 0.1, least: 32.0 }
     }
 }
 

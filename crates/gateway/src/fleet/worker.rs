@@ -1,7 +1,8 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
+use super::annexe::{self, Annexe};
 use super::gate::Gate;
-use super::layout::{IN_PATH, Layout, in_path, is_models_surface};
+use super::layout::{Layout, in_path, is_models_surface};
 use super::lender::Lender;
 use super::reach::{Contact, Reach};
 use crate::config::{
@@ -13,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Dialect, Load, Secret, Surface, WorkerId};
+use trunkline_core::{Dialect, Load, Rules, Secret, Surface, WorkerId};
 use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
@@ -63,6 +64,10 @@ pub struct Worker {
     pub gate: Option<Arc<Gate>>,
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
+    /// When its breaker opens, and how long it cools down.
+    pub rules: Rules,
+    /// Whether calls that found nobody count for its breaker, since nobody else counts them.
+    pub counts_unreached: bool,
     /// What it costs, where that is not what its provider takes.
     pub prices: Option<Arc<[Price]>>,
     /// What it is asked for whatever clients ask for, where a pool says so.
@@ -72,6 +77,8 @@ pub struct Worker {
     versioned: bool,
     paths: [Option<PathAndQuery>; Dialect::COUNT],
     layout: Layout,
+    /// What it has at other places.
+    annexes: Arc<[Annexe]>,
 }
 
 /// A model a worker serves.
@@ -162,6 +169,7 @@ impl Worker {
             instead: None,
             profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
+            annexes: annexe::of(provider.as_deref(), &url, base).into(),
             layout,
             region,
             charged,
@@ -174,6 +182,8 @@ impl Worker {
             load,
             gate: spec.max_concurrent.map(Gate::new),
             reach: Arc::default(),
+            rules: spec.breaker.rules(&config.breaker, &config.cooldown),
+            counts_unreached: config.health.unreached_threshold == 0,
             spec,
         })
     }
@@ -183,6 +193,7 @@ impl Worker {
     pub(super) fn succeeding(mut self, before: &Self) -> Self {
         // Connections stay on the shelf of their endpoint.
         self.endpoint = Arc::clone(&before.endpoint);
+        self.annexes = Arc::clone(&before.annexes);
         self.reach = Arc::clone(&before.reach);
         if let Some(gate) = &before.gate {
             // Who waits for a place goes on where there is no bound any more.
@@ -193,6 +204,17 @@ impl Worker {
             && own.is_like(was)
         {
             self.lender = Some(Arc::clone(was));
+        }
+        let is_like = |was: &Self| {
+            let is_lent_alike = match (&self.lender, &was.lender) {
+                (Some(own), Some(was)) => Arc::ptr_eq(own, was),
+                (own, was) => own.is_none() && was.is_none(),
+            };
+            self.rules == was.rules && self.key == was.key && self.signer == was.signer && is_lent_alike
+        };
+        // What was found by another key, or by other rules, says nothing any more.
+        if !is_like(before) {
+            self.load.breaker.forget();
         }
         self
     }
@@ -252,24 +274,39 @@ impl Worker {
         Some(format!("{found}; until then {until_then}"))
     }
 
+    /// Where `model` is asked for what `dialect` is for; few providers have something at another place than the rest.
+    #[must_use]
+    pub fn place(&self, dialect: Dialect, model: &str) -> &Arc<Endpoint> {
+        self.annexe(dialect, model).map_or(&self.endpoint, |annexe| &annexe.endpoint)
+    }
+
+    fn annexe(&self, dialect: Dialect, model: &str) -> Option<&Annexe> {
+        self.annexes.iter().find(|annexe| annexe.is_for(dialect, model))
+    }
+
     /// The path of `dialect`'s operation there, for `model` as it is called there; `None` for a name that no
     /// path can hold.
     #[must_use]
     pub fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'_, PathAndQuery>> {
+        if let Some(annexe) = self.annexe(dialect, model) {
+            return Some(Cow::Borrowed(&annexe.path));
+        }
+        // It is nowhere else.
+        if dialect == Dialect::Surface(Surface::VertexRerank) {
+            return None;
+        }
         if let Some(named) = self.layout.named(dialect, model, stream) {
             return PathAndQuery::try_from(self.endpoint.path(&named?)).ok().map(Cow::Owned);
         }
         let fixed = self.paths.get(dialect.place())?.as_ref()?;
         let Some([whole, streamed]) = operation(dialect).after else { return Some(Cow::Borrowed(fixed)) };
         let after = if stream { streamed } else { whole };
-        // Such a segment would mean another one.
-        if model.bytes().all(|byte| byte == b'.') {
-            return None;
-        }
         if dialect.owner() == Dialect::ReplicatePredictions {
             return self.prediction_path(model, after).map(Cow::Owned);
         }
-        let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
+        // The names of Fireworks's models are paths themselves.
+        let segments = if dialect == Dialect::Surface(Surface::FireworksImages) { usize::MAX } else { 1 };
+        let name = in_path(model, segments)?;
         PathAndQuery::try_from(format!("{fixed}{name}{after}")).ok().map(Cow::Owned)
     }
 

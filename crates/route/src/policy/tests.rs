@@ -3,7 +3,10 @@ use crate::tier::{Filter, another, seed, spread};
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use trunkline_core::{Allotted, Allowance, Attempt, Load, LoadGuard, Metric, Price, Ranking, Times};
+use trunkline_core::{
+    Allotted, Allowance, Attempt, BreakerRules, CooldownRules, Finding, Load, LoadGuard, Metric, Price,
+    Ranking, Rules, Times,
+};
 
 fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
     let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
@@ -68,7 +71,7 @@ fn counts(fleet: &[Candidate], picks: &[&str]) -> Vec<u64> {
 
 fn names<'f>(policy: &Policy, fleet: &'f [Candidate], tried: &[WorkerId], times: u64) -> Vec<&'f str> {
     (0..times)
-        .filter_map(|n| policy.pick(&Prompt::default(), fleet, tried, draw(n)))
+        .filter_map(|n| Some(policy.pick(&Prompt::default(), fleet, tried, draw(n))?.candidate))
         .map(|c| c.id.as_str())
         .collect()
 }
@@ -95,6 +98,94 @@ fn round_robin_takes_turns_in_the_highest_ready_tier() {
     }
 }
 
+/// What stands against a worker of the next test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Against {
+    Nothing,
+    Busy,
+    Broken,
+}
+
+fn found(load: &Arc<Load>, finding: Finding) {
+    let breaker = BreakerRules {
+        failures: 1,
+        share: 1.0,
+        calls: 1,
+        window: Duration::from_secs(60),
+        open: Duration::from_secs(60),
+        longest: Duration::from_secs(60),
+        trials: 1,
+        successes: 1,
+    };
+    let minute = Duration::from_secs(60);
+    let cooldown = CooldownRules { busy: minute, account: minute, longest: minute };
+    let rules = Rules { breaker: Some(breaker), cooldown };
+    let now = draw(0).now;
+    LoadGuard::new(load).report(finding, now, &rules, now, 0.0);
+}
+
+/// Whatever the policy: others go before who is busy, who stays the last resort, and nobody goes to who is broken.
+#[test]
+fn what_stands_against_a_worker_goes_before_the_policy() {
+    use Against::{Broken, Busy, Nothing};
+    use Health::{Ready, Unreached};
+    for (what, spec, tried, want, verdicts) in [
+        ("all sound", &[(50, Ready, Nothing), (50, Ready, Nothing)][..], &[][..], "01", "ee"),
+        ("one busy", &[(50, Ready, Busy), (50, Ready, Nothing)], &[], "1", "ae"),
+        ("the first tier busy", &[(90, Ready, Busy), (50, Ready, Nothing)], &[], "1", "ae"),
+        ("all busy", &[(90, Ready, Busy), (50, Ready, Busy)], &[], "0", "el"),
+        ("the sound one failed", &[(50, Ready, Busy), (50, Ready, Nothing)], &["1"], "0", "et"),
+        ("one broken", &[(50, Ready, Broken), (50, Ready, Nothing)], &[], "1", "be"),
+        ("busy is better than broken", &[(90, Ready, Broken), (50, Ready, Busy)], &[], "1", "be"),
+        ("all broken", &[(50, Ready, Broken), (50, Ready, Broken)], &[], "", "bb"),
+        (
+            "not reached is better than broken",
+            &[(90, Ready, Broken), (50, Unreached, Nothing)],
+            &[],
+            "1",
+            "be",
+        ),
+        ("busy is better than not reached", &[(90, Unreached, Nothing), (50, Ready, Busy)], &[], "1", "ne"),
+        ("not reached, whatever was before", &[(50, Unreached, Broken)], &[], "0", "e"),
+    ] {
+        let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
+        let of_policy = spec.iter().map(|(priority, health, _)| (*priority, *health)).collect::<Vec<_>>();
+        let fleet = fleet(&of_policy);
+        for (candidate, (_, _, against)) in fleet.iter().zip(spec) {
+            match against {
+                Nothing => {}
+                Busy => found(&candidate.load, Finding::Busy(None)),
+                Broken => found(&candidate.load, Finding::Failed),
+            }
+        }
+        for policy in all() {
+            let mut picks = names(&policy, &fleet, &tried, 32);
+            picks.sort_unstable();
+            picks.dedup();
+            let picks = picks.concat();
+            let is_whole = picks == want || (want.len() > 1 && want.contains(&picks) && !picks.is_empty());
+            assert!(is_whole, "{what} by {}: {picks}", policy.name());
+            let (said, choice) = policy.explain(&Prompt::default(), &fleet, &tried, draw(0));
+            let said: String = said.iter().map(letter).collect();
+            assert_eq!(said, verdicts, "{what} by {}", policy.name());
+            assert_eq!(choice.is_some(), !want.is_empty(), "{what} by {}", policy.name());
+        }
+    }
+}
+
+fn letter(verdict: &Verdict) -> char {
+    match verdict {
+        Verdict::NotReady(_) => 'n',
+        Verdict::Barred(_) => 'b',
+        Verdict::NoWeight => 'w',
+        Verdict::AlreadyTried => 't',
+        Verdict::OverLimit(_) => 'o',
+        Verdict::CoolingDown(_) => 'a',
+        Verdict::LowerTier => 'l',
+        Verdict::Eligible(_) => 'e',
+    }
+}
+
 /// Calls that fail on a dead worker which is still `Ready` go elsewhere, as the walk has them do.
 #[test]
 fn retries_spread_over_the_live_workers() {
@@ -104,7 +195,7 @@ fn retries_spread_over_the_live_workers() {
         let mut served = vec![0usize; workers];
         for chance in 0..1200 {
             let pick =
-                |tried: &[WorkerId]| policy.pick(&Prompt::default(), &fleet, tried, draw(chance)).unwrap();
+                |tried: &[WorkerId]| policy.pick(&Prompt::default(), &fleet, tried, draw(chance)).unwrap().candidate;
             let mut chosen = pick(&[]);
             if chosen.slot == dead {
                 chosen = pick(std::slice::from_ref(&chosen.id));
@@ -174,7 +265,7 @@ fn turns_by_weight_are_right_however_many_take_them_at_once() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for n in 0..2500 {
-                    let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+                    let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
                     served[pick.slot].fetch_add(1, Relaxed);
                 }
             });
@@ -204,7 +295,7 @@ fn fewest_connections_for_the_weight() {
     let fleet = weighted(&[4, 2, 1]);
     let mut guards = Vec::new();
     for n in 0..70 {
-        let pick = Policy::LeastConnections.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+        let pick = Policy::LeastConnections.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
         guards.push(LoadGuard::new(&pick.load));
     }
     assert_eq!(fleet.iter().map(|c| c.load.in_flight()).collect::<Vec<_>>(), [40, 20, 10]);
@@ -228,7 +319,7 @@ fn the_cheapest_for_this_prompt() {
     let picks = |fleet: &[Candidate], tried: &[&str], tokens, answer| {
         let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
         let prompt = Prompt { tokens, answer, ..Prompt::default() };
-        let pick = |n| Policy::Cost.pick(&prompt, fleet, &tried, draw(n)).unwrap().id.to_string();
+        let pick = |n| Policy::Cost.pick(&prompt, fleet, &tried, draw(n)).unwrap().candidate.id.to_string();
         let picks: Vec<_> = (0..400).map(pick).collect();
         counts(fleet, &picks.iter().map(String::as_str).collect::<Vec<_>>())
     };
@@ -260,7 +351,7 @@ fn the_first_in_order() {
 fn owners(policy: &Policy, fleet: &[Candidate], keys: std::ops::Range<u64>) -> Vec<usize> {
     let owner = |n: u64| {
         let prompt = Prompt { key: Some(another(n)), ..Prompt::default() };
-        policy.pick(&prompt, fleet, &[], draw(n)).unwrap().slot
+        policy.pick(&prompt, fleet, &[], draw(n)).unwrap().candidate.slot
     };
     keys.map(owner).collect()
 }
@@ -282,7 +373,7 @@ fn the_one_that_used_least_of_its_limits() {
     }
     let prompt = Prompt { tokens: 60, answer: 40, ..Prompt::default() };
     let mut guards = Vec::new();
-    while let Some(pick) = Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64)) {
+    while let Some(Choice { candidate: pick, .. }) = Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64)) {
         guards.push((LoadGuard::new(&pick.load), Allotted::new(pick, &prompt, draw(0).now).unwrap()));
         let served: Vec<f64> = fleet.iter().map(|c| c.load.served() as f64).collect();
         let shares = [served[0] / 10.0, served[1] / 40.0, served[2] / 5.0];
@@ -306,7 +397,7 @@ fn served(fleet: &[Candidate], seconds: u64, answer: impl Fn(&str, u64) -> Attem
     for n in 0..seconds * 10 {
         let at = |tenths| began + Duration::from_millis(tenths * 100);
         let draw = Draw { now: at(n), ..draw(n) };
-        let pick = policy.pick(&Prompt::default(), fleet, &[], draw).unwrap();
+        let pick = policy.pick(&Prompt::default(), fleet, &[], draw).unwrap().candidate;
         pick.load.recent.report(answer(pick.id.as_str(), n / 10), at(n + 1));
         picks.push(pick.slot);
     }
@@ -351,7 +442,7 @@ fn one_that_fails_at_once_is_not_fast() {
 fn one_that_is_not_known_gets_one_call_at_a_time() {
     let fleet = weighted(&[1, 1]);
     let policy = Policy::Latency(Latency { explore: 0.0, ..p90() });
-    let pick = |n| policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+    let pick = |n| policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
     fleet[0].load.recent.report(took(100), draw(0).now);
     assert!((0..20).all(|n| pick(n).slot == 1), "what is not known is found out");
     let guard = LoadGuard::new(&fleet[1].load);
@@ -369,7 +460,7 @@ fn many_calls_at_once_do_not_all_go_to_one_that_is_not_known() {
     let policy = Policy::Latency(Latency { explore: 0.0, ..p90() });
     let mut guards = Vec::new();
     for n in 0..400 {
-        let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+        let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
         guards.push(LoadGuard::new(&pick.load));
     }
     let load: Vec<_> = fleet.iter().map(|c| c.load.in_flight()).collect();
@@ -420,7 +511,7 @@ proptest! {
         for policy in all() {
             let (verdicts, foreseen) = policy.explain(&Prompt::default(), &fleet, &tried, draw(chance));
             let foreseen = foreseen.map(|c| c.id.clone());
-            let pick = policy.pick(&Prompt::default(), &fleet, &tried, draw(chance));
+            let pick = policy.pick(&Prompt::default(), &fleet, &tried, draw(chance)).map(|choice| choice.candidate);
             prop_assert_eq!(pick.map(|c| c.priority), top, "{}", policy.name());
             prop_assert!(pick.iter().all(eligible));
             prop_assert_eq!(pick.map(|c| c.id.clone()), foreseen);
