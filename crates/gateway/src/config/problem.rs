@@ -67,11 +67,13 @@ impl Problem {
 }
 
 impl Problem {
-    /// The order of the files, and in them.
+    /// The order of the files, and in them; behind those what stands in none.
     pub(super) fn by_place(&self, other: &Self) -> Ordering {
-        let place = |problem: &Self| problem.place.as_ref().map(|place| (place.line, place.column));
-        let file = |problem: &Self| problem.place.as_ref().and_then(|place| place.file.clone());
-        file(self).cmp(&file(other)).then_with(|| place(self).cmp(&place(other)))
+        fn key(problem: &Problem) -> (bool, Option<(Option<&Path>, usize, usize)>) {
+            let place = problem.place.as_ref().map(|at| (at.file.as_deref(), at.line, at.column));
+            (place.is_none(), place)
+        }
+        key(self).cmp(&key(other))
     }
 
     /// In one line, without what stands there.

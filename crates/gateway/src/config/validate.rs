@@ -4,14 +4,16 @@ use super::catalog::price_problems;
 use super::problem::Problem;
 use super::surroundings::unplaced;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
-use super::worker::{Aws, Entra, ModelCard, Queue, WorkerSpec, WorkerType};
+use super::worker::{Aws, Entra, ModelCard, Queue, RuntimeName, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
+use serde::Deserialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{self, AZURE, BEDROCK, FOUNDRY, OLLAMA, PROVIDERS};
+use trunkline_dialect::provider::{self, AZURE, BEDROCK, COMPATIBLE, FOUNDRY, OLLAMA, PROVIDERS};
 use trunkline_dialect::region::is_region;
 
 /// Shortest secret that seals reasoning state: what a client could guess, it could forge.
@@ -64,6 +66,10 @@ impl WorkerSpec {
             Err(_) if self.url.is_empty() => check.no_address(self),
             Err(why) => check.fail("url", why.to_string()),
             Ok(url) => {
+                let is_unknown = |name: &&str| *name != COMPATIBLE && provider::named(name).is_none();
+                if let Some(name) = self.provider.as_deref().filter(is_unknown) {
+                    check.fail("provider", unlisted(name));
+                }
                 if self.aws != Aws::default() {
                     check.bedrock(self, &url, aws);
                 }
@@ -251,7 +257,10 @@ impl Check {
             return self.fail("url", message);
         };
         match provider::named(name) {
-            None => self.fail("provider", format!("{}; or set `url`", unknown_provider(name))),
+            None if name == COMPATIBLE => {
+                self.fail("url", "is missing: only you know where this provider is; write https://HOST");
+            }
+            None => self.fail("provider", unlisted(name)),
             Some(known) if known.id == BEDROCK => self
                 .fail("aws.region", "is missing, which its address depends on; set it, AWS_REGION, or `url`"),
             Some(known) => {
@@ -541,12 +550,39 @@ impl Check {
 }
 
 fn unknown_provider(name: &str) -> String {
-    let known = PROVIDERS.iter().map(|known| known.id);
-    let likeness = |id: &str| strsim::jaro_winkler(id, &name.to_ascii_lowercase());
-    match known.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|id| likeness(id) > 0.8) {
+    match provider_like(name) {
         Some(close) => format!("no such provider; did you mean `{close}`?"),
-        None => format!("no such provider; known are {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("no such provider; known are {}", provider_names()),
     }
+}
+
+/// What to write for the provider of a worker that has an address, but whose provider nobody knows.
+fn unlisted(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    if RuntimeName::deserialize(StrDeserializer::<ValueError>::new(&lower)).is_ok() {
+        return format!("is an engine, not a provider; write `runtime: {lower}` in place of it");
+    }
+    match provider_like(name) {
+        Some(close) => format!(
+            "no such provider; did you mean `{close}`? One that is not listed but speaks OpenAI's dialects is \
+             `{COMPATIBLE}`"
+        ),
+        None => format!(
+            "no such provider; write `{COMPATIBLE}` where it speaks OpenAI's dialects; listed are {}",
+            provider_names()
+        ),
+    }
+}
+
+fn provider_like(name: &str) -> Option<&'static str> {
+    let lower = name.to_ascii_lowercase();
+    let likeness = |id: &str| strsim::jaro_winkler(id, &lower);
+    let known = PROVIDERS.iter().map(|known| known.id).chain([COMPATIBLE]);
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|id| likeness(id) > 0.8)
+}
+
+fn provider_names() -> String {
+    PROVIDERS.iter().map(|known| known.id).collect::<Vec<_>>().join(", ")
 }
 
 /// A token of RFC 9110, section 5.6.2.
