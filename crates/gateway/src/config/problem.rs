@@ -69,11 +69,10 @@ impl Problem {
 impl Problem {
     /// The order of the files, and in them; behind those what stands in none.
     pub(super) fn by_place(&self, other: &Self) -> Ordering {
-        fn key(problem: &Problem) -> (bool, Option<(Option<&Path>, usize, usize)>) {
-            let place = problem.place.as_ref().map(|at| (at.file.as_deref(), at.line, at.column));
-            (place.is_none(), place)
-        }
-        key(self).cmp(&key(other))
+        let place = |problem: &Self| problem.place.as_ref().map(|place| (place.line, place.column));
+        let file = |problem: &Self| problem.place.as_ref().and_then(|place| place.file.clone());
+        let in_files = self.place.is_none().cmp(&other.place.is_none());
+        in_files.then_with(|| file(self).cmp(&file(other))).then_with(|| place(self).cmp(&place(other)))
     }
 
     /// In one line, without what stands there.

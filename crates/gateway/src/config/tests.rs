@@ -141,6 +141,32 @@ fn keys_of_providers_are_enough_to_start() {
 }
 
 #[test]
+fn what_is_odd_about_providers_that_nobody_asks_is_not_told() {
+    let odd = [
+        ("AZURE_OPENAI_API_KEY", "one"),
+        ("AZURE_API_KEY", "two"),
+        ("AZURE_OPENAI_ENDPOINT", "https://one.example"),
+        ("AZURE_API_BASE", "https://two.example"),
+        ("VERTEX_AI_PROJECT_ID", "p"),
+    ];
+    for (yaml, told) in [
+        ("workers: [{url: http://a}]", 0),
+        ("backends: [{name: a, provider: mistral, api_key: k}]", 0),
+        ("backends: [{name: a, provider: azure}]", 2),
+        ("backends: [{name: a, url: https://x.openai.azure.com}]", 2),
+        ("log: {json: true}", 3),
+        ("igw: true", 3),
+    ] {
+        let file = Temporary::new(yaml);
+        let sources = Sources { file: Some(file.0.clone()), env: env(&odd), ..Sources::default() };
+        let config = load(&sources).unwrap_or_else(|why| panic!("{yaml}: {why}"));
+        let azure = config.warnings.iter().filter(|warning| warning.contains("AZURE")).count();
+        let all = config.warnings.len();
+        assert_eq!((azure, all), (told.min(2), told), "{yaml}: {:?}", config.warnings);
+    }
+}
+
+#[test]
 fn keys_of_aws_come_from_the_environment() {
     let yaml =
         "igw: true\naws: {access_key_id: f, secret_access_key: f, session_token: f, region: eu-west-1}\n";
