@@ -129,11 +129,7 @@ pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, Config
             }
             Some(_) | None => name_flag(problem),
         };
-        // What a map lacks may have been refused.
-        if !problems
-            .iter()
-            .any(|known: &Problem| *known == problem || file::is_within(&known.path, &problem.path))
-        {
+        if !problems.contains(&problem) {
             problems.push(problem);
         }
     }

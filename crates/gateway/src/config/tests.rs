@@ -450,7 +450,7 @@ fn everything_out_of_range_is_found() {
             "workers: [{url: http://a, cost: inf}]",
             "workers[0].cost: inf is not above 0; use 1 for the usual cost",
         ),
-        ("workers: [{url: http://a, api_key: ''}]", "workers[0].api_key: is empty; set it or leave it out"),
+        ("workers: [{url: http://a, api_key: ''}]", "workers[0].api_key: is empty; set it, or leave it out"),
         (
             "workers: [{url: http://a, worker_type: prefill}]",
             "workers[0].worker_type: `prefill` is not in this build: disaggregated serving comes later; use `regular`",
@@ -490,6 +490,19 @@ fn everything_out_of_range_is_found() {
             "backends: [{name: a, provider: openai-compatible}]",
             "backends[0].url: is missing: only you know where this provider is; write https://HOST",
         ),
+        (
+            "workers: [{url: http://a, api_key: $MY_KEY}]",
+            "workers[0].api_key: is the name of a variable, not what it holds; write `${MY_KEY}`",
+        ),
+        (
+            "auth: {api_key: os.environ/MY_KEY}",
+            "auth.api_key: is the name of a variable, not what it holds; write `${MY_KEY}`",
+        ),
+        ("workers: ['http://a']", "workers[0]: expected a map such as `url: URL`; found `http://a`"),
+        (
+            "workers: [{url: http://a}]\npools: [{name: p, backends: [a]}]",
+            "pools[0].backends[0]: expected a map such as `name: NAME`; found `a`",
+        ),
         ("provider_keys: {opnai: k}", "provider_keys.opnai: no such provider; did you mean `openai`?"),
         (
             "provider_urls: {mistrl: http://x}",
@@ -499,7 +512,7 @@ fn everything_out_of_range_is_found() {
             "provider_urls: {openai: x}",
             "provider_urls.openai: has no scheme; write http://HOST:PORT or https://HOST; see OPENAI_BASE_URL",
         ),
-        ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it or leave it out"),
+        ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it, or leave it out"),
         ("aws: {access_key_id: a}", "aws.secret_access_key: is missing; a key has an id and a secret"),
         ("aws: {secret_access_key: a}", "aws.access_key_id: is missing; a key has an id and a secret"),
         (

@@ -81,8 +81,8 @@ impl WorkerSpec {
                 }
             }
         }
-        if self.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
-            check.fail("api_key", "is empty; set it or leave it out");
+        if let Some(key) = &self.api_key {
+            check.key("api_key", key, "leave it out");
         }
         match self.worker_type {
             WorkerType::Regular => {}
@@ -412,8 +412,8 @@ impl Check {
             let path = format!("provider_keys.{provider}");
             if !PROVIDERS.iter().any(|known| known.id == provider) {
                 self.fail(path, unknown_provider(provider));
-            } else if key.reveal().trim().is_empty() {
-                self.fail(path, "is empty; set it or leave it out");
+            } else {
+                self.key(&path, key, "leave it out");
             }
         }
         for (provider, url) in &config.provider_urls {
@@ -430,8 +430,24 @@ impl Check {
                 Ok(_) => {}
             }
         }
-        if config.auth.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
-            self.fail("auth.api_key", "is empty; set it, or leave it out to let anyone call");
+        if let Some(key) = &config.auth.api_key {
+            self.key("auth.api_key", key, "leave it out to let anyone call");
+        }
+    }
+
+    /// A key, which is there: that of nobody is none, nor is the name of the variable that holds it.
+    fn key(&mut self, path: &str, key: &Secret, otherwise: &str) {
+        let text = key.reveal().trim();
+        let variable = text.strip_prefix("os.environ/").or_else(|| text.strip_prefix('$'));
+        let is_name = |name: &&str| {
+            let mut letters = name.bytes();
+            letters.next().is_some_and(|b| b.is_ascii_uppercase())
+                && letters.all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        };
+        if text.is_empty() {
+            self.fail(path, format!("is empty; set it, or {otherwise}"));
+        } else if let Some(name) = variable.filter(is_name) {
+            self.fail(path, format!("is the name of a variable, not what it holds; write `${{{name}}}`"));
         }
     }
 

@@ -26,7 +26,8 @@ const BESIDE: [(&str, &[&str]); 16] = [
 ];
 
 /// Settings that are judged by others elsewhere, `[]` standing for any place in a list.
-const ELSEWHERE: [(&str, &[&str]); 7] = [
+const ELSEWHERE: [(&str, &[&str]); 8] = [
+    ("workers", &["backends", "igw", "provider_keys", "provider_urls"]),
     ("metrics.port", &["listen", "listen.host", "listen.port", "metrics.host"]),
     ("backends[].aws.region", &["aws", "aws.region"]),
     ("workers[].aws.region", &["aws", "aws.region"]),
@@ -132,6 +133,7 @@ mod tests {
             ("backends[12].name", "pools[3].backends[4].name", false),
             ("backends[12].api_key", "pools[3].backends[4].name", true),
             ("pools", "routes[0].backend", false),
+            ("igw", "workers", false),
         ] {
             let mut doubts = Doubts::default();
             doubts.value(doubt.to_owned());

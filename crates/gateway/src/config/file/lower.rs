@@ -75,6 +75,9 @@ struct UnknownKey {
     meant: Option<&'static str>,
 }
 
+/// Keys named where a map is missing; of more, the first say what is meant.
+const LISTED: usize = 12;
+
 struct Context<'a> {
     document: &'a Document,
     /// Problems with keys, which do not stop the reading.
@@ -130,6 +133,20 @@ impl Lower<'_> {
             Value::Scalar(Scalar { reference: Some(reference), .. }) => format!("the value of `{reference}`"),
             Value::Scalar(scalar) if looks_secret(&scalar.text) => HIDDEN.into(),
             Value::Scalar(scalar) => format!("`{}`", scalar.text.lines().next().unwrap_or_default()),
+        }
+    }
+
+    /// What a map here would look like, whose keys are `known`.
+    fn map_of(self, known: &[&'static str]) -> String {
+        let is_address = self.scalar().is_some_and(|scalar| scalar.text.contains("://"));
+        let is_item = matches!(self.path, Path::Index(..)) && self.scalar().is_some();
+        let main = if is_address { "url" } else { "name" };
+        if is_item && known.contains(&main) {
+            return format!("a map such as `{main}: {}`", main.to_ascii_uppercase());
+        }
+        match known.split_at_checked(LISTED) {
+            Some((first, [_, ..])) => format!("a map with keys such as {}", list(first)),
+            Some((_, [])) | None => format!("a map with the keys {}", list(known)),
         }
     }
 
@@ -289,8 +306,7 @@ impl<'de> Deserializer<'de> for Lower<'_> {
             Value::Null => self.map(&[], Some(known), visitor),
             Value::Map(entries) => self.map(entries, Some(known), visitor),
             Value::Scalar(_) | Value::List(_) => {
-                let expected = format!("a map with the keys {}", list(known));
-                Err(self.place(Fail::Bare(Why::Expected(expected))))
+                Err(self.place(Fail::Bare(Why::Expected(self.map_of(known)))))
             }
         }
     }

@@ -17,7 +17,6 @@ mod toml;
 
 pub use forms::{Form, Format, Imported};
 pub(crate) use node::Document;
-pub(crate) use path::is_within;
 
 use super::problem::Problem;
 use super::text::Text;

@@ -27,6 +27,8 @@ pub(crate) struct Document {
     pub(crate) lost: Vec<Problem>,
     /// What of it is wrong, as far as that is known.
     pub(super) doubts: Doubts,
+    /// What of another form was refused, by its path there.
+    pub(super) refused: Vec<String>,
 }
 
 /// One value and where it stands.
@@ -90,6 +92,7 @@ impl Document {
             hidden: None,
             lost: Vec::new(),
             doubts: Doubts::default(),
+            refused: Vec::new(),
         };
         let (mut lines, mut is_readable, mut twice) = (0, true, Vec::new());
         for part in &text.parts {
@@ -144,8 +147,13 @@ impl Document {
     pub(crate) fn judged(&self, problem: Problem) -> Option<Problem> {
         let path = self.written_at(&problem.path);
         let is_there = find(&self.root, &Path::Root, &path).is_some_and(|node| !node.is_nothing());
-        let is_told = !self.doubts.explain(&path, is_there);
-        is_told.then(|| self.locate(Problem { path, ..problem }))
+        if self.doubts.explain(&path, is_there) {
+            return None;
+        }
+        let problem = self.locate(Problem { path, ..problem });
+        // What a map lacks may have been refused.
+        let is_refused = |refused: &String| is_within(refused, &problem.path);
+        (!self.refused.iter().any(is_refused)).then_some(problem)
     }
 
     /// Gives a problem found later, by its path alone, the place its value stands at, or the map that

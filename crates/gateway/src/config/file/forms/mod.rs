@@ -114,10 +114,11 @@ pub(super) fn naturalise(document: &mut Document) -> Vec<Problem> {
     let form = Form::of(&document.root);
     let findings = turn(document, form);
     let placed = |finding: Finding| finding.placed(document);
-    let wrong = findings.wrong.into_iter().map(placed).collect();
+    let wrong: Vec<Problem> = findings.wrong.into_iter().map(placed).collect();
     let mut lost: Vec<_> = findings.lost.into_iter().map(placed).collect();
     lost.sort_by(Problem::by_place);
     document.lost.extend(lost);
+    document.refused = wrong.iter().map(|problem| problem.path.clone()).collect();
     wrong
 }
 
