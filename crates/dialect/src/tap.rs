@@ -13,7 +13,7 @@ pub(crate) use search::{first_value, value_after};
 
 use crate::anthropic_messages::Counts;
 use crate::codec::{StreamReader, read_reply};
-use crate::{openai_chat, openai_responses, surface};
+use crate::{json, openai_chat, openai_responses, surface};
 use bytes::Bytes;
 use frames::{MessagesEvent, OpenaiChunk, ResponsesEvent};
 use memchr::memmem::{self, Finder};
@@ -311,12 +311,12 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
         joined.get(joined.len().saturating_sub(TAIL)..).unwrap_or_default()
     };
     let mut tapped = Tapped { ended: true, ..Tapped::default() };
-    if let Some(raw) = last_value(tail, &USAGE).and_then(object_at) {
+    if let Some(object) = last_value(tail, &USAGE) {
         let usage = match dialect {
-            Dialect::AnthropicMessages => Counts::default().take(raw),
-            Dialect::OpenaiResponses => openai_responses::read_usage(raw),
+            Dialect::AnthropicMessages => object_at(object).and_then(|raw| Counts::default().take(raw)),
+            Dialect::OpenaiResponses => object_at(object).and_then(openai_responses::read_usage),
             Dialect::OpenaiChat | Dialect::OpenaiCompletions => {
-                openai_chat::counts(raw.get()).map(|counts| counts.usage)
+                json::text(object).and_then(openai_chat::counts).map(|counts| counts.usage)
             }
             Dialect::GeminiGenerate
             | Dialect::OllamaChat

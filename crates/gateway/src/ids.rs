@@ -27,7 +27,10 @@ pub fn fresh(prefix: &str) -> String {
 /// The client's own request id from the first of `names` that is present and harmless, else a fresh one.
 #[must_use]
 pub fn of_request(headers: &HeaderMap, names: &[HeaderName], prefix: &str) -> RequestId {
-    let given = names.iter().find_map(|name| headers.get(name)?.to_str().ok());
+    // One pass over the headers a client sent is cheaper than a look-up of every name it could have used.
+    let of_rank = |(name, value)| Some((names.iter().position(|known| known == name)?, value));
+    let given = headers.iter().filter_map(of_rank).min_by_key(|(rank, _)| *rank);
+    let given = given.and_then(|(_, value): (usize, &HeaderValue)| value.to_str().ok());
     let harmless =
         |id: &&str| !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic());
     RequestId::new(given.filter(harmless).map_or_else(|| fresh(prefix), str::to_owned))

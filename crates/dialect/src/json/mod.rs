@@ -6,6 +6,7 @@
 mod split;
 mod write;
 
+pub(crate) use split::Cursor;
 pub(crate) use write::plain;
 pub use write::{Writer, escape};
 
@@ -274,6 +275,11 @@ pub fn array(raw: &RawValue) -> Option<Vec<&RawValue>> {
 /// The value that `bytes` begin with, as it stands. Only where it ends is looked for.
 pub(crate) fn first(bytes: &[u8]) -> Option<&RawValue> {
     split::first(bytes)
+}
+
+/// What of `bytes` is text; the rest may have been cut inside a character.
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
+    split::text(bytes)
 }
 
 /// Hands `each` the members of an object of checked JSON, their values as they stand; `None` when `text` is none.

@@ -18,19 +18,13 @@ pub(super) fn members(text: &str) -> Option<Vec<(Cow<'_, str>, Option<&RawValue>
 
 /// Hands `each` the members of an object, their values as they stand; `None` when `text` is none.
 pub(super) fn each<'a>(text: &'a str, mut each: impl FnMut(Cow<'a, str>, &'a str)) -> Option<()> {
-    let mut cursor = Cursor::inside(text, b'{')?;
-    while !cursor.is_at(b'}')? {
-        let key = string(cursor.value()?)?;
-        cursor.take(b':')?;
-        each(key, cursor.value()?);
-        cursor.comma();
-    }
-    Some(())
+    Cursor::new(text).object(|key, cursor| _ = cursor.value().map(|value| each(key, value)))
 }
 
 /// The elements of an array, in order; `None` when `text` is none.
 pub(super) fn elements(text: &str) -> Option<Vec<&RawValue>> {
-    let mut cursor = Cursor::inside(text, b'[')?;
+    let mut cursor = Cursor::new(text);
+    cursor.take(b'[')?;
     let mut elements = Vec::new();
     while !cursor.is_at(b']')? {
         elements.push(trusted(cursor.value()?));
@@ -50,29 +44,61 @@ pub(super) fn string(text: &str) -> Option<Cow<'_, str>> {
 
 /// The value that `bytes` begin with, behind white space.
 pub(super) fn first(bytes: &[u8]) -> Option<&RawValue> {
-    // What follows it may have been cut inside a character.
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?,
-    };
-    Cursor { text, at: 0 }.value().map(trusted)
+    Cursor::new(text(bytes)?).value().map(trusted)
+}
+
+/// What of `bytes` is text; the rest may have been cut inside a character.
+pub(super) fn text(bytes: &[u8]) -> Option<&str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok(),
+    }
 }
 
 /// Bytes that are looked at before a vector search is worth its beginning.
 const SHORT: usize = 24;
 
-/// A place in an object or array, between its values.
-struct Cursor<'a> {
+/// A place in JSON, between its values.
+pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    /// Just behind the bracket that `text` begins with.
-    fn inside(text: &'a str, open: u8) -> Option<Self> {
-        let mut cursor = Self { text, at: 0 };
-        cursor.take(open)?;
-        Some(cursor)
+    /// At the beginning of `text`.
+    pub(crate) const fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Reads the object that begins here: hands `each` every key with the cursor before its value. What `each` does
+    /// not take is passed over, so objects inside are read in the same pass. `None` when here is none, or it is cut.
+    pub(crate) fn object(&mut self, mut each: impl FnMut(Cow<'a, str>, &mut Self)) -> Option<()> {
+        self.take(b'{')?;
+        while !self.is_at(b'}')? {
+            let key = self.key()?;
+            self.take(b':')?;
+            self.peek()?;
+            let before = self.at;
+            each(key, self);
+            if self.at == before {
+                self.value()?;
+            }
+            self.comma();
+        }
+        self.take(b'}')
+    }
+
+    /// A member's key. Nearly all are as they stand, and looked at once.
+    fn key(&mut self) -> Option<Cow<'a, str>> {
+        if self.is_at(b'"')? {
+            let start = self.at + 1;
+            let end = start + plain_length(self.text.as_bytes().get(start..)?);
+            if self.text.as_bytes().get(end) == Some(&b'"') {
+                self.at = end + 1;
+                return self.text.get(start..end).map(Cow::Borrowed);
+            }
+        }
+        string(self.value()?)
     }
 
     /// The next byte that is not white space, and stays.
@@ -98,7 +124,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next value, verbatim.
-    fn value(&mut self) -> Option<&'a str> {
+    pub(crate) fn value(&mut self) -> Option<&'a str> {
         let first = self.peek()?;
         let start = self.at;
         let bytes = self.text.as_bytes();
@@ -158,8 +184,10 @@ fn container_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 /// Behind the number, `true`, `false` or `null` at `at`.
 fn word_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let word =
-        bytes.get(at..)?.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    let word = bytes
+        .get(at..)?
+        .iter()
+        .take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.'));
     Some(at + word.count()).filter(|end| *end > at)
 }
 

@@ -4,7 +4,7 @@
 //! [`Usage`]; an upstream that counts reasoning apart (xAI) is folded here.
 
 use super::OURS;
-use crate::json::{self, Writer, whole};
+use crate::json::{self, Cursor, Writer, whole};
 use trunkline_core::{Json, Number, Usage, trusted};
 
 /// The members known so far, by whoever sends them.
@@ -46,20 +46,27 @@ struct Wire<'a> {
 }
 
 impl<'a> Wire<'a> {
+    /// Reads the object that `text` begins with.
     fn read(text: &'a str) -> Option<Self> {
         let mut wire = Self::default();
-        json::each(text, |key, value| wire.member(key, value))?;
+        Cursor::new(text).object(|key, value| wire.member(&key, value))?;
         Some(wire)
     }
 
-    fn member(&mut self, key: &str, value: &'a str) {
+    fn member(&mut self, key: &str, value: &mut Cursor<'a>) {
+        match key {
+            // `null`, or something that has no members, says nothing.
+            "prompt_tokens_details" => _ = value.object(|key, value| self.of_prompt(&key, value)),
+            "completion_tokens_details" => _ = value.object(|key, value| self.of_completion(&key, value)),
+            _ => _ = value.value().map(|value| self.count(key, value)),
+        }
+    }
+
+    fn count(&mut self, key: &str, value: &'a str) {
         match key {
             "prompt_tokens" => self.prompt_tokens = whole(value),
             "completion_tokens" => self.completion_tokens = whole(value),
             "total_tokens" => self.total_tokens = whole(value),
-            // `null`, or something that has no members, says nothing.
-            "prompt_tokens_details" => _ = json::each(value, |key, value| self.of_prompt(key, value)),
-            "completion_tokens_details" => _ = json::each(value, |key, value| self.of_completion(key, value)),
             "prompt_cache_hit_tokens" => self.cache_reads[1] = whole(value),
             "cached_tokens" => self.cache_reads[2] = whole(value),
             "cache_read_input_tokens" => self.cache_reads[3] = whole(value),
@@ -78,7 +85,8 @@ impl<'a> Wire<'a> {
         }
     }
 
-    fn of_prompt(&mut self, key: &str, value: &str) {
+    fn of_prompt(&mut self, key: &str, value: &mut Cursor<'_>) {
+        let Some(value) = value.value() else { return };
         match key {
             "cached_tokens" => self.cache_reads[0] = whole(value),
             "cache_write_tokens" => self.cache_writes[0] = whole(value),
@@ -90,7 +98,8 @@ impl<'a> Wire<'a> {
         }
     }
 
-    fn of_completion(&mut self, key: &str, value: &str) {
+    fn of_completion(&mut self, key: &str, value: &mut Cursor<'_>) {
+        let Some(value) = value.value() else { return };
         match key {
             "reasoning_tokens" => self.reasoning[0] = whole(value),
             "text_tokens" => self.output_text = whole(value),
@@ -123,7 +132,7 @@ pub(crate) fn read(text: &str) -> Option<Usage> {
     Some(Usage { native, ..usage })
 }
 
-/// The same for the books alone.
+/// The same for the books alone, of the object that `text` begins with.
 pub(crate) fn counts(text: &str) -> Option<Counts> {
     let wire = Wire::read(text)?;
     let reasoning = first(wire.reasoning);

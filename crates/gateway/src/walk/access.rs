@@ -98,26 +98,16 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// `key=value` pairs; what a client named (model, request id) holds no spaces or is quoted.
+    /// `key=value` pairs; what others named (model, request id) holds no spaces or is quoted.
     fn write_text(&self, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
         out.extend_from_slice(self.timestamp.as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.level.as_bytes());
         out.extend_from_slice(b" access");
-        let text = |out: &mut Vec<u8>, key: &str, value: &str| {
-            out.push(b' ');
-            out.extend_from_slice(key.as_bytes());
-            out.push(b'=');
-            if value.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
-                out.extend_from_slice(value.as_bytes());
-            } else {
-                trunkline_dialect::json::escape(out, value);
-            }
-        };
         text(out, "request_id", self.request_id);
         text(out, "tenant", self.tenant);
-        text(out, "endpoint", self.endpoint);
+        word(out, "endpoint", self.endpoint);
         if !self.request.is_empty() {
             text(out, "request", self.request);
         }
@@ -131,11 +121,11 @@ impl<'a> Line<'a> {
         }
         out.extend_from_slice(b" attempts=");
         self.attempts.write(out);
-        text(out, "status", digits.format(self.status));
-        text(out, "end", self.end);
-        text(out, "stream", if self.stream { "true" } else { "false" });
+        word(out, "status", digits.format(self.status));
+        word(out, "end", self.end);
+        word(out, "stream", if self.stream { "true" } else { "false" });
         if let Some(error) = self.error {
-            text(out, "error", error);
+            word(out, "error", error);
         }
         if !self.finish.is_empty() {
             text(out, "finish", self.finish);
@@ -151,17 +141,38 @@ impl<'a> Line<'a> {
             ("duration_us", Some(self.duration_us)),
         ] {
             if let Some(value) = value {
-                text(out, key, digits.format(value));
+                word(out, key, digits.format(value));
             }
         }
         if let Some(cost) = &self.cost_usd {
-            text(out, "cost_usd", cost);
+            word(out, "cost_usd", cost);
         }
         if self.estimated {
-            text(out, "estimated", "true");
+            word(out, "estimated", "true");
         }
         out.push(b'\n');
     }
+}
+
+/// ` key=value`, where the value may be anything.
+fn text(out: &mut Vec<u8>, key: &str, value: &str) {
+    // Without a way out of the loop, it compiles to vector code.
+    let odd = value.bytes().fold(false, |odd, byte| odd | !byte.is_ascii_graphic() | (byte == b'"'));
+    if odd {
+        word(out, key, "");
+        trunkline_dialect::json::escape(out, value);
+    } else {
+        word(out, key, value);
+    }
+}
+
+/// ` key=value`, where the value is known to be one word.
+fn word(out: &mut Vec<u8>, key: &str, value: &str) {
+    out.reserve(key.len() + value.len() + 2);
+    out.push(b' ');
+    out.extend_from_slice(key.as_bytes());
+    out.push(b'=');
+    out.extend_from_slice(value.as_bytes());
 }
 
 impl Attempts<'_> {

@@ -6,7 +6,7 @@ use super::settle::Ledger;
 use crate::config::Limits;
 use crate::fleet::worker::Worker;
 use crate::shared::Shared;
-use http::{HeaderMap, HeaderName, Uri, header, request};
+use http::{HeaderMap, Uri, request};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -65,11 +65,23 @@ impl CallerKeys {
     }
 }
 
-/// Where callers show keys, beside `authorization`.
-const UPSTREAM: HeaderName = HeaderName::from_static("x-upstream-authorization");
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const GOOGLES_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
-const AZURES_KEY: HeaderName = HeaderName::from_static("api-key");
+/// Headers callers show keys in, the plainest place first. Anthropic's API prefers `x-api-key` over `authorization`, so
+/// its clients expect the same of us.
+const HEADERS: [&str; 5] =
+    ["x-upstream-authorization", "x-api-key", "api-key", "x-goog-api-key", "authorization"];
+
+/// The key that a header with this `name` of [`HEADERS`] shows.
+fn shown(name: &str, value: &str) -> Option<String> {
+    let bearer = || {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    };
+    match name {
+        "authorization" => bearer(),
+        "x-upstream-authorization" => Some(bearer().unwrap_or_else(|| value.to_owned())),
+        _ => Some(value.to_owned()),
+    }
+}
 
 /// Tells the gateway's own key from keys meant for an upstream. Whatever equals the gateway's key is
 /// never a caller key, so it can never go upstream.
@@ -77,24 +89,19 @@ const AZURES_KEY: HeaderName = HeaderName::from_static("api-key");
 /// # Errors
 /// 401 when the gateway has a key and the caller did not present it.
 pub(crate) fn identify(uri: &Uri, headers: &HeaderMap, gateway: Option<&Secret>) -> Result<Caller, Fault> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = |value: &str| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-    };
-    let presented: [Option<String>; 6] = [
-        text(UPSTREAM).map(|value| bearer(value).unwrap_or_else(|| value.to_owned())),
-        // Anthropic's API prefers it over `authorization`, so its clients expect the same of us.
-        text(API_KEY).map(str::to_owned),
-        text(AZURES_KEY).map(str::to_owned),
-        // As Google's clients show theirs; the older ones in the address, which goes no further than here.
-        text(GOOGLES_KEY).map(str::to_owned),
-        key_in(uri),
-        text(header::AUTHORIZATION).and_then(bearer),
-    ];
+    let mut headed = [const { None::<String> }; HEADERS.len()];
+    // One pass over what was sent is cheaper than looking up every header that could have been.
+    for (name, value) in headers {
+        let place = HEADERS.iter().position(|header| *header == name.as_str());
+        if let Some(key) = place.and_then(|at| headed.get_mut(at)).filter(|key| key.is_none()) {
+            *key = value.to_str().ok().and_then(|value| shown(name.as_str(), value));
+        }
+    }
+    let [plainest @ .., authorization] = headed;
+    // Google's older clients show theirs in the address, which goes no further than here.
+    let presented = plainest.into_iter().chain([key_in(uri), authorization]).flatten();
     let is_gateway = |token: &String| gateway.is_some_and(|key| same(token, key.reveal()));
-    let (own, others): (Vec<_>, Vec<_>) =
-        presented.into_iter().flatten().filter(|token| !token.is_empty()).partition(is_gateway);
+    let (own, others): (Vec<_>, Vec<_>) = presented.filter(|token| !token.is_empty()).partition(is_gateway);
     if gateway.is_some() && own.is_empty() {
         let message = if others.is_empty() {
             "no API key given; send it as `authorization: Bearer KEY` or `x-api-key: KEY`"
