@@ -500,7 +500,7 @@ fn everything_out_of_range_is_found() {
         ),
         ("workers: ['http://a']", "workers[0]: expected a map such as `url: URL`; found `http://a`"),
         (
-            "workers: [{url: http://a}]\npools: [{name: p, backends: [a]}]",
+            "pools: [{name: p, backends: [a]}]",
             "pools[0].backends[0]: expected a map such as `name: NAME`; found `a`",
         ),
         ("provider_keys: {opnai: k}", "provider_keys.opnai: no such provider; did you mean `openai`?"),
