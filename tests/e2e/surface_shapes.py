@@ -16,8 +16,14 @@ from google.genai import types as gemini
 from groq.types.audio import speech_create_params as groq_speech
 from groq.types.audio import transcription_create_params as groq_transcription
 from groq.types.audio import translation_create_params as groq_translation
-from huggingface_hub.inference._generated.types import FeatureExtractionInput
-from openai.types import embedding_create_params, image_generate_params, moderation_create_params
+from huggingface_hub.inference._generated.types import FeatureExtractionInput, ImageToImageParameters, TextToImageParameters
+from openai.types import (
+    embedding_create_params,
+    image_create_variation_params,
+    image_edit_params,
+    image_generate_params,
+    moderation_create_params,
+)
 from openai.types.audio import speech_create_params, transcription_create_params, translation_create_params
 from pydantic.alias_generators import to_camel
 from shapes import GenerateContent, problems
@@ -175,6 +181,21 @@ class Canvas(TypedDict, total=False):
     imageGenerationConfig: TitanImage
 
 
+class TitanVariation(TypedDict, total=False):
+    text: str
+    negativeText: str
+    images: Required[list[str]]
+    similarityStrength: float
+
+
+class CanvasVariation(TypedDict, total=False):
+    """The documented body of a variation by Amazon's image models."""
+
+    taskType: Required[Literal["IMAGE_VARIATION"]]
+    imageVariationParams: Required[TitanVariation]
+    imageGenerationConfig: TitanImage
+
+
 class StabilityOnBedrock(TypedDict, total=False):
     """The documented body of Stability's image models on Bedrock."""
 
@@ -186,8 +207,104 @@ class StabilityOnBedrock(TypedDict, total=False):
     seed: int
 
 
+class StabilityEditOnBedrock(TypedDict, total=False):
+    """The same where a picture is changed, which demands more."""
+
+    prompt: Required[str]
+    mode: Required[Literal["image-to-image"]]
+    image: Required[str]
+    strength: Required[float]
+    negative_prompt: str
+    output_format: Literal["jpeg", "png"]
+    seed: int
+
+
 def bedrock_pictures(body: dict) -> list[str]:
     return list(problems(body, Canvas if "taskType" in body else StabilityOnBedrock))
+
+
+def bedrock_edits(body: dict) -> list[str]:
+    return list(problems(body, CanvasVariation if "taskType" in body else StabilityEditOnBedrock))
+
+
+class CohereRankerOnBedrock(TypedDict, total=False):
+    """The documented body of Cohere's rankers on Bedrock."""
+
+    query: Required[str]
+    documents: Required[list[str]]
+    top_n: int
+    api_version: Required[Literal[2]]
+
+
+class AmazonRanker(TypedDict, total=False):
+    """The documented body of Amazon's."""
+
+    query: Required[str]
+    documents: Required[list[str]]
+    top_n: int
+
+
+def bedrock_ranks(body: dict) -> list[str]:
+    return list(problems(body, CohereRankerOnBedrock if "api_version" in body else AmazonRanker))
+
+
+class RankingRecord(TypedDict, total=False):
+    """A record as the reference of Google's ranking service describes it."""
+
+    id: str
+    title: str
+    content: str
+
+
+class RankRequest(TypedDict, total=False):
+    """The body that reference describes."""
+
+    model: str
+    topN: int
+    query: str
+    records: Required[list[RankingRecord]]
+    ignoreRecordDetailsInResponse: bool
+    userLabels: dict[str, str]
+
+
+class FluxOnFireworks(TypedDict, total=False):
+    """The documented body of Fireworks's workflows for FLUX."""
+
+    prompt: Required[str]
+    aspect_ratio: Literal["1:1", "21:9", "16:9", "3:2", "5:4", "4:5", "2:3", "9:16", "9:21"]
+    guidance_scale: float
+    num_inference_steps: int
+    seed: int
+
+
+class XaiPicture(TypedDict):
+    url: Required[str]
+    type: Required[Literal["image_url"]]
+
+
+class XaiEdit(TypedDict, total=False):
+    """The documented body of xAI's edits, for which OpenAI's SDK is no help."""
+
+    model: Required[str]
+    prompt: Required[str]
+    image: XaiPicture
+    images: list[XaiPicture]
+    n: int
+    aspect_ratio: Literal["1:1", "3:4", "4:3", "9:16", "16:9", "2:3", "3:2", "1:2", "2:1"]
+    response_format: Literal["url", "b64_json"]
+
+
+def hugging_face_task(parameters: type) -> Check:
+    """By the SDK's type of a task's parameters, which stand beside its input."""
+
+    def check(body: dict) -> list[str]:
+        hints = get_type_hints(parameters)
+        given = body.get("parameters", {})
+        unknown = [f"{name}: unknown to {parameters.__name__}" for name in given.keys() - hints.keys()]
+        unknown += [f"{name}: unknown to the task" for name in body.keys() - {"inputs", "parameters"}]
+        return unknown if isinstance(body.get("inputs"), str) else [*unknown, "inputs: no text"]
+
+    return check
 
 
 class FluxInput(TypedDict, total=False):
@@ -199,6 +316,23 @@ class FluxInput(TypedDict, total=False):
     seed: int
     output_format: Literal["webp", "jpg", "png"]
     output_quality: int
+
+
+class KontextInput(TypedDict, total=False):
+    """The inputs that the pages of models which change pictures list on Replicate: one has a picture, another a list."""
+
+    prompt: Required[str]
+    input_image: str
+    image_input: list[str]
+    aspect_ratio: Literal["match_input_image", "1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "4:5", "5:4", "21:9", "9:21"]
+    seed: int
+    output_format: Literal["jpg", "png"]
+
+
+class ReplicateEdit(TypedDict, total=False):
+    version: str
+    input: Required[KontextInput]
+    stream: bool
 
 
 class ReplicatePrediction(TypedDict, total=False):
@@ -226,6 +360,8 @@ class JinaRanks(TypedDict, total=False):
 
 OPENAI_VECTORS = typed(embedding_create_params.EmbeddingCreateParams)
 OPENAI_IMAGES = typed(image_generate_params.ImageGenerateParamsNonStreaming)
+OPENAI_EDITS = typed(image_edit_params.ImageEditParamsNonStreaming)
+OPENAI_VARIATIONS = typed(image_create_variation_params.ImageCreateVariationParams)
 OPENAI_SPEECH = typed(speech_create_params.SpeechCreateParams)
 OPENAI_TRANSCRIPTION = typed(transcription_create_params.TranscriptionCreateParamsNonStreaming)
 OPENAI_TRANSLATION = typed(translation_create_params.TranslationCreateParams)
@@ -253,6 +389,9 @@ CHECKS: dict[str, dict[str, Check]] = {
         "cohere": by_call(V2Client.rerank),
         "together": typed(together_rerank.RerankCreateParams),
         "fireworks": typed(JinaRanks),
+        "bedrock": bedrock_ranks,
+        "vertex-ai": typed(RankRequest),
+        "azure-foundry": by_call(V2Client.rerank),
     },
     "/v1/images/generations": {
         **dict.fromkeys(["openai", "azure-openai", "xai"], OPENAI_IMAGES),
@@ -261,6 +400,22 @@ CHECKS: dict[str, dict[str, Check]] = {
         "vertex-ai": google_pictures,
         "bedrock": bedrock_pictures,
         "replicate": typed(ReplicatePrediction),
+        "fireworks": typed(FluxOnFireworks),
+        "hugging-face": hugging_face_task(TextToImageParameters),
+    },
+    "/v1/images/edits": {
+        **dict.fromkeys(["openai", "azure-openai"], OPENAI_EDITS),
+        "xai": typed(XaiEdit),
+        "together": typed(together_image.ImageGenerateParams),
+        **dict.fromkeys(["gemini", "vertex-ai"], by_model(PAINT)),
+        "bedrock": bedrock_edits,
+        "replicate": typed(ReplicateEdit),
+        "hugging-face": hugging_face_task(ImageToImageParameters),
+    },
+    "/v1/images/variations": {
+        "openai": OPENAI_VARIATIONS,
+        **dict.fromkeys(["gemini", "vertex-ai"], by_model(PAINT)),
+        "bedrock": bedrock_edits,
     },
     "/v1/audio/speech": {
         **dict.fromkeys(["openai", "azure-openai"], OPENAI_SPEECH),
@@ -270,12 +425,14 @@ CHECKS: dict[str, dict[str, Check]] = {
         **dict.fromkeys(["gemini", "vertex-ai"], by_model(GenerateContent)),
     },
     "/v1/audio/transcriptions": {
-        **dict.fromkeys(["openai", "azure-openai", "together"], OPENAI_TRANSCRIPTION),
+        **dict.fromkeys(["openai", "azure-openai", "together", "fireworks"], OPENAI_TRANSCRIPTION),
+        **dict.fromkeys(["gemini", "vertex-ai"], by_model(GenerateContent)),
         "groq": typed(groq_transcription.TranscriptionCreateParams),
         "mistral": by_model(mistral.AudioTranscriptionRequest),
     },
     "/v1/audio/translations": {
-        **dict.fromkeys(["openai", "azure-openai", "together"], OPENAI_TRANSLATION),
+        **dict.fromkeys(["openai", "azure-openai", "together", "fireworks"], OPENAI_TRANSLATION),
+        **dict.fromkeys(["gemini", "vertex-ai"], by_model(GenerateContent)),
         "groq": typed(groq_translation.TranslationCreateParams),
     },
     "/v1/moderations": {

@@ -26,7 +26,8 @@ class Pool:
     def __init__(self, processes: Processes):
         self.processes = processes
         self.port = free_port()
-        self.first = self.start_first()
+        # Nobody who has its first word gets the second before it is killed.
+        self.first = self.start_first(token_delay_ms=600_000)
         second = processes.cloud("anthropic", api_key="sk-ant-second", models=STAND_IN)
         settings = {
             "listen": {"host": "127.0.0.1", "port": 0},
@@ -42,17 +43,19 @@ class Pool:
         self.gateway: Gateway = processes.gateway(config=processes.file("pool.yaml", json.dumps(settings)))
         self.gateway.wait_ready(2)
 
-    def start_first(self) -> Upstream:
-        # Long enough before the first word, and between two, that a kill meets streams in every state.
-        return self.processes.cloud(
-            "openai", port=self.port, api_key="sk-first", models=MODEL, first_delay_ms=4000, token_delay_ms=1000
-        )
+    def start_first(self, token_delay_ms: int = 0) -> Upstream:
+        return self.processes.cloud("openai", port=self.port, api_key="sk-first", models=MODEL, token_delay_ms=token_delay_ms)
 
     def choice(self) -> tuple[str, str]:
         """Who would answer now, and the state of the first backend."""
         explained = self.gateway.post("/admin/v1/explain", ASKED).json()
         states = {candidate["worker"]: candidate["state"] for candidate in explained["candidates"]}
         return explained["choice"], states["first"]
+
+    def in_flight(self) -> int:
+        """How many calls the first backend has."""
+        explained = self.gateway.post("/admin/v1/explain", ASKED).json()
+        return next(candidate["in_flight"] for candidate in explained["candidates"] if candidate["worker"] == "first")
 
     def state_metric(self, state: str) -> float:
         return self.gateway.metric("trunkline_worker_state", worker="first", state=state)
@@ -104,9 +107,12 @@ def test_killing_the_first_of_a_pool_fails_no_stream_that_had_not_begun(pool: Po
         begun = [asyncio.create_task(streamed(gateway, sent, said)) for _ in range(STREAMS // 2)]
         for _ in begun:
             await asyncio.wait_for(said.acquire(), 60)
+        # It hears no more of what it is asked.
+        pool.first.signal(signal.SIGSTOP)
         waiting = [asyncio.create_task(streamed(gateway, sent, said)) for _ in range(STREAMS // 2)]
         for _ in begun + waiting:
             await asyncio.wait_for(sent.acquire(), 60)
+        await asyncio.to_thread(wait_for, "all streams are with the first", lambda: pool.in_flight() == STREAMS, 60)
         # The first backend talks to one half, and has not said a word to the other.
         pool.first.signal(signal.SIGKILL)
         return await asyncio.gather(*begun), await asyncio.gather(*waiting)
@@ -120,19 +126,19 @@ def test_killing_the_first_of_a_pool_fails_no_stream_that_had_not_begun(pool: Po
             assert "error" not in events[-1], text
         else:
             assert events[-1]["error"]["code"] == "upstream_cut", text
-    assert sum("error" in chunks(text)[-1] for _, text in begun) > STREAMS // 4, "the kill met streams that ran"
-    assert sum("error" not in chunks(text)[-1] for _, text in waiting) > STREAMS // 4, "and streams that had not begun"
+    assert all("error" in chunks(text)[-1] for _, text in begun), "the kill met streams that ran"
+    assert all("error" not in chunks(text)[-1] for _, text in waiting), "and streams that had not begun"
 
     # It is taken out: seen where one would look. Now and then it gets another chance, which a call uses up.
     out = ("second", "unhealthy")
-    wait_for("explain chooses the other", lambda: not answers_from_first(pool) and pool.choice() == out)
-    wait_for("a metric says so", lambda: not answers_from_first(pool) and pool.state_metric("unhealthy") == 1)
+    wait_for("explain chooses the other", lambda: not answers_from_first(pool) and pool.choice() == out, 60)
+    wait_for("a metric says so", lambda: not answers_from_first(pool) and pool.state_metric("unhealthy") == 1, 60)
     assert gateway.metric("trunkline_worker_faults_total", worker="first") >= STREAMS // 2
     assert gateway.metric("trunkline_worker_faults_total", worker="second") == 0
     gateway.line(lambda line: '"worker":"first"' in line and "unhealthy" in line)
     access = [json.loads(line) for line in gateway.log().splitlines() if '"trunkline::access"' in line]
     rescued = [line for line in access if line["worker"] == "second" and line["attempts"].startswith("first:")]
-    assert len(rescued) > STREAMS // 4, "streams moved from one backend to the other"
+    assert len(rescued) >= STREAMS // 2, "streams moved from one backend to the other"
 
     # It comes back into use by itself.
     pool.start_first()

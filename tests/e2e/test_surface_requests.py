@@ -19,6 +19,22 @@ MODELS = {
     ("gemini", "/v1/images/generations"): PAINTERS,
     ("vertex-ai", "/v1/embeddings"): ["text-embedding-005", "gemini-embedding-001"],
     ("vertex-ai", "/v1/images/generations"): PAINTERS,
+    **{
+        (provider, path): ["gemini-2.5-flash-image"]
+        for provider in ("gemini", "vertex-ai")
+        for path in ("/v1/images/edits", "/v1/images/variations")
+    },
+    **{
+        (provider, path): ["gemini-2.5-flash", "gemini-3-pro-preview"]
+        for provider in ("gemini", "vertex-ai")
+        for path in ("/v1/audio/transcriptions", "/v1/audio/translations")
+    },
+    ("vertex-ai", "/v1/rerank"): ["semantic-ranker-default@latest"],
+    ("bedrock", "/v1/rerank"): ["cohere.rerank-v3-5:0", "amazon.rerank-v1:0"],
+    ("bedrock", "/v1/images/edits"): ["amazon.nova-canvas-v1:0", "amazon.titan-image-generator-v2:0", "stability.sd3-5-large-v1:0"],
+    ("bedrock", "/v1/images/variations"): ["amazon.nova-canvas-v1:0", "amazon.titan-image-generator-v2:0"],
+    ("replicate", "/v1/images/edits"): ["black-forest-labs/flux-kontext-pro", "google/nano-banana"],
+    ("fireworks", "/v1/images/generations"): ["accounts/fireworks/models/flux-1-schnell-fp8"],
     ("gemini", "/v1/audio/speech"): ["gemini-2.5-flash-preview-tts"],
     ("vertex-ai", "/v1/audio/speech"): ["gemini-2.5-flash-preview-tts"],
     ("bedrock", "/v1/images/generations"): ["amazon.nova-canvas-v1:0", "amazon.titan-image-generator-v2:0", "stability.sd3-5-large-v1:0"],
@@ -36,6 +52,7 @@ NAMES = {"azure-openai": ["some-deployment"]}
 
 TEXTS = ["the hills", "the sea"]
 FORM = {"file": ("a.wav", base64.b64decode(PNG), "audio/wav")}
+PICTURE = {"image": ("a.png", base64.b64decode(PNG), "image/png")}
 
 
 @dataclass
@@ -70,6 +87,11 @@ ASKS = {
         Ask("/v1/images/generations", {"prompt": "a hill", "n": 2, "size": "1536x1024", "response_format": "b64_json"}),
         Ask("/v1/images/generations", {"prompt": "a hill", "size": "2048x2048", "quality": "high", "output_format": "jpeg", "user": "ada"}),
     ],
+    "/v1/images/edits": [
+        Ask("/v1/images/edits", {"prompt": "bluer"}, PICTURE),
+        Ask("/v1/images/edits", {"prompt": "bluer", "n": "2", "size": "1024x1024", "response_format": "b64_json"}, PICTURE),
+    ],
+    "/v1/images/variations": [Ask("/v1/images/variations", {"n": "2"}, PICTURE)],
     "/v1/audio/speech": [Ask("/v1/audio/speech", {"input": "hello", "voice": "alloy", "response_format": "wav"})],
     "/v1/audio/transcriptions": [Ask("/v1/audio/transcriptions", {"language": "en", "temperature": "0.5"}, FORM)],
     "/v1/audio/translations": [Ask("/v1/audio/translations", {"temperature": "0.5"}, FORM)],
@@ -81,6 +103,8 @@ ASKS = {
 ANSWERS = {
     "/v1/embeddings": CreateEmbeddingResponse,
     "/v1/images/generations": ImagesResponse,
+    "/v1/images/edits": ImagesResponse,
+    "/v1/images/variations": ImagesResponse,
     "/v1/audio/transcriptions": Transcription,
 }
 
@@ -126,9 +150,14 @@ def models(provider: str, path: str) -> list[str]:
 
 
 def plain(body: dict) -> dict:
-    """A form as the SDKs' types describe it: its file aside, and its numbers as numbers."""
-    numbers = {name: float(value) for name, value in body.items() if name == "temperature" and isinstance(value, bytes)}
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in body.items() if name != "file"} | numbers
+    """A form as the SDKs' types describe it: its files aside, and its numbers as numbers."""
+    fields = {name: value for name, value in body.items() if name not in FILES or not isinstance(value, bytes)}
+    numbers = {name: number(value) for name, number in NUMBERS.items() if isinstance(value := fields.get(name), bytes)}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in fields.items()} | numbers
+
+
+FILES = ("file", "image")
+NUMBERS = {"temperature": float, "n": int}
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +197,12 @@ def test_every_provider_is_asked_in_its_own_words(accounts: Accounts, path: str)
         ("/v1/images/generations", "gemini", {"contents": [], "generationConfig": {"imageConfig": {"size": "1K"}}}),
         ("/v1/images/generations", "gemini", {"instances": [{"prompt": "a"}], "parameters": {"n": 1}}),
         ("/v1/images/generations", "bedrock", {"taskType": "TEXT_IMAGE", "prompt": "a"}),
+        ("/v1/images/generations", "hugging-face", {"inputs": "a", "parameters": {"size": "1x1"}}),
+        ("/v1/images/edits", "xai", {"model": "m", "prompt": "a", "image": {"url": 1, "type": "image_url"}}),
+        ("/v1/images/edits", "bedrock", {"taskType": "IMAGE_VARIATION", "imageVariationParams": {"text": "a"}}),
+        ("/v1/rerank", "bedrock", {"query": "q", "documents": ["a"], "model": "m"}),
+        ("/v1/rerank", "vertex-ai", {"query": "q", "records": [{"text": "a"}]}),
+        ("/v1/audio/transcriptions", "gemini", {"contents": [{"parts": [{"inlineData": {"mime": "audio/wav"}}]}]}),
     ],
 )
 def test_the_check_itself_refuses(path: str, provider: str, body: dict):

@@ -1,6 +1,7 @@
 """Every provider's small surfaces in one server on loopback: it answers whatever it is asked in the form that was asked
 for, and keeps what it received. Whose account a request is for stands in the first segment of its path."""
 
+import base64
 import json
 import re
 import threading
@@ -10,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 VECTOR = [0.6, -0.8]
+
+# Where an answer is a picture's file.
+PICTURED = re.compile(r"/text_to_image$|hf-inference/models/[^/]+/[^/]+$")
 
 
 @dataclass
@@ -38,7 +42,10 @@ class Vendors:
                 provider, path = self.path.removeprefix("/").split("/", 1)
                 body = form(self.headers["content-type"], raw) if "multipart" in self.headers["content-type"] else json.loads(raw)
                 vendors.received.append(Received(provider, "/" + path, body))
-                self.answer(200, reply("/" + path, body))
+                if PICTURED.search(path):
+                    self.respond(200, "image/png", base64.b64decode(PNG))
+                else:
+                    self.answer(200, reply("/" + path, body))
 
             def body(self) -> bytes:
                 if self.headers.get("transfer-encoding") != "chunked":
@@ -51,9 +58,11 @@ class Vendors:
                 return b"".join(pieces)
 
             def answer(self, status: int, body: object):
-                encoded = json.dumps(body).encode()
+                self.respond(status, "application/json", json.dumps(body).encode())
+
+            def respond(self, status: int, kind: str, encoded: bytes):
                 self.send_response(status)
-                self.send_header("content-type", "application/json")
+                self.send_header("content-type", kind)
                 self.send_header("content-length", str(len(encoded)))
                 self.end_headers()
                 self.wfile.write(encoded)
@@ -98,9 +107,11 @@ def invoked(body: dict) -> object:
     """A model on Bedrock, told by what it is asked."""
     if "inputText" in body:
         return {"embedding": VECTOR, "inputTextTokenCount": 2}
+    if "query" in body:
+        return {"results": [{"index": 0, "relevance_score": 0.5}]}
     if "texts" in body:
         return {"embeddings": {"float": [VECTOR for _ in body["texts"]]}}
-    if "textToImageParams" in body or "prompt" in body:
+    if body.keys() & {"textToImageParams", "imageVariationParams", "prompt"}:
         return {"images": [PNG]}
     raise ValueError(f"no model takes {body}")
 
@@ -113,7 +124,9 @@ def predicted(body: dict) -> object:
 
 
 def drawn(body: dict) -> object:
-    part = {"inlineData": {"mimeType": "image/png", "data": PNG}}
+    """A model of Gemini's, which draws unless it has something to listen to."""
+    listens = any(part.get("inlineData", {}).get("mimeType", "").startswith("audio/") for part in body["contents"][0]["parts"])
+    part = {"text": "hello"} if listens else {"inlineData": {"mimeType": "image/png", "data": PNG}}
     return {"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}
 
 
@@ -134,6 +147,9 @@ USUAL = {
     "/v2/embed": lambda body: {"id": "e", "embeddings": {"float": [VECTOR for _ in body["texts"]]}, "meta": {"billed_units": {"input_tokens": 2}}},
     "/feature-extraction": lambda body: [VECTOR for _ in body["inputs"]],
     "/rerank": lambda body: {"id": "r", "results": [{"index": 0, "relevance_score": 0.5}], "meta": {}},
+    ":rank": lambda body: {"records": [{"id": "0", "score": 0.5}]},
+    "/images/edits": lambda body: {"created": 1, "data": [{"b64_json": PNG}]},
+    "/images/variations": lambda body: {"created": 1, "data": [{"b64_json": PNG}]},
     "/images/generations": lambda body: {"created": 1, "data": [{"b64_json": PNG}]},
     "/predictions": lambda body: {"id": "p1", "status": "succeeded", "output": [f"data:image/png;base64,{PNG}"]},
     "/audio/speech": lambda body: {"audio_data": PNG},

@@ -1,6 +1,6 @@
 //! The neutral call for pictures, and its answer.
 
-use crate::{Extra, Model, Surface, Usage};
+use crate::{Extra, Model, Surface, Upload, Usage};
 
 /// A picture to be made from words.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,8 +9,12 @@ pub struct ImageCall {
     pub surface: Surface,
     /// The model asked for.
     pub model: Model,
-    /// What is to be seen.
+    /// What is to be seen; empty where nothing but variations are wanted.
     pub prompt: String,
+    /// The pictures that are to be changed; none where one is to be made.
+    pub sources: Vec<Upload>,
+    /// Which of the first picture is to be changed: what is transparent in this one.
+    pub mask: Option<Upload>,
     /// How many pictures.
     pub count: Option<u32>,
     /// How large they are to be.

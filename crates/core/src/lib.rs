@@ -25,7 +25,9 @@ mod rerank;
 mod speech;
 mod surface;
 mod tool;
+mod transcript;
 mod trusted;
+mod upload;
 mod usage;
 
 pub use calendar::{Utc, read_rfc3339};
@@ -57,7 +59,9 @@ pub use rerank::{Rank, RankedDocument, RerankCall, RerankReply};
 pub use speech::{SpeechCall, SpeechReply};
 pub use surface::Surface;
 pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
+pub use transcript::{TranscriptCall, TranscriptForm, TranscriptReply};
 pub use trusted::trusted;
+pub use upload::Upload;
 pub use usage::Usage;
 
 /// Fields a dialect sent that the model has no name for, in the order they came, each under the

@@ -38,6 +38,10 @@ pub enum Surface {
     JinaRerank,
     /// Hugging Face's text-embeddings-inference, `POST /rerank`.
     TeiRerank,
+    /// Rankers on Amazon Bedrock, `POST /model/{model}/invoke`.
+    BedrockRerank,
+    /// Google's ranking service, which is beside Vertex AI: `POST …/rankingConfigs/{config}:rank`.
+    VertexRerank,
     /// OpenAI, `POST /v1/images/generations`.
     OpenaiImages,
     /// Together, `POST /v1/images/generations`.
@@ -50,6 +54,12 @@ pub enum Surface {
     BedrockImages,
     /// Image models on Replicate, `POST /v1/models/{owner}/{name}/predictions`.
     ReplicateImages,
+    /// Fireworks's models of the FLUX family, `POST /v1/workflows/{model}/text_to_image`.
+    FireworksImages,
+    /// Image models behind Hugging Face's router, `POST /hf-inference/models/{model}`.
+    HuggingFaceImages,
+    /// xAI's changed pictures, `POST /v1/images/edits` with a body in JSON.
+    XaiImageEdits,
     /// OpenAI, `POST /v1/images/edits`.
     OpenaiImageEdits,
     /// OpenAI, `POST /v1/images/variations`.
@@ -64,13 +74,15 @@ pub enum Surface {
     OpenaiTranscriptions,
     /// OpenAI, `POST /v1/audio/translations`.
     OpenaiTranslations,
+    /// Gemini's models that listen, asked for a transcript in words: `POST /v1beta/models/{model}:generateContent`.
+    GeminiTranscripts,
     /// OpenAI, `POST /v1/moderations`.
     OpenaiModerations,
 }
 
 impl Surface {
     /// Every surface, in the order of their places.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 35] = [
         Self::AnthropicCount,
         Self::GeminiCount,
         Self::OpenaiEmbeddings,
@@ -86,12 +98,17 @@ impl Surface {
         Self::CohereRerank,
         Self::JinaRerank,
         Self::TeiRerank,
+        Self::BedrockRerank,
+        Self::VertexRerank,
         Self::OpenaiImages,
         Self::TogetherImages,
         Self::GeminiImages,
         Self::ImagenPredict,
         Self::BedrockImages,
         Self::ReplicateImages,
+        Self::FireworksImages,
+        Self::HuggingFaceImages,
+        Self::XaiImageEdits,
         Self::OpenaiImageEdits,
         Self::OpenaiImageVariations,
         Self::OpenaiSpeech,
@@ -99,6 +116,7 @@ impl Surface {
         Self::GeminiSpeech,
         Self::OpenaiTranscriptions,
         Self::OpenaiTranslations,
+        Self::GeminiTranscripts,
         Self::OpenaiModerations,
     ];
 
@@ -121,12 +139,17 @@ impl Surface {
             Self::CohereRerank => "cohere-rerank",
             Self::JinaRerank => "jina-rerank",
             Self::TeiRerank => "tei-rerank",
+            Self::BedrockRerank => "bedrock-rerank",
+            Self::VertexRerank => "vertex-rerank",
             Self::OpenaiImages => "openai-images",
             Self::TogetherImages => "together-images",
             Self::GeminiImages => "gemini-images",
             Self::ImagenPredict => "imagen-predict",
             Self::BedrockImages => "bedrock-images",
             Self::ReplicateImages => "replicate-images",
+            Self::FireworksImages => "fireworks-images",
+            Self::HuggingFaceImages => "hugging-face-images",
+            Self::XaiImageEdits => "xai-image-edits",
             Self::OpenaiImageEdits => "openai-image-edits",
             Self::OpenaiImageVariations => "openai-image-variations",
             Self::OpenaiSpeech => "openai-speech",
@@ -134,6 +157,7 @@ impl Surface {
             Self::GeminiSpeech => "gemini-speech",
             Self::OpenaiTranscriptions => "openai-transcriptions",
             Self::OpenaiTranslations => "openai-translations",
+            Self::GeminiTranscripts => "gemini-transcripts",
             Self::OpenaiModerations => "openai-moderations",
         }
     }
@@ -153,17 +177,26 @@ impl Surface {
             | Self::BedrockEmbed
             | Self::VertexEmbed
             | Self::VertexBatchEmbed => Kind::Embed,
-            Self::CohereRerank | Self::JinaRerank | Self::TeiRerank => Kind::Rerank,
+            Self::CohereRerank
+            | Self::JinaRerank
+            | Self::TeiRerank
+            | Self::BedrockRerank
+            | Self::VertexRerank => Kind::Rerank,
             Self::OpenaiImages
             | Self::TogetherImages
             | Self::GeminiImages
             | Self::ImagenPredict
             | Self::BedrockImages
             | Self::ReplicateImages
+            | Self::FireworksImages
+            | Self::HuggingFaceImages
+            | Self::XaiImageEdits
             | Self::OpenaiImageEdits
             | Self::OpenaiImageVariations => Kind::Image,
             Self::OpenaiSpeech | Self::MistralSpeech | Self::GeminiSpeech => Kind::Speak,
-            Self::OpenaiTranscriptions | Self::OpenaiTranslations => Kind::Transcribe,
+            Self::OpenaiTranscriptions | Self::OpenaiTranslations | Self::GeminiTranscripts => {
+                Kind::Transcribe
+            }
             Self::OpenaiModerations => Kind::Moderate,
         }
     }
@@ -180,10 +213,12 @@ impl Surface {
             | Self::VertexBatchEmbed
             | Self::GeminiImages
             | Self::ImagenPredict
-            | Self::GeminiSpeech => Dialect::GeminiGenerate,
+            | Self::GeminiSpeech
+            | Self::GeminiTranscripts
+            | Self::VertexRerank => Dialect::GeminiGenerate,
             Self::OllamaEmbed | Self::OllamaEmbeddings => Dialect::OllamaChat,
             Self::CohereEmbed | Self::CohereRerank => Dialect::CohereChat,
-            Self::BedrockEmbed | Self::BedrockImages => Dialect::BedrockConverse,
+            Self::BedrockEmbed | Self::BedrockImages | Self::BedrockRerank => Dialect::BedrockConverse,
             Self::ReplicateImages => Dialect::ReplicatePredictions,
             Self::OpenaiEmbeddings
             | Self::TeiEmbed
@@ -191,6 +226,9 @@ impl Surface {
             | Self::TeiRerank
             | Self::OpenaiImages
             | Self::TogetherImages
+            | Self::FireworksImages
+            | Self::HuggingFaceImages
+            | Self::XaiImageEdits
             | Self::OpenaiImageEdits
             | Self::OpenaiImageVariations
             | Self::OpenaiSpeech
@@ -230,12 +268,18 @@ impl Surface {
             | Self::CohereRerank
             | Self::JinaRerank
             | Self::TeiRerank
+            | Self::BedrockRerank
+            | Self::VertexRerank
             | Self::OpenaiImages
             | Self::TogetherImages
             | Self::GeminiImages
             | Self::ImagenPredict
             | Self::BedrockImages
             | Self::ReplicateImages
+            | Self::FireworksImages
+            | Self::HuggingFaceImages
+            | Self::XaiImageEdits
+            | Self::GeminiTranscripts
             | Self::OpenaiSpeech
             | Self::MistralSpeech
             | Self::GeminiSpeech

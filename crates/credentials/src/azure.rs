@@ -17,6 +17,18 @@ const METADATA: &str = "http://169.254.169.254";
 /// What a federated token is.
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// Variables of an application: its directory, itself, its secret, a token of another party in place of that, and what
+/// tokens are for.
+const TENANT: &str = "AZURE_TENANT_ID";
+const CLIENT: &str = "AZURE_CLIENT_ID";
+const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
+const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+const SCOPE_VARIABLE: &str = "AZURE_SCOPE";
+/// Where Entra is.
+const AUTHORITY_VARIABLE: &str = "AZURE_AUTHORITY_HOST";
+/// Where a service asks for its own identity.
+const SERVICE: &str = "IDENTITY_ENDPOINT";
+
 /// Where tokens of Entra come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AzureChain {
@@ -62,18 +74,22 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
 }
 
 impl AzureChain {
+    /// Variables that set it up.
+    pub const VARIABLES: [&'static str; 7] =
+        [TENANT, CLIENT, CLIENT_SECRET, TOKEN_FILE, SCOPE_VARIABLE, AUTHORITY_VARIABLE, SERVICE];
+
     /// What of it `env` sets up beside what is said here.
     #[must_use]
     pub fn completed(mut self, env: &Surroundings) -> Self {
         let text = |name: &str| env.text(name).map(str::to_owned);
         // A secret belongs to its application: parts of two do not fit each other.
         if self.secret.is_none() && self.client.is_none() {
-            self.secret = env.secret("AZURE_CLIENT_SECRET");
+            self.secret = env.secret(CLIENT_SECRET);
         }
-        self.tenant = self.tenant.or_else(|| text("AZURE_TENANT_ID"));
-        self.client = self.client.or_else(|| text("AZURE_CLIENT_ID"));
-        self.token_file = self.token_file.or_else(|| text("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from));
-        self.scope = self.scope.or_else(|| text("AZURE_SCOPE"));
+        self.tenant = self.tenant.or_else(|| text(TENANT));
+        self.client = self.client.or_else(|| text(CLIENT));
+        self.token_file = self.token_file.or_else(|| text(TOKEN_FILE).map(PathBuf::from));
+        self.scope = self.scope.or_else(|| text(SCOPE_VARIABLE));
         self.env = env.clone();
         self
     }
@@ -84,7 +100,7 @@ impl AzureChain {
         let is_known = self.tenant.is_some() && self.client.is_some();
         is_known && (self.secret.is_some() || self.token_file.is_some())
             || self.managed
-            || self.env.text("IDENTITY_ENDPOINT").is_some()
+            || self.env.text(SERVICE).is_some()
     }
 
     pub(crate) async fn ask(&self, web: &Web, tried: &mut Vec<&'static str>) -> Result<Grant, Cause> {
@@ -115,7 +131,7 @@ impl AzureChain {
         client: &str,
         proof: &[(&str, &str)],
     ) -> Result<Grant, Cause> {
-        let authority = self.env.text("AZURE_AUTHORITY_HOST").unwrap_or(AUTHORITY).trim_end_matches('/');
+        let authority = self.env.text(AUTHORITY_VARIABLE).unwrap_or(AUTHORITY).trim_end_matches('/');
         let scheme = if authority.contains("://") { "" } else { "https://" };
         let url = format!("{scheme}{authority}/{tenant}/oauth2/v2.0/token");
         let what = [("grant_type", "client_credentials"), ("client_id", client), ("scope", self.scope())];
@@ -126,7 +142,7 @@ impl AzureChain {
     async fn identity(&self, web: &Web) -> Result<Grant, Cause> {
         let resource = self.scope().trim_end_matches("/.default");
         let client = self.client.as_ref().map(|id| format!("&client_id={id}")).unwrap_or_default();
-        let service = self.env.text("IDENTITY_ENDPOINT").zip(self.env.text("IDENTITY_HEADER"));
+        let service = self.env.text(SERVICE).zip(self.env.text("IDENTITY_HEADER"));
         if let Some((endpoint, header)) = service {
             let url = format!("{endpoint}?api-version=2019-08-01&resource={resource}{client}");
             // Its address is a private one of the service, and without TLS.

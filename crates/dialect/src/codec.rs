@@ -183,6 +183,15 @@ pub const fn writes(dialect: Dialect) -> bool {
     speaks(dialect) || matches!(dialect, Dialect::CohereChat | Dialect::ReplicatePredictions)
 }
 
+/// Whether calls of clients that speak `from` can be written for upstreams that speak `to`.
+#[must_use]
+pub fn translates(from: Dialect, to: Dialect) -> bool {
+    match (from, to) {
+        (Dialect::Surface(from), Dialect::Surface(to)) => surface::translates(from, to),
+        _ => from.kind() == to.kind() && reads(from) && writes(to),
+    }
+}
+
 /// Whether requests in `dialect` that do not say `stream` ask for one.
 #[must_use]
 pub const fn streams_by_default(dialect: Dialect) -> bool {

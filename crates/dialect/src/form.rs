@@ -4,8 +4,13 @@
 //! A part that carries a file may be any number of bytes, and may come first. The scan goes on behind the
 //! model: a second one is refused, because an upstream might read that.
 
+mod parts;
+
+pub(crate) use parts::{Parts, mime_of};
+
 use memchr::memmem;
 use std::ops::{ControlFlow, Range};
+use trunkline_core::{Fault, FaultKind};
 
 /// Longest head of one part.
 const LONGEST_HEAD: usize = 8 << 10;
@@ -46,6 +51,22 @@ pub enum FormError {
     /// There are two models.
     #[error("`model` is given twice; send it once")]
     Duplicate,
+    /// The last delimiter does not come.
+    #[error("the form breaks off before its end; send all of it")]
+    Unfinished,
+}
+
+impl FormError {
+    /// What the client is told.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        let fault = Fault::new(FaultKind::InvalidRequest, self.to_string());
+        match self {
+            Self::NoBoundary => Fault { kind: FaultKind::MediaType, ..fault },
+            Self::LongHead | Self::FoldedHead | Self::BareBreak | Self::ManyParts | Self::Unfinished => fault,
+            Self::LongModel | Self::ModelNotText | Self::Duplicate => fault.at("model"),
+        }
+    }
 }
 
 /// The model, and where its name stands in the body.

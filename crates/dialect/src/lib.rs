@@ -48,10 +48,12 @@ pub mod sse;
 mod status;
 pub mod stop;
 mod stored;
+pub mod stream_usage;
 pub mod surface;
 pub mod tap;
 #[cfg(test)]
 mod testing;
+pub mod transcript;
 mod turns;
 mod unsent;
 mod user;
@@ -59,7 +61,7 @@ mod waiting;
 
 pub use codec::{
     Context, StreamReader, StreamWriter, Target, UserIds, Vendor, Written, echo, read_call, read_error,
-    read_reply, read_reply_of, reads, speaks, streams_by_default, write_call, write_error, write_reply,
-    write_stream_error, writes,
+    read_reply, read_reply_of, reads, speaks, streams_by_default, translates, write_call, write_error,
+    write_reply, write_stream_error, writes,
 };
 pub use inline::{inline, needs_inlining};

@@ -333,16 +333,24 @@ const fn small(surface: Surface) -> Operation {
         Surface::OllamaEmbeddings => at("/api/embeddings"),
         Surface::CohereEmbed => at("/v2/embed"),
         Surface::TeiEmbed => at("/embed"),
-        Surface::BedrockEmbed | Surface::BedrockImages => named("/model/", "/invoke"),
+        Surface::BedrockEmbed | Surface::BedrockImages | Surface::BedrockRerank => {
+            named("/model/", "/invoke")
+        }
         Surface::VertexEmbed | Surface::ImagenPredict => named("/v1beta/models/", ":predict"),
         Surface::VertexBatchEmbed => named("/v1beta/models/", ":batchEmbedContents"),
         Surface::CohereRerank => at("/v2/rerank"),
         Surface::JinaRerank => at("/v1/rerank"),
         Surface::TeiRerank => at("/rerank"),
+        // Below its project, which only an account's address tells.
+        Surface::VertexRerank => at("/rankingConfigs/default_ranking_config:rank"),
         Surface::OpenaiImages | Surface::TogetherImages => at("/v1/images/generations"),
-        Surface::GeminiImages | Surface::GeminiSpeech => named("/v1beta/models/", ":generateContent"),
+        Surface::GeminiImages | Surface::GeminiSpeech | Surface::GeminiTranscripts => {
+            named("/v1beta/models/", ":generateContent")
+        }
         Surface::ReplicateImages => named("/v1/models/", "/predictions"),
-        Surface::OpenaiImageEdits => at("/v1/images/edits"),
+        Surface::FireworksImages => named("/v1/workflows/", "/text_to_image"),
+        Surface::HuggingFaceImages => at("/hf-inference/models"),
+        Surface::OpenaiImageEdits | Surface::XaiImageEdits => at("/v1/images/edits"),
         Surface::OpenaiImageVariations => at("/v1/images/variations"),
         Surface::OpenaiSpeech | Surface::MistralSpeech => at("/v1/audio/speech"),
         Surface::OpenaiTranscriptions => at("/v1/audio/transcriptions"),

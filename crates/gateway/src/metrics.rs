@@ -45,6 +45,8 @@ pub struct Metrics {
     pub queued: IntGauge,
     /// Things lost in translation, by provider, target dialect, parameter and action.
     pub losses: IntCounterVec,
+    /// What was used beside tokens, by model and unit.
+    pub units: IntCounterVec,
     /// Dollars that answers cost, by model and provider.
     pub cost: CounterVec,
     /// Answers of providers whose price is not known, by model and provider.
@@ -222,6 +224,11 @@ impl Metrics {
                 "translation_losses_total",
                 "Things a provider or a dialect could not express.",
                 &["provider", "dialect", "parameter", "action"],
+            )?,
+            units: counter(
+                "units_total",
+                "Characters spoken, pictures made, milliseconds of sound heard, units of search.",
+                &["model", "unit"],
             )?,
             cost: {
                 let opts = Opts::new("trunkline_cost_usd_total", "US dollars that providers' answers cost.");

@@ -27,9 +27,9 @@ struct Lent {
 
 /// What a container's endpoint lends; `None` outside of one.
 pub(super) async fn of_container(web: &Web, env: &Surroundings) -> Result<Option<Keys>, Cause> {
-    let url = match env.text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
+    let url = match env.text(super::CONTAINER_PATH) {
         Some(path) => format!("{CONTAINER}{path}"),
-        None => match env.text("AWS_CONTAINER_CREDENTIALS_FULL_URI") {
+        None => match env.text(super::CONTAINER_URL) {
             Some(url) => url.to_owned(),
             None => return Ok(None),
         },
@@ -64,7 +64,7 @@ pub(super) async fn of_instance(web: &Web, env: &Surroundings) -> Result<Keys, C
     let [four, six] = INSTANCE;
     let mode = env.text("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").unwrap_or_default();
     let usual = if mode.eq_ignore_ascii_case("ipv6") { six } else { four };
-    let base = env.text("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or(usual).trim_end_matches('/');
+    let base = env.text(super::INSTANCE_URL).unwrap_or(usual).trim_end_matches('/');
     let url = format!("{base}/latest/api/token");
     let ask = Ask::get(&url).near().method(Method::PUT);
     let session = web.ask(ask.header("x-aws-ec2-metadata-token-ttl-seconds", "21600")).await?;

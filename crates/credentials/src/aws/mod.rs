@@ -49,24 +49,32 @@ impl Keys {
     }
 }
 
+/// Variables that name a profile.
+const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+/// Those of a web identity: its token, and the role that is taken with it.
+const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+const ROLE_ARN: &str = "AWS_ROLE_ARN";
+/// Where a container asks.
+const CONTAINER_PATH: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+/// Where a machine asks, in place of its usual address.
+const INSTANCE_URL: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+
 /// How many profiles may stand behind each other.
 const DEEPEST: usize = 8;
 
 impl AwsChain {
+    /// Variables that set it up, besides those of keys and the region.
+    pub const VARIABLES: [&'static str; 7] =
+        [PROFILE[0], PROFILE[1], TOKEN_FILE, ROLE_ARN, CONTAINER_PATH, CONTAINER_URL, INSTANCE_URL];
+
     /// Whether anything of it is set up, without asking anybody. That this may be a machine of Amazon's is not looked at.
     #[must_use]
     pub fn is_present(&self) -> bool {
-        let said = [
-            "AWS_PROFILE",
-            "AWS_DEFAULT_PROFILE",
-            "AWS_WEB_IDENTITY_TOKEN_FILE",
-            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-        ];
+        let mut said = Self::VARIABLES.iter().filter(|name| **name != ROLE_ARN);
         self.profile.is_some()
             || self.role_arn.is_some()
-            || self.env.first(&said).is_some()
+            || said.any(|name| self.env.text(name).is_some())
             || Profiles::files(&self.env).into_iter().flatten().any(|path| path.exists())
     }
 
@@ -93,8 +101,7 @@ impl AwsChain {
                 return Ok(keys);
             }
         }
-        let said =
-            self.profile.as_deref().or_else(|| self.env.first(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]));
+        let said = self.profile.as_deref().or_else(|| self.env.first(&PROFILE));
         let profiles = Profiles::read(&self.env).await?;
         let name = said.unwrap_or("default");
         let section = profiles.named(name);
@@ -130,7 +137,7 @@ impl AwsChain {
     }
 
     async fn of_web_identity(&self, web: &Web) -> Result<Option<Keys>, Cause> {
-        let said = self.env.text("AWS_WEB_IDENTITY_TOKEN_FILE").zip(self.env.text("AWS_ROLE_ARN"));
+        let said = self.env.text(TOKEN_FILE).zip(self.env.text(ROLE_ARN));
         let Some((file, arn)) = said else { return Ok(None) };
         let role = Role { arn, session: self.env.text("AWS_ROLE_SESSION_NAME"), ..Role::default() };
         self.sts(web).assume_with_token(&role, read(file.as_ref()).await?.trim()).await.map(Some)

@@ -15,6 +15,12 @@ use trunkline_core::Secret;
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// Where a machine of Google's asks for its own identity.
 const METADATA: &str = "metadata.google.internal";
+/// The variable of a file's path.
+const FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// Where a machine asks, in place of its usual address.
+const METADATA_HOST: &str = "GCE_METADATA_HOST";
+/// The folder of gcloud's own file.
+const FOLDER: &str = "CLOUDSDK_CONFIG";
 /// Variables whose value is a file's contents or its path.
 const INLINE: [&str; 2] = ["VERTEX_AI_SERVICE_ACCOUNT_JSON", "VERTEXAI_CREDENTIALS"];
 
@@ -35,10 +41,13 @@ struct Token {
 }
 
 impl GoogleChain {
+    /// Variables that set it up.
+    pub const VARIABLES: [&'static str; 5] = [INLINE[0], INLINE[1], FILE, FOLDER, METADATA_HOST];
+
     /// Whether anything of it is set up, without asking anybody.
     #[must_use]
     pub fn is_present(&self) -> bool {
-        let said = [INLINE[0], INLINE[1], "GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST"];
+        let said = [INLINE[0], INLINE[1], FILE, METADATA_HOST];
         self.file.is_some()
             || self.env.first(&said).is_some()
             || self.of_gcloud().is_some_and(|path| path.exists())
@@ -66,8 +75,8 @@ impl GoogleChain {
             let is_json = text.starts_with('{');
             return if is_json { Ok(Some(text.to_owned())) } else { read(text.as_ref()).await.map(Some) };
         }
-        if let Some(path) = self.env.text("GOOGLE_APPLICATION_CREDENTIALS") {
-            tried.push("GOOGLE_APPLICATION_CREDENTIALS");
+        if let Some(path) = self.env.text(FILE) {
+            tried.push(FILE);
             return read(path.as_ref()).await.map(Some);
         }
         tried.push("gcloud's file");
@@ -79,13 +88,13 @@ impl GoogleChain {
 
     /// Where `gcloud auth application-default login` leaves its file.
     fn of_gcloud(&self) -> Option<PathBuf> {
-        let folder = self.env.text("CLOUDSDK_CONFIG").map(PathBuf::from);
+        let folder = self.env.text(FOLDER).map(PathBuf::from);
         let folder = folder.or_else(|| self.env.at_home(".config/gcloud"))?;
         Some(folder.join("application_default_credentials.json"))
     }
 
     async fn metadata(&self, web: &Web) -> Result<Access, Cause> {
-        let host = self.env.text("GCE_METADATA_HOST").unwrap_or(METADATA);
+        let host = self.env.text(METADATA_HOST).unwrap_or(METADATA);
         let url = format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token");
         web.ask(Ask::get(&url).near().header("metadata-flavor", "Google"))
             .await?

@@ -1,8 +1,9 @@
 //! Image models on Bedrock, by InvokeModel: Amazon's make several pictures of a size in pixels, Stability's one of a
-//! shape.
+//! shape. Both change pictures: Amazon's by variations, which may be told in words what to show.
 
 use super::shape::{Sides, nearest, ratio};
-use super::unsent::{Lacks, USUAL, record};
+use super::source::{self, unchanging};
+use super::unsent::{Lacks, USUAL, record, record_png};
 use super::{batches, blocked, bytes, each, given};
 use crate::json::{Fields, Writer, string};
 use crate::redact::redact;
@@ -26,15 +27,20 @@ const TITAN: [Sides; 13] = [
     (640, 1408),
     (1408, 640),
 ];
-/// Most pictures of one request to Amazon's.
+/// Most pictures of one request to Amazon's, made or shown.
 const MOST: u32 = 5;
 /// Nova's sides are multiples of it, between the bounds.
 const STEP: u32 = 16;
 const SIDES: [u32; 2] = [320, 4096];
 
+/// Stability's models that change pictures, and how far they go from the one they are given, which they must be told:
+/// from 0, which gives it back, to 1, which takes nothing of it.
+const CHANGING: [&str; 2] = ["sd3", "ultra"];
+const STRENGTH: &str = "0.7";
+
 pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> Result<Vec<Vec<u8>>, Fault> {
     if model.contains("stability.") {
-        return Ok(stability(call, losses));
+        return stability(call, model, losses);
     }
     let is_titan = model.contains("titan-image");
     // The name of a profile of the operator's own says nothing.
@@ -45,10 +51,17 @@ pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> 
         );
         return Err(Fault::new(FaultKind::Unsupported, message).at("model").code("unsupported_model"));
     }
-    Ok(amazon(call, is_titan, losses))
+    amazon(call, is_titan, losses)
 }
 
-fn amazon(call: &ImageCall, is_titan: bool, losses: &mut Losses) -> Vec<Vec<u8>> {
+fn amazon(call: &ImageCall, is_titan: bool, losses: &mut Losses) -> Result<Vec<Vec<u8>>, Fault> {
+    let sources = source::several(call, MOST)?;
+    if !sources.is_empty() && !call.prompt.is_empty() {
+        losses.emulated(
+            "image",
+            "the target makes a variation of the picture, with the prompt for what it shows",
+        );
+    }
     record(call, &[Lacks::Style, Lacks::Background, Lacks::Moderation, Lacks::User], losses);
     record_png(call, losses);
     let sides = call.size.map(|size| if is_titan { titan(size) } else { nova(size) });
@@ -67,8 +80,16 @@ fn amazon(call: &ImageCall, is_titan: bool, losses: &mut Losses) -> Vec<Vec<u8>>
     let body = |count: u32| {
         let mut body = Vec::with_capacity(512);
         Writer::new(&mut body).object(|w| {
-            w.key("taskType").string("TEXT_IMAGE");
-            w.key("textToImageParams").object(|w| w.key("text").string(&call.prompt));
+            if sources.is_empty() {
+                w.key("taskType").string("TEXT_IMAGE");
+                w.key("textToImageParams").object(|w| w.key("text").string(&call.prompt));
+            } else {
+                w.key("taskType").string("IMAGE_VARIATION");
+                w.key("imageVariationParams").object(|w| {
+                    w.opt_string("text", Some(call.prompt.as_str()).filter(|prompt| !prompt.is_empty()));
+                    w.key("images").array(|w| sources.iter().for_each(|source| w.string(&source.data)));
+                });
+            }
             w.key("imageGenerationConfig").object(|w| {
                 w.key("numberOfImages").u64(count.into());
                 w.opt_u64("width", sides.map(|sides| sides.0.into()));
@@ -78,7 +99,7 @@ fn amazon(call: &ImageCall, is_titan: bool, losses: &mut Losses) -> Vec<Vec<u8>>
         });
         body
     };
-    batches(call, MOST, losses).map(body).collect()
+    Ok(batches(call, MOST, losses).map(body).collect())
 }
 
 fn titan(size: Pixels) -> Sides {
@@ -91,30 +112,36 @@ fn nova(size: Pixels) -> Sides {
     (side(size.width), side(size.height))
 }
 
-fn stability(call: &ImageCall, losses: &mut Losses) -> Vec<Vec<u8>> {
+fn stability(call: &ImageCall, model: &str, losses: &mut Losses) -> Result<Vec<Vec<u8>>, Fault> {
+    let source = source::one(call)?;
+    if source.is_some() && (call.prompt.is_empty() || !CHANGING.iter().any(|name| model.contains(name))) {
+        return Err(unchanging(
+            model,
+            "stability.sd3-5-large-v1:0 (with a prompt) or amazon.nova-canvas-v1:0",
+        ));
+    }
     record(call, &USUAL, losses);
     let format = call.format.as_deref().filter(|format| matches!(*format, "png" | "jpeg"));
     if format.is_none() {
         record_png(call, losses);
     }
-    let shape = ratio(call.size, &SHAPES, losses);
-    let mut body = Vec::with_capacity(512);
+    // A changed picture keeps its shape.
+    let shape = ratio(call.size.filter(|_| source.is_none()), &SHAPES, losses);
+    if source.is_some() && call.size.is_some() {
+        losses.dropped("size", "the target keeps the size of the picture that it changes");
+    }
+    let mut body = Vec::with_capacity(512 + source.map_or(0, |source| source.data.len()));
     Writer::new(&mut body).object(|w| {
         w.key("prompt").string(&call.prompt);
+        if let Some(source) = source {
+            w.key("mode").string("image-to-image");
+            w.key("image").string(&source.data);
+            w.key("strength").raw(STRENGTH);
+        }
         w.opt_string("aspect_ratio", shape.as_deref());
         w.opt_string("output_format", format);
     });
-    each(call, body, losses)
-}
-
-/// Records that a picture comes as PNG, where something else was asked for.
-fn record_png(call: &ImageCall, losses: &mut Losses) {
-    if call.format.as_deref().is_some_and(|format| format != "png") {
-        losses.dropped("output_format", "the target makes png");
-    }
-    if call.compression.is_some() {
-        losses.dropped("output_compression", "the target takes no degree of compression");
-    }
+    Ok(each(call, body, losses))
 }
 
 pub(super) fn read_reply(body: &[u8]) -> Result<ImageReply, Fault> {

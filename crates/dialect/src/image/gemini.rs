@@ -5,11 +5,13 @@ use super::unsent::{Lacks, USUAL, record};
 use super::{blocked, bytes, each, given};
 use crate::gemini::read_usage;
 use crate::json::{Fields, Writer};
-use trunkline_core::{Fault, FaultKind, ImageCall, ImageReply, Losses, Picture, Usage};
+use trunkline_core::{Fault, FaultKind, ImageCall, ImageReply, Losses, Picture, Upload, Usage};
 
 /// Shapes that these models make.
 const SHAPES: [Sides; 10] =
     [(1, 1), (2, 3), (3, 2), (3, 4), (4, 3), (4, 5), (5, 4), (9, 16), (16, 9), (21, 9)];
+/// What stands in for a prompt where a variation is wanted.
+const VARIATION: &str = "Make a variation of this picture.";
 /// How the names of models begin that answer in words, unless they say that they make pictures.
 const TALKERS: [&str; 3] = ["gemini-", "gemma-", "learnlm-"];
 
@@ -29,12 +31,20 @@ pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> 
     let is_small = ["gemini-2.0", "gemini-2.5"].iter().any(|start| name.starts_with(start));
     let class = class(call.size).filter(|_| !is_small);
     let talks_too = name.starts_with("gemini-2.0");
-    let mut body = Vec::with_capacity(512);
+    let prompt = if call.prompt.is_empty() { VARIATION } else { &call.prompt };
+    if call.prompt.is_empty() {
+        losses.emulated("image", "the model is told in its prompt to make a variation");
+    }
+    let length: usize = call.sources.iter().map(|source| source.data.len() + 64).sum();
+    let mut body = Vec::with_capacity(512 + length);
     Writer::new(&mut body).object(|w| {
         w.key("contents").array(|w| {
             w.object(|w| {
                 w.key("role").string("user");
-                w.key("parts").array(|w| w.object(|w| w.key("text").string(&call.prompt)));
+                w.key("parts").array(|w| {
+                    call.sources.iter().for_each(|source| write_source(w, source));
+                    w.object(|w| w.key("text").string(prompt));
+                });
             });
         });
         w.key("generationConfig").object(|w| {
@@ -53,6 +63,15 @@ pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> 
         });
     });
     Ok(each(call, body, losses))
+}
+
+fn write_source(w: &mut Writer<'_>, source: &Upload) {
+    w.object(|w| {
+        w.key("inlineData").object(|w| {
+            w.key("mimeType").string(&source.mime);
+            w.key("data").string(&source.data);
+        });
+    });
 }
 
 pub(super) fn read_reply(body: &[u8]) -> Result<ImageReply, Fault> {

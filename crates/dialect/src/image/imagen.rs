@@ -1,6 +1,7 @@
 //! Imagen's `:predict`, at Google's Gemini API and on Vertex AI: up to four pictures of one prompt.
 
 use super::shape::{Sides, class, ratio};
+use super::source::unchanging;
 use super::unsent::{USUAL, record};
 use super::{batches, blocked, bytes, given};
 use crate::json::{Fields, Writer};
@@ -18,6 +19,9 @@ pub(crate) fn is_imagen(model: &str) -> bool {
 }
 
 pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> Result<Vec<Vec<u8>>, Fault> {
+    if !call.sources.is_empty() {
+        return Err(unchanging(model, "gemini-2.5-flash-image"));
+    }
     record(call, &USUAL, losses);
     let format = call.format.as_deref().filter(|format| matches!(*format, "png" | "jpeg"));
     if format != call.format.as_deref() {

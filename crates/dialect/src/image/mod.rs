@@ -1,20 +1,28 @@
-//! Pictures made from words: one file per wire form, none knowing another; this one is their door.
+//! Pictures made from words, or from other pictures: one file per wire form, none knowing another; this one is their
+//! door.
 //!
-//! Clients speak OpenAI's form. A target that takes fewer pictures at once than are wanted is asked several times.
+//! Clients speak OpenAI's forms. A target that takes fewer pictures at once than are wanted is asked several times.
 
 mod bedrock;
+mod fireworks;
 mod gemini;
+mod hugging_face;
 mod imagen;
 mod openai;
 mod replicate;
 mod shape;
+mod source;
 mod together;
 mod unsent;
+mod xai;
 
 pub(crate) use imagen::is_imagen;
 
 use crate::codec::{untranslated, upstream};
+use crate::form::{Parts, mime_of};
 use crate::json::Fields;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use trunkline_core::{
     Delivery, Fault, FaultKind, ImageCall, ImageReply, Losses, Origin, Picture, PictureData, Surface, Usage,
 };
@@ -28,6 +36,8 @@ type WriteCall = fn(&ImageCall, &str, &mut Losses) -> Result<Vec<Vec<u8>>, Fault
 /// A form that upstreams speak.
 struct Form {
     surface: Surface,
+    /// What of clients' wishes it has words for.
+    serves: &'static [Surface],
     /// How it hands pictures over; `None` where it can be told.
     gives: Option<Delivery>,
     /// Whether fields that are not OpenAI's may be its own.
@@ -36,9 +46,15 @@ struct Form {
     read: fn(&[u8]) -> Result<ImageReply, Fault>,
 }
 
-static FORMS: [Form; 5] = [
+const MAKES: &[Surface] = &[Surface::OpenaiImages];
+const MAKES_AND_EDITS: &[Surface] = &[Surface::OpenaiImages, Surface::OpenaiImageEdits];
+const DOES_ALL: &[Surface] =
+    &[Surface::OpenaiImages, Surface::OpenaiImageEdits, Surface::OpenaiImageVariations];
+
+static FORMS: [Form; 8] = [
     Form {
         surface: Surface::TogetherImages,
+        serves: MAKES_AND_EDITS,
         gives: None,
         keeps_extra: true,
         write: together::write_call,
@@ -46,6 +62,7 @@ static FORMS: [Form; 5] = [
     },
     Form {
         surface: Surface::GeminiImages,
+        serves: DOES_ALL,
         gives: Some(Delivery::Base64),
         keeps_extra: false,
         write: gemini::write_call,
@@ -53,6 +70,7 @@ static FORMS: [Form; 5] = [
     },
     Form {
         surface: Surface::ImagenPredict,
+        serves: MAKES,
         gives: Some(Delivery::Base64),
         keeps_extra: false,
         write: imagen::write_call,
@@ -60,6 +78,7 @@ static FORMS: [Form; 5] = [
     },
     Form {
         surface: Surface::BedrockImages,
+        serves: DOES_ALL,
         gives: Some(Delivery::Base64),
         keeps_extra: false,
         write: bedrock::write_call,
@@ -67,10 +86,36 @@ static FORMS: [Form; 5] = [
     },
     Form {
         surface: Surface::ReplicateImages,
+        serves: MAKES_AND_EDITS,
         gives: Some(Delivery::Url),
         keeps_extra: true,
         write: replicate::write_call,
         read: replicate::read_reply,
+    },
+    Form {
+        surface: Surface::FireworksImages,
+        serves: MAKES,
+        gives: Some(Delivery::Base64),
+        keeps_extra: true,
+        write: fireworks::write_call,
+        read: read_file,
+    },
+    Form {
+        surface: Surface::HuggingFaceImages,
+        serves: MAKES_AND_EDITS,
+        gives: Some(Delivery::Base64),
+        keeps_extra: true,
+        write: hugging_face::write_call,
+        read: read_file,
+    },
+    Form {
+        surface: Surface::XaiImageEdits,
+        serves: &[Surface::OpenaiImageEdits],
+        gives: None,
+        keeps_extra: true,
+        write: xai::write_call,
+        // It answers as OpenAI does, and so as Together.
+        read: together::read_reply,
     },
 ];
 
@@ -78,22 +123,36 @@ fn form(surface: Surface) -> Result<&'static Form, Fault> {
     FORMS.iter().find(|form| form.surface == surface).ok_or_else(|| untranslated(surface.into()))
 }
 
-/// Client to neutral: reads a request body.
+/// Whether what clients ask for in `from` can be asked of upstreams that speak `to`.
+#[must_use]
+pub(crate) fn serves(from: Surface, to: Surface) -> bool {
+    form(to).is_ok_and(|form| form.serves.contains(&from))
+}
+
+/// Client to neutral: reads a request body of a type, which says whether it is a form.
 ///
 /// # Errors
 /// [`FaultKind::InvalidRequest`] naming the field.
-pub fn read_call(surface: Surface, body: &[u8]) -> Result<ImageCall, Fault> {
-    if surface != Surface::OpenaiImages {
+pub fn read_call(surface: Surface, content_type: &str, body: &[u8]) -> Result<ImageCall, Fault> {
+    if surface == Surface::OpenaiImages {
+        return openai::read_call(surface, Fields::body(body)?);
+    }
+    if !matches!(surface, Surface::OpenaiImageEdits | Surface::OpenaiImageVariations) {
         return Err(untranslated(surface.into()));
     }
-    openai::read_call(Fields::body(body)?)
+    let mut parts = Parts::read(content_type, body, &openai::TEXTS)?;
+    let sources = parts.take("image");
+    let mask = parts.take_one("mask")?;
+    let call = openai::read_call(surface, parts.fields()?)?;
+    source::check(&sources, mask.as_ref())?;
+    Ok(ImageCall { sources, mask, ..call })
 }
 
 /// Neutral to upstream: the request bodies that together ask for all pictures. What the target cannot take goes into
 /// `losses`.
 ///
 /// # Errors
-/// [`FaultKind::Unsupported`] for a model that makes no pictures.
+/// [`FaultKind::Unsupported`] for a model that makes no pictures, or does not change them as is wanted.
 pub fn write_call(
     surface: Surface,
     call: &ImageCall,
@@ -101,6 +160,9 @@ pub fn write_call(
     losses: &mut Losses,
 ) -> Result<Vec<Vec<u8>>, Fault> {
     let form = form(surface)?;
+    if call.mask.is_some() {
+        return Err(source::unmasked());
+    }
     let bodies = (form.write)(call, model, losses)?;
     let why = match (form.gives, call.delivery) {
         (Some(Delivery::Base64), Some(Delivery::Url)) => {
@@ -189,6 +251,15 @@ fn given(pictures: Option<Vec<Picture>>) -> Result<ImageReply, Fault> {
         .ok_or_else(|| upstream("the upstream's answer holds no picture").code("upstream_unreadable"))?;
     let usage = Usage { images: Some(pictures.len() as u64), ..Usage::default() };
     Ok(ImageReply { pictures, usage: Some(Box::new(usage)) })
+}
+
+/// An answer that is one picture's file.
+fn read_file(body: &[u8]) -> Result<ImageReply, Fault> {
+    let mime = mime_of(body);
+    if !mime.starts_with("image/") {
+        return given(None);
+    }
+    given(Some(vec![bytes(Some(mime.to_owned()), STANDARD.encode(body))]))
 }
 
 fn bytes(mime: Option<String>, data: String) -> Picture {

@@ -1,4 +1,4 @@
-//! OpenAI's `/v1/images/generations`, the form of clients.
+//! OpenAI's `/v1/images/generations`, `/v1/images/edits` and `/v1/images/variations`, the forms of clients.
 
 use super::as_bytes;
 use crate::data_url::data_url;
@@ -7,18 +7,36 @@ use trunkline_core::{
     Delivery, Dialect, Fault, ImageCall, ImageReply, Model, Picture, PictureData, Pixels, Surface, Usage,
 };
 
-const SURFACE: Surface = Surface::OpenaiImages;
+/// Fields that are text whatever they look like.
+pub(super) const TEXTS: [&str; 11] = [
+    "model",
+    "prompt",
+    "size",
+    "quality",
+    "style",
+    "background",
+    "moderation",
+    "output_format",
+    "response_format",
+    "input_fidelity",
+    "user",
+];
 /// Most pictures of one call, OpenAI's own bound.
 const MOST: u32 = 10;
 /// The word for "as the model likes", which is as good as nothing.
 const AUTO: &str = "auto";
 
-pub(super) fn read_call(mut fields: Fields<'_>) -> Result<ImageCall, Fault> {
+pub(super) fn read_call(surface: Surface, mut fields: Fields<'_>) -> Result<ImageCall, Fault> {
     let model = fields.string("model")?.unwrap_or_default().into_owned();
-    let prompt = fields.need_string("prompt")?.into_owned();
-    if prompt.trim().is_empty() {
-        return Err(invalid("prompt", "must not be blank"));
-    }
+    let prompt = if surface == Surface::OpenaiImageVariations {
+        String::new()
+    } else {
+        let prompt = fields.need_string("prompt")?.into_owned();
+        if prompt.trim().is_empty() {
+            return Err(invalid("prompt", "must not be blank"));
+        }
+        prompt
+    };
     let count = match fields.positive("n")?.map(u32::try_from) {
         None => None,
         Some(Ok(count)) if count <= MOST => Some(count),
@@ -37,9 +55,11 @@ pub(super) fn read_call(mut fields: Fields<'_>) -> Result<ImageCall, Fault> {
         Some(_) => return Err(invalid("response_format", "must be b64_json or url")),
     };
     Ok(ImageCall {
-        surface: SURFACE,
+        surface,
         model: Model::new(model),
         prompt,
+        sources: Vec::new(),
+        mask: None,
         count,
         size,
         quality,
@@ -52,7 +72,7 @@ pub(super) fn read_call(mut fields: Fields<'_>) -> Result<ImageCall, Fault> {
         stream: fields.bool("stream")?.unwrap_or(false),
         partial_images: fields.u64("partial_images")?.filter(|count| *count > 0),
         user,
-        extra: fields.rest(Dialect::Surface(SURFACE)),
+        extra: fields.rest(Dialect::Surface(surface)),
     })
 }
 
@@ -96,13 +116,14 @@ fn write_picture(w: &mut Writer<'_>, call: &ImageCall, picture: &Picture) {
 
 /// Each picture as the one event that ends it.
 pub(super) fn write_events(call: &ImageCall, reply: &ImageReply, created: u64) -> Vec<u8> {
-    const COMPLETED: &str = "image_generation.completed";
+    let is_edit = call.surface == Surface::OpenaiImageEdits;
+    let completed = if is_edit { "image_edit.completed" } else { "image_generation.completed" };
     let size = call.size.map(|Pixels { width, height }| format!("{width}x{height}"));
     let mut out = Vec::with_capacity(1 << 14);
     for (at, picture) in reply.pictures.iter().enumerate() {
-        out.extend_from_slice(format!("event: {COMPLETED}\ndata: ").as_bytes());
+        out.extend_from_slice(format!("event: {completed}\ndata: ").as_bytes());
         Writer::new(&mut out).object(|w| {
-            w.key("type").string(COMPLETED);
+            w.key("type").string(completed);
             w.key("b64_json").string(as_bytes(picture).unwrap_or_default());
             w.key("created_at").u64(created);
             w.key("size").string(size.as_deref().unwrap_or(AUTO));

@@ -2,17 +2,35 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const TARGETS: [(Surface, &str); 6] = [
+const JSON: &str = "application/json";
+const KIND: &str = "multipart/form-data; boundary=XyZ";
+
+const TARGETS: [(Surface, &str); 8] = [
     (Surface::TogetherImages, "black-forest-labs/FLUX.1-schnell"),
     (Surface::GeminiImages, "gemini-2.5-flash-image"),
     (Surface::ImagenPredict, "imagen-4.0-generate-001"),
     (Surface::BedrockImages, "amazon.nova-canvas-v1:0"),
     (Surface::BedrockImages, "stability.sd3-5-large-v1:0"),
     (Surface::ReplicateImages, "black-forest-labs/flux-schnell"),
+    (Surface::FireworksImages, "accounts/fireworks/models/flux-1-schnell-fp8"),
+    (Surface::HuggingFaceImages, "black-forest-labs/FLUX.1-dev"),
 ];
 
+/// A form of these fields and as many pictures, each called `name`.
+fn form(fields: &[(&str, &str)], name: &str, pictures: usize) -> Vec<u8> {
+    let field = |(name, value): &(&str, &str)| {
+        format!("--XyZ\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file = format!(
+        "--XyZ\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\nabc\r\n"
+    );
+    [fields.iter().map(field).collect(), file.repeat(pictures), "--XyZ--\r\n".to_owned()]
+        .concat()
+        .into_bytes()
+}
+
 fn read(body: &Value) -> Result<ImageCall, Fault> {
-    read_call(Surface::OpenaiImages, body.to_string().as_bytes())
+    read_call(Surface::OpenaiImages, JSON, body.to_string().as_bytes())
 }
 
 /// What `asked` becomes for a target, and its losses.
@@ -326,11 +344,160 @@ fn losses_of_how_an_answer_comes_are_told() {
     }
 }
 
+#[test]
+fn what_is_to_be_changed_is_handed_over_as_each_target_wants_it() {
+    const URL: &str = "data:image/png;base64,YWJj";
+    let fields = [("model", "m"), ("prompt", "42"), ("size", "1024x1024"), ("seed", "7")];
+    let part = json!({"inlineData": {"mimeType": "image/png", "data": "YWJj"}});
+    for (to, model, pictures, want, lost) in [
+        (
+            Surface::GeminiImages,
+            "gemini-2.5-flash-image",
+            2,
+            json!({"contents": [{"role": "user", "parts": [part, part, {"text": "42"}]}], "generationConfig":
+                {"responseModalities": ["IMAGE"], "imageConfig": {"aspectRatio": "1:1"}}}),
+            "seed dropped",
+        ),
+        (
+            Surface::BedrockImages,
+            "amazon.nova-canvas-v1:0",
+            1,
+            json!({"taskType": "IMAGE_VARIATION", "imageVariationParams": {"text": "42", "images": ["YWJj"]},
+                "imageGenerationConfig": {"numberOfImages": 1, "width": 1024, "height": 1024}}),
+            "image emulated",
+        ),
+        (
+            Surface::BedrockImages,
+            "stability.sd3-5-large-v1:0",
+            1,
+            json!({"prompt": "42", "mode": "image-to-image", "image": "YWJj", "strength": 0.7}),
+            "size dropped",
+        ),
+        (
+            Surface::TogetherImages,
+            "x/kontext",
+            1,
+            json!({"model": "x/kontext", "prompt": "42", "image_url": URL, "width": 1024, "height": 1024, "seed": 7}),
+            "",
+        ),
+        (
+            Surface::TogetherImages,
+            "x/kontext",
+            2,
+            json!({"model": "x/kontext", "prompt": "42", "reference_images": [URL, URL], "width": 1024,
+                "height": 1024, "seed": 7}),
+            "",
+        ),
+        (
+            Surface::ReplicateImages,
+            "black-forest-labs/flux-kontext-pro",
+            1,
+            json!({"input": {"prompt": "42", "input_image": URL, "aspect_ratio": "1:1", "seed": 7}}),
+            "",
+        ),
+        (
+            Surface::ReplicateImages,
+            "google/nano-banana",
+            2,
+            json!({"input": {"prompt": "42", "image_input": [URL, URL], "aspect_ratio": "1:1", "seed": 7}}),
+            "",
+        ),
+        (
+            Surface::HuggingFaceImages,
+            "x/kontext",
+            1,
+            json!({"inputs": "YWJj", "parameters": {"prompt": "42", "target_size": {"width": 1024, "height": 1024},
+                "seed": 7}}),
+            "",
+        ),
+        (
+            Surface::XaiImageEdits,
+            "grok-imagine-image",
+            2,
+            json!({"model": "grok-imagine-image", "prompt": "42", "images": [{"url": URL, "type": "image_url"},
+                {"url": URL, "type": "image_url"}], "aspect_ratio": "1:1", "seed": 7}),
+            "",
+        ),
+    ] {
+        let body = form(&fields, if pictures > 1 { "image[]" } else { "image" }, pictures);
+        let call = read_call(Surface::OpenaiImageEdits, KIND, &body).unwrap();
+        assert!(serves(Surface::OpenaiImageEdits, to), "{model}");
+        let mut losses = Losses::default();
+        let bodies = write_call(to, &call, model, &mut losses).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{model}");
+        let losses = losses.header(2000);
+        assert!(losses.contains(lost) && (losses.is_empty() == lost.is_empty()), "{model}: {losses}");
+    }
+}
+
+#[test]
+fn variations_need_no_prompt() {
+    let body = form(&[("model", "m"), ("n", "2")], "image", 1);
+    let call = read_call(Surface::OpenaiImageVariations, KIND, &body).unwrap();
+    let mut losses = Losses::default();
+    let bodies = write_call(Surface::BedrockImages, &call, "amazon.titan-image-generator-v2:0", &mut losses);
+    let sent: Value = serde_json::from_slice(&bodies.unwrap()[0]).unwrap();
+    assert_eq!(sent["imageVariationParams"], json!({"images": ["YWJj"]}));
+    assert_eq!(
+        (&sent["imageGenerationConfig"]["numberOfImages"], losses.header(99).as_str()),
+        (&json!(2), "")
+    );
+    let bodies = write_call(Surface::GeminiImages, &call, "gemini-2.5-flash-image", &mut losses).unwrap();
+    assert!(String::from_utf8_lossy(&bodies[0]).contains("Make a variation"));
+    assert!(losses.header(999).contains("image emulated"));
+}
+
+#[test]
+fn what_cannot_be_changed_is_refused_by_name() {
+    const EDITS: Surface = Surface::OpenaiImageEdits;
+    let edit = |more: &str, pictures| {
+        let mut body = form(&[("model", "m"), ("prompt", "p")], "image", pictures);
+        body.truncate(body.len() - "--XyZ--\r\n".len());
+        [body, more.as_bytes().to_vec(), b"--XyZ--\r\n".to_vec()].concat()
+    };
+    let mask = "--XyZ\r\nContent-Disposition: form-data; name=mask; filename=m\r\nContent-Type: image/png\r\n\r\nx\r\n";
+    for (to, model, body, param) in [
+        (Surface::GeminiImages, "gemini-2.5-flash-image", edit(mask, 1), "mask"),
+        (Surface::ImagenPredict, "imagen-4.0-generate-001", edit("", 1), "model"),
+        (Surface::BedrockImages, "stability.stable-image-core-v1:1", edit("", 1), "model"),
+        (Surface::BedrockImages, "stability.sd3-5-large-v1:0", edit("", 2), "image"),
+        (Surface::BedrockImages, "amazon.nova-canvas-v1:0", edit("", 6), "image"),
+        (Surface::FireworksImages, "accounts/fireworks/models/flux-1-dev-fp8", edit("", 1), "model"),
+        (Surface::HuggingFaceImages, "m", edit("", 2), "image"),
+        (Surface::XaiImageEdits, "m", edit("", 4), "image"),
+    ] {
+        let call = read_call(EDITS, KIND, &body).unwrap();
+        let fault = write_call(to, &call, model, &mut Losses::default()).unwrap_err();
+        assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::Unsupported, Some(param)), "{model}");
+    }
+    for (surface, body, param) in [
+        (EDITS, form(&[("prompt", "p")], "image", 0), "image"),
+        (EDITS, form(&[], "image", 1), "prompt"),
+        (EDITS, form(&[("prompt", "p"), ("n", "11")], "image", 1), "n"),
+        (Surface::OpenaiImageVariations, form(&[], "mask", 1), "image"),
+    ] {
+        let fault = read_call(surface, KIND, &body).unwrap_err();
+        assert_eq!(fault.param.as_deref(), Some(param), "{surface:?}");
+    }
+    for (from, to) in
+        [(EDITS, Surface::FireworksImages), (Surface::OpenaiImageVariations, Surface::TogetherImages)]
+    {
+        assert!(!serves(from, to), "{from:?} {to:?}");
+    }
+}
+
+#[test]
+fn a_picture_may_come_as_its_file() {
+    let picture = read_reply(Surface::HuggingFaceImages, b"\x89PNG\r\n").unwrap().pictures.remove(0);
+    assert_eq!((picture.mime.as_deref(), as_bytes(&picture)), (Some("image/png"), Some("iVBORw0K")));
+    assert!(read_reply(Surface::FireworksImages, b"{\"error\":\"x\"}").is_err());
+}
+
 proptest! {
     #[test]
     fn garbage_never_panics(body in any::<Vec<u8>>(), width in 1..u32::MAX, height in 1..u32::MAX) {
         for surface in Surface::ALL {
-            let _ = read_call(surface, &body);
+            let _ = read_call(surface, KIND, &body);
             let _ = read_reply(surface, &body);
         }
         let asked = json!({"model": "m", "prompt": "p", "size": format!("{width}x{height}"), "n": 10});

@@ -1,12 +1,11 @@
 //! Together's version of OpenAI's form: sides instead of a size, and another word for base64. Its own fields, such as
 //! `steps`, it takes from clients of OpenAI's form, too.
 
+use super::source;
 use super::unsent::{USUAL, record};
 use super::{bytes, given};
 use crate::json::{Fields, Writer};
-use trunkline_core::{
-    Delivery, Dialect, Fault, ImageCall, ImageReply, Losses, Picture, PictureData, Surface,
-};
+use trunkline_core::{Delivery, Fault, ImageCall, ImageReply, Losses, Picture, PictureData};
 
 pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> Result<Vec<Vec<u8>>, Fault> {
     record(call, &USUAL, losses);
@@ -22,6 +21,13 @@ pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> 
     Writer::new(&mut body).object(|w| {
         w.key("model").string(model);
         w.key("prompt").string(&call.prompt);
+        match call.sources.as_slice() {
+            [] => {}
+            [one] => w.key("image_url").string(&source::address(one)),
+            several => w.key("reference_images").array(|w| {
+                several.iter().for_each(|one| w.string(&source::address(one)));
+            }),
+        }
         w.opt_u64("n", call.count.map(u64::from));
         w.opt_u64("width", call.size.map(|size| size.width.into()));
         w.opt_u64("height", call.size.map(|size| size.height.into()));
@@ -33,7 +39,7 @@ pub(super) fn write_call(call: &ImageCall, model: &str, losses: &mut Losses) -> 
             }),
         );
         w.opt_string("output_format", format);
-        w.extra(&call.extra, Dialect::Surface(Surface::OpenaiImages));
+        w.extra(&call.extra, call.surface.into());
     });
     Ok(vec![body])
 }

@@ -47,3 +47,13 @@ pub(super) fn record(call: &ImageCall, lacking: &[Lacks], losses: &mut Losses) {
         }
     }
 }
+
+/// Records that a picture comes as PNG, where something else was asked for.
+pub(super) fn record_png(call: &ImageCall, losses: &mut Losses) {
+    if call.format.as_deref().is_some_and(|format| format != "png") {
+        losses.dropped("output_format", "the target makes png");
+    }
+    if call.compression.is_some() {
+        losses.dropped("output_compression", "the target takes no degree of compression");
+    }
+}

@@ -88,7 +88,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::OpenaiResponses,
             Dialect::Surface(Surface::OpenaiEmbeddings),
             Dialect::Surface(Surface::OpenaiImages),
-            Dialect::Surface(Surface::OpenaiImageEdits),
+            Dialect::Surface(Surface::XaiImageEdits),
         ],
         auth: AuthStyle::Bearer,
         versioned: true,
@@ -118,6 +118,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::GeminiBatchEmbed),
             Dialect::Surface(Surface::GeminiImages),
             Dialect::Surface(Surface::GeminiSpeech),
+            Dialect::Surface(Surface::GeminiTranscripts),
         ],
         auth: AuthStyle::GoogleKey,
         versioned: true,
@@ -137,6 +138,8 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::Surface(Surface::VertexEmbed),
             Dialect::Surface(Surface::GeminiImages),
             Dialect::Surface(Surface::GeminiSpeech),
+            Dialect::Surface(Surface::GeminiTranscripts),
+            Dialect::Surface(Surface::VertexRerank),
         ],
         auth: AuthStyle::GoogleKey,
         versioned: false,
@@ -187,6 +190,7 @@ pub static PROVIDERS: &[Provider] = &[
             Dialect::BedrockConverse,
             Dialect::Surface(Surface::BedrockEmbed),
             Dialect::Surface(Surface::BedrockImages),
+            Dialect::Surface(Surface::BedrockRerank),
         ],
         auth: AuthStyle::Bearer,
         versioned: true,
@@ -323,13 +327,16 @@ pub static PROVIDERS: &[Provider] = &[
             "FIREWORKS_AI_TOKEN",
         ],
         url_variables: &["FIREWORKS_BASE_URL", "FIREWORKS_API_BASE"],
-        // Sound and pictures are on other hosts and paths of its.
         dialects: &[
             Dialect::OpenaiChat,
             Dialect::OpenaiCompletions,
             Dialect::OpenaiResponses,
             Dialect::Surface(Surface::OpenaiEmbeddings),
             Dialect::Surface(Surface::JinaRerank),
+            Dialect::Surface(Surface::FireworksImages),
+            // On hosts of their own.
+            Dialect::Surface(Surface::OpenaiTranscriptions),
+            Dialect::Surface(Surface::OpenaiTranslations),
         ],
         ..LIKE_OPENAI
     },
@@ -373,6 +380,12 @@ pub static PROVIDERS: &[Provider] = &[
         domains: &["services.ai.azure.com", "models.ai.azure.com"],
         key_variables: &["AZURE_FOUNDRY_API_KEY", "AZURE_AI_API_KEY"],
         url_variables: &["AZURE_FOUNDRY_ENDPOINT", "AZURE_AI_API_BASE"],
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::Surface(Surface::OpenaiEmbeddings),
+            // Of Cohere's models.
+            Dialect::Surface(Surface::CohereRerank),
+        ],
         auth: AuthStyle::AzureKey,
         ..LIKE_OPENAI
     },
@@ -385,7 +398,11 @@ pub static PROVIDERS: &[Provider] = &[
         key_variables: &["HUGGING_FACE_API_KEY", "HUGGINGFACE_API_KEY", "HF_TOKEN"],
         url_variables: &["HUGGING_FACE_ENDPOINT", "HF_API_BASE", "HUGGINGFACE_API_BASE"],
         // What its router has; see `ENDPOINT_DIALECTS` for the endpoints of single models.
-        dialects: &[Dialect::OpenaiChat, Dialect::Surface(Surface::TeiEmbed)],
+        dialects: &[
+            Dialect::OpenaiChat,
+            Dialect::Surface(Surface::TeiEmbed),
+            Dialect::Surface(Surface::HuggingFaceImages),
+        ],
         ..LIKE_OPENAI
     },
     Provider {

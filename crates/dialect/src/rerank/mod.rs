@@ -3,54 +3,98 @@
 //! Scores keep their spelling. What a form repeats of the documents comes from the client's own request, so
 //! no target is asked to send them back.
 
+mod bedrock;
 mod cohere;
 mod jina;
 mod tei;
+mod vertex;
 
 use crate::codec::{untranslated, upstream};
 use crate::json::{Fields, invalid, string};
 use serde_json::value::RawValue;
 use trunkline_core::{
-    Fault, Json, Losses, Model, Number, Rank, RankedDocument, RerankCall, RerankReply, Surface,
+    Fault, FaultKind, Json, Losses, Model, Number, Rank, RankedDocument, RerankCall, RerankReply, Surface,
 };
 
-/// One form, which clients and upstreams speak alike.
-struct Form {
+/// A form that clients speak.
+struct Client {
     surface: Surface,
     /// The member that holds the documents.
     list: &'static str,
     read_call: fn(Fields<'_>) -> Result<RerankCall, Fault>,
-    write_call: fn(&RerankCall, &str, &mut Losses) -> Vec<Vec<u8>>,
-    read_reply: fn(&[u8]) -> Option<RerankReply>,
     write_reply: fn(&RerankCall, &RerankReply, &str) -> Vec<u8>,
 }
 
-static FORMS: [Form; 3] = [
-    Form {
+/// Writes the requests for a call to a model.
+type WriteCall = fn(&RerankCall, &str, &mut Losses) -> Result<Vec<Vec<u8>>, Fault>;
+
+/// A form that upstreams speak.
+struct Form {
+    surface: Surface,
+    /// How many documents each request holds, where a later one's numbers begin anew.
+    step: u64,
+    write_call: WriteCall,
+    read_reply: fn(&[u8]) -> Option<RerankReply>,
+}
+
+static CLIENTS: [Client; 3] = [
+    Client {
         surface: Surface::CohereRerank,
         list: "documents",
         read_call: cohere::read_call,
-        write_call: cohere::write_call,
-        read_reply: cohere::read_reply,
         write_reply: cohere::write_reply,
     },
-    Form {
+    Client {
         surface: Surface::JinaRerank,
         list: "documents",
         read_call: jina::read_call,
-        write_call: jina::write_call,
-        read_reply: jina::read_reply,
         write_reply: jina::write_reply,
     },
-    Form {
+    Client {
         surface: Surface::TeiRerank,
         list: "texts",
         read_call: tei::read_call,
-        write_call: |call, _, losses| tei::write_call(call, losses),
-        read_reply: tei::read_reply,
         write_reply: |call, reply, _| tei::write_reply(call, reply),
     },
 ];
+
+static FORMS: [Form; 5] = [
+    Form {
+        surface: Surface::CohereRerank,
+        step: 0,
+        write_call: |call, model, losses| Ok(cohere::write_call(call, model, losses)),
+        read_reply: cohere::read_reply,
+    },
+    Form {
+        surface: Surface::JinaRerank,
+        step: 0,
+        write_call: |call, model, losses| Ok(jina::write_call(call, model, losses)),
+        read_reply: jina::read_reply,
+    },
+    Form {
+        surface: Surface::TeiRerank,
+        step: tei::MOST as u64,
+        write_call: |call, _, losses| Ok(tei::write_call(call, losses)),
+        read_reply: tei::read_reply,
+    },
+    Form {
+        surface: Surface::BedrockRerank,
+        step: 0,
+        write_call: bedrock::write_call,
+        // Both families answer as Cohere does.
+        read_reply: cohere::read_reply,
+    },
+    Form {
+        surface: Surface::VertexRerank,
+        step: 0,
+        write_call: vertex::write_call,
+        read_reply: vertex::read_reply,
+    },
+];
+
+fn client(surface: Surface) -> Result<&'static Client, Fault> {
+    CLIENTS.iter().find(|client| client.surface == surface).ok_or_else(|| untranslated(surface.into()))
+}
 
 fn form(surface: Surface) -> Result<&'static Form, Fault> {
     FORMS.iter().find(|form| form.surface == surface).ok_or_else(|| untranslated(surface.into()))
@@ -61,13 +105,13 @@ fn form(surface: Surface) -> Result<&'static Form, Fault> {
 /// # Errors
 /// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
 pub fn read_call(surface: Surface, body: &[u8]) -> Result<RerankCall, Fault> {
-    let form = form(surface)?;
-    let call = (form.read_call)(Fields::body(body)?)?;
+    let client = client(surface)?;
+    let call = (client.read_call)(Fields::body(body)?)?;
     if call.query.trim().is_empty() {
         return Err(invalid("query", "must not be blank"));
     }
     if call.documents.is_empty() {
-        return Err(invalid(form.list, "must hold at least one document"));
+        return Err(invalid(client.list, "must hold at least one document"));
     }
     Ok(call)
 }
@@ -82,14 +126,14 @@ pub fn is_tei(body: &[u8]) -> bool {
 /// goes into `losses`.
 ///
 /// # Errors
-/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec.
+/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec, or for a model that ranks nothing.
 pub fn write_call(
     surface: Surface,
     call: &RerankCall,
     model: &str,
     losses: &mut Losses,
 ) -> Result<Vec<Vec<u8>>, Fault> {
-    let bodies = (form(surface)?.write_call)(call, model, losses);
+    let bodies = (form(surface)?.write_call)(call, model, losses)?;
     for field in &call.extra {
         losses.dropped(field.key.to_string(), "the target has no field for it");
     }
@@ -110,7 +154,7 @@ pub fn read_reply(surface: Surface, body: &[u8]) -> Result<RerankReply, Fault> {
 /// # Errors
 /// [`FaultKind::Upstream`](trunkline_core::FaultKind::Upstream) when they rank what was not sent.
 pub fn merge(surface: Surface, call: &RerankCall, replies: Vec<RerankReply>) -> Result<RerankReply, Fault> {
-    let step = if surface == Surface::TeiRerank { tei::MOST as u64 } else { 0 };
+    let step = form(surface)?.step;
     let mut whole = RerankReply::default();
     let mut offset = 0;
     for reply in replies {
@@ -140,7 +184,7 @@ pub fn merge(surface: Surface, call: &RerankCall, replies: Vec<RerankReply>) -> 
 /// # Errors
 /// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec.
 pub fn write_reply(call: &RerankCall, reply: &RerankReply, id: &str) -> Result<Vec<u8>, Fault> {
-    Ok((form(call.surface)?.write_reply)(call, reply, id))
+    Ok((client(call.surface)?.write_reply)(call, reply, id))
 }
 
 /// A call with nothing but a question and documents.
@@ -173,6 +217,12 @@ fn documents(fields: &mut Fields<'_>, key: &str) -> Result<Vec<RankedDocument>, 
         Ok(RankedDocument { text, object: Some(Json::from_raw(raw)) })
     };
     list.into_iter().enumerate().map(read).collect()
+}
+
+/// The fault when `model` is none that ranks.
+fn unranking(model: &str, instead: &str) -> Fault {
+    let message = format!("model `{model}` ranks nothing; ask for one that does, such as {instead}");
+    Fault::new(FaultKind::Unsupported, message).at("model").code("unsupported_model")
 }
 
 /// One entry of a ranking, whose score stands under `key`.

@@ -105,6 +105,53 @@ fn what_a_target_cannot_take_is_recorded() {
     assert!(said.contains("raw_scores dropped") && said.contains("truncate dropped"), "{said}");
 }
 
+#[test]
+fn clouds_are_asked_in_their_own_words() {
+    let body = json!({"query": "q", "documents": ["a", "b"], "top_n": 1}).to_string();
+    let call = read_call(Surface::CohereRerank, body.as_bytes()).unwrap();
+    for (to, model, want) in [
+        (
+            Surface::BedrockRerank,
+            "cohere.rerank-v3-5:0",
+            json!({"query": "q", "documents": ["a", "b"], "top_n": 1, "api_version": 2}),
+        ),
+        (
+            Surface::BedrockRerank,
+            "amazon.rerank-v1:0",
+            json!({"query": "q", "documents": ["a", "b"], "top_n": 1}),
+        ),
+        (
+            Surface::VertexRerank,
+            "semantic-ranker-default@latest",
+            json!({"model": "semantic-ranker-default@latest", "topN": 1, "query": "q", "records":
+                [{"id": "0", "content": "a"}, {"id": "1", "content": "b"}], "ignoreRecordDetailsInResponse": true}),
+        ),
+    ] {
+        let mut losses = Losses::default();
+        let bodies = write_call(to, &call, model, &mut losses).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&bodies[0]).unwrap(), want, "{model}");
+        assert_eq!((bodies.len(), losses.header(99).as_str()), (1, ""), "{model}");
+        let fault = write_call(to, &call, "gemini-2.5-flash", &mut losses).unwrap_err();
+        assert_eq!(fault.param.as_deref(), Some("model"));
+    }
+}
+
+#[test]
+fn records_keep_their_places_over_several_requests() {
+    let documents: Vec<String> = (0..201).map(|n| n.to_string()).collect();
+    let body = json!({"query": "q", "documents": documents}).to_string();
+    let call = read_call(Surface::JinaRerank, body.as_bytes()).unwrap();
+    let bodies =
+        write_call(Surface::VertexRerank, &call, "semantic-ranker-fast-004", &mut Losses::default()).unwrap();
+    assert_eq!(bodies.len(), 2);
+    let answers =
+        [json!({"records": [{"id": "7", "score": 0.5}]}), json!({"records": [{"id": "200", "score": 0.98}]})];
+    let replies =
+        answers.iter().map(|one| read_reply(Surface::VertexRerank, one.to_string().as_bytes()).unwrap());
+    let whole = merge(Surface::VertexRerank, &call, replies.collect()).unwrap();
+    assert_eq!(whole.ranks.iter().map(|rank| rank.index).collect::<Vec<_>>(), [200, 7]);
+}
+
 proptest! {
     #[test]
     fn garbage_never_panics(body in any::<Vec<u8>>(), text in any::<String>()) {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use trunkline_core::{Dialect, Fault, Kind};
 use trunkline_dialect::profile::{self, Column, Disposition, Parameter, table};
 use trunkline_dialect::provider::{PROVIDERS, Provider};
-use trunkline_dialect::{reads, writes};
+use trunkline_dialect::{translates, writes};
 
 /// `GET /v1/models`.
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
@@ -94,7 +94,7 @@ pub(super) async fn capabilities() -> Response {
     let cell = |client: Dialect, upstream: Dialect| {
         if client == upstream {
             "splice"
-        } else if client.kind() == upstream.kind() && reads(client) && writes(upstream) {
+        } else if translates(client, upstream) {
             "translate"
         } else if client.kind() == Kind::Count && upstream.kind() == Kind::Generate && writes(upstream) {
             "estimate"

@@ -3,6 +3,7 @@
 //! [`load`] is the only door. It takes the environment and the flags as values, finds everything that
 //! is wrong in one go, and never lets a credential into a message.
 
+mod account;
 mod catalog;
 mod chains;
 pub mod condition;
@@ -24,6 +25,7 @@ mod window;
 mod worker;
 mod worker_url;
 
+pub use account::account_variables;
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
 pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};
@@ -47,7 +49,7 @@ use crate::cli::{Flags, apply, flag_of};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use surroundings::Environment;
+use surroundings::{AWS_KEYS, AWS_REGION, Environment};
 use trunkline_credentials::Surroundings;
 
 /// The JSON Schema (draft 2020-12) of our form, made from the types of the tree.
@@ -147,12 +149,13 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
     config.surroundings = Surroundings::of(env);
     let secret = |name: &str| environment.secret(name);
     // One key's parts: those of the file do not fit it.
-    if let (Some(id), Some(key)) = (secret("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {
+    let [id, key, token] = AWS_KEYS;
+    if let (Some(id), Some(key)) = (secret(id), secret(key)) {
         config.aws.access_key_id = Some(id);
         config.aws.secret_access_key = Some(key);
-        config.aws.session_token = secret("AWS_SESSION_TOKEN");
+        config.aws.session_token = secret(token);
     }
-    if let Some(region) = environment.text("AWS_REGION").or_else(|| environment.text("AWS_DEFAULT_REGION")) {
+    if let Some(region) = AWS_REGION.iter().find_map(|name| environment.text(name)) {
         config.aws.region = Some(region.to_owned());
     }
     if let Some(key) = secret("TRUNKLINE_API_KEY") {

@@ -7,10 +7,10 @@ use super::pools::{
     LatencyMetric, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Strategy, Unpriced, WindowSpec,
 };
 use super::surroundings::{
-    CLOUD_PROJECT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION, OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION,
-    VERTEX_PROJECT,
+    API_VERSION, AWS_KEYS, AWS_REGION, CLOUD_PROJECT, DEPLOYMENT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION,
+    OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT,
 };
-use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
+use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -114,6 +114,7 @@ fn type_words(field: &Field) -> String {
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
+        "ForceUsage" => names::<ForceUsage>(),
         "Approvals" => names::<Approvals>(),
         "UserIds" => names::<UserIds>(),
         other => panic!("`{}` has the type `{other}`, for which the reference has no words", field.name),
@@ -247,10 +248,10 @@ fn sources(path: &str) -> String {
     let variables: Vec<&str> = match path {
         "log.filter" => vec!["RUST_LOG"],
         "auth.api_key" => vec!["TRUNKLINE_API_KEY"],
-        "aws.access_key_id" => vec!["AWS_ACCESS_KEY_ID"],
-        "aws.secret_access_key" => vec!["AWS_SECRET_ACCESS_KEY"],
-        "aws.session_token" => vec!["AWS_SESSION_TOKEN"],
-        "aws.region" => vec!["AWS_REGION", "AWS_DEFAULT_REGION"],
+        "aws.access_key_id" => vec![AWS_KEYS[0]],
+        "aws.secret_access_key" => vec![AWS_KEYS[1]],
+        "aws.session_token" => vec![AWS_KEYS[2]],
+        "aws.region" => AWS_REGION.to_vec(),
         "provider_keys" => PROVIDERS.iter().flat_map(|provider| provider.key_variables).copied().collect(),
         "provider_urls" => {
             let of_providers = PROVIDERS.iter().flat_map(|provider| provider.url_variables).copied();
@@ -260,10 +261,8 @@ fn sources(path: &str) -> String {
         }
         "openai.organization" => OPENAI_ORGANIZATION.to_vec(),
         "openai.project" => OPENAI_PROJECT.to_vec(),
-        "azure.deployment" => vec!["AZURE_OPENAI_DEPLOYMENT"],
-        "azure.api_version" => {
-            vec!["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"]
-        }
+        "azure.deployment" => DEPLOYMENT.to_vec(),
+        "azure.api_version" => API_VERSION.to_vec(),
         _ => Vec::new(),
     };
     flags.chain(variables.iter().map(|variable| format!("`{variable}`"))).collect::<Vec<_>>().join(" ")

@@ -18,9 +18,15 @@ const OLLAMA_PORT: u16 = 11434;
 /// Variables of an Ollama's address.
 pub(super) const OLLAMA_VARIABLES: [&str; 3] = ["OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"];
 /// Variables of the deployment that an Azure account is for.
-const DEPLOYMENT: [&str; 1] = ["AZURE_OPENAI_DEPLOYMENT"];
+pub(super) const DEPLOYMENT: [&str; 1] = ["AZURE_OPENAI_DEPLOYMENT"];
 /// Variables of the version of Azure's API.
-const API_VERSION: [&str; 3] = ["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"];
+pub(super) const API_VERSION: [&str; 3] =
+    ["AZURE_OPENAI_API_VERSION", "AZURE_API_VERSION", "OPENAI_API_VERSION"];
+
+/// Variables of keys that sign for Amazon: an id, its secret, and the token of keys that end.
+pub(super) const AWS_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+/// Variables of the region of Amazon's that is asked.
+pub(super) const AWS_REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// Variables of the organisation that is charged at OpenAI.
 pub(super) const OPENAI_ORGANIZATION: [&str; 2] = ["OPENAI_ORG_ID", "OPENAI_ORGANIZATION"];
@@ -38,6 +44,9 @@ pub(super) const VERTEX_LOCATION: [&str; 5] =
 /// Variables of an address in place of the public ones of Vertex AI.
 pub(super) const VERTEX_ADDRESS: [&str; 3] =
     ["VERTEX_AI_BASE_URL", "VERTEX_AI_API_BASE", "GOOGLE_VERTEX_BASE_URL"];
+
+/// Says that Google's tools, and so this one, are to ask Vertex AI.
+pub(super) const VERTEX_MEANT: &str = "GOOGLE_GENAI_USE_VERTEXAI";
 
 /// The environment, in which what is set but empty counts as not set, as is usual in container manifests.
 #[derive(Clone, Copy)]
@@ -158,7 +167,7 @@ pub(super) fn unplaced(config: &Config) -> impl Iterator<Item = (&'static Provid
             && config.address_of(provider, config.aws.region.as_deref()).is_none()
     };
     let wanted = |provider: &'static Provider| match provider.url_variables.first() {
-        _ if provider.id == BEDROCK => "AWS_REGION",
+        _ if provider.id == BEDROCK => AWS_REGION[0],
         Some(variable) => variable,
         None => "its `url`",
     };
@@ -173,7 +182,7 @@ fn vertex_ai(environment: Environment<'_>, config: &mut Config, warnings: &mut V
     let location = environment.first(&VERTEX_LOCATION, warnings);
     // Other tools read these, too: it takes more to mean Vertex AI by them.
     let is_meant = || {
-        let asked = environment.text("GOOGLE_GENAI_USE_VERTEXAI");
+        let asked = environment.text(VERTEX_MEANT);
         let lent = GoogleChain { file: None, env: config.surroundings.clone() };
         asked.is_some_and(|asked| ["true", "1"].contains(&&*asked.to_ascii_lowercase()))
             || (location.is_some() && lent.is_present())

@@ -87,6 +87,9 @@ impl Layout {
                 let task = |name| format!("/hf-inference/models/{name}/pipeline/feature-extraction");
                 Some(in_path(model, 2).map(task))
             }
+            Self::Tasks if dialect == Dialect::Surface(Surface::HuggingFaceImages) => {
+                Some(in_path(model, 2).map(|name| format!("/hf-inference/models/{name}")))
+            }
             Self::Deployments(version) if dialect != Dialect::OpenaiResponses => {
                 let usual = operation(dialect).before;
                 let usual = usual.strip_prefix("/v1").unwrap_or(usual);

@@ -4,6 +4,7 @@
 //! is held while a worker is spoken to. Every worker has one task that gets to know it and then watches
 //! it; the task belongs to the worker's entry and ends with it.
 
+mod annexe;
 pub(crate) mod dawn;
 pub mod gate;
 pub mod inventory;

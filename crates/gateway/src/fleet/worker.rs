@@ -1,7 +1,8 @@
 //! One worker: what it was registered as, what was found out about it, and its live figures.
 
+use super::annexe::{self, Annexe};
 use super::gate::Gate;
-use super::layout::{IN_PATH, Layout, in_path, is_models_surface};
+use super::layout::{Layout, in_path, is_models_surface};
 use super::lender::Lender;
 use super::reach::{Contact, Reach};
 use crate::config::{
@@ -72,6 +73,8 @@ pub struct Worker {
     versioned: bool,
     paths: [Option<PathAndQuery>; Dialect::COUNT],
     layout: Layout,
+    /// What it has at other places.
+    annexes: Arc<[Annexe]>,
 }
 
 /// A model a worker serves.
@@ -162,6 +165,7 @@ impl Worker {
             instead: None,
             profile: known.map_or(&profile::ENGINE, |provider| profile::named(provider.id)),
             paths: Dialect::ALL.each_ref().map(path),
+            annexes: annexe::of(provider.as_deref(), &url, base).into(),
             layout,
             region,
             charged,
@@ -183,6 +187,7 @@ impl Worker {
     pub(super) fn succeeding(mut self, before: &Self) -> Self {
         // Connections stay on the shelf of their endpoint.
         self.endpoint = Arc::clone(&before.endpoint);
+        self.annexes = Arc::clone(&before.annexes);
         self.reach = Arc::clone(&before.reach);
         if let Some(gate) = &before.gate {
             // Who waits for a place goes on where there is no bound any more.
@@ -252,24 +257,39 @@ impl Worker {
         Some(format!("{found}; until then {until_then}"))
     }
 
+    /// Where `model` is asked for what `dialect` is for; few providers have something at another place than the rest.
+    #[must_use]
+    pub fn place(&self, dialect: Dialect, model: &str) -> &Arc<Endpoint> {
+        self.annexe(dialect, model).map_or(&self.endpoint, |annexe| &annexe.endpoint)
+    }
+
+    fn annexe(&self, dialect: Dialect, model: &str) -> Option<&Annexe> {
+        self.annexes.iter().find(|annexe| annexe.is_for(dialect, model))
+    }
+
     /// The path of `dialect`'s operation there, for `model` as it is called there; `None` for a name that no
     /// path can hold.
     #[must_use]
     pub fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Option<Cow<'_, PathAndQuery>> {
+        if let Some(annexe) = self.annexe(dialect, model) {
+            return Some(Cow::Borrowed(&annexe.path));
+        }
+        // It is nowhere else.
+        if dialect == Dialect::Surface(Surface::VertexRerank) {
+            return None;
+        }
         if let Some(named) = self.layout.named(dialect, model, stream) {
             return PathAndQuery::try_from(self.endpoint.path(&named?)).ok().map(Cow::Owned);
         }
         let fixed = self.paths.get(dialect.place())?.as_ref()?;
         let Some([whole, streamed]) = operation(dialect).after else { return Some(Cow::Borrowed(fixed)) };
         let after = if stream { streamed } else { whole };
-        // Such a segment would mean another one.
-        if model.bytes().all(|byte| byte == b'.') {
-            return None;
-        }
         if dialect.owner() == Dialect::ReplicatePredictions {
             return self.prediction_path(model, after).map(Cow::Owned);
         }
-        let name = percent_encoding::utf8_percent_encode(model, IN_PATH);
+        // The names of Fireworks's models are paths themselves.
+        let segments = if dialect == Dialect::Surface(Surface::FireworksImages) { usize::MAX } else { 1 };
+        let name = in_path(model, segments)?;
         PathAndQuery::try_from(format!("{fixed}{name}{after}")).ok().map(Cow::Owned)
     }
 

@@ -4,8 +4,8 @@ use super::lane::Lane;
 use crate::fleet::worker::Worker;
 use crate::metrics::ModelMetrics;
 use std::sync::Arc;
-use trunkline_core::{Dialect, Fault, FaultKind, Kind};
-use trunkline_dialect::{reads, writes};
+use trunkline_core::{Dialect, Fault, FaultKind, Kind, Surface};
+use trunkline_dialect::{translates, writes};
 use trunkline_route::Policy;
 
 /// One model, and who serves it.
@@ -60,17 +60,42 @@ impl ModelEntry {
     /// 400 when none of them speaks it or anything it can be translated into.
     pub fn lane(&self, dialect: Dialect, model: &str) -> Result<&Arc<Lane>, Fault> {
         self.lanes.get(dialect.place()).and_then(Option::as_ref).ok_or_else(|| {
-            let spoken: Vec<_> = self.workers.iter().flat_map(|w| w.dialects).map(|d| d.name()).collect();
-            let mut spoken = spoken;
-            spoken.sort_unstable();
-            spoken.dedup();
+            let listed = |words: &mut Vec<&str>| {
+                words.sort_unstable();
+                words.dedup();
+                if words.is_empty() { "nobody".to_owned() } else { words.join(", ") }
+            };
+            let mut spoken: Vec<_> = self.workers.iter().flat_map(|w| w.dialects).map(|d| d.name()).collect();
+            let mut owners: Vec<_> = self.workers.iter().map(|worker| worker.owner()).collect();
             let message = format!(
-                "model `{model}` cannot be reached in {dialect}: its workers speak {}; ask one of those, or for a model \
-                 whose provider has this (`accounts` of GET /v1/capabilities)",
-                if spoken.is_empty() { "no dialect of this build".to_owned() } else { spoken.join(", ") }
+                "model `{model}` cannot be reached in {dialect}: {} has no {}, and what its workers speak ({}) cannot be \
+                 asked for them; ask for a model whose provider has this (`accounts` of GET /v1/capabilities)",
+                listed(&mut owners),
+                wanted(dialect),
+                listed(&mut spoken),
             );
             Fault::new(FaultKind::Unsupported, message).at("model").code("dialect_not_supported")
         })
+    }
+}
+
+/// What clients of `dialect` ask for.
+fn wanted(dialect: Dialect) -> &'static str {
+    if dialect == Dialect::Surface(Surface::OpenaiImageEdits) {
+        return "changed pictures";
+    }
+    if dialect == Dialect::Surface(Surface::OpenaiImageVariations) {
+        return "variations of pictures";
+    }
+    match dialect.kind() {
+        Kind::Generate => "conversations",
+        Kind::Count => "counts of tokens",
+        Kind::Embed => "vectors",
+        Kind::Rerank => "rankings",
+        Kind::Image => "pictures",
+        Kind::Speak => "speech",
+        Kind::Transcribe => "transcripts",
+        Kind::Moderate => "moderation",
     }
 }
 
@@ -100,12 +125,14 @@ pub fn passage_to(client: Dialect, dialects: &[Dialect], lacks: impl Fn(Dialect)
     if dialects.contains(&client) && !lacks(client) {
         return Passage::Splice;
     }
-    let able = |dialect: &Dialect| writes(*dialect) && !lacks(*dialect);
-    let of_kind = |kind: Kind| dialects.iter().copied().find(|d| able(d) && d.kind() == kind);
-    match of_kind(client.kind()) {
-        Some(target) if reads(client) => Passage::Translate(target),
-        // Whatever converses can be told how much it would be told.
-        None if client.kind() == Kind::Count && of_kind(Kind::Generate).is_some() => Passage::Estimate,
-        Some(_) | None => Passage::Closed,
+    let mut able = dialects.iter().copied().filter(|dialect| !lacks(*dialect));
+    if let Some(target) = able.clone().find(|dialect| translates(client, *dialect)) {
+        return Passage::Translate(target);
     }
+    // Whatever converses can be told how much it would be told.
+    if client.kind() == Kind::Count && able.any(|dialect| dialect.kind() == Kind::Generate && writes(dialect))
+    {
+        return Passage::Estimate;
+    }
+    Passage::Closed
 }

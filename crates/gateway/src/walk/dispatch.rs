@@ -366,13 +366,16 @@ pub(super) async fn send(
     let dressed = worker.dressed(to, body);
     let body = dressed.as_ref().unwrap_or(body);
     let signed = credential.signer.map(|signer| (signer, BodyHash::from(body)));
-    let (pool, endpoint) = (&ledger.local.pool, &worker.endpoint);
+    let (pool, endpoint) = (&ledger.local.pool, worker.place(to, name));
+    // Whoever takes no forms is sent what was made of this one.
+    let form =
+        question.form.as_ref().filter(|_| matches!(to, Dialect::Surface(surface) if surface.is_form()));
     // Made anew for every try: a signature is of one moment.
     let headers = || {
         let client = &question.head.headers;
         let mut headers = forward::request_headers(client, worker, dialects, credential, &ledger.id, extra);
         forward::tell_apart(&mut headers, leg);
-        if let Some(form) = &question.form {
+        if let Some(form) = form {
             headers.insert(header::CONTENT_TYPE, form.content_type.clone());
         }
         if let Some((signer, body)) = signed {
@@ -382,7 +385,7 @@ pub(super) async fn send(
         headers
     };
     let first_byte = until_begun(plan, worker);
-    let answer = match &question.form {
+    let answer = match form {
         None if to.owner() == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await
         }

@@ -3,12 +3,13 @@
 //! Nothing can be sent before the `model` is known, and clients may send their file first. What comes before
 //! the model is held: a little in memory, more of it in a file that has no name and goes with the request.
 //! What comes behind it waits in the client's connection until the upstream takes it. A call can be tried on
-//! another worker as long as nobody has taken any of that.
+//! another worker as long as nobody has taken any of that. For targets that take no forms, all of it is read into memory:
+//! what they are sent instead holds files in base64, behind what is said of them.
 
 use super::accept::{content_length, too_large};
 use super::read::{is_too_slow, next_piece, too_slow};
-use bytes::Bytes;
-use futures_util::stream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use hyper::body::Incoming;
 use std::fs::File;
@@ -39,6 +40,8 @@ pub(crate) struct Form {
     spool: Option<Arc<File>>,
     /// Bytes in memory, as they came.
     held: usize,
+    /// Bytes before what had not arrived when the form was read.
+    before: usize,
     /// Bytes in all, where the client said.
     length: Option<u64>,
     rest: Arc<Mutex<Rest>>,
@@ -50,6 +53,8 @@ enum Rest {
     Waiting(Box<Arriving>),
     /// There is no more.
     Over,
+    /// It came, and was kept for a target that takes no forms.
+    Kept(Bytes),
     /// An upstream took it, or some of it.
     Taken,
 }
@@ -90,7 +95,7 @@ impl Arriving {
         if self.seen > bytes as u64 {
             return Err(too_large(bytes));
         }
-        self.scan.push(&piece).map_err(malformed)?;
+        self.scan.push(&piece).map_err(FormError::fault)?;
         Ok(Some(piece))
     }
 }
@@ -112,7 +117,7 @@ pub(super) async fn read(
     received: Arc<AtomicU64>,
 ) -> Result<(Rope, Scanned, Form), Fault> {
     let content_type = headers.get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static(""));
-    let scan = FormScan::new(content_type.to_str().unwrap_or_default()).map_err(malformed)?;
+    let scan = FormScan::new(content_type.to_str().unwrap_or_default()).map_err(FormError::fault)?;
     let mut arriving = Arriving { body, scan, seen: 0, received, waited: Duration::ZERO, bounds };
     let mut rope = Rope::default();
     let mut spool: Option<Spool> = None;
@@ -145,6 +150,7 @@ pub(super) async fn read(
         content_type,
         spool: spool.map(|spool| Arc::new(spool.file)),
         held: rope.len(),
+        before: spooled + rope.len(),
         length,
         rest: Arc::new(Mutex::new(rest)),
     };
@@ -177,6 +183,25 @@ impl Form {
         matches!(*self.rest.lock().unwrap_or_else(PoisonError::into_inner), Rest::Taken)
     }
 
+    /// All of it in memory, for a target that takes no forms, of which `held` is what is in memory already. What had not
+    /// arrived is kept, so that another attempt finds it.
+    ///
+    /// # Errors
+    /// What is wrong with the rest of it.
+    pub(super) async fn whole(&self, held: &Rope) -> Result<Bytes, Fault> {
+        let mut whole = BytesMut::new();
+        let mut pieces = self.send(held).pieces;
+        while let Some(piece) = pieces.next().await {
+            whole.extend_from_slice(&piece.map_err(|error| fault(&error))?);
+        }
+        let whole = whole.freeze();
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*rest, Rest::Taken) {
+            *rest = Rest::Kept(whole.slice(self.before.min(whole.len())..));
+        }
+        Ok(whole)
+    }
+
     /// All of it, with `held` in place of what is in memory.
     pub(crate) fn send(&self, held: &Rope) -> Streamed {
         let length = self.length.map(|length| length.saturating_sub(self.held as u64) + held.len() as u64);
@@ -204,6 +229,8 @@ enum Phase {
     Held(<Rope as IntoIterator>::IntoIter),
     /// What arrives.
     Arriving(Box<Arriving>),
+    /// What arrived for an earlier attempt.
+    Kept(Bytes),
     Over,
 }
 
@@ -229,6 +256,7 @@ impl Phase {
                     Ok(None) => return None,
                     Err(fault) => return Some((Err(unsent(fault)), Self::Over)),
                 },
+                Self::Kept(bytes) => return Some((Ok(bytes), Self::Over)),
                 Self::Over => return None,
             };
         }
@@ -240,6 +268,10 @@ fn taken(rest: &Mutex<Rest>) -> Phase {
     let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
     match std::mem::replace(&mut *rest, Rest::Taken) {
         Rest::Waiting(arriving) => Phase::Arriving(arriving),
+        Rest::Kept(bytes) => {
+            *rest = Rest::Kept(bytes.clone());
+            Phase::Kept(bytes)
+        }
         Rest::Over => {
             *rest = Rest::Over;
             Phase::Over
@@ -277,15 +309,6 @@ pub(super) fn fault(error: &io::Error) -> Fault {
     }
 }
 
-fn malformed(error: FormError) -> Fault {
-    let fault = Fault::new(FaultKind::InvalidRequest, error.to_string());
-    match error {
-        FormError::NoBoundary => Fault { kind: FaultKind::MediaType, ..fault },
-        FormError::LongHead | FormError::FoldedHead | FormError::BareBreak | FormError::ManyParts => fault,
-        FormError::LongModel | FormError::ModelNotText | FormError::Duplicate => fault.at("model"),
-    }
-}
-
 fn no_model() -> Fault {
     let message = "`model` is missing; send it as a field of the form (GET /v1/models lists them)";
     Fault::new(FaultKind::InvalidRequest, message).at("model").code("missing_required_parameter")
@@ -305,7 +328,6 @@ fn unread(error: &io::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::StreamExt;
 
     /// Of which `spool` is in a file, and nothing is to come.
     fn form(spool: File) -> Form {
@@ -313,6 +335,7 @@ mod tests {
             content_type: HeaderValue::from_static("multipart/form-data; boundary=x"),
             spool: Some(Arc::new(spool)),
             held: 4,
+            before: 0,
             length: None,
             rest: Arc::new(Mutex::new(Rest::Over)),
         }
@@ -338,6 +361,23 @@ mod tests {
         let begun = first.next().await.unwrap().unwrap();
         assert!(joined(form.send(&held()).pieces).await == whole);
         assert!([begun.to_vec(), joined(first).await].concat() == whole);
+    }
+
+    /// What came for a target that takes no forms is there for the next one, whether that takes them or not.
+    #[tokio::test]
+    async fn what_was_read_whole_can_be_sent_again() {
+        let mut spool = Spool::new().unwrap();
+        spool.write(b"spooled ").unwrap();
+        let (before, rest) = (12, Arc::new(Mutex::new(Rest::Kept(Bytes::from_static(b" kept")))));
+        let form = Form { before, rest, ..form(spool.file) };
+        for _ in 0..2 {
+            assert_eq!(form.whole(&held()).await.unwrap(), "spooled held kept");
+            assert_eq!(
+                joined(form.send(&Rope::from(Bytes::from_static(b"other"))).pieces).await,
+                b"spooled other kept"
+            );
+            assert!(!form.is_spent());
+        }
     }
 
     #[tokio::test]

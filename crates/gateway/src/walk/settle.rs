@@ -59,6 +59,8 @@ pub(crate) struct Ledger {
     /// Events of a stream that carried content: about one token each.
     pub(crate) events: u64,
     pub(crate) usage: Option<Box<Usage>>,
+    /// What the call says itself of its cost, which the answer need not repeat.
+    pub(crate) asked_for: Option<Box<Usage>>,
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// One per upstream answer being read.
@@ -148,6 +150,7 @@ impl Ledger {
             form_bytes: None,
             events: 0,
             usage: None,
+            asked_for: None,
             finish: None,
             permit: None,
             allotted: None,
@@ -440,6 +443,7 @@ impl Ledger {
     fn close(&mut self) {
         self.estimate();
         let cost = self.charge();
+        self.count_units();
         self.charge.into_iter().for_each(|charge| self.bill(charge));
         let now = Instant::now();
         self.report_answer(now);
@@ -500,6 +504,10 @@ impl Ledger {
             input_tokens: used.as_ref().and_then(|usage| usage.input_total),
             output_tokens: used.as_ref().and_then(|usage| usage.output_total),
             cached_tokens: used.as_ref().and_then(|usage| usage.cache_read),
+            characters: used.as_ref().and_then(|usage| usage.characters),
+            images: used.as_ref().and_then(|usage| usage.images),
+            audio_ms: used.as_ref().and_then(|usage| usage.audio_ms),
+            search_units: used.as_ref().and_then(|usage| usage.search_units),
             cost_usd: cost.map(|usd| usd.to_string()),
             estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
             bytes_in: self.form_bytes.as_ref().map_or(self.bytes_in, |bytes| bytes.load(Relaxed)),

@@ -14,12 +14,13 @@ use crate::fleet::gate::Place;
 use crate::fleet::worker::Worker;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use trunkline_core::{
     Dialect, Fault, FaultKind, ImageReply, Kind, Losses, Model, OnUnsupported, PictureData, Surface, Usage,
 };
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::{embed, image, replicate::WAIT, rerank, speech, surface};
+use trunkline_dialect::{embed, image, replicate::WAIT, rerank, speech, surface, transcript};
 use trunkline_upstream::{UpstreamError, media};
 
 /// Most requests under way at once for one call.
@@ -45,10 +46,9 @@ pub(super) async fn call(
                 Kind::Rerank => ranking(ledger, plan, worker, from, to).await,
                 Kind::Image => Box::pin(pictures(ledger, plan, worker, from, to)).await,
                 Kind::Speak => Box::pin(speech(ledger, plan, worker, from, to)).await,
+                Kind::Transcribe => Box::pin(transcript(ledger, plan, worker, from, to)).await,
                 // No others have codecs, and so a passage.
-                Kind::Generate | Kind::Count | Kind::Transcribe | Kind::Moderate => {
-                    Err(refused(nobody_left()))
-                }
+                Kind::Generate | Kind::Count | Kind::Moderate => Err(refused(nobody_left())),
             }
         }
         // Conversations go another way.
@@ -97,6 +97,9 @@ async fn ranking(
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
     let bodies = rerank::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    if worker.path(to.into(), name, false).is_none() {
+        return Err(unfit(unplaced()));
+    }
     let (setting, told, answers) = asked(ledger, plan, worker, to, bodies, &losses).await?;
     let replies = answers.iter().map(|body| rerank::read_reply(to, body)).collect::<Result<Vec<_>, _>>();
     let mut reply = replies.and_then(|replies| rerank::merge(to, &call, replies)).map_err(unreadable)?;
@@ -113,7 +116,9 @@ async fn pictures(
     from: Surface,
     to: Surface,
 ) -> Result<Answered, Failure> {
-    let mut call = image::read_call(from, &plan.question.body.joined()).map_err(refused)?;
+    let (kind, body) = whole_body(plan).await?;
+    let mut call = image::read_call(from, kind, &body).map_err(refused)?;
+    drop(body);
     call.model = Model::new(plan.asked.as_str());
     let mut losses = Losses::default();
     let name = worker.name_for(plan.model.as_str());
@@ -163,12 +168,55 @@ async fn speech(
     Ok(answered)
 }
 
+async fn transcript(
+    ledger: &mut Ledger,
+    plan: &Plan,
+    worker: &Arc<Worker>,
+    from: Surface,
+    to: Surface,
+) -> Result<Answered, Failure> {
+    let (kind, body) = whole_body(plan).await?;
+    let mut call = transcript::read_call(from, kind, &body).map_err(refused)?;
+    drop(body);
+    call.model = Model::new(plan.asked.as_str());
+    let mut losses = Losses::default();
+    let name = worker.name_for(plan.model.as_str());
+    let body = transcript::write_call(to, &call, name, &mut losses).map_err(unfit)?;
+    let (setting, told, answers) = asked(ledger, plan, worker, to, vec![body], &losses).await?;
+    let answer = answers.first().map(Bytes::as_ref).unwrap_or_default();
+    let reply = transcript::read_reply(to, answer).map_err(unreadable)?;
+    ledger.usage.clone_from(&reply.usage);
+    let (kind, out) = transcript::write_reply(&call, &reply);
+    let mut answered = answered(told.headers, &losses, setting, out);
+    answered.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(answered)
+}
+
+/// The body's type and all of it, for a target that is sent something else: of a form also what has not arrived yet.
+async fn whole_body(plan: &Plan) -> Result<(&str, Bytes), Failure> {
+    let question = &plan.question;
+    match &question.form {
+        None => Ok(("application/json", question.body.joined())),
+        Some(form) => {
+            let whole = form.whole(&question.body).await.map_err(refused)?;
+            Ok((form.content_type.to_str().unwrap_or_default(), whole))
+        }
+    }
+}
+
 /// The failure when an answer holds no picture: it is no answer, or none is made of what was asked for.
 fn unmade(fault: Fault) -> Failure {
     if image::is_blocked(&fault) {
         return Failure::of(Mishap::ContentPolicy, Outcome::Failed("content_policy"), Err(fault));
     }
     unreadable(fault)
+}
+
+/// The fault when a provider ranks, but not for this account of it.
+fn unplaced() -> Fault {
+    let message = "this model's provider ranks documents for projects alone, and the account that it is asked with names \
+                   none; ask for a model of another provider";
+    Fault::new(FaultKind::Unsupported, message).at("model").code("dialect_not_supported")
 }
 
 fn unfetched() -> Fault {
@@ -265,7 +313,9 @@ async fn exchange(
     let shared = &*ledger;
     let backoff = backoff(&config.retry);
     let is_job = to.owner() == Dialect::ReplicatePredictions;
-    let extra: &[_] = &if is_job { vec![(WAIT.0, WAIT.1.to_owned())] } else { Vec::new() };
+    let wait = is_job.then(|| (WAIT.0, WAIT.1.to_owned()));
+    let accept = surface::accepts(to).map(|kind| (header::ACCEPT.as_str(), kind.to_owned()));
+    let extra: &[_] = &wait.into_iter().chain(accept).collect::<SmallVec<[_; 1]>>();
     let once = |leg: usize, body: Rope| async move {
         let mut answer = send(shared, plan, worker, to.into(), &body, extra, leg).await?;
         if is_job {

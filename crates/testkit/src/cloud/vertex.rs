@@ -6,6 +6,7 @@ use crate::brain::ask::list;
 use crate::brain::words;
 use crate::serve::{self, Body, Received};
 use crate::wire::embedding::vector;
+use crate::wire::rerank;
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -30,6 +31,14 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
         return serve::json(StatusCode::OK, &json!({"publisherModels": models}));
     }
     match at_home(account, request) {
+        Ok((Publisher::Ranker, request)) => match ranking(account, &request) {
+            Some(ranking) => serve::json(StatusCode::OK, &ranking),
+            None => serve::json(
+                StatusCode::BAD_REQUEST,
+                &json!({"error": {"code": 400, "message":
+                "Request contains an invalid argument.", "status": "INVALID_ARGUMENT"}}),
+            ),
+        },
         Ok((Publisher::Google, request)) => match vectors(account, &request) {
             Some(vectors) => serve::json(StatusCode::OK, &vectors),
             None => gemini::answer(account, &request).await,
@@ -46,6 +55,8 @@ pub(super) async fn answer(account: &Account, request: &Received) -> Response<Bo
 enum Publisher {
     Google,
     Anthropic,
+    /// Nobody's in particular: the ranking service, which is at another address in truth.
+    Ranker,
 }
 
 type Refusal = (StatusCode, &'static str, &'static str);
@@ -57,6 +68,9 @@ fn at_home(account: &Account, request: &Received) -> Result<(Publisher, Received
     let token = token.filter(|token| account.takes(token));
     token.ok_or((StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", lacks))?;
     let lost = (StatusCode::NOT_FOUND, "NOT_FOUND", "Requested entity was not found.");
+    if request.method == Method::POST && is_ranker(request.path()) {
+        return Ok((Publisher::Ranker, request.clone()));
+    }
     let (publisher, model, verb) = place(request).filter(|_| request.method == Method::POST).ok_or(lost)?;
     let mut inner = request.clone();
     inner.headers.remove("authorization");
@@ -82,6 +96,28 @@ fn at_home(account: &Account, request: &Received) -> Result<(Publisher, Received
         }
         _ => Err(lost),
     }
+}
+
+/// Whether `path` is `/v1/projects/P/locations/global/rankingConfigs/CONFIG:rank`.
+fn is_ranker(path: &str) -> bool {
+    let parts: Vec<_> = path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
+    matches!(parts[..], ["projects", _, "locations", "global", "rankingConfigs", config] if config.ends_with(":rank"))
+}
+
+/// A ranking; `None` for what is no well-formed request for one.
+fn ranking(account: &Account, request: &Received) -> Option<Value> {
+    let body = request.json();
+    if !account.serves(body.get("model")?.as_str()?) {
+        return None;
+    }
+    let records = list(&body, "records")?;
+    let texts: Option<Vec<_>> = records.iter().map(|record| record.get("content")?.as_str()).collect();
+    let most = body.get("topN").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok());
+    let ranks = rerank::ranks(body.get("query")?.as_str()?, &texts?, account.config.seed).into_iter();
+    let ranked =
+        ranks.map(|(index, score)| Some(json!({"id": records.get(index)?.get("id")?, "score": score})));
+    let ranked: Option<Vec<_>> = ranked.take(most.unwrap_or(usize::MAX)).collect();
+    Some(json!({"records": ranked?}))
 }
 
 /// Publisher, model and verb of `/v1/projects/P/locations/L/publishers/PUBLISHER/models/MODEL:VERB`.

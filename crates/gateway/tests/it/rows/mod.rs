@@ -1,4 +1,5 @@
-//! Every row of the providers: what an upstream of that provider is asked for, and what its client gets.
+//! Every row of the providers, and of what is set up like one: what an upstream of it is asked for, and what its client
+//! gets.
 //!
 //! A row has a fixture, `fixtures/ID.json`, with one entry for each of the things that clients ask for; a row without
 //! one is refused. `UPDATE_FIXTURES=1` writes them anew, to be read before they are committed. The page of providers is
@@ -6,14 +7,16 @@
 
 mod page;
 
-use crate::client::{Answer, post};
+use crate::client::{Answer, Ask, post};
 use crate::rig::{CHAT, EMBEDDINGS, Rig, settings};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trunkline_core::{Dialect, Secret};
-use trunkline_dialect::provider::{PROVIDERS, Provider, VERTEX, VERTEX_CLAUDE};
-use trunkline_gateway::config::{Aws, ModelCard, WorkerSpec};
+use trunkline_dialect::provider::{
+    AuthStyle, ENGINE_DIALECTS, OLLAMA, OLLAMA_DIALECTS, PROVIDERS, Provider, VERTEX, VERTEX_CLAUDE,
+};
+use trunkline_gateway::config::{Aws, ModelCard, RuntimeName, WorkerSpec};
 use trunkline_testkit::Received;
 use trunkline_testkit::cloud::{self, Cloud, CloudConfig};
 use trunkline_testkit::script::{Reply, Upstream};
@@ -22,7 +25,39 @@ use trunkline_testkit::script::{Reply, Upstream};
 const KEY: &str = "key-of-the-account";
 
 /// What every provider is asked for, in order.
-pub(super) const ASKS: [&str; 7] = ["chat", "stream", "tools", "error", "embeddings", "images", "rerank"];
+pub(super) const ASKS: [&str; 10] =
+    ["chat", "stream", "tools", "error", "embeddings", "images", "edits", "speech", "transcripts", "rerank"];
+
+/// Whatever speaks OpenAI's dialect, at an address that the operator writes down.
+pub(super) const COMPATIBLE: &str = "openai-compatible";
+
+/// No providers, but servers of the operator's own that are set up like one.
+static SERVERS: [Provider; 2] =
+    [Provider { id: OLLAMA, dialects: OLLAMA_DIALECTS, ..SERVER }, Provider { id: COMPATIBLE, ..SERVER }];
+
+const SERVER: Provider = Provider {
+    id: "",
+    aliases: &[],
+    base_url: None,
+    models_path: Some("/v1/models"),
+    domains: &[],
+    model_prefixes: &[],
+    key_prefixes: &[],
+    key_variables: &[],
+    url_variables: &[],
+    dialects: ENGINE_DIALECTS,
+    auth: AuthStyle::Bearer,
+    versioned: true,
+};
+
+pub(super) fn is_server(row: &Provider) -> bool {
+    SERVERS.iter().any(|server| server.id == row.id)
+}
+
+/// The providers, and what is set up like one.
+pub(super) fn rows() -> impl Iterator<Item = &'static Provider> {
+    PROVIDERS.iter().chain(&SERVERS)
+}
 
 /// An account of one row, simulated.
 enum Account {
@@ -58,11 +93,12 @@ impl Account {
             // It has the owner that Replicate's have.
             (Self::Own(..), "error") => "nobody/absent",
             (Self::Own(_, models), _) => {
-                let [chat, vectors, ranks, pictures] = models;
+                let [chat, vectors, ranks, pictures, speaks] = models;
                 let own = match what {
                     "embeddings" => vectors,
                     "rerank" => ranks,
-                    "images" => pictures,
+                    "images" | "edits" => pictures,
+                    "speech" => speaks,
                     _ => chat,
                 };
                 if own.is_empty() { chat } else { own }
@@ -80,38 +116,43 @@ impl Account {
     }
 }
 
-/// Models for chats, for vectors, for ranks and for pictures; empty where there is none.
-type Models = [&'static str; 4];
+/// Models for chats, for vectors, for ranks, for pictures and for speech; empty where there is none.
+type Models = [&'static str; 5];
 
 /// What an account with a provider that has a dialect of its own serves.
 fn own_dialect(row: &Provider) -> Option<(cloud::Provider, Models)> {
     const DRAWS: &str = "gemini-2.5-flash-image";
+    const SPEAKS: &str = "gemini-2.5-flash-preview-tts";
+    const RANKS: &str = "semantic-ranker-default@latest";
     match row.dialects.first()? {
         Dialect::AnthropicMessages if row.id == VERTEX_CLAUDE => {
-            Some((cloud::Provider::Vertex, ["claude-haiku-4-5", "", "", ""]))
+            Some((cloud::Provider::Vertex, ["claude-haiku-4-5", "", "", "", ""]))
         }
         Dialect::GeminiGenerate if row.id == VERTEX => {
-            Some((cloud::Provider::Vertex, ["gemini-2.5-flash", "text-embedding-005", "", DRAWS]))
+            Some((cloud::Provider::Vertex, ["gemini-2.5-flash", "text-embedding-005", RANKS, DRAWS, SPEAKS]))
         }
-        Dialect::AnthropicMessages => Some((cloud::Provider::Anthropic, ["claude-haiku-4-5", "", "", ""])),
+        Dialect::AnthropicMessages => {
+            Some((cloud::Provider::Anthropic, ["claude-haiku-4-5", "", "", "", ""]))
+        }
         Dialect::GeminiGenerate => {
-            Some((cloud::Provider::Gemini, ["gemini-2.5-flash", "gemini-embedding-001", "", DRAWS]))
+            Some((cloud::Provider::Gemini, ["gemini-2.5-flash", "gemini-embedding-001", "", DRAWS, SPEAKS]))
         }
         Dialect::BedrockConverse => Some((
             cloud::Provider::Bedrock,
             [
                 "anthropic.claude-sonnet-4-20250514-v1:0",
                 "amazon.titan-embed-text-v2:0",
-                "",
+                "cohere.rerank-v3-5:0",
                 "amazon.nova-canvas-v1:0",
+                "",
             ],
         )),
         Dialect::CohereChat => {
-            Some((cloud::Provider::Cohere, ["command-a-03-2025", "embed-v4.0", "rerank-v3.5", ""]))
+            Some((cloud::Provider::Cohere, ["command-a-03-2025", "embed-v4.0", "rerank-v3.5", "", ""]))
         }
         Dialect::ReplicatePredictions => Some((
             cloud::Provider::Replicate,
-            ["meta/meta-llama-3-8b-instruct", "", "", "black-forest-labs/flux-schnell"],
+            ["meta/meta-llama-3-8b-instruct", "", "", "black-forest-labs/flux-kontext-pro", ""],
         )),
         Dialect::OpenaiChat
         | Dialect::OpenaiCompletions
@@ -132,6 +173,10 @@ fn like_openai(request: &Received) -> Reply {
             json!({"error": {"message": "slow down", "type": "rate_limit_error", "code": "rate_limited"}});
         return Reply::json(429, error.to_string()).header("retry-after", "0");
     }
+    // Pictures as files: Fireworks's and Hugging Face's.
+    if path.ends_with("/text_to_image") || (path.contains("/models/") && !path.contains("/pipeline/")) {
+        return Reply::json(200, PNG);
+    }
     // Hugging Face's own forms.
     if !body["inputs"].is_null() {
         return Reply::json(200, "[[0.25,-1.0]]");
@@ -142,7 +187,14 @@ fn like_openai(request: &Received) -> Reply {
     if path.ends_with("/embeddings") {
         return Reply::json(200, EMBEDDINGS.reply);
     }
-    if path.ends_with("/images/generations") {
+    if path.ends_with("/audio/speech") {
+        // Mistral's is inside an object, which is as good a sound as any other.
+        return Reply::json(200, r#"{"audio_data":"AQID"}"#);
+    }
+    if path.ends_with("/audio/transcriptions") {
+        return Reply::json(200, r#"{"text":"hello"}"#);
+    }
+    if path.contains("/images/") {
         return Reply::json(200, r#"{"created":1,"data":[{"b64_json":"aGk="}]}"#);
     }
     if path.ends_with("/rerank") {
@@ -158,10 +210,38 @@ fn like_openai(request: &Received) -> Reply {
     }
 }
 
+/// What makes a picture one.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
 const TOOL_CALL: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"Rome\"}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
 
-/// The path and body of one of [`ASKS`].
-fn ask(what: &str, model: &str) -> (&'static str, Value) {
+/// One of [`ASKS`].
+fn ask(what: &str, model: &str) -> Ask {
+    let form = |path: &str, fields: &[(&str, &str)], name: &str, kind: &str| {
+        let field = |(name, value): &(&str, &str)| {
+            format!("--cut\r\ncontent-disposition: form-data; name={name}\r\n\r\n{value}\r\n")
+        };
+        let fields: String = fields.iter().map(field).collect();
+        let file = format!(
+            "--cut\r\ncontent-disposition: form-data; name={name}; filename=f\r\ncontent-type: {kind}"
+        );
+        let body = format!("{fields}{file}\r\n\r\nbytes\r\n--cut--\r\n");
+        post(path, body).bare().header("content-type", "multipart/form-data; boundary=cut")
+    };
+    match what {
+        "edits" => {
+            form("/v1/images/edits", &[("model", model), ("prompt", "make it blue")], "image", "image/png")
+        }
+        "transcripts" => form("/v1/audio/transcriptions", &[("model", model)], "file", "audio/wav"),
+        other => {
+            let (path, body) = object(other, model);
+            post(path, body.to_string())
+        }
+    }
+}
+
+/// The path and body of one that is JSON.
+fn object(what: &str, model: &str) -> (&'static str, Value) {
     let saying = |text: &str| json!({"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": text}]});
     let with = |mut body: Value, key: &str, value: Value| {
         body[key] = value;
@@ -176,6 +256,10 @@ fn ask(what: &str, model: &str) -> (&'static str, Value) {
         "error" => (CHAT.path, saying("fail")),
         "embeddings" => (EMBEDDINGS.path, json!({"model": model, "input": ["hello"]})),
         "images" => ("/v1/images/generations", json!({"model": model, "prompt": "a hill", "n": 1})),
+        "speech" => (
+            "/v1/audio/speech",
+            json!({"model": model, "input": "hello", "voice": "alloy", "response_format": "wav"}),
+        ),
         "rerank" => {
             ("/v1/rerank", json!({"model": model, "query": "sea", "documents": ["a hill", "the sea"]}))
         }
@@ -194,7 +278,11 @@ fn got(answer: &Answer) -> Value {
     if error.is_object() {
         return json!({"status": answer.status, "code": error["code"], "type": error["type"]});
     }
-    json!({"status": answer.status})
+    let warned = answer.header("x-trunkline-warnings");
+    if warned.is_empty() {
+        return json!({"status": answer.status});
+    }
+    json!({"status": answer.status, "warnings": warned})
 }
 
 /// What the upstream was told, its secrets by the headers they stand in.
@@ -209,7 +297,9 @@ fn told(request: &Received) -> Value {
             None => name.to_string(),
         })
         .collect();
-    json!({"path": request.uri.path_and_query().unwrap().as_str(), "key": keys.join(", "), "body": request.json()})
+    let json = request.json();
+    let body = if json.is_null() { String::from_utf8_lossy(&request.body).into() } else { json };
+    json!({"path": request.uri.path_and_query().unwrap().as_str(), "key": keys.join(", "), "body": body})
 }
 
 fn spec(row: &Provider, account: &Account) -> WorkerSpec {
@@ -219,12 +309,12 @@ fn spec(row: &Provider, account: &Account) -> WorkerSpec {
     let path = path.filter(|path| !path.contains('{')).map(|path| format!("/{path}")).unwrap_or_default();
     let aws = Aws { region: Some("us-east-1".to_owned()), ..Aws::default() };
     let is_bedrock = row.dialects.first() == Some(&Dialect::BedrockConverse);
-    // Without a project, an account with Vertex AI has Google's models alone.
-    let place = (row.id == VERTEX_CLAUDE).then(|| "acme".to_owned());
+    let place = [VERTEX, VERTEX_CLAUDE].contains(&row.id).then(|| "acme".to_owned());
     WorkerSpec {
         project: place.clone(),
         location: place,
-        provider: Some(row.id.to_owned()),
+        provider: (!is_server(row)).then(|| row.id.to_owned()),
+        runtime: (row.id == OLLAMA).then_some(RuntimeName::Ollama),
         api_key: Some(Secret::new(KEY)),
         aws: if is_bedrock { aws } else { Aws::default() },
         models: models.map(ModelCard::Name).to_vec(),
@@ -240,8 +330,7 @@ async fn seen(row: &Provider) -> Value {
     let mut fixture = Map::new();
     for what in ASKS {
         let before = account.asked().len();
-        let (path, body) = ask(what, account.model(what));
-        let answer = rig.ask(&post(path, body.to_string())).await;
+        let answer = rig.ask(&ask(what, account.model(what))).await;
         let told: Vec<Value> = account.asked().iter().skip(before).map(told).collect();
         if what == "stream" && answer.status == 200 {
             assert!(answer.text().trim_end().ends_with("data: [DONE]"), "{}: {}", row.id, answer.text());
@@ -266,7 +355,7 @@ pub(super) fn read(row: &Provider) -> Value {
 #[tokio::test]
 async fn every_provider_is_asked_as_its_fixture_says() {
     let update = std::env::var_os("UPDATE_FIXTURES").is_some();
-    for row in PROVIDERS {
+    for row in rows() {
         let seen = seen(row).await;
         if update {
             std::fs::create_dir_all(fixture_of(row).parent().unwrap()).unwrap();
@@ -281,7 +370,7 @@ async fn every_provider_is_asked_as_its_fixture_says() {
 
 #[test]
 fn every_provider_chats_streams_and_reports_errors() {
-    for row in PROVIDERS {
+    for row in rows() {
         let fixture = read(row);
         let status = |what: &str| fixture[what]["got"]["status"].as_u64().unwrap();
         assert_eq!((status("chat"), status("stream")), (200, 200), "{}", row.id);
@@ -295,7 +384,7 @@ fn every_provider_chats_streams_and_reports_errors() {
     let files = std::fs::read_dir(fixture_of(&PROVIDERS[0]).parent().unwrap()).unwrap();
     for file in files {
         let name = file.unwrap().file_name().into_string().unwrap();
-        let known = PROVIDERS.iter().any(|row| format!("{}.json", row.id) == name);
+        let known = rows().any(|row| format!("{}.json", row.id) == name);
         assert!(known, "{name} is of no provider");
     }
 }

@@ -1,14 +1,17 @@
 //! What is asked for besides conversations, in front of upstreams that have it and of those that do not.
 
+mod costs;
 mod count;
+mod edits;
 mod embed;
 mod images;
 mod openai;
 mod rerank;
 mod speech;
+mod transcripts;
 mod vertex;
 
-use crate::client::Answer;
+use crate::client::{Answer, Ask, post};
 use crate::rig::{Rig, cloud, engine, settings};
 use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
 use trunkline_testkit::engine::{Engine, EngineConfig, Flavour};
@@ -42,4 +45,31 @@ async fn self_hosted(flavour: Flavour) -> (Engine, Rig) {
 fn ok(answer: Answer) -> Answer {
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer
+}
+
+const TRANSCRIBE: &str = "/v1/audio/transcriptions";
+const KIND: &str = "multipart/form-data; boundary=frontier";
+
+fn field(name: &str, value: &str) -> Vec<u8> {
+    format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").into()
+}
+
+fn file(name: &str, bytes: &[u8]) -> Vec<u8> {
+    typed_file(name, "audio/wav", bytes)
+}
+
+fn typed_file(name: &str, kind: &str, bytes: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "--frontier\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a.wav\"\r\n\
+         Content-Type: {kind}\r\n\r\n"
+    );
+    [head.as_bytes(), bytes, b"\r\n"].concat()
+}
+
+fn form(parts: &[Vec<u8>]) -> Vec<u8> {
+    [parts.concat(), b"--frontier--\r\n".to_vec()].concat()
+}
+
+fn upload(path: &str, body: Vec<u8>) -> Ask {
+    post(path, body).bare().header("content-type", KIND)
 }

@@ -1,7 +1,7 @@
 //! What only OpenAI's form exists of: pictures, speech, transcripts, moderation.
 
-use super::{account, ok};
-use crate::client::{Ask, Line, post};
+use super::{KIND, TRANSCRIBE, account, field, file, form, ok, upload};
+use crate::client::{Line, post};
 use crate::rig::{Rig, cloud, engine, settings};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -10,29 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
 use trunkline_testkit::script::{Reply, Upstream};
-
-const KIND: &str = "multipart/form-data; boundary=frontier";
-const TRANSCRIBE: &str = "/v1/audio/transcriptions";
-
-fn field(name: &str, value: &str) -> Vec<u8> {
-    format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").into()
-}
-
-fn file(name: &str, bytes: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "--frontier\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a.wav\"\r\n\
-         Content-Type: audio/wav\r\n\r\n"
-    );
-    [head.as_bytes(), bytes, b"\r\n"].concat()
-}
-
-fn form(parts: &[Vec<u8>]) -> Vec<u8> {
-    [parts.concat(), b"--frontier--\r\n".to_vec()].concat()
-}
-
-fn upload(path: &str, body: Vec<u8>) -> Ask {
-    post(path, body).bare().header("content-type", KIND)
-}
 
 /// Bytes that compress badly and hold no delimiter.
 fn sound(length: usize) -> Vec<u8> {

@@ -1,10 +1,10 @@
-//! Rankings, in the three forms there are.
+//! Rankings, in the three forms that clients speak.
 
 use super::{account, ok, self_hosted};
-use crate::rig::{Rig, engine, settings};
+use crate::rig::{Rig, cloud, engine, settings};
 use serde_json::{Value, json};
 use trunkline_gateway::config::RuntimeName;
-use trunkline_testkit::cloud::Provider;
+use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
 use trunkline_testkit::engine::Flavour;
 use trunkline_testkit::script::{Reply, Upstream};
 
@@ -72,6 +72,75 @@ async fn text_embeddings_inference_ranks_for_all() {
     let answer = ok(rig.post("/v1/rerank", &jina.to_string()).await).json();
     assert_eq!(answer["results"][2]["document"], json!({"text": "a", "n": 1}), "{answer}");
     assert_eq!(answer["results"][0]["document"], json!({"text": "b"}), "{answer}");
+}
+
+#[tokio::test]
+async fn clouds_rank_for_all() {
+    const RANK: &str = "/v1/projects/acme/locations/global/rankingConfigs/default_ranking_config:rank";
+    let place = Some("acme".to_owned());
+    for (kind, provider, model, path) in [
+        (Provider::Bedrock, "bedrock", "cohere.rerank-v3-5:0", "/model/cohere.rerank-v3-5%3A0/invoke"),
+        (Provider::Bedrock, "bedrock", "amazon.rerank-v1:0", "/model/amazon.rerank-v1%3A0/invoke"),
+        (Provider::Vertex, "vertex-ai", "semantic-ranker-default@latest", RANK),
+    ] {
+        let config = CloudConfig { models: vec![model.to_owned()], ..CloudConfig::new(kind) };
+        let account = Cloud::start(kind, config).await.unwrap();
+        let mut worker = cloud(account.url(), provider, model, Some("sk-test"));
+        if kind == Provider::Vertex {
+            (worker.project, worker.location) = (place.clone(), place.clone());
+        }
+        let rig = Rig::start(settings([worker])).await;
+        for (client, body) in asked(model) {
+            let answer = ok(rig.post(client, &body.to_string()).await);
+            assert_eq!(best(&answer.json()), [1, 2], "{model} {client}: {}", answer.text());
+            assert_eq!(answer.header("x-trunkline-warnings"), "", "{model} {client}");
+            assert_eq!(account.requests().pop().unwrap().path(), path);
+        }
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn foundry_ranks_with_coheres_models_beside_its_own_surfaces() {
+    let upstream = Upstream::directed(|_, _| {
+        Reply::json(200, r#"{"id":"r","results":[{"index":1,"relevance_score":0.9}],"meta":{}}"#)
+    })
+    .await
+    .unwrap();
+    for behind in ["", "/models", "/openai/v1"] {
+        let worker = cloud(format!("{}{behind}", upstream.url()), "azure-foundry", "m", Some("key"));
+        let rig = Rig::start(settings([worker])).await;
+        let body = json!({"model": "m", "query": "q", "documents": ["a", "b"]}).to_string();
+        for path in ["/v1/rerank", "/v2/rerank"] {
+            let answer = ok(rig.post(path, &body).await);
+            assert_eq!(answer.json()["results"][0]["index"], 1, "{path}: {}", answer.text());
+            let heard = upstream.requests().pop().unwrap();
+            assert_eq!(heard.path(), "/providers/cohere/v2/rerank", "{behind}");
+            assert_eq!(heard.header("api-key"), Some("key"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_rank_says_why() {
+    let upstream = Upstream::directed(|_, _| Reply::json(200, "{}")).await.unwrap();
+    for (provider, model, says) in [
+        ("vertex-ai", "semantic-ranker-default@latest", "for projects alone"),
+        ("vertex-ai", "gemini-2.5-flash", "ranks nothing"),
+        ("bedrock", "amazon.nova-lite-v1:0", "ranks nothing"),
+        ("anthropic", "claude-haiku-4-5", "anthropic has no rankings"),
+    ] {
+        let mut worker = cloud(upstream.url(), provider, model, Some("key"));
+        if provider == "bedrock" {
+            worker.aws.region = Some("us-east-1".to_owned());
+        }
+        let rig = Rig::start(settings([worker])).await;
+        let body = json!({"model": model, "query": "q", "documents": ["a"]}).to_string();
+        let answer = rig.post("/v1/rerank", &body).await;
+        assert_eq!(answer.status, 400, "{provider}: {}", answer.text());
+        assert!(answer.text().contains(says), "{provider}: {}", answer.text());
+    }
+    assert!(upstream.requests().iter().all(|request| request.method != "POST"), "nothing was sent");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::brain::ask::text;
 use crate::brain::words;
 use crate::serve::{self, Body};
 use crate::wire::embedding::vector;
+use crate::wire::rerank::{self, Asked};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Response, StatusCode};
@@ -24,6 +25,9 @@ pub(super) fn answer(model: &str, body: &Value, seed: u64) -> Result<Response<Bo
     }
     if ["nova-canvas", "titan-image", "stability."].iter().any(|family| model.contains(family)) {
         return pictures(model, body, seed);
+    }
+    if model.contains("rerank") {
+        return ranking(model, body, seed);
     }
     if !model.contains("titan-embed") {
         return Err(Refusal::invalid("The requested operation is not recognized by the service."));
@@ -49,12 +53,51 @@ fn known(body: &Value, known: &[&str]) -> Result<(), Refusal> {
     }
 }
 
+/// A ranking of Cohere's model or Amazon's.
+fn ranking(model: &str, body: &Value, seed: u64) -> Result<Response<Body>, Refusal> {
+    let is_cohere = model.contains("cohere.");
+    known(
+        body,
+        if is_cohere {
+            &["query", "documents", "top_n", "api_version"]
+        } else {
+            &["query", "documents", "top_n"]
+        },
+    )?;
+    if is_cohere && body.get("api_version").and_then(Value::as_u64) != Some(2) {
+        return Err(Refusal::invalid(
+            "Malformed input request: #/api_version: 1 is not greater or equal to 2",
+        ));
+    }
+    let asked = Asked::read(body)
+        .map_err(|bad| Refusal::invalid(format!("Malformed input request: {}", bad.message)))?;
+    let ranks = rerank::ranks(asked.query, &asked.documents, seed).into_iter().take(asked.most);
+    let results: Vec<_> =
+        ranks.map(|(index, score)| json!({"index": index, "relevance_score": score})).collect();
+    Ok(serve::json(StatusCode::OK, &json!({"results": results})))
+}
+
 /// Pictures of Amazon's models or Stability's.
 fn pictures(model: &str, body: &Value, seed: u64) -> Result<Response<Body>, Refusal> {
     let is_stability = model.contains("stability.");
     let prompt = if is_stability {
-        known(body, &["prompt", "aspect_ratio", "mode", "output_format", "seed", "negative_prompt"])?;
+        let changes = text(body, "mode") == "image-to-image";
+        let fields: &[_] = if changes {
+            &["prompt", "image", "strength", "mode", "output_format", "seed", "negative_prompt"]
+        } else {
+            &["prompt", "aspect_ratio", "mode", "output_format", "seed", "negative_prompt"]
+        };
+        known(body, fields)?;
+        if changes && (text(body, "image").is_empty() || body.get("strength").is_none()) {
+            return Err(Refusal::invalid("Malformed input request: image-to-image needs image and strength"));
+        }
         text(body, "prompt")
+    } else if text(body, "taskType") == "IMAGE_VARIATION" {
+        known(body, &["taskType", "imageVariationParams", "imageGenerationConfig"])?;
+        let params = body.get("imageVariationParams").unwrap_or(&Value::Null);
+        known(params, &["text", "negativeText", "images", "similarityStrength"])?;
+        let shown = params.pointer("/images/0").and_then(Value::as_str).unwrap_or_default();
+        if text(params, "text").is_empty() { shown } else { text(params, "text") }
     } else {
         known(body, &["taskType", "textToImageParams", "imageGenerationConfig"])?;
         let config = body.get("imageGenerationConfig").unwrap_or(&Value::Null);
