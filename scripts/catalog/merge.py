@@ -151,7 +151,8 @@ def drop_zeros(models: dict[str, Model], report: Report) -> None:
     """A list that says nothing costs anything says mostly that nobody looked: such a model has no price."""
     for model in models.values():
         if model.prices and not any(price.usd for price in model.prices.values()):
-            confirmed = "g" in model.provenance.get("prices", "")[1:]
+            provenance = model.provenance.get("prices", "")
+            confirmed = provenance.startswith("o") or "g" in provenance[1:]
             if not confirmed and not model.upstream.endswith(":free"):
                 model.prices, model.factors = {}, {}
                 model.provenance.pop("prices", None)

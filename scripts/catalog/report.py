@@ -40,7 +40,8 @@ class Report:
             carried = sum(any(source.letter in letters for letters in model.provenance.values()) for model in models)
             lines.append(f"| {source.letter} | {source.package} | {source.version} | {source.day} | {carried} |")
         priced = sum(bool(model.prices) for model in models)
-        confirmed = sum(len(set(model.provenance.get("prices", ""))) > 1 for model in models)
+        # A hand is no source.
+        confirmed = sum(len(set(model.provenance.get("prices", "")) - {"o"}) > 1 for model in models)
         components = sum(len(model.prices) for model in models)
         lines += [
             "",

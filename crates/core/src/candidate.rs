@@ -1,6 +1,6 @@
 //! What routing chooses from: a worker seen without its address, with live load and health.
 
-use crate::{Allowance, Quota, Recent, WorkerId};
+use crate::{Allowance, Breaker, Entry, Finding, Quota, Recent, Rules, Turn, Witness, WorkerId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Whether calls may go there, if only for want of a better one.
+    /// Whether calls may go there, if only for want of a better one, once its breaker lets them.
     #[must_use]
     pub fn may_serve(&self) -> bool {
         self.weight > 0 && self.load.health().may_serve()
@@ -101,6 +101,8 @@ pub struct Load {
     in_flight: AtomicU64,
     served: AtomicU64,
     health: AtomicU8,
+    /// What its calls came to lately.
+    pub breaker: Breaker,
     /// How long its answers took lately.
     pub recent: Recent,
     /// What it was given lately.
@@ -165,6 +167,18 @@ impl Load {
         Self::named(self.health.load(Relaxed))
     }
 
+    /// Whether its breaker lets calls in; what time it is matters to few.
+    #[must_use]
+    pub fn lets_in(&self, now: impl FnOnce() -> Instant) -> bool {
+        self.breaker.is_clear() || self.barred(now()).is_zero()
+    }
+
+    /// How long its breaker keeps calls away. One that calls did not reach is tried or not for that reason alone.
+    #[must_use]
+    pub fn barred(&self, now: Instant) -> Duration {
+        if self.health() == Health::Unreached { Duration::ZERO } else { self.breaker.wait(now) }
+    }
+
     const fn named(health: u8) -> Health {
         match health {
             1 => Health::Ready,
@@ -194,7 +208,10 @@ impl Load {
 /// Counts one call on a worker for as long as it lives: taken at dispatch, dropped when the last
 /// byte has gone, the upstream failed or the client hung up.
 #[derive(Debug)]
-pub struct LoadGuard(Arc<Load>);
+pub struct LoadGuard {
+    load: Arc<Load>,
+    entry: Entry,
+}
 
 impl LoadGuard {
     /// Begins to count.
@@ -202,19 +219,51 @@ impl LoadGuard {
     pub fn new(load: &Arc<Load>) -> Self {
         load.in_flight.fetch_add(1, Relaxed);
         load.served.fetch_add(1, Relaxed);
-        Self(Arc::clone(load))
+        Self { load: Arc::clone(load), entry: Entry::Free }
+    }
+
+    /// Whether the worker's breaker lets the call in, if need be as a trial, which it is for as long as this lives.
+    #[must_use]
+    pub fn enter(&mut self, now: Instant) -> bool {
+        if !self.is_trial() && !self.load.breaker.is_clear() && self.load.health() != Health::Unreached {
+            let Some(entry) = self.load.breaker.enter(now) else { return false };
+            self.entry = entry;
+        }
+        true
+    }
+
+    /// Tells the worker's breaker what the call, which began then, came to; `chance` is from 0 to 1.
+    pub fn report(
+        &self,
+        finding: Finding,
+        began: Instant,
+        rules: &Rules,
+        now: Instant,
+        chance: f64,
+    ) -> Option<Turn> {
+        let witness = Witness { began, is_trial: self.is_trial() };
+        self.load.breaker.report(finding, witness, rules, now, chance)
+    }
+
+    /// Whether the call is a trial.
+    #[must_use]
+    pub fn is_trial(&self) -> bool {
+        self.entry == Entry::Trial
     }
 
     /// Of whom it counts a call.
     #[must_use]
     pub fn load(&self) -> &Load {
-        &self.0
+        &self.load
     }
 }
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.load.in_flight.fetch_sub(1, Relaxed);
+        if self.is_trial() {
+            self.load.breaker.leave();
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! Nothing here does I/O, reads a clock or the environment, or knows a vendor.
 
+mod breaker;
 mod calendar;
 mod call;
 mod candidate;
@@ -30,6 +31,9 @@ mod trusted;
 mod upload;
 mod usage;
 
+pub use breaker::{
+    Breaker, BreakerRules, CooldownRules, Entry, Figures, Finding, Moves, Phase, Rules, Turn, Why, Witness,
+};
 pub use calendar::{Utc, read_rfc3339};
 pub use call::{
     CachePlan, Call, Effort, Identity, Instruction, Limits, Local, OriginRole, Output, OutputFormat,

@@ -36,7 +36,8 @@ pub struct Usage {
     pub web_fetch_requests: Option<u64>,
     pub citation_tokens: Option<u64>,
     pub search_units: Option<u64>,
-    pub audio_seconds: Option<u64>,
+    /// Sound that was listened to, in milliseconds.
+    pub audio_ms: Option<u64>,
     pub characters: Option<u64>,
     pub images: Option<u64>,
     /// Nanoseconds in the upstream's queue, reading the prompt, generating, loading, and in all.
@@ -55,6 +56,10 @@ pub struct Usage {
     pub speed: Option<String>,
     /// Where it was computed, where that has a price.
     pub region: Option<String>,
+    /// Of the pictures made, in their maker's words.
+    pub quality: Option<String>,
+    /// Of the pictures made, as `1024x1024`.
+    pub size: Option<String>,
     /// The upstream's own object, verbatim, with the dialect that can read it.
     pub native: Option<(Dialect, Json)>,
 }
@@ -86,8 +91,8 @@ impl Usage {
             cache_write_5m cache_write_30m cache_write_1h cache_write_12h cache_write_other tool_use_input
             output_total output_text output_audio output_image reasoning prediction_accepted
             prediction_rejected web_search_requests web_fetch_requests citation_tokens search_units
-            audio_seconds characters images queue_ns prompt_ns decode_ns load_ns total_ns
-            reported_cost_usd tier speed region native
+            audio_ms characters images queue_ns prompt_ns decode_ns load_ns total_ns
+            reported_cost_usd tier speed region quality size native
         );
         self.estimated = later.estimated;
     }
@@ -106,7 +111,7 @@ impl Usage {
             cache_write_5m cache_write_30m cache_write_1h cache_write_12h cache_write_other tool_use_input
             output_total output_text output_audio output_image reasoning prediction_accepted
             prediction_rejected web_search_requests web_fetch_requests citation_tokens search_units
-            audio_seconds characters images
+            audio_ms characters images
         );
         self.estimated |= other.estimated;
         // One upstream's own object no longer describes the sum.

@@ -48,6 +48,7 @@ pub mod sse;
 mod status;
 pub mod stop;
 mod stored;
+pub mod stream_usage;
 pub mod surface;
 pub mod tap;
 #[cfg(test)]

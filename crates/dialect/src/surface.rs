@@ -1,9 +1,11 @@
 //! What every small call has in common, whatever it asks for: who can read and write it, and where its
 //! answers say what they cost.
 
+use crate::json::{self, milliseconds, string_of, whole};
+use crate::rope::Rope;
 use crate::tap::{first_value, value_after};
-use crate::{embed, image};
-use serde::Deserialize;
+use crate::{embed, image, openai_chat};
+use std::borrow::Cow;
 use trunkline_core::{Dialect, Kind, Surface, Usage};
 
 /// Whether clients that speak `surface` can be translated for.
@@ -124,18 +126,6 @@ pub const fn answers_freely(dialect: Dialect) -> bool {
         || matches!(dialect.kind(), Kind::Speak | Kind::Transcribe)
 }
 
-/// The counts that answers hold, under the names of all who give some.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Counts {
-    #[serde(alias = "input_tokens", alias = "promptTokenCount")]
-    prompt_tokens: Option<u64>,
-    #[serde(alias = "output_tokens")]
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    search_units: Option<u64>,
-}
-
 /// What an answer, or one event of it, says it cost; `bytes` may begin in its middle.
 #[must_use]
 pub fn usage(surface: Surface, bytes: &[u8]) -> Option<Box<Usage>> {
@@ -150,13 +140,113 @@ pub fn usage(surface: Surface, bytes: &[u8]) -> Option<Box<Usage>> {
         }
         (_, _) => b"\"usage\"",
     };
-    let counts = value_after(bytes, key).and_then(first_value::<Counts>)?;
-    Some(Box::new(Usage {
-        input_total: counts.prompt_tokens.or(counts.total_tokens),
-        output_total: counts.completion_tokens,
-        search_units: counts.search_units,
-        ..Usage::default()
-    }))
+    let counted =
+        value_after(bytes, key).and_then(json::first).and_then(|raw| counts(surface.kind(), raw.get()));
+    match surface.kind() {
+        Kind::Transcribe if !counted.as_deref().is_some_and(says_how_much) => {
+            heard(bytes).map(Box::new).or(counted)
+        }
+        Kind::Generate
+        | Kind::Count
+        | Kind::Embed
+        | Kind::Rerank
+        | Kind::Image
+        | Kind::Speak
+        | Kind::Transcribe
+        | Kind::Moderate => counted,
+    }
+}
+
+/// Counts, under the names of all who give some.
+fn counts(kind: Kind, text: &str) -> Option<Box<Usage>> {
+    let mut usage = Box::new(openai_chat::counts(text)?.usage);
+    let mut total = None;
+    json::each(text, |key, value| match key {
+        "input_tokens" | "promptTokenCount" => usage.input_total = usage.input_total.or(whole(value)),
+        "output_tokens" => usage.output_total = usage.output_total.or(whole(value)),
+        "total_tokens" => total = whole(value),
+        "search_units" => usage.search_units = whole(value),
+        "seconds" => usage.audio_ms = milliseconds(value),
+        // OpenAI spells it in two ways.
+        "input_tokens_details" | "input_token_details" => {
+            _ = json::each(value, |key, value| match key {
+                "text_tokens" => usage.input_text = whole(value),
+                "audio_tokens" => usage.input_audio = whole(value),
+                "image_tokens" => usage.input_image = whole(value),
+                "cached_tokens" => usage.cache_read = whole(value),
+                _ => {}
+            });
+        }
+        "output_tokens_details" | "output_token_details" => {
+            _ = json::each(value, |key, value| match key {
+                "text_tokens" => usage.output_text = whole(value),
+                "audio_tokens" => usage.output_audio = whole(value),
+                "image_tokens" => usage.output_image = whole(value),
+                _ => {}
+            });
+        }
+        _ => {}
+    })?;
+    usage.input_total = usage.input_total.or(total);
+    // Who is asked for one kind of thing makes nothing else, unless it says so.
+    if usage.output_text.is_none() {
+        match kind {
+            Kind::Speak => usage.output_audio = usage.output_audio.or(usage.output_total),
+            Kind::Image => usage.output_image = usage.output_image.or(usage.output_total),
+            Kind::Generate | Kind::Count | Kind::Embed | Kind::Rerank | Kind::Transcribe | Kind::Moderate => {
+            }
+        }
+    }
+    Some(usage)
+}
+
+/// Whether `usage` says what a transcript is billed by.
+fn says_how_much(usage: &Usage) -> bool {
+    usage.input_total.is_some() || usage.audio_ms.is_some()
+}
+
+/// How long the sound was that an answer is the transcript of, which its longer form says near its beginning; `start` may
+/// end in its middle.
+#[must_use]
+pub fn heard(start: &[u8]) -> Option<Usage> {
+    let mut audio_ms = None;
+    // One that is cut off has no end, and its first members all the same.
+    _ = json::each(json::text(start)?, |key, value| {
+        if key == "duration" {
+            audio_ms = milliseconds(value);
+        }
+    });
+    audio_ms.map(|_| Usage { audio_ms, ..Usage::default() })
+}
+
+/// What a call says itself of its cost: the text to be spoken, how many pictures it asks for, and of which kind.
+#[must_use]
+pub fn asked(surface: Surface, body: &Rope) -> Option<Box<Usage>> {
+    let mut usage = Box::<Usage>::default();
+    match surface.kind() {
+        Kind::Speak => {}
+        Kind::Image if !surface.is_form() => usage.images = Some(1),
+        Kind::Generate
+        | Kind::Count
+        | Kind::Embed
+        | Kind::Rerank
+        | Kind::Image
+        | Kind::Transcribe
+        | Kind::Moderate => return None,
+    }
+    let is_picture = usage.images.is_some();
+    let body = body.joined();
+    let word = |value| string_of(value).filter(|word| *word != "auto").map(Cow::into_owned);
+    json::each(std::str::from_utf8(&body).ok()?, |key, value| match key {
+        "input" if !is_picture => {
+            usage.characters = string_of(value).map(|text| text.chars().count() as u64);
+        }
+        "n" if is_picture => usage.images = whole(value).or(usage.images),
+        "quality" if is_picture => usage.quality = word(value),
+        "size" if is_picture => usage.size = word(value),
+        _ => {}
+    })?;
+    Some(usage)
 }
 
 #[cfg(test)]
@@ -181,6 +271,111 @@ mod tests {
         ] {
             let found = usage(surface, body.as_bytes()).map(|u| (u.input_total.unwrap_or(0), u.output_total));
             assert_eq!(found, want, "{}", surface.name());
+        }
+    }
+    #[test]
+    fn what_was_heard_and_made_is_counted_by_its_kind() {
+        let whole = |surface, body: &str| usage(surface, body.as_bytes()).map(|usage| *usage);
+        let tokens = Usage { input_total: Some(14), output_total: Some(45), ..Usage::default() };
+        for (what, surface, body, want) in [
+            (
+                "tokens of sound",
+                Surface::OpenaiTranscriptions,
+                r#"{"text":"a \"duration\":9","usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":4,"audio_tokens":10},"output_tokens":45,"total_tokens":59}}"#,
+                Usage { input_text: Some(4), input_audio: Some(10), ..tokens.clone() },
+            ),
+            (
+                "seconds",
+                Surface::OpenaiTranscriptions,
+                r#"{"text":"a","usage":{"type":"duration","seconds":9}}"#,
+                Usage { audio_ms: Some(9_000), ..Usage::default() },
+            ),
+            (
+                "seconds of the longer form",
+                Surface::OpenaiTranslations,
+                r#"{"task":"translate","duration":8.470000267028809,"text":"a","segments":[{"duration":1}]}"#,
+                Usage { audio_ms: Some(8_470), ..Usage::default() },
+            ),
+            (
+                "both, of which the billed one counts",
+                Surface::OpenaiTranscriptions,
+                r#"{"duration":8.47,"text":"a","usage":{"type":"duration","seconds":9}}"#,
+                Usage { audio_ms: Some(9_000), ..Usage::default() },
+            ),
+            (
+                "Mistral's seconds",
+                Surface::OpenaiTranscriptions,
+                r#"{"text":"a","usage":{"prompt_audio_seconds":203,"prompt_tokens":14,"completion_tokens":45,"total_tokens":3264}}"#,
+                Usage { audio_ms: Some(203_000), ..tokens.clone() },
+            ),
+            (
+                "speech",
+                Surface::OpenaiSpeech,
+                r#"{"type":"speech.audio.done","usage":{"input_tokens":14,"output_tokens":45,"total_tokens":59}}"#,
+                Usage { output_audio: Some(45), ..tokens.clone() },
+            ),
+            (
+                "pictures",
+                Surface::OpenaiImages,
+                r#"{"data":[],"usage":{"input_tokens":14,"input_tokens_details":{"text_tokens":10,"image_tokens":4},"output_tokens":45}}"#,
+                Usage {
+                    input_text: Some(10),
+                    input_image: Some(4),
+                    output_image: Some(45),
+                    ..tokens.clone()
+                },
+            ),
+            (
+                "pictures and thoughts",
+                Surface::OpenaiImageEdits,
+                r#"{"usage":{"input_tokens":14,"output_tokens":45,"output_tokens_details":{"text_tokens":5,"image_tokens":40}}}"#,
+                Usage { output_text: Some(5), output_image: Some(40), ..tokens },
+            ),
+            (
+                "searches, as Cohere spells them",
+                Surface::CohereRerank,
+                r#"{"results":[],"meta":{"billed_units":{"search_units":2.0}}}"#,
+                Usage { search_units: Some(2), ..Usage::default() },
+            ),
+        ] {
+            assert_eq!(whole(surface, body), Some(want), "{what}");
+        }
+        for said in ["a \"duration\": 5", "[1]", "{\"text\":\"a\"}"] {
+            assert_eq!(whole(Surface::OpenaiTranscriptions, said), None, "{said}");
+        }
+        // A long one is read from its beginning.
+        assert_eq!(heard(b"{\"duration\":1.5,\"text\":\"\xc3").and_then(|usage| usage.audio_ms), Some(1_500));
+    }
+
+    #[test]
+    fn calls_say_what_they_are_billed_by() {
+        for (surface, body, want) in [
+            (
+                Surface::OpenaiSpeech,
+                r#"{"input":"h\u00e9 \ud83d\ude00","model":"m","n":9}"#,
+                Some(Usage { characters: Some(4), ..Usage::default() }),
+            ),
+            (
+                Surface::OpenaiImages,
+                r#"{"prompt":"a","n":2,"quality":"hd","size":"1024x1792","input":"a"}"#,
+                Some(Usage {
+                    images: Some(2),
+                    quality: Some("hd".into()),
+                    size: Some("1024x1792".into()),
+                    ..Usage::default()
+                }),
+            ),
+            (
+                Surface::OpenaiImages,
+                r#"{"prompt":"a","n":null,"quality":"auto"}"#,
+                Some(Usage { images: Some(1), ..Usage::default() }),
+            ),
+            (Surface::OpenaiEmbeddings, r#"{"input":"a"}"#, None),
+            (Surface::OpenaiTranscriptions, "no JSON", None),
+            (Surface::OpenaiImageEdits, "no JSON", None),
+        ] {
+            let found = asked(surface, &Rope::from(bytes::Bytes::from(body))).map(|usage| *usage);
+            assert_eq!(found, want, "{} {body}", surface.name());
         }
     }
 }

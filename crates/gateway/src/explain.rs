@@ -150,6 +150,7 @@ mod tests {
             priority: 50,
             in_flight: 2,
             state: if filtered.is_some() { "pending" } else { "ready" },
+            breaker: "closed",
             passage: "splice".to_owned(),
             eligible: filtered.is_none(),
             filtered: filtered.map(str::to_owned),

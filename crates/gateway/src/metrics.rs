@@ -9,7 +9,8 @@ use prometheus::{
     CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use trunkline_core::{Figures, Moves, Phase, Why};
 
 /// Everything measured.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Metrics {
     pub queued: IntGauge,
     /// Things lost in translation, by provider, target dialect, parameter and action.
     pub losses: IntCounterVec,
+    /// What was used beside tokens, by model and unit.
+    pub units: IntCounterVec,
     /// Dollars that answers cost, by model and provider.
     pub cost: CounterVec,
     /// Answers of providers whose price is not known, by model and provider.
@@ -62,10 +65,62 @@ pub struct Metrics {
     worker_health: IntGaugeVec,
     worker_in_flight: IntGaugeVec,
     worker_waiting: IntGaugeVec,
+    breakers: BreakerMetrics,
     upstream_open: IntGauge,
     upstream_opened: IntGauge,
     upstream_reused: IntGauge,
     log_lost: IntGauge,
+    rendering: Mutex<()>,
+}
+
+/// What breakers know, read off at each scrape.
+#[derive(Debug)]
+struct BreakerMetrics {
+    state: IntGaugeVec,
+    failures: IntGaugeVec,
+    successes: IntGaugeVec,
+    transitions: IntCounterVec,
+    outcomes: IntCounterVec,
+    cooldowns: IntCounterVec,
+    remaining: IntGaugeVec,
+}
+
+impl BreakerMetrics {
+    fn fill(&self, workers: &[WorkerReading<'_>]) {
+        for gauges in [&self.state, &self.failures, &self.successes, &self.remaining] {
+            gauges.reset();
+        }
+        for counters in [&self.transitions, &self.outcomes, &self.cooldowns] {
+            counters.reset();
+        }
+        for WorkerReading { id, breaker, .. } in workers {
+            let state = match breaker.phase {
+                Phase::Closed => 0,
+                Phase::Open => 1,
+                Phase::HalfOpen => 2,
+            };
+            let aside = breaker.aside.map_or(0, |(_, left)| left.as_millis().div_ceil(1000));
+            self.state.with_label_values(&[id]).set(state);
+            self.failures.with_label_values(&[id]).set(breaker.failures_in_row.into());
+            self.successes.with_label_values(&[id]).set(whole(breaker.successes_in_row));
+            self.remaining.with_label_values(&[id]).set(i64::try_from(aside).unwrap_or(i64::MAX));
+            let Moves { opened, tried, reopened, closed, busy, account } = breaker.moves;
+            for (from, to, count) in [
+                (Phase::Closed, Phase::Open, opened),
+                (Phase::Open, Phase::HalfOpen, tried),
+                (Phase::HalfOpen, Phase::Open, reopened),
+                (Phase::HalfOpen, Phase::Closed, closed),
+            ] {
+                self.transitions.with_label_values(&[id, from.name(), to.name()]).inc_by(count);
+            }
+            for (outcome, count) in [("success", breaker.served), ("failure", breaker.failed)] {
+                self.outcomes.with_label_values(&[id, outcome]).inc_by(count);
+            }
+            for (why, count) in [(Why::Busy, busy), (Why::Account, account)] {
+                self.cooldowns.with_label_values(&[id, why.name()]).inc_by(count);
+            }
+        }
+    }
 }
 
 /// Handles of one model.
@@ -106,6 +161,8 @@ pub struct WorkerReading<'a> {
     pub in_flight: u64,
     /// Calls that wait for it, where it can be full.
     pub waiting: Option<usize>,
+    /// What its breaker knows.
+    pub breaker: Figures,
 }
 
 /// What the scrape reads off elsewhere.
@@ -223,6 +280,11 @@ impl Metrics {
                 "Things a provider or a dialect could not express.",
                 &["provider", "dialect", "parameter", "action"],
             )?,
+            units: counter(
+                "units_total",
+                "Characters spoken, pictures made, milliseconds of sound heard, units of search.",
+                &["model", "unit"],
+            )?,
             cost: {
                 let opts = Opts::new("trunkline_cost_usd_total", "US dollars that providers' answers cost.");
                 let cost = CounterVec::new(opts, &["model", "provider"])?;
@@ -262,10 +324,48 @@ impl Metrics {
                 "Requests waiting for a place on a worker that is full.",
                 &["worker"],
             )?,
+            breakers: BreakerMetrics {
+                state: gauges(
+                    "worker_cb_state",
+                    "State of a worker's breaker: 0 closed, 1 open, 2 half-open.",
+                    &["worker"],
+                )?,
+                failures: gauges(
+                    "worker_cb_consecutive_failures",
+                    "Calls in a row that a worker failed.",
+                    &["worker"],
+                )?,
+                successes: gauges(
+                    "worker_cb_consecutive_successes",
+                    "Calls in a row that a worker answered.",
+                    &["worker"],
+                )?,
+                transitions: counter(
+                    "worker_cb_transitions_total",
+                    "Changes of the state of a worker's breaker.",
+                    &["worker", "from", "to"],
+                )?,
+                outcomes: counter(
+                    "worker_cb_outcomes_total",
+                    "Calls that a worker's breaker counted.",
+                    &["worker", "outcome"],
+                )?,
+                cooldowns: counter(
+                    "worker_cooldowns_total",
+                    "Times that others went before a worker for a while.",
+                    &["worker", "reason"],
+                )?,
+                remaining: gauges(
+                    "worker_cooldown_seconds",
+                    "How much longer others go before a worker.",
+                    &["worker"],
+                )?,
+            },
             upstream_open: gauge("upstream_connections", "Connections open to upstreams.")?,
             upstream_opened: gauge("upstream_connections_opened", "Connections ever opened to upstreams.")?,
             upstream_reused: gauge("upstream_connections_reused", "Calls that found a connection standing.")?,
             log_lost: gauge("log_lines_lost", "Log lines lost because their reader was too slow.")?,
+            rendering: Mutex::new(()),
             registry,
         })
     }
@@ -310,10 +410,13 @@ impl Metrics {
     /// Everything, in Prometheus' text format 0.0.4.
     #[must_use]
     pub fn render(&self, readings: &Readings<'_>) -> Vec<u8> {
+        // Counters of breakers are made anew each time, which two at once would do twice.
+        let _one = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         self.worker_health.reset();
         self.worker_in_flight.reset();
         self.worker_waiting.reset();
-        for WorkerReading { id, state, in_flight, waiting } in &readings.workers {
+        self.breakers.fill(&readings.workers);
+        for WorkerReading { id, state, in_flight, waiting, .. } in &readings.workers {
             self.worker_health.with_label_values(&[id, state]).set(1);
             self.worker_in_flight.with_label_values(&[id]).set(whole(*in_flight));
             if let Some(waiting) = waiting {
@@ -355,6 +458,21 @@ fn whole(n: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn failing() -> Figures {
+        Figures {
+            phase: Phase::HalfOpen,
+            open_for: Duration::ZERO,
+            aside: Some((Why::Busy, Duration::from_millis(2_500))),
+            failures_in_row: 4,
+            successes_in_row: 0,
+            trials: 1,
+            served: 7,
+            failed: 5,
+            moves: Moves { opened: 1, tried: 1, busy: 2, ..Moves::default() },
+        }
+    }
 
     #[test]
     fn rendered_text_has_every_family_that_was_touched() {
@@ -364,8 +482,11 @@ mod tests {
         metrics.answered(Some(&model), &ENDPOINTS[0], 429, 0.5);
         metrics.answered(None, &ENDPOINTS[4], 404, 0.01);
         model.output.inc_by(7);
-        let worker = WorkerReading { id: "w1", state: "ready", in_flight: 2, waiting: Some(3) };
+        let worker =
+            WorkerReading { id: "w1", state: "ready", in_flight: 2, waiting: Some(3), breaker: failing() };
         let readings = Readings { workers: vec![worker], ..Readings::default() };
+        // Scrapes read; they do not add up.
+        let _first = metrics.render(&readings);
         let text = String::from_utf8(metrics.render(&readings)).unwrap();
         for line in [
             r#"trunkline_requests_total{endpoint="chat",model="m",status="200"} 1"#,
@@ -376,6 +497,12 @@ mod tests {
             r#"trunkline_worker_state{state="ready",worker="w1"} 1"#,
             r#"trunkline_worker_in_flight_requests{worker="w1"} 2"#,
             r#"trunkline_worker_waiting_requests{worker="w1"} 3"#,
+            r#"trunkline_worker_cb_state{worker="w1"} 2"#,
+            r#"trunkline_worker_cb_consecutive_failures{worker="w1"} 4"#,
+            r#"trunkline_worker_cb_transitions_total{from="closed",to="open",worker="w1"} 1"#,
+            r#"trunkline_worker_cb_outcomes_total{outcome="failure",worker="w1"} 5"#,
+            r#"trunkline_worker_cooldowns_total{reason="busy",worker="w1"} 2"#,
+            r#"trunkline_worker_cooldown_seconds{worker="w1"} 3"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

@@ -43,8 +43,10 @@ impl Prices {
         let facts = Facts { region: worker.region.as_deref(), off_peak, ..Facts::default() };
         let listed = entry.map(|entry| cost(usage, entry, facts));
         match listed {
-            // An upstream that counts nothing has not answered for nothing.
-            Some(Ok(cost)) if cost.flags.contains(&Flag::NothingCounted) => cost.reported,
+            // An upstream that counts nothing has not answered for nothing, unless that is its price.
+            Some(Ok(cost)) if cost.flags.contains(&Flag::NothingCounted) => {
+                cost.reported.or_else(|| entry.is_some_and(Entry::is_free).then(Usd::default))
+            }
             Some(Ok(cost)) => Some(cost.total),
             Some(Err(unpriced)) => unpriced.reported,
             None => usage.reported_cost_usd.as_ref().and_then(|spelled| Usd::parse(spelled.as_str())),

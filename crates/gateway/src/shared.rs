@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use trunkline_dialect::seal::Key;
 #[cfg(feature = "mcp")]
 use trunkline_mcp::Sessions;
@@ -120,5 +121,6 @@ fn read(worker: &Worker) -> WorkerReading<'_> {
         state: worker.load.health().name(),
         in_flight: worker.load.in_flight(),
         waiting: worker.gate.as_ref().map(|gate| gate.waiting()),
+        breaker: worker.load.breaker.figures(Instant::now().into_std()),
     }
 }

@@ -1,14 +1,18 @@
 //! Which of the workers that may serve a call serves this one.
 //!
 //! A fleet is a slice sorted by descending priority. Only the highest tier with an eligible worker is
-//! looked at: ready, and not yet tried for this call. Where none is ready at all, those are eligible that
+//! looked at: ready, and not yet tried for this call. Ready workers that lately were busy, or refused the
+//! operator's account, come after all other ready ones. Where none is ready at all, those are eligible that
 //! calls lately did not reach: trying costs one refused connection, not trying would refuse every call
-//! until somebody else finds out that they are back. A worker of no weight is never eligible, and one whose limits have
-//! no room for the call is not until they have. A policy sees nothing but that tier and never allocates or waits; only
-//! what looks at limits, or has to work a latency out anew, locks that worker's figures for it. Where a policy finds several as good, weight settles it.
+//! until somebody else finds out that they are back. A worker whose breaker is open is not eligible until that lets
+//! calls in, one of no weight never, and one whose limits have no room for the call not until they have.
+//!
+//! A policy sees nothing but that tier and never allocates or waits; only what looks at limits, at a worker that
+//! something stands against, or has to work a latency out anew, locks that worker's figures for it. Where a policy finds
+//! several as good, weight settles it.
 
 use crate::latency::Latency;
-use crate::tier::{Filter, Tier};
+use crate::tier::{Filter, Standing, Tier};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use trunkline_core::{Candidate, Health, Prompt, WorkerId};
@@ -64,12 +68,16 @@ pub struct RoundRobin {
 pub enum Verdict {
     /// Not ready, so never considered.
     NotReady(Health),
+    /// Its breaker is open for that long, or has as many trials as it may.
+    Barred(Duration),
     /// Its weight is 0.
     NoWeight,
     /// Failed this call already.
     AlreadyTried,
     /// Its limits have no room before that.
     OverLimit(Duration),
+    /// Lately busy or not willing: comes after others for that long.
+    CoolingDown(Duration),
     /// A worker of higher priority is eligible.
     LowerTier,
     /// Considered, with the score the policy gave it (lower is better), where it gives one.
@@ -140,10 +148,14 @@ impl Policy {
     ) -> (Vec<Verdict>, Option<&'f Candidate>) {
         let tier = Tier::of(fleet, Filter { tried, prompt, now: draw.now });
         let priority = tier.as_ref().map(|tier| tier.priority);
-        let standing = tier.as_ref().map_or(Health::Ready, |tier| tier.standing);
+        let standing = tier.as_ref().map_or(Standing::Sound, |tier| tier.standing);
+        let wanted = if standing == Standing::Unreached { Health::Unreached } else { Health::Ready };
         let verdict = |candidate: &Candidate| {
             let health = candidate.load.health();
-            if health != standing {
+            let (barred, aside) = (candidate.load.barred(draw.now), candidate.load.breaker.aside(draw.now));
+            if health == Health::Ready && !barred.is_zero() {
+                Verdict::Barred(barred)
+            } else if health != wanted {
                 Verdict::NotReady(health)
             } else if candidate.weight == 0 {
                 Verdict::NoWeight
@@ -153,6 +165,8 @@ impl Policy {
                 && !wait.is_zero()
             {
                 Verdict::OverLimit(wait)
+            } else if standing == Standing::Sound && !aside.is_zero() {
+                Verdict::CoolingDown(aside)
             } else if Some(candidate.priority) != priority {
                 Verdict::LowerTier
             } else {

@@ -19,12 +19,23 @@ pub(crate) struct Filter<'t> {
     pub(crate) now: Instant,
 }
 
+/// How good workers are of which one is picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Ready.
+    Sound,
+    /// Ready, but lately busy or not willing.
+    Aside,
+    /// Calls lately did not reach them.
+    Unreached,
+}
+
 /// The eligible workers of the highest priority that has any.
 pub(crate) struct Tier<'f, 't> {
     fleet: &'f [Candidate],
     filter: Filter<'t>,
-    /// What its workers are: ready, or for want of such unreached.
-    pub(crate) standing: Health,
+    /// What its workers are, for want of better ones.
+    pub(crate) standing: Standing,
     pub(crate) priority: u8,
     pub(crate) eligible: usize,
     /// Of all eligible ones together.
@@ -33,16 +44,33 @@ pub(crate) struct Tier<'f, 't> {
     even: bool,
 }
 
+impl Standing {
+    fn is_of(self, candidate: &Candidate, now: Instant) -> bool {
+        let (load, breaker) = (&candidate.load, &candidate.load.breaker);
+        match self {
+            Self::Sound => {
+                let is_sound = || breaker.aside(now).is_zero() && breaker.wait(now).is_zero();
+                load.health() == Health::Ready && (breaker.is_clear() || is_sound())
+            }
+            Self::Aside => load.health() == Health::Ready && breaker.wait(now).is_zero(),
+            Self::Unreached => load.health() == Health::Unreached,
+        }
+    }
+}
+
 impl<'f, 't> Tier<'f, 't> {
     pub(crate) fn of(fleet: &'f [Candidate], filter: Filter<'t>) -> Option<Self> {
-        Self::standing(fleet, filter, Health::Ready).or_else(|| {
+        let standing = |standing| Self::standing(fleet, filter, standing);
+        standing(Standing::Sound).or_else(|| standing(Standing::Aside)).or_else(|| {
             // A ready one that has been tried is still the better bet.
-            let is_ready = |c: &Candidate| c.weight > 0 && c.load.health() == Health::Ready;
-            (!fleet.iter().any(is_ready)).then(|| Self::standing(fleet, filter, Health::Unreached))?
+            let is_ready = |c: &Candidate| {
+                c.weight > 0 && c.load.health() == Health::Ready && c.load.lets_in(|| filter.now)
+            };
+            (!fleet.iter().any(is_ready)).then(|| standing(Standing::Unreached))?
         })
     }
 
-    fn standing(fleet: &'f [Candidate], filter: Filter<'t>, standing: Health) -> Option<Self> {
+    fn standing(fleet: &'f [Candidate], filter: Filter<'t>, standing: Standing) -> Option<Self> {
         let mut tier = Self { fleet, filter, standing, priority: 0, eligible: 0, weight: 0, even: true };
         for candidate in fleet {
             if tier.eligible > 0 && candidate.priority != tier.priority {
@@ -60,7 +88,7 @@ impl<'f, 't> Tier<'f, 't> {
 
     fn admits(&self, candidate: &Candidate) -> bool {
         candidate.weight > 0
-            && candidate.load.health() == self.standing
+            && self.standing.is_of(candidate, self.filter.now)
             && !self.filter.tried.contains(&candidate.id)
             && candidate.wait(self.filter.prompt, self.filter.now).is_zero()
     }

@@ -116,6 +116,12 @@ impl Entry {
         self.id.split_once('/').map_or(&self.id, |(_, upstream)| upstream)
     }
 
+    /// Whether it is known to cost nothing.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        !self.prices.is_empty() && self.prices.iter().all(|price| price.rate.pico() == 0)
+    }
+
     /// A line of the catalogue. `docs/catalog.md` says what its cells are.
     ///
     /// # Errors

@@ -113,14 +113,15 @@ impl Counts {
     }
 
     fn others(&mut self, usage: &Usage, facts: &Facts<'_>) {
-        let milliseconds = usage.audio_seconds.map(|seconds| seconds.saturating_mul(1_000));
+        let pixels = usage.images.and_then(|images| images.checked_mul(pixels(usage.size.as_deref()?)?));
         let counted = [
             (Meter::WebSearch, usage.web_search_requests),
             (Meter::Citation, usage.citation_tokens),
             (Meter::SearchUnit, usage.search_units),
             (Meter::Character, usage.characters),
             (Meter::Image, usage.images),
-            (Meter::Second, milliseconds),
+            (Meter::Pixel, pixels),
+            (Meter::Second, usage.audio_ms),
         ];
         for (meter, count) in counted {
             self.add(meter, count.unwrap_or(0));
@@ -177,4 +178,10 @@ impl Counts {
             None => self.0.push((meter, to(0))),
         }
     }
+}
+
+/// How many there are in a picture of `1024x1024`.
+fn pixels(size: &str) -> Option<u64> {
+    let (width, height) = size.split_once('x')?;
+    width.parse::<u64>().ok()?.checked_mul(height.parse().ok()?)
 }

@@ -105,6 +105,8 @@ pub fn cost(usage: &Usage, entry: &Entry, facts: Facts<'_>) -> Result<Cost, Unpr
     let facts = Facts {
         region: usage.region.as_deref().or(facts.region),
         speed: usage.speed.as_deref().or(facts.speed),
+        quality: usage.quality.as_deref().or(facts.quality),
+        size: usage.size.as_deref().or(facts.size),
         ..facts
     };
     let mut flags = Vec::new();

@@ -293,6 +293,13 @@ pub(crate) fn whole(text: &str) -> Option<u64> {
     digits.or_else(|| Number::parse(text)?.as_u64())
 }
 
+/// A number of seconds, to the next millisecond.
+pub(crate) fn milliseconds(seconds: &str) -> Option<u64> {
+    let half = 0.000_5;
+    let time = std::time::Duration::try_from_secs_f64(seconds.parse::<f64>().ok()? + half).ok()?;
+    time.as_millis().try_into().ok()
+}
+
 fn camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut upper = false;

@@ -4,7 +4,7 @@
 //! [`Usage`]; an upstream that counts reasoning apart (xAI) is folded here.
 
 use super::OURS;
-use crate::json::{self, Cursor, Writer, whole};
+use crate::json::{self, Cursor, Writer, milliseconds, whole};
 use trunkline_core::{Json, Number, Usage, trusted};
 
 /// The members known so far, by whoever sends them.
@@ -33,7 +33,7 @@ struct Wire<'a> {
     citations: Option<u64>,
     searches: Option<u64>,
     /// Mistral.
-    audio_seconds: Option<u64>,
+    audio_ms: Option<u64>,
     /// Groq, in seconds.
     queue: Option<f64>,
     prompt: Option<f64>,
@@ -74,7 +74,7 @@ impl<'a> Wire<'a> {
             "reasoning_tokens" => self.reasoning[1] = whole(value),
             "citation_tokens" => self.citations = whole(value),
             "num_search_queries" => self.searches = whole(value),
-            "prompt_audio_seconds" => self.audio_seconds = whole(value),
+            "prompt_audio_seconds" => self.audio_ms = milliseconds(value),
             "queue_time" => self.queue = value.parse().ok(),
             "prompt_time" => self.prompt = value.parse().ok(),
             "completion_time" => self.completion = value.parse().ok(),
@@ -163,7 +163,7 @@ pub(crate) fn counts(text: &str) -> Option<Counts> {
         prediction_rejected: wire.rejected,
         web_search_requests: wire.searches,
         citation_tokens: wire.citations,
-        audio_seconds: wire.audio_seconds,
+        audio_ms: wire.audio_ms,
         queue_ns: wire.queue.and_then(nanoseconds),
         prompt_ns: wire.prompt.and_then(nanoseconds),
         decode_ns: wire.completion.and_then(nanoseconds),

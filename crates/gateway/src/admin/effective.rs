@@ -68,6 +68,7 @@ struct Backend {
     /// The model it would be asked for.
     model: String,
     state: &'static str,
+    breaker: &'static str,
     passage: String,
     eligible: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +158,7 @@ fn backend(worker: &Worker, considered: Considered, config: &Config, origins: &O
         provider: worker.provider.clone(),
         model: considered.model,
         state: considered.state,
+        breaker: considered.breaker,
         passage: considered.passage,
         eligible: considered.eligible,
         filtered: considered.filtered,

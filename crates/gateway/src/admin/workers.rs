@@ -12,7 +12,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
 use std::sync::Arc;
-use trunkline_core::{Health, Secret};
+use tokio::time::Instant;
+use trunkline_core::{Figures, Health, Phase, Secret};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -149,7 +150,7 @@ fn read_object(body: &[u8]) -> Result<Map<String, Value>, FleetError> {
 }
 
 /// Fields of other gateways' worker descriptions that this build has nothing for.
-const LATER: [&str; 11] = [
+const LATER: [&str; 10] = [
     "bootstrap_port",
     "kv_connector",
     "kv_role",
@@ -160,8 +161,49 @@ const LATER: [&str; 11] = [
     "dp_size",
     "zmq_handshake_address",
     "http_pool",
-    "resilience",
 ];
+
+/// What other gateways say of breakers under `resilience`, and what it is called here.
+const RESILIENCE: [(&str, &str); 4] = [
+    ("cb_failure_threshold", "failure_threshold"),
+    ("cb_success_threshold", "success_threshold"),
+    ("cb_timeout_secs", "open"),
+    ("cb_window_secs", "window"),
+];
+
+/// Takes over what stands under `resilience`: breakers, and how often a call is repeated, there counted with the first.
+fn take_resilience(said: Value, object: &mut Map<String, Value>) -> Result<(), FleetError> {
+    let Value::Object(said) = said else {
+        return Err(FleetError::Invalid("`resilience` must be an object".into()));
+    };
+    let mut breaker = match object.remove("breaker") {
+        Some(Value::Object(breaker)) => breaker,
+        Some(_) | None => Map::new(),
+    };
+    for (key, value) in said {
+        let same = RESILIENCE.iter().find(|(theirs, _)| *theirs == key);
+        match (same, key.as_str(), &value) {
+            (_, _, Value::Null) => {}
+            (Some((_, ours)), _, _) => drop(breaker.insert((*ours).to_owned(), value)),
+            (None, "disable_circuit_breaker", Value::Bool(disabled)) => {
+                breaker.insert("enabled".to_owned(), (!disabled).into());
+            }
+            (None, "disable_retry", Value::Bool(disabled)) => {
+                object.extend(disabled.then(|| ("max_retries".to_owned(), 0.into())));
+            }
+            (None, "max_retries", Value::Number(attempts)) => {
+                let retries = attempts.as_u64().unwrap_or(1).saturating_sub(1);
+                object.entry("max_retries").or_insert_with(|| retries.into());
+            }
+            (None, other, _) => {
+                let message = format!("`resilience.{other}` is not in this build; leave it out");
+                return Err(FleetError::Invalid(message));
+            }
+        }
+    }
+    object.insert("breaker".to_owned(), Value::Object(breaker));
+    Ok(())
+}
 
 fn read_spec(mut object: Map<String, Value>) -> Result<WorkerSpec, FleetError> {
     if let Some(later) = LATER.iter().find(|key| object.contains_key(**key)) {
@@ -175,6 +217,9 @@ fn read_spec(mut object: Map<String, Value>) -> Result<WorkerSpec, FleetError> {
                 "`connection_mode` other than \"http\" is not in this build".into(),
             ));
         }
+    }
+    if let Some(resilience) = object.remove("resilience") {
+        take_resilience(resilience, &mut object)?;
     }
     // A short form for a worker with one model.
     if let Some(model) = object.remove("model_id")
@@ -223,7 +268,7 @@ fn description(spec: &WorkerSpec) -> Map<String, Value> {
     if spec.max_concurrent.is_none() {
         object.remove("queue");
     }
-    for part in ["aws", "azure", "google", "health"] {
+    for part in ["aws", "azure", "google", "health", "breaker"] {
         if let Some(Value::Object(fields)) = object.get_mut(part) {
             fields.retain(|_, value| !value.is_null());
             if fields.is_empty() {
@@ -255,10 +300,30 @@ fn info(shared: &Shared, worker: &Worker) -> Value {
     object.insert("is_healthy".to_owned(), (health == Health::Ready).into());
     object.insert("status".to_owned(), health.name().into());
     object.insert("load".to_owned(), worker.load.in_flight().into());
+    let figures = worker.load.breaker.figures(Instant::now().into_std());
+    object.insert("circuit_breaker".to_owned(), breaker(&figures));
+    if let Some((why, left)) = figures.aside {
+        let cooldown = object!({"reason": why.name(), "remaining_secs": left.as_secs_f64().ceil()});
+        object.insert("cooldown".to_owned(), cooldown);
+    }
     if let Some(trouble) = shared.fleet.trouble(worker) {
         object.insert("trouble".to_owned(), trouble.into());
     }
     Value::Object(object)
+}
+
+fn breaker(figures: &Figures) -> Value {
+    let mut shown = object!({
+        "state": figures.phase.name(),
+        "consecutive_failures": figures.failures_in_row,
+        "consecutive_successes": figures.successes_in_row,
+        "total_failures": figures.failed,
+        "total_successes": figures.served,
+    });
+    if let (Phase::Open, Some(shown)) = (figures.phase, shown.as_object_mut()) {
+        shown.insert("remaining_secs".to_owned(), figures.open_for.as_secs_f64().ceil().into());
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -290,6 +355,29 @@ mod tests {
         let unknown =
             read_object(br#"{"url":"http://w","colour":1}"#).and_then(read_spec).unwrap_err().to_string();
         assert!(unknown.contains("unknown field `colour`"), "{unknown}");
+    }
+
+    #[test]
+    fn resilience_is_the_breaker_and_retries() {
+        let read = |resilience: &str| {
+            let body = format!(r#"{{"url":"http://w1:8000","resilience":{resilience}}}"#);
+            read_object(body.as_bytes()).and_then(read_spec)
+        };
+        let spec = read(
+            r#"{"max_retries":3,"cb_failure_threshold":2,"cb_success_threshold":1,"cb_timeout_secs":5,
+                "cb_window_secs":9,"disable_circuit_breaker":false}"#,
+        );
+        let spec = spec.unwrap();
+        let shown = serde_json::to_value(&spec.breaker).unwrap();
+        let want = object!({"enabled": true, "failure_threshold": 2, "success_threshold": 1, "open": "5s", "window": "9s"});
+        assert_eq!((shown, spec.max_retries), (want, Some(2)));
+        let off = read(r#"{"disable_circuit_breaker":true,"disable_retry":true}"#).unwrap();
+        assert_eq!((off.breaker.enabled, off.max_retries), (Some(false), Some(0)));
+        let refused = read(r#"{"jitter_factor":0.5}"#).unwrap_err().to_string();
+        assert_eq!(refused, "`resilience.jitter_factor` is not in this build; leave it out");
+        // What is shown can be sent back.
+        let again = read_spec(description(&spec)).unwrap();
+        assert_eq!(again.breaker, spec.breaker);
     }
 
     #[test]

@@ -34,6 +34,11 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("retry-backoff-multiplier", "retry.multiplier"),
     ("retry-jitter-factor", "retry.jitter"),
     ("disable-retries", "retry.attempts"),
+    ("cb-failure-threshold", "breaker.failure_threshold"),
+    ("cb-success-threshold", "breaker.success_threshold"),
+    ("cb-timeout-duration-secs", "breaker.open"),
+    ("cb-window-duration-secs", "breaker.window"),
+    ("disable-circuit-breaker", "breaker.enabled"),
     ("health-failure-threshold", "health.failure_threshold"),
     ("health-success-threshold", "health.success_threshold"),
     ("health-check-timeout-secs", "health.timeout"),
@@ -61,6 +66,7 @@ pub fn apply(flags: &Flags, config: &mut Config) {
     listen(flags, config);
     workers(flags, config);
     requests(flags, config);
+    breaker(flags, config);
     health(flags, config);
     observe(flags, config);
 }
@@ -125,6 +131,15 @@ fn requests(flags: &Flags, config: &mut Config) {
     if flags.disable_retries {
         retry.attempts = 1;
     }
+}
+
+fn breaker(flags: &Flags, config: &mut Config) {
+    let breaker = &mut config.breaker;
+    breaker.enabled &= !flags.disable_circuit_breaker;
+    set(flags.cb_failure_threshold.as_ref(), &mut breaker.failure_threshold);
+    set(flags.cb_success_threshold.as_ref(), &mut breaker.success_threshold);
+    set_secs(flags.cb_timeout_duration_secs, &mut breaker.open);
+    set_secs(flags.cb_window_duration_secs, &mut breaker.window);
 }
 
 fn health(flags: &Flags, config: &mut Config) {

@@ -102,6 +102,22 @@ pub struct Flags {
     #[arg(long, help_heading = "Retries")]
     pub disable_retries: bool,
 
+    /// Failures in a row that keep calls away from a worker [default: 10].
+    #[arg(long, value_name = "N", help_heading = "Circuit breaker")]
+    pub cb_failure_threshold: Option<u32>,
+    /// Trial calls in a row that succeed until it gets all calls again [default: 3].
+    #[arg(long, value_name = "N", help_heading = "Circuit breaker")]
+    pub cb_success_threshold: Option<u32>,
+    /// How long it gets none before trials; longer when those fail [default: 60].
+    #[arg(long, value_name = "SECONDS", help_heading = "Circuit breaker")]
+    pub cb_timeout_duration_secs: Option<u64>,
+    /// How far back failures count [default: 120].
+    #[arg(long, value_name = "SECONDS", help_heading = "Circuit breaker")]
+    pub cb_window_duration_secs: Option<u64>,
+    /// Let calls go to workers that fail.
+    #[arg(long, help_heading = "Circuit breaker")]
+    pub disable_circuit_breaker: bool,
+
     /// Failures in a row until a ready worker is unhealthy [default: 3].
     #[arg(long, value_name = "N", help_heading = "Health")]
     pub health_failure_threshold: Option<u32>,

@@ -103,16 +103,6 @@ const LATER: &[Row] = &[
         &["priority-scheduler-enabled"],
     ),
     (
-        "the circuit breaker comes later",
-        &[
-            "cb-failure-threshold",
-            "cb-success-threshold",
-            "cb-timeout-duration-secs",
-            "cb-window-duration-secs",
-        ],
-        &["disable-circuit-breaker"],
-    ),
-    (
         "stored history comes later",
         &[
             "history-backend",

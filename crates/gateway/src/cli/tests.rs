@@ -83,6 +83,23 @@ fn documented_command_lines_launch() {
     }
 }
 
+#[test]
+fn flags_of_the_breaker_are_settings() {
+    let config = launch(
+        "trunkline --worker-urls http://w1:8000 --cb-failure-threshold 5 --cb-success-threshold 2 \
+         --cb-timeout-duration-secs 30 --cb-window-duration-secs 60",
+    );
+    let breaker = &config.breaker;
+    assert_eq!((breaker.failure_threshold, breaker.success_threshold), (5, 2));
+    assert_eq!((breaker.open, breaker.window), (Duration::from_secs(30), Duration::from_secs(60)));
+    assert!(breaker.enabled && config.validate().is_empty());
+    assert!(!launch("trunkline --worker-urls http://w1:8000 --disable-circuit-breaker").breaker.enabled);
+    for (flag, value) in [("cb-failure-threshold", "0"), ("cb-timeout-duration-secs", "0")] {
+        let config = launch(&format!("trunkline --worker-urls http://w1:8000 --{flag} {value}"));
+        assert_eq!(config.validate().len(), 1, "{flag}");
+    }
+}
+
 /// Documented elsewhere as well, but for what this build does not have: refused by name, all at once.
 #[test]
 fn documented_command_lines_of_later_features_say_so() {

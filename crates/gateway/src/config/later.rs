@@ -19,7 +19,6 @@ const KEYS: &[(&str, &str)] = &[
     ("discovery", "service discovery comes later"),
     ("plugins", "plugins come later"),
     ("tracing", "trace export comes later"),
-    ("circuit_breaker", "the circuit breaker comes later"),
     ("tenants", "tenants come later"),
 ];
 

@@ -4,6 +4,7 @@
 //! is wrong in one go, and never lets a credential into a message.
 
 mod account;
+mod breaker;
 mod catalog;
 mod chains;
 pub mod condition;
@@ -26,6 +27,7 @@ mod worker;
 mod worker_url;
 
 pub use account::account_variables;
+pub use breaker::{BreakerSettings, Cooldown, WorkerBreaker};
 pub(crate) use catalog::read_prices;
 pub use catalog::{CatalogSettings, ModelFacts, RefreshSettings};
 pub use fallbacks::{Class, EVERYTHING_ELSE, Fallbacks};

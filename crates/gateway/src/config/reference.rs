@@ -10,7 +10,7 @@ use super::surroundings::{
     API_VERSION, AWS_KEYS, AWS_REGION, CLOUD_PROJECT, DEPLOYMENT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION,
     OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT,
 };
-use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
+use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -114,6 +114,7 @@ fn type_words(field: &Field) -> String {
         "ContentRule" => "map with one of `contains`, `not_contains`, `regex`".into(),
         "Layout" => names::<Layout>(),
         "OnUnsupported" => names::<OnUnsupported>(),
+        "ForceUsage" => names::<ForceUsage>(),
         "Approvals" => names::<Approvals>(),
         "UserIds" => names::<UserIds>(),
         other => panic!("`{}` has the type `{other}`, for which the reference has no words", field.name),
@@ -270,6 +271,7 @@ fn sources(path: &str) -> String {
 pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
     structs(concat!(
         include_str!("tree.rs"),
+        include_str!("breaker.rs"),
         include_str!("worker.rs"),
         include_str!("pools.rs"),
         include_str!("catalog.rs"),

@@ -5,7 +5,7 @@
 
 use super::mcp::Approvals;
 use super::reference::{Field, Struct, element, is_required, names, structs_of_the_tree};
-use super::tree::{Backend, CallerModels, Config, Layout, LogLevel, PolicyName};
+use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel, PolicyName};
 use super::worker::{RuntimeName, WorkerType};
 use super::{LatencyMetric, SCHEMA, Strategy, Unpriced};
 use serde_json::{Map, Value, json};
@@ -79,6 +79,8 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
         "Unpriced" => one_of(&names::<Unpriced>()),
         "Layout" => one_of(&names::<Layout>()),
         "OnUnsupported" => one_of(&names::<OnUnsupported>()),
+        // Older files have a switch here.
+        "ForceUsage" => json!({"anyOf": [{"type": "boolean"}, one_of(&names::<ForceUsage>())]}),
         "Approvals" => one_of(&names::<Approvals>()),
         "UserIds" => one_of(&names::<UserIds>()),
         "WhenSpec" => json!({"type": "object", "minProperties": 1}),

@@ -402,6 +402,16 @@ fn everything_out_of_range_is_found() {
             "health: {startup_interval: 0}",
             "health.startup_interval: is 0; use a duration above 0, such as 30s",
         ),
+        ("breaker: {failure_threshold: 0}", "breaker.failure_threshold: is 0; use 1 or more"),
+        ("breaker: {open: 1ms}", "breaker.open: is under 100ms; use a longer time, such as 30s"),
+        (
+            "breaker: {error_share: 2}",
+            "breaker.error_share: 2 is no share above 0; use 1 for failures alone, or 0.5 for half",
+        ),
+        (
+            "workers: [{url: http://a, breaker: {trials: 0}}]",
+            "workers[0].breaker.trials: is 0; use 1 or more",
+        ),
         ("health: {failure_threshold: 0}", "health.failure_threshold: is 0; use 1 or more"),
         ("health: {success_threshold: 0}", "health.success_threshold: is 0; use 1 or more"),
         (

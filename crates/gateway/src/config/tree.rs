@@ -2,6 +2,7 @@
 //! [`super::load`] nothing reads a file, a variable or a flag again.
 
 use super::Text;
+use super::breaker::{BreakerSettings, Cooldown};
 use super::catalog::CatalogSettings;
 use super::fallbacks::Fallbacks;
 use super::mcp::Mcp;
@@ -73,6 +74,10 @@ pub struct Config {
     pub retry: Retry,
     /// How workers are watched.
     pub health: HealthChecks,
+    /// When a worker that fails gets no calls for a while.
+    pub breaker: BreakerSettings,
+    /// For how long workers that are busy, or refuse the operator's key, come after all others.
+    pub cooldown: Cooldown,
     /// How models are found that no worker lists.
     pub discovery: Discovery,
     /// What is known of models beside the built-in catalogue.
@@ -453,6 +458,20 @@ impl Default for HealthChecks {
     }
 }
 
+/// Whose streams are asked for a usage that their client does not ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForceUsage {
+    /// Of workers that somebody is paid for.
+    Paid,
+    /// All.
+    #[serde(alias = "true")]
+    Always,
+    /// None.
+    #[serde(alias = "false")]
+    Never,
+}
+
 /// What translation does where dialects differ.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -469,9 +488,10 @@ pub struct Translate {
     pub default_max_tokens: Option<u64>,
     /// `anthropic-version` sent when a translated call goes to Anthropic.
     pub anthropic_version: String,
-    /// Ask same-dialect OpenAI streams for usage, even where the client did not; without it, the tokens of such
-    /// a stream are not counted.
-    pub force_include_usage: bool,
+    /// Whose streams of OpenAI's dialects are asked for their usage (`stream_options.include_usage`) where they pass
+    /// untouched and the client does not ask: those of workers that are `paid`, of all or of none. The client does not
+    /// see it. Where nobody asks, the tokens of such a stream are not counted, and what it cost is not known.
+    pub force_include_usage: ForceUsage,
     /// Fetch `http:` images for targets that take only `https:` ones, and pictures that were made for clients that want
     /// them inline.
     pub fetch_media: bool,
@@ -494,7 +514,7 @@ impl Default for Translate {
             strict_arguments: false,
             default_max_tokens: None,
             anthropic_version: "2023-06-01".into(),
-            force_include_usage: false,
+            force_include_usage: ForceUsage::Paid,
             fetch_media: true,
             fetch_bytes: 20 << 20,
             fetch_private: false,

@@ -45,12 +45,9 @@ impl Config {
                 format!("{} is over {MOST_THREADS}; use 0 for one per core", self.runtime.threads),
             );
         }
-        for problem in self.mcp.problems() {
-            check.fail(format!("mcp.{}", problem.path), problem.message);
-        }
-        for problem in self.catalog.problems() {
-            check.fail(format!("catalog.{}", problem.path), problem.message);
-        }
+        check.within("breaker", self.breaker.problems());
+        check.within("mcp", self.mcp.problems());
+        check.within("catalog", self.catalog.problems());
         check.problems
     }
 }
@@ -126,6 +123,7 @@ impl WorkerSpec {
                 check.fail(key, "is 0; use 1 or more, or leave it out");
             }
         }
+        check.within("breaker", self.breaker.problems());
         check.problems
     }
 }
@@ -138,6 +136,12 @@ struct Check {
 impl Check {
     fn fail(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem::new(path, message));
+    }
+
+    fn within(&mut self, part: &str, problems: Vec<Problem>) {
+        for problem in problems {
+            self.fail(format!("{part}.{}", problem.path), problem.message);
+        }
     }
 
     fn above_zero(&mut self, durations: &[(&str, Duration)]) {

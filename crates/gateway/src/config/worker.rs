@@ -1,5 +1,6 @@
 //! What is said of a worker: in the file, by `--worker-urls`, and over the network in `POST /workers`.
 
+use super::breaker::WorkerBreaker;
 use super::worker_url::WorkerUrl;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -110,6 +111,9 @@ pub struct WorkerSpec {
     /// Overrides of `health` for this worker.
     #[serde(default)]
     pub health: WorkerHealth,
+    /// Overrides of `breaker` and `cooldown` for this worker.
+    #[serde(default)]
+    pub breaker: WorkerBreaker,
 }
 
 impl WorkerSpec {
@@ -147,6 +151,7 @@ impl WorkerSpec {
             labels: BTreeMap::new(),
             models: Vec::new(),
             health: WorkerHealth::default(),
+            breaker: WorkerBreaker::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::worker::Worker;
 use futures_util::future::select_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use trunkline_core::{Load, LoadGuard};
 
@@ -125,6 +125,18 @@ impl Place {
     fn held(worker: &Worker, gate: &Arc<Gate>, permit: SemaphorePermit<'_>) -> Self {
         permit.forget();
         Self { load: LoadGuard::new(&worker.load), _held: Some(Held(Arc::clone(gate))) }
+    }
+
+    /// Whether the worker's breaker lets the call in.
+    #[must_use]
+    pub fn enter(&mut self, now: Instant) -> bool {
+        self.load.enter(now)
+    }
+
+    /// What counts the call, and tells the worker's breaker of it.
+    #[must_use]
+    pub fn call(&self) -> &LoadGuard {
+        &self.load
     }
 
     /// Of whom it counts a call.

@@ -50,6 +50,7 @@ impl Reach {
                     self.forget();
                 }
                 if load.health() == Health::Unreached && load.move_health(Health::Unreached, Health::Ready) {
+                    load.breaker.hasten();
                     self.turned.notify_one();
                 }
             }
@@ -80,7 +81,7 @@ impl Reach {
     }
 
     /// Wakes whoever waits in [`Reach::turned`]: there is something to look at.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.turned.notify_one();
     }
 

@@ -75,6 +75,7 @@ async fn look_after(fleet: Arc<Fleet>, id: WorkerId) {
     // Settings and the worker itself may change by a reload, so each round looks at both anew.
     while let Some(worker) = fleet.current(&id) {
         let config = fleet.snapshot().config.clone();
+        watched.heed_breaker(&fleet, &worker, &config).await;
         watched.heed_calls(&fleet, &worker);
         if worker.is_probed(&config) {
             watched.probe(&fleet, &worker, &config).await;
@@ -94,6 +95,8 @@ struct Watched {
     machine: HealthMachine,
     /// Probes so far.
     round: u32,
+    /// How often its breaker had opened when that was last looked at.
+    openings: u64,
     /// Probes in a row that an ill worker did not answer.
     in_vain: u32,
     /// How long it has been probed in vain without this having been held against it.
@@ -107,6 +110,7 @@ impl Watched {
         Self {
             machine: HealthMachine::new(health),
             round: 0,
+            openings: 0,
             in_vain: 0,
             uncounted: Duration::ZERO,
             listed: (Instant::now(), 0),
@@ -117,9 +121,23 @@ impl Watched {
     fn heed_calls(&mut self, fleet: &Fleet, worker: &Worker) {
         let (before, now) = (self.machine.health(), worker.load.health());
         if before != now {
-            *self = Self { round: self.round, listed: self.listed, ..Self::new(now) };
-            let threshold = fleet.snapshot().config.health.unreached_threshold;
-            changed(fleet, worker, before, now, || format!("{threshold} calls in a row found nobody there"));
+            let (round, listed, openings) = (self.round, self.listed, self.openings);
+            *self = Self { round, listed, openings, ..Self::new(now) };
+            changed(fleet, worker, before, now, || "calls found nobody there".to_owned());
+        }
+    }
+
+    /// Looks whether anybody is there at all when a worker's breaker has opened: no call goes there that would find out.
+    async fn heed_breaker(&mut self, fleet: &Fleet, worker: &Worker, config: &Config) {
+        let moves = worker.load.breaker.figures(Instant::now().into_std()).moves;
+        let before = std::mem::replace(&mut self.openings, moves.opened + moves.reopened);
+        let is_asked = self.openings > before && config.health.unreached_threshold > 0;
+        if is_asked
+            && worker.load.health() == Health::Ready
+            && !fleet.pool.reaches(&worker.endpoint).await
+            && worker.load.move_health(Health::Ready, Health::Unreached)
+        {
+            worker.reach.lapse();
         }
     }
 
@@ -154,6 +172,7 @@ impl Watched {
         if before != now {
             if now == Health::Ready {
                 worker.reach.forget();
+                worker.load.breaker.hasten();
                 // It may be another version of itself.
                 worker.reach.found_responses(true);
             }
@@ -199,6 +218,7 @@ impl Watched {
                     worker.reach.lapse();
                     return;
                 }
+                worker.load.breaker.hasten();
                 // What was counted stays, so that the next call that finds nobody is enough.
                 worker.load.move_health(Health::Unreached, Health::Ready);
             }

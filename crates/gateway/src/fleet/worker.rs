@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_core::{Dialect, Load, Secret, Surface, WorkerId};
+use trunkline_core::{Dialect, Load, Rules, Secret, Surface, WorkerId};
 use trunkline_dialect::catalog::{Deployment, Price};
 use trunkline_dialect::profile::{self, Profile};
 use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALECTS, TEI_DIALECTS};
@@ -64,6 +64,10 @@ pub struct Worker {
     pub gate: Option<Arc<Gate>>,
     /// Whether calls reach it.
     pub reach: Arc<Reach>,
+    /// When its breaker opens, and how long it cools down.
+    pub rules: Rules,
+    /// Whether calls that found nobody count for its breaker, since nobody else counts them.
+    pub counts_unreached: bool,
     /// What it costs, where that is not what its provider takes.
     pub prices: Option<Arc<[Price]>>,
     /// What it is asked for whatever clients ask for, where a pool says so.
@@ -178,6 +182,8 @@ impl Worker {
             load,
             gate: spec.max_concurrent.map(Gate::new),
             reach: Arc::default(),
+            rules: spec.breaker.rules(&config.breaker, &config.cooldown),
+            counts_unreached: config.health.unreached_threshold == 0,
             spec,
         })
     }
@@ -198,6 +204,17 @@ impl Worker {
             && own.is_like(was)
         {
             self.lender = Some(Arc::clone(was));
+        }
+        let is_like = |was: &Self| {
+            let is_lent_alike = match (&self.lender, &was.lender) {
+                (Some(own), Some(was)) => Arc::ptr_eq(own, was),
+                (own, was) => own.is_none() && was.is_none(),
+            };
+            self.rules == was.rules && self.key == was.key && self.signer == was.signer && is_lent_alike
+        };
+        // What was found by another key, or by other rules, says nothing any more.
+        if !is_like(before) {
+            self.load.breaker.forget();
         }
         self
     }

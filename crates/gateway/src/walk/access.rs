@@ -51,6 +51,17 @@ pub(crate) struct Line<'a> {
     pub(super) output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cached_tokens: Option<u64>,
+    /// Of text to be spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) characters: Option<u64>,
+    /// Pictures made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) images: Option<u64>,
+    /// Of sound that was listened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) audio_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) search_units: Option<u64>,
     /// What providers took for it, in US dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cost_usd: Option<String>,
@@ -134,6 +145,10 @@ impl<'a> Line<'a> {
             ("input_tokens", self.input_tokens),
             ("output_tokens", self.output_tokens),
             ("cached_tokens", self.cached_tokens),
+            ("characters", self.characters),
+            ("images", self.images),
+            ("audio_ms", self.audio_ms),
+            ("search_units", self.search_units),
             ("bytes_in", Some(self.bytes_in)),
             ("bytes_out", Some(self.bytes_out)),
             ("losses", (self.losses > 0).then_some(u64::from(self.losses))),

@@ -9,6 +9,7 @@ use crate::fleet::worker::Worker;
 use crate::snapshot::Lane;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_core::{Allotted, Candidate, Fault, FaultKind, Prompt, WorkerId};
 use trunkline_route::{Draw, Policy};
@@ -38,6 +39,20 @@ pub(super) struct Left<'p> {
     out: SmallVec<[WorkerId; 2]>,
 }
 
+/// How long the breakers of all who could serve the lane keep calls away.
+pub(super) fn barred(lane: &Lane, now: std::time::Instant) -> Option<Duration> {
+    let able = lane.candidates.iter().filter(|candidate| candidate.may_serve());
+    able.map(|candidate| candidate.load.barred(now)).min().filter(|wait| !wait.is_zero())
+}
+
+/// The fault when they do so for at least that long.
+pub(super) fn broken(wait: Duration) -> Fault {
+    let message = "everybody who serves the model has failed too often lately and gets no calls for a while; try again later";
+    let mut fault = Fault::new(FaultKind::Unavailable, message).code("no_available_workers");
+    fault.retry_after = Some(wait);
+    fault
+}
+
 impl<'p> Left<'p> {
     pub(super) fn of(plan: &'p Plan, lane: &'p Lane) -> Self {
         // Callers are known by what the first lane wanted to know of them.
@@ -65,14 +80,19 @@ impl<'p> Left<'p> {
         let mut full = SmallVec::new();
         let mut passed: SmallVec<[WorkerId; 4]> = SmallVec::new();
         while let Some((candidate, worker)) = pick(if passed.is_empty() { without } else { &passed }) {
-            if let Some(place) = Place::free(worker) {
-                return Next::Free(candidate, worker, place);
+            match Place::free(worker) {
+                None => full.push(worker),
+                Some(mut place) => {
+                    if place.enter(now.into_std()) {
+                        return Next::Free(candidate, worker, place);
+                    }
+                    // Others were faster to try it.
+                }
             }
             if passed.is_empty() {
                 passed.extend(without.iter().cloned());
             }
             passed.push(worker.id.clone());
-            full.push(worker);
         }
         if full.is_empty() { Next::Nobody } else { Next::Full(full) }
     }
@@ -97,12 +117,15 @@ impl<'p> Left<'p> {
         }
     }
 
-    /// The fault when nobody was to be had: because of limits, or because they are gone.
+    /// The fault when nobody was to be had: because of limits, since all are broken, or because they are gone.
     pub(super) fn nobody(&self, now: Instant) -> Fault {
-        let (lane, prompt) = (self.lane, &self.prompt);
+        let (lane, prompt, now) = (self.lane, &self.prompt, now.into_std());
         let able = lane.candidates.iter().filter(|candidate| candidate.may_serve());
-        let waits = able.map(|candidate| candidate.wait(prompt, now.into_std()));
-        let Some(wait) = waits.filter(|wait| !wait.is_zero()).min() else { return nobody_left() };
+        let open = able.filter(|candidate| candidate.load.lets_in(|| now));
+        let waits = open.map(|candidate| candidate.wait(prompt, now));
+        let Some(wait) = waits.filter(|wait| !wait.is_zero()).min() else {
+            return barred(lane, now).map_or_else(nobody_left, broken);
+        };
         let message =
             "everybody who serves the model has been given as much as its limits allow; try again later";
         let mut fault = Fault::new(FaultKind::RateLimit, message).code("upstream_limits_reached");

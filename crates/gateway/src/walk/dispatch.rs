@@ -28,9 +28,9 @@ use crate::snapshot::{Lane, Passage, passage};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
-use trunkline_core::{Dialect, Fault, Kind};
+use trunkline_core::{Candidate, Dialect, Fault, Kind};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::Backoff;
 use trunkline_upstream::{Answer, BodyHash, Unsigned};
@@ -156,10 +156,13 @@ async fn along(
             }
             // Boxed, so that calls that find a place do not carry the room for it.
             Next::Full(workers) => match Box::pin(queue::wait(ledger, plan, &workers)).await {
-                Ok((worker, place)) => match left.candidate(worker).filter(|waited| waited.may_serve()) {
-                    Some(candidate) => (candidate, worker, place),
-                    None => continue,
-                },
+                Ok((worker, mut place)) => {
+                    let is_open = |_: &&Candidate| place.enter(Instant::now().into_std());
+                    match left.candidate(worker).filter(|waited| waited.may_serve()).filter(is_open) {
+                        Some(candidate) => (candidate, worker, place),
+                        None => continue,
+                    }
+                }
                 Err(fault) => return Err(Spent { told: tries.last.take().unwrap_or(Err(fault)), class }),
             },
         };
@@ -180,7 +183,7 @@ async fn along(
         };
         ledger.attempted(failure.outcome);
         if let Some(mishap) = failure.mishap {
-            ledger.failed(mishap);
+            ledger.failed(mishap, failure.wait);
         }
         let shared = shared_backoff(plan);
         left.failed(worker, failure.again_within(shared.max));
@@ -401,7 +404,7 @@ pub(super) async fn send(
         Err(error) => match Mishap::of_error(error).row().counts {
             Counts::Unreached => worker.met(Contact::Unreached, config),
             // Somebody is there, but slow or confused.
-            Counts::Fault | Counts::No => {}
+            Counts::Fault | Counts::Busy | Counts::Account | Counts::No => {}
         },
     }
     if let Ok(answer) = &answer
@@ -423,6 +426,8 @@ pub(super) async fn send(
         && lender.give_up(lent)
     {
         failure.again = Again::Everyone;
+        // Nor need anybody wait for others.
+        failure.wait = Some(Duration::ZERO);
     }
     Err(failure)
 }

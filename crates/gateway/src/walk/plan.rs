@@ -1,5 +1,6 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
+use super::choice::{barred, broken};
 use super::fallback::{Fallen, Ways, fallbacks_of};
 use super::fit::{Demand, fitting};
 use super::read::Question;
@@ -19,8 +20,8 @@ use http::request::Parts;
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use std::time::Instant;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Prompt, Secret, TenantId};
+use tokio::time::Instant;
+use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Phase, Prompt, Secret, TenantId, Why};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
 use trunkline_route::{Draw, Verdict};
@@ -123,14 +124,18 @@ pub(super) fn weighed(
 }
 
 pub(super) fn is_ready(lane: &Lane) -> bool {
-    lane.candidates.iter().any(Candidate::may_serve)
+    let now = || Instant::now().into_std();
+    lane.candidates.iter().any(|candidate| candidate.may_serve() && candidate.load.lets_in(now))
 }
 
-/// The fault when none of a lane's workers is ready, or is cheap enough.
+/// The fault when none of a lane's workers is ready, lets calls in, or is cheap enough.
 fn nobody(snapshot: &Snapshot, model: &str, lane: &Lane, entry: Option<&Arc<ModelEntry>>) -> Fault {
     if let (true, Some((_, Aside::Price | Aside::Unpriced))) = (lane.candidates.is_empty(), lane.aside.last())
     {
         return nobody_so_cheap(lane.pool.as_deref().unwrap_or(model));
+    }
+    if let Some(wait) = barred(lane, Instant::now().into_std()) {
+        return broken(wait);
     }
     match entry {
         Some(entry) => snapshot.nobody_ready(model, entry),
@@ -420,6 +425,8 @@ pub struct Considered {
     pub in_flight: u64,
     /// Its state.
     pub state: &'static str,
+    /// Its breaker's.
+    pub breaker: &'static str,
     /// `splice`, or the dialect the call is translated into.
     pub passage: String,
     /// Whether the policy looks at it.
@@ -477,7 +484,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let (lane, fallen) = ways.begin(lane, model, asked.as_deref(), is_forced);
     // Who serves the model is of no matter where others answer.
     let entry = entry.filter(|_| fallen.is_none());
-    let (now, chance) = (Instant::now(), fastrand::u64(..));
+    let (now, chance) = (Instant::now().into_std(), fastrand::u64(..));
     let gate = |slot: usize| lane.workers.get(slot)?.gate.as_ref().filter(|gate| gate.is_full());
     let is_full = |candidate: &&Candidate| gate(candidate.slot).is_some();
     let full: Vec<_> = lane.candidates.iter().filter(is_full).map(|candidate| candidate.id.clone()).collect();
@@ -496,10 +503,27 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let considered = |(slot, worker): (Option<usize>, &Arc<Worker>)| {
         let verdict = verdicts.iter().find(|(of, _)| Some(*of) == slot).map(|(_, verdict)| *verdict);
         let aside = lane.aside.iter().find(|(of, _)| Some(*of) == slot).map(|(_, why)| why.to_string());
+        let figures = worker.load.breaker.figures(now);
+        let phase = figures.phase;
         let (filtered, score) = match verdict {
             None if aside.is_some() => (aside, None),
             None => (Some(format!("speaks nothing that {dialect} can be translated into")), None),
             Some(Verdict::NotReady(health)) => (Some(format!("is {}", health.name())), None),
+            Some(Verdict::Barred(_)) if phase == Phase::HalfOpen => {
+                (Some("has failed too often lately, and is tried by as many calls as may".to_owned()), None)
+            }
+            Some(Verdict::Barred(wait)) => {
+                let seconds = wait.as_secs_f64().ceil();
+                (Some(format!("has failed too often lately, and gets no calls for {seconds:.0} s")), None)
+            }
+            Some(Verdict::CoolingDown(wait)) => {
+                let seconds = wait.as_secs_f64().ceil();
+                let why = match figures.aside {
+                    Some((Why::Account, _)) => "refuses its account",
+                    Some((Why::Busy, _)) | None => "is busy",
+                };
+                (Some(format!("{why}, and comes after all others for {seconds:.0} s")), None)
+            }
             Some(Verdict::NoWeight) => (Some("has weight 0".to_owned()), None),
             // Nothing was tried yet but for a place.
             Some(Verdict::AlreadyTried) => {
@@ -520,6 +544,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             priority: priority(slot).unwrap_or(worker.spec.priority),
             in_flight: worker.load.in_flight(),
             state: worker.load.health().name(),
+            breaker: phase.name(),
             passage: match passage(dialect, worker) {
                 Passage::Splice => "splice".to_owned(),
                 Passage::Translate(to) => format!("translate to {to}"),

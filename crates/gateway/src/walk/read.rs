@@ -17,7 +17,7 @@ use trunkline_core::{Dialect, Fault, FaultKind, Surface};
 use trunkline_dialect::rerank;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::{Scan, ScanError, Scanned};
-use trunkline_dialect::streams_by_default;
+use trunkline_dialect::{streams_by_default, surface};
 
 /// A request whose body is whole and sound.
 pub(crate) struct Question {
@@ -86,6 +86,9 @@ pub(crate) async fn read(
     };
     ledger.stream = stream;
     check_prompt(ledger.endpoint.dialect, &scanned)?;
+    if let Dialect::Surface(surface) = ledger.endpoint.dialect {
+        ledger.asked_for = surface::asked(surface, &rope);
+    }
     Ok(Question { snapshot, head, caller_keys, body: rope, scanned, stream, said, form: None })
 }
 

@@ -16,10 +16,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use trunkline_core::{Event, Fault, FaultKind, Usage};
+use trunkline_core::{Event, Fault, FaultKind, Kind, Usage};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
+use trunkline_dialect::stream_usage;
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::write_stream_error;
 use trunkline_upstream::{AnswerBody, UpstreamError};
@@ -46,6 +47,10 @@ pub(crate) fn respond(mut ledger: Ledger, answered: Answered) -> Response<Body> 
         Content::Flow { flow, primed, idle } => {
             let mut headers = headers;
             stamp(&mut headers, &ledger);
+            // Bare sound says nothing of its cost: what is known of that is known now.
+            if matches!(flow, Flow::Copy { .. }) && ledger.endpoint.dialect.kind() == Kind::Speak {
+                price(&mut headers, &mut ledger);
+            }
             let relay = Relay { primed, flow, idle, timer: None, last: Instant::now(), ledger: Some(ledger) };
             let mut response = Response::new(Body::Stream(Streaming::Relay(Box::new(relay))));
             *response.headers_mut() = headers;
@@ -139,7 +144,7 @@ impl Relay {
             }
             Step::End => {
                 if self.flow.broke_inside() {
-                    ledger.blame(Mishap::ErrorInside);
+                    ledger.blame(Mishap::ErrorInside, None);
                 }
                 ledger.done();
                 self.close();
@@ -290,7 +295,7 @@ impl Flow {
     fn tell(&mut self, fault: &Fault, ledger: &Ledger) -> Option<Bytes> {
         match self {
             Self::Splice(splice) => {
-                if let Some(array) = &mut splice.array {
+                if let Some(array) = &mut splice.dress.array {
                     let mut out = Vec::new();
                     array.fail(fault, ledger.id.as_str(), &mut out);
                     return Some(out.into());
@@ -314,30 +319,52 @@ pub(crate) struct Splice {
     has_content: bool,
     events: Whole,
     framing: Framing,
-    /// Makes one array of it, for clients that want that.
-    array: Option<Box<Array>>,
+    dress: Dress,
+}
+
+/// What is changed of a stream that passes, for its client.
+#[derive(Debug)]
+pub(crate) struct Dress {
+    /// What becomes of the usage it ends with.
+    pub(crate) usage: LastUsage,
     /// Shows the client another name for the model.
-    rename: Option<Box<Rename>>,
+    pub(crate) rename: Option<Box<Rename>>,
+    /// Makes one array of it, for clients that want that.
+    pub(crate) array: Option<Box<Array>>,
+}
+
+/// What becomes of the usage that a stream ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastUsage {
+    /// It is the client's, if it comes.
+    Passed,
+    /// The gateway asked for it and the client did not.
+    Cut,
+}
+
+impl Dress {
+    /// What a client is handed of whole events, before they are made an array.
+    fn events(&self, events: Bytes) -> Bytes {
+        let events = match self.usage {
+            LastUsage::Cut => stream_usage::cut(events),
+            LastUsage::Passed => events,
+        };
+        match &self.rename {
+            Some(rename) => rename.events(events),
+            None => events,
+        }
+    }
 }
 
 impl Splice {
-    pub(crate) fn new(
-        body: AnswerBody,
-        framing: Framing,
-        tap: StreamTap,
-        rename: Option<Box<Rename>>,
-        array: Option<Box<Array>>,
-    ) -> Self {
-        Self { body, tap, has_content: false, events: Whole::new(framing), framing, array, rename }
+    pub(crate) fn new(body: AnswerBody, framing: Framing, tap: StreamTap, dress: Dress) -> Self {
+        Self { body, tap, has_content: false, events: Whole::new(framing), framing, dress }
     }
 
     /// What a client is handed of whole events.
-    fn dress(&mut self, events: Bytes) -> Step {
-        let events = match &self.rename {
-            Some(rename) => rename.events(events),
-            None => events,
-        };
-        let Some(array) = &mut self.array else { return Step::Data(events) };
+    fn hand(&mut self, events: Bytes) -> Step {
+        let events = self.dress.events(events);
+        let Some(array) = &mut self.dress.array else { return Step::Data(events) };
         let mut out = Vec::with_capacity(events.len());
         match array.push(&events, &mut out) {
             Ok(()) => Step::Data(out.into()),
@@ -349,8 +376,9 @@ impl Splice {
 
     /// The end of a stream that ended well; `None` when there is nothing more to say.
     fn ending(&mut self) -> Option<Step> {
-        let rest = self.events.rest();
-        let Some(mut array) = self.array.take() else { return rest.map(Step::Data) };
+        // A last event may have no blank line behind it.
+        let rest = self.events.rest().map(|rest| self.dress.events(rest)).filter(|rest| !rest.is_empty());
+        let Some(mut array) = self.dress.array.take() else { return rest.map(Step::Data) };
         let mut out = Vec::new();
         if let Some(rest) = rest
             && let Err(error) = array.push(&rest, &mut out)
@@ -372,7 +400,7 @@ impl Splice {
                         ledger.content(Instant::now());
                     }
                     let Some(events) = self.events.push(data) else { continue };
-                    match self.dress(events) {
+                    match self.hand(events) {
                         // Comments and the like are no elements.
                         Step::Data(bytes) if bytes.is_empty() => continue,
                         step @ (Step::Data(_) | Step::Failed(_) | Step::End) => step,

@@ -29,8 +29,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use trunkline_core::{
-    Allotted, Attempt, Candidate, Fault, Kind, Losses, Model, RequestId, TenantId, Times, Usage, Utc,
-    WorkerId,
+    Allotted, Attempt, Candidate, Fault, Finding, Kind, Losses, Model, RequestId, TenantId, Times, Turn,
+    Usage, Utc, WorkerId,
 };
 use trunkline_dialect::catalog::Catalog;
 use trunkline_dialect::cost::Usd;
@@ -59,15 +59,19 @@ pub(crate) struct Ledger {
     /// Events of a stream that carried content: about one token each.
     pub(crate) events: u64,
     pub(crate) usage: Option<Box<Usage>>,
+    /// What the call says itself of its cost, which the answer need not repeat.
+    pub(crate) asked_for: Option<Box<Usage>>,
     pub(crate) finish: Option<Box<str>>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// One per upstream answer being read.
     /// What the attempt under way was given of its worker's limits, where they are counted.
     pub(crate) allotted: Option<Allotted>,
+    /// One per upstream answer being read.
     pub(crate) places: SmallVec<[Place; 1]>,
     began: Instant,
     /// When the attempt under way began.
     asked: Instant,
+    /// Whether its worker's breaker knows what it came to.
+    is_judged: bool,
     /// What the answer cost, once it is known.
     charge: Option<Charge>,
     /// What attempts before the last one cost: those whose answers nobody got, and earlier turns of a loop.
@@ -148,12 +152,14 @@ impl Ledger {
             form_bytes: None,
             events: 0,
             usage: None,
+            asked_for: None,
             finish: None,
             permit: None,
             allotted: None,
             places: SmallVec::new(),
             began: now,
             asked: now,
+            is_judged: false,
             charge: None,
             before: Charge::None,
             earlier: None,
@@ -232,6 +238,7 @@ impl Ledger {
     /// An attempt begins.
     pub(crate) fn attempts(&mut self, candidate: &Candidate, now: Instant) {
         self.asked = now;
+        self.is_judged = false;
         self.slot = candidate.slot;
         self.attempts.push((candidate.id.clone(), Outcome::Open));
     }
@@ -274,17 +281,57 @@ impl Ledger {
         self.count_attempt();
     }
 
-    /// The attempt that ends now, or the answer that it gave, failed in this way.
-    pub(crate) fn failed(&self, mishap: Mishap) {
-        self.blame(mishap);
+    /// The attempt that ends now, or the answer that it gave, failed in this way; its worker asks to be left alone for so
+    /// long.
+    pub(crate) fn failed(&mut self, mishap: Mishap, wait: Option<Duration>) {
+        self.blame(mishap, wait);
         self.report(|after| mishap.row().says(after));
     }
 
     /// Counts what the worker of the last attempt is to blame for.
-    pub(crate) fn blame(&self, mishap: Mishap) {
+    pub(crate) fn blame(&mut self, mishap: Mishap, wait: Option<Duration>) {
         let (row, last) = (mishap.row(), self.attempts.last());
         if let Some((worker, _)) = last.filter(|_| row.counts != Counts::No) {
             self.local.shared.metrics.worker_faults.with_label_values(&[worker.as_str(), row.name]).inc();
+        }
+        let is_due = self.is_breakers_due();
+        let finding = match row.counts {
+            Counts::Fault => Some(Finding::Failed),
+            Counts::Unreached => is_due.then_some(Finding::Failed),
+            Counts::Busy => Some(Finding::Busy(wait)),
+            Counts::Account => (wait != Some(Duration::ZERO)).then_some(Finding::Account),
+            Counts::No => None,
+        };
+        if let Some(finding) = finding {
+            self.judge(finding, Instant::now());
+        }
+    }
+
+    /// Whether the breaker counts that nobody was there: when nobody else does, or to find that out was the point.
+    fn is_breakers_due(&self) -> bool {
+        let is_trial = self.places.first().is_some_and(|place| place.call().is_trial());
+        is_trial || self.worker().is_some_and(|worker| worker.counts_unreached)
+    }
+
+    /// Tells the breaker of the last attempt's worker what that came to, once.
+    fn judge(&mut self, finding: Finding, now: Instant) {
+        if std::mem::replace(&mut self.is_judged, true) {
+            return;
+        }
+        let Some((worker, place)) = self.worker().zip(self.places.first()) else { return };
+        let (began, now) = (self.asked.into_std(), now.into_std());
+        match place.call().report(finding, began, &worker.rules, now, fastrand::f64()) {
+            None => {}
+            Some(Turn::Opened(pause)) => {
+                tracing::warn!(worker = %worker.id, ?pause, "a worker fails; it gets no calls for a while");
+                // Perhaps nobody is there any more, which its task finds out.
+                worker.reach.wake();
+            }
+            Some(Turn::Closed) => tracing::info!(worker = %worker.id, "a worker that failed is well again"),
+            Some(Turn::CoolsDown(why, pause)) => {
+                let why = why.name();
+                tracing::info!(worker = %worker.id, why, ?pause, "others go before a worker for a while");
+            }
         }
     }
 
@@ -304,7 +351,7 @@ impl Ledger {
     }
 
     /// Reports the attempt that answered a turn.
-    fn report_turn(&self) {
+    fn report_turn(&mut self) {
         if let Some((_, Outcome::Status(200..300))) = self.attempts.last() {
             let now = Instant::now();
             let tokens = self.usage.as_ref().and_then(|usage| usage.output_total).unwrap_or(1).max(1);
@@ -313,15 +360,17 @@ impl Ledger {
             self.report_at(now, |total| {
                 Attempt::Answered(Times { ttft: total, per_token: total / tokens, total })
             });
+            self.judge(Finding::Served, now);
         }
     }
 
     /// Reports the attempt that answered, if one did; those that failed reported so when they did.
-    fn report_answer(&self, now: Instant) {
+    fn report_answer(&mut self, now: Instant) {
         let Some((_, outcome)) = self.attempts.last() else { return };
         match (outcome, self.end) {
             (Outcome::Status(200..300), End::Done) => {
                 self.report_at(now, |total| Attempt::Answered(self.times(total)));
+                self.judge(Finding::Served, now);
             }
             (Outcome::Open | Outcome::Status(_), End::Open) => self.report_at(now, |_| Attempt::Untold),
             (
@@ -426,7 +475,7 @@ impl Ledger {
     pub(crate) fn cut(&mut self, fault: &Fault) {
         let class = fault::class(fault.kind);
         self.end = End::Cut(class);
-        self.failed(Mishap::inside(fault));
+        self.failed(Mishap::inside(fault), fault.retry_after);
         self.count_error(class);
     }
 
@@ -440,6 +489,7 @@ impl Ledger {
     fn close(&mut self) {
         self.estimate();
         let cost = self.charge();
+        self.count_units();
         self.charge.into_iter().for_each(|charge| self.bill(charge));
         let now = Instant::now();
         self.report_answer(now);
@@ -500,6 +550,10 @@ impl Ledger {
             input_tokens: used.as_ref().and_then(|usage| usage.input_total),
             output_tokens: used.as_ref().and_then(|usage| usage.output_total),
             cached_tokens: used.as_ref().and_then(|usage| usage.cache_read),
+            characters: used.as_ref().and_then(|usage| usage.characters),
+            images: used.as_ref().and_then(|usage| usage.images),
+            audio_ms: used.as_ref().and_then(|usage| usage.audio_ms),
+            search_units: used.as_ref().and_then(|usage| usage.search_units),
             cost_usd: cost.map(|usd| usd.to_string()),
             estimated: self.usage.as_ref().is_some_and(|usage| usage.estimated),
             bytes_in: self.form_bytes.as_ref().map_or(self.bytes_in, |bytes| bytes.load(Relaxed)),

@@ -5,28 +5,28 @@ use super::answer::{Answered, Content, HELD, Patience, is_stream, join, next, pr
 use super::failure::{Failure, broken, unreadable};
 use super::forward;
 use super::plan::Plan;
-use super::relay::{Flow, Splice};
+use super::relay::{Dress, Flow, LastUsage, Splice};
 use super::settle::{Ledger, Outcome};
 use super::translate::{context, on_unsupported};
 use super::verdict::{Keys, Mishap};
+use crate::config::ForceUsage;
 use crate::fleet::worker::Worker;
+use crate::prices::is_paid;
 use bytes::Bytes;
 use http::{HeaderValue, header, response};
-use serde::de::IgnoredAny;
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use trunkline_core::{Dialect, Event, Fault, FaultKind, Kind, OnUnsupported, Surface, unfold};
 use trunkline_dialect::embed;
 use trunkline_dialect::framing::Framing;
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::openai_completions::prompts;
-use trunkline_dialect::profile::{Ignored, Unknown, misreads};
+use trunkline_dialect::profile::{Ignored, Parameter, Rest, Unknown, misreads};
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::rope::Rope;
-use trunkline_dialect::scan::Scanned;
 use trunkline_dialect::seal::may_carry;
-use trunkline_dialect::surface::answers_freely;
+use trunkline_dialect::stream_usage;
+use trunkline_dialect::surface::{self, answers_freely};
 use trunkline_dialect::tap::{StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
 use trunkline_upstream::Answer;
@@ -35,11 +35,7 @@ use trunkline_upstream::Answer;
 pub(super) fn body(plan: &Plan, worker: &Worker, dialect: Dialect) -> Rope {
     let scanned = &plan.question.scanned;
     let mut edits: SmallVec<[_; 2]> = SmallVec::new();
-    let config = &plan.question.snapshot.config;
-    let streams_usage = matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
-    if plan.question.stream && config.translate.force_include_usage && streams_usage {
-        edits.extend(ask_for_usage(&plan.question.body, scanned));
-    }
+    edits.extend(ask_for_usage(plan, worker, dialect));
     let name = worker.name_for(plan.model.as_str());
     if scanned.model.is_none() && plan.question.form.is_none() {
         // Left out, as a route allows.
@@ -97,24 +93,21 @@ fn echo(plan: &Plan, worker: &Worker, dialect: Dialect) -> Option<Rename> {
     renamed.then(|| Rename::new(dialect, asked))
 }
 
-/// The edit that asks for usage in a stream; none where the client has said itself whether it wants it.
-fn ask_for_usage(body: &Rope, scanned: &Scanned) -> Option<(Range<usize>, Bytes)> {
-    let Some(range) = scanned.stream_options.clone() else {
-        let field: &[u8] = br#""stream_options":{"include_usage":true},"#;
-        return Some((scanned.inside..scanned.inside, Bytes::from_static(field)));
-    };
-    let options = body.slice(range.clone());
-    if options.as_ref() == b"null" {
-        return Some((range, Bytes::from_static(br#"{"include_usage":true}"#)));
-    }
-    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_slice(&options).ok()?;
-    if fields.contains_key("include_usage") {
+/// The edit that asks `worker` for the usage of a stream whose client does not.
+fn ask_for_usage(plan: &Plan, worker: &Worker, dialect: Dialect) -> Option<(Range<usize>, Bytes)> {
+    let question = &plan.question;
+    if !question.stream || !matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions) {
         return None;
     }
-    let field: &[u8] =
-        if fields.is_empty() { br#""include_usage":true"# } else { br#""include_usage":true,"# };
-    let inside = range.start + 1;
-    Some((inside..inside, Bytes::from_static(field)))
+    let model = worker.name_for(plan.model.as_str());
+    let is_wanted = match question.snapshot.config.translate.force_include_usage {
+        ForceUsage::Paid => is_paid(&question.snapshot.catalog, worker, model),
+        ForceUsage::Always => true,
+        ForceUsage::Never => false,
+    };
+    // Those that do not take the parameter send their counts in any case.
+    let takes_it = || worker.profile().sheet(model, Rest::Unasked).takes(Parameter::StreamOptions);
+    (is_wanted && takes_it()).then(|| stream_usage::ask(&question.body, &question.scanned)).flatten()
 }
 
 /// What came back, whole or streamed.
@@ -169,7 +162,10 @@ async fn splice_stream(
     let tap = StreamTap::new(dialect, choices(plan, dialect));
     let wants_array = plan.question.said.as_ref().is_some_and(|said| said.array);
     let array = wants_array.then(|| Box::new(Array::new(plan.question.snapshot.config.limits.event_bytes)));
-    let splice = Splice::new(body, Framing::of(dialect), tap, rename.map(Box::new), array);
+    let asked = ask_for_usage(plan, worker, dialect);
+    let usage = if asked.is_some() { LastUsage::Cut } else { LastUsage::Passed };
+    let dress = Dress { usage, rename: rename.map(Box::new), array };
+    let splice = Splice::new(body, Framing::of(dialect), tap, dress);
     let mut flow = Flow::Splice(Box::new(splice));
     let first = prime(&mut flow, ledger, patience, keys).await?;
     let mut headers = head.headers;
@@ -265,9 +261,18 @@ async fn splice_whole(
     {
         return Err(not_an_answer());
     }
+    // A long transcript says at its beginning how long the sound was, and only its end is kept.
+    if dialect.kind() == Kind::Transcribe {
+        ledger.asked_for = surface::heard(&start).map(Box::new);
+    }
     let primed = Some(start);
     let flow = Flow::Copy { body, tail: Vec::new() };
     Ok(Answered { status: head.status, headers: head.headers, content: Content::Flow { flow, primed, idle } })
+}
+
+/// Whether the client of an OpenAI dialect asked for the usage of its stream.
+fn shows_usage(plan: &Plan) -> bool {
+    stream_usage::is_wanted(&plan.question.body, &plan.question.scanned)
 }
 
 fn whole_answer(
@@ -281,7 +286,7 @@ fn whole_answer(
     if plan.question.stream
         && speaks(dialect)
         && let Ok(reply) = read_reply(dialect, &whole)
-        && let Ok(mut writer) = StreamWriter::new(dialect, context(ledger, plan, true))
+        && let Ok(mut writer) = StreamWriter::new(dialect, context(ledger, plan, shows_usage(plan)))
     {
         writer.echo(reply.extra.clone());
         let mut out = Vec::new();

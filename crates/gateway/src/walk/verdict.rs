@@ -29,10 +29,14 @@ pub enum Again {
 pub enum Counts {
     /// Nothing.
     No,
-    /// That something is wrong with it.
+    /// That something is wrong with it, which its breaker counts.
     Fault,
     /// That nobody is there: some of these in a row, and it gets no calls for a while.
     Unreached,
+    /// That it has too much to do: others go before it for as long as it says.
+    Busy,
+    /// That the operator's account is refused there: others go before it for a while.
+    Account,
 }
 
 /// What the client gets when nobody is left to ask.
@@ -114,9 +118,9 @@ pub enum Mishap {
     /// The provider's rules forbid the prompt.
     ContentPolicy,
     /// 429 that says how long to wait.
-    RateLimitedFor,
+    RateLimitedFor(Key),
     /// 429 that does not.
-    RateLimited,
+    RateLimited(Key),
     /// 429 of an account that has used up what it paid for.
     OverQuota(Key),
     /// 500, and statuses nobody knows.
@@ -180,7 +184,7 @@ impl Mishap {
     }
 
     /// All of them, in the order of the page.
-    pub const ALL: [Self; 44] = {
+    pub const ALL: [Self; 46] = {
         use Key::{Caller, Operator};
         [
             Self::Unresolved,
@@ -207,8 +211,10 @@ impl Mishap {
             Self::ContextWindow,
             Self::Unprocessable,
             Self::ContentPolicy,
-            Self::RateLimitedFor,
-            Self::RateLimited,
+            Self::RateLimitedFor(Operator),
+            Self::RateLimitedFor(Caller),
+            Self::RateLimited(Operator),
+            Self::RateLimited(Caller),
             Self::OverQuota(Operator),
             Self::OverQuota(Caller),
             Self::InternalError,
@@ -235,7 +241,7 @@ impl Mishap {
     #[rustfmt::skip]
     pub const fn row(self) -> Row {
         use Again::{Everyone, Nowhere, Others, StandIns};
-        use Counts::{Fault, No, Unreached};
+        use Counts::{Account, Busy, Fault, No, Unreached};
         use FaultKind::{
             Authentication, Billing, Conflict, InvalidRequest, NotFound, Overloaded, Permission, RateLimit, Timeout,
             TooLarge, Unavailable, Upstream,
@@ -253,11 +259,11 @@ impl Mishap {
             Self::StalledBeforeHead => row("stalled_before_head", "nothing within `timeouts.first_byte`", Others, Fault, Ours(Timeout, "upstream_first_byte_timeout")),
             Self::Redirected => row("redirected", "3xx", Others, Fault, Ours(Upstream, "upstream_redirect")),
             Self::BadRequest => row("bad_request", "400, 405, 415, 431", Nowhere, No, Said(400, InvalidRequest)),
-            Self::Unauthorized(Operator) => row("unauthorized", "401, operator's key", Others, Fault, Ours(Upstream, "upstream_auth")),
+            Self::Unauthorized(Operator) => row("unauthorized", "401, operator's key", Others, Account, Ours(Upstream, "upstream_auth")),
             Self::Unauthorized(Caller) => row("caller_unauthorized", "401, caller's key or none", Nowhere, No, Said(401, Authentication)),
-            Self::Unpaid(Operator) => row("unpaid", "402, operator's key", Others, Fault, Ours(RateLimit, "insufficient_quota")),
+            Self::Unpaid(Operator) => row("unpaid", "402, operator's key", Others, Account, Ours(RateLimit, "insufficient_quota")),
             Self::Unpaid(Caller) => row("caller_unpaid", "402, caller's key", Nowhere, No, Said(402, Billing)),
-            Self::Forbidden(Operator) => row("forbidden", "403, operator's key", Others, Fault, Ours(Upstream, "upstream_auth")),
+            Self::Forbidden(Operator) => row("forbidden", "403, operator's key", Others, Account, Ours(Upstream, "upstream_auth")),
             Self::Forbidden(Caller) => row("caller_forbidden", "403, caller's key or none", Nowhere, No, Said(403, Permission)),
             Self::NotFound(Operator) => row("not_found", "404, operator's key or an engine", Others, No, Said(404, NotFound)),
             Self::NotFound(Caller) => row("caller_not_found", "404, caller's key", Nowhere, No, Said(404, NotFound)),
@@ -267,15 +273,17 @@ impl Mishap {
             Self::ContextWindow => row("context_window", "prompt longer than the model's context", StandIns, No, Said(400, InvalidRequest)),
             Self::Unprocessable => row("unprocessable", "422", Nowhere, No, Said(422, InvalidRequest)),
             Self::ContentPolicy => row("content_policy", "prompt against the provider's rules", StandIns, No, Said(400, InvalidRequest)),
-            Self::RateLimitedFor => row("rate_limited_for", "429 with `Retry-After`", Everyone, No, Said(429, RateLimit)),
-            Self::RateLimited => row("rate_limited", "429 without", Everyone, No, Said(429, RateLimit)),
-            Self::OverQuota(Operator) => row("over_quota", "429 `insufficient_quota`, operator's key", Others, Fault, Said(429, RateLimit)),
+            Self::RateLimitedFor(Operator) => row("rate_limited_for", "429 with `Retry-After`, operator's key or an engine", Everyone, Busy, Said(429, RateLimit)),
+            Self::RateLimitedFor(Caller) => row("caller_rate_limited_for", "429 with `Retry-After`, caller's key", Everyone, No, Said(429, RateLimit)),
+            Self::RateLimited(Operator) => row("rate_limited", "429 without, operator's key or an engine", Everyone, Busy, Said(429, RateLimit)),
+            Self::RateLimited(Caller) => row("caller_rate_limited", "429 without, caller's key", Everyone, No, Said(429, RateLimit)),
+            Self::OverQuota(Operator) => row("over_quota", "429 `insufficient_quota`, operator's key", Others, Account, Said(429, RateLimit)),
             Self::OverQuota(Caller) => row("caller_over_quota", "429 `insufficient_quota`, caller's key", Nowhere, No, Said(429, Billing)),
             Self::InternalError => row("internal_error", "500 and unknown statuses", Everyone, Fault, Said(500, Upstream)),
             Self::BadGateway => row("bad_gateway", "502, 424", Everyone, Fault, Said(502, Upstream)),
-            Self::Unavailable => row("unavailable", "503", Everyone, Fault, Said(503, Unavailable)),
+            Self::Unavailable => row("unavailable", "503", Everyone, Busy, Said(503, Unavailable)),
             Self::GatewayTimeout => row("gateway_timeout", "504", Everyone, Fault, Said(504, Timeout)),
-            Self::Overloaded => row("overloaded", "529", Everyone, Fault, Said(529, Overloaded)),
+            Self::Overloaded => row("overloaded", "529", Everyone, Busy, Said(529, Overloaded)),
             Self::StalledBeforeContent => row("stalled_before_content", "silent for `timeouts.idle` behind the head, before content", Others, Fault, Ours(Timeout, "upstream_idle_timeout")),
             Self::DripBeforeContent => row("drip_before_content", "bytes, but no content within `timeouts.first_byte`", Others, Fault, Ours(Timeout, "upstream_content_timeout")),
             Self::Unreadable => row("unreadable", "200 with a page or garbage", Everyone, Fault, Ours(Upstream, "upstream_unreadable")),
@@ -296,22 +304,22 @@ impl Mishap {
 pub(super) struct Keys {
     /// What the account may do depends on this one.
     account: Key,
-    /// Which models there are depends on this one: those of an engine on nobody's.
-    models: Key,
+    /// Which models there are, and how much may be asked for, depends on this one: at an engine on nobody's.
+    service: Key,
 }
 
 impl Keys {
     pub(super) fn of(worker: &Worker, credential: Credential<'_>) -> Self {
         let account = if credential.is_ours { Key::Operator } else { Key::Caller };
         let is_callers = worker.is_external() && credential.key.is_some();
-        Self { account, models: if is_callers { account } else { Key::Operator } }
+        Self { account, service: if is_callers { account } else { Key::Operator } }
     }
 
     /// The same for an answer that is under way already.
     pub(super) fn behind(worker: &Worker, caller: Option<&Secret>) -> Self {
         let credential = forward::credential(worker, caller, None);
         let is_lent = worker.lender.is_some() && credential.key.is_none() && credential.signer.is_none();
-        let lent = Self { account: Key::Operator, models: Key::Operator };
+        let lent = Self { account: Key::Operator, service: Key::Operator };
         if is_lent { lent } else { Self::of(worker, credential) }
     }
 }
@@ -352,7 +360,7 @@ impl Mishap {
             FaultKind::Billing if status == 429 => Self::OverQuota(keys.account),
             FaultKind::Billing => Self::Unpaid(keys.account),
             FaultKind::Permission => Self::Forbidden(keys.account),
-            FaultKind::NotFound => Self::NotFound(keys.models),
+            FaultKind::NotFound => Self::NotFound(keys.service),
             FaultKind::InvalidRequest | FaultKind::Unsupported if status == 422 => Self::Unprocessable,
             FaultKind::InvalidRequest
             | FaultKind::Unsupported
@@ -362,8 +370,8 @@ impl Mishap {
             | FaultKind::Cancelled => Self::BadRequest,
             FaultKind::Conflict => Self::Conflict,
             FaultKind::TooLarge => Self::TooLarge,
-            FaultKind::RateLimit if fault.retry_after.is_some() => Self::RateLimitedFor,
-            FaultKind::RateLimit => Self::RateLimited,
+            FaultKind::RateLimit if fault.retry_after.is_some() => Self::RateLimitedFor(keys.service),
+            FaultKind::RateLimit => Self::RateLimited(keys.service),
             FaultKind::Timeout if status == 504 => Self::GatewayTimeout,
             FaultKind::Timeout => Self::RequestTimeout,
             FaultKind::Unavailable => Self::Unavailable,
@@ -395,7 +403,7 @@ impl Mishap {
 
     /// The same for a stream of which the client has some.
     pub(super) fn inside(fault: &Fault) -> Self {
-        let none = Keys { account: Key::Caller, models: Key::Caller };
+        let none = Keys { account: Key::Caller, service: Key::Caller };
         let before = Self::of_stream(fault, none);
         if before == Self::CutBeforeContent {
             Self::CutInside

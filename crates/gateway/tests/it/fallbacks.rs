@@ -165,7 +165,8 @@ async fn what_is_known_beforehand_is_not_tried() {
     assert_eq!((&explained["pool"], &explained["choice"]), (&json!("large-pool"), &json!("large")));
 
     let snapshot = rig.shared().fleet.snapshot();
-    snapshot.workers[0].load.set_health(trunkline_core::Health::Unhealthy);
+    // A worker that is not probed would be given another chance whenever its task wakes; this one is not.
+    snapshot.workers[0].load.set_health(trunkline_core::Health::Draining);
     let answer = rig.ask(&asking(CHAT, "first-pool", "Hi", false)).await;
     assert_eq!((answer.status, substituted(&answer)), (200, Some("other-model")), "{}", answer.text());
 }

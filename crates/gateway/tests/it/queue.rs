@@ -159,7 +159,7 @@ async fn who_is_full_is_put_aside() {
 /// is nobody else to ask.
 #[tokio::test]
 async fn failed_attempts_give_their_places_back() {
-    let (broken, second) = (failing(503).await, answering(CHAT).await);
+    let (broken, second) = (failing(500).await, answering(CHAT).await);
     let workers = vec![
         bounded(backend("gpu", "openai", &broken, "gpt-4o"), 1, 0),
         backend("other", "openai", &second, "gpt-4o"),

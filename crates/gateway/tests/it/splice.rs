@@ -2,10 +2,13 @@
 //! however the network cuts them.
 
 use crate::client::{Answer, Line, post};
-use crate::rig::{ALL, CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, settings};
+use crate::rig::{
+    ALL, CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, Speech, cloud, engine, settings,
+};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use trunkline_gateway::config::{ForceUsage, WorkerSpec};
 use trunkline_testkit::script::{Reply, Upstream};
 
 /// Bodies made up per endpoint.
@@ -271,11 +274,24 @@ async fn an_alias_is_echoed_where_the_operator_wants_it() {
     }
 }
 
+/// An engine may end without a blank line; the name stands in its last event all the same.
+#[tokio::test]
+async fn an_alias_is_echoed_in_a_last_event_without_an_end() {
+    let said = CHAT.stream.concat().replace("\n\ndata: [DONE]\n\n", "");
+    let upstream = Upstream::replying([Reply::events([said.clone()], Duration::ZERO)]).await.unwrap();
+    let mut config = settings([CHAT.worker(upstream.url())]);
+    config.aliases.insert("alias".to_owned(), "m".to_owned());
+    config.echo_alias = true;
+    let rig = Rig::start(config).await;
+    let answer = rig.post(CHAT.path, &CHAT.body("alias", true)).await;
+    assert_eq!(answer.text(), said.replace("\"model\":\"m\"", "\"model\":\"alias\""));
+}
+
 /// What an upstream got for `options`, and what the client got back, with usage asked for by the gateway.
 async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
     let upstream = Upstream::replying([speech.answer(true)]).await.unwrap();
     let mut config = settings([speech.worker(upstream.url())]);
-    config.translate.force_include_usage = true;
+    config.translate.force_include_usage = ForceUsage::Always;
     let rig = Rig::start(config).await;
     let body = format!("{{\"model\":\"m\",\"stream\":true{options},{}}}", speech.prompt);
     let answer = rig.post(speech.path, &body).await;
@@ -285,7 +301,7 @@ async fn with_usage(speech: &Speech, options: &str) -> (String, Answer) {
 }
 
 #[tokio::test]
-async fn usage_is_asked_for_where_the_operator_wants_it() {
+async fn usage_is_asked_for_where_the_client_does_not() {
     for (what, speech, options, want) in [
         ("none", CHAT, "", Some("{\"stream_options\":{\"include_usage\":true},\"model\"")),
         (
@@ -300,10 +316,13 @@ async fn usage_is_asked_for_where_the_operator_wants_it() {
             ",\"stream_options\": { \"x\": 1.0}",
             Some(",\"stream_options\": {\"include_usage\":true, \"x\": 1.0}"),
         ),
-        ("empty", CHAT, ",\"stream_options\":{ }", Some(",\"stream_options\":{\"include_usage\":true }")),
-        ("null", CHAT, ",\"stream_options\":null", Some(",\"stream_options\":{\"include_usage\":true},")),
+        (
+            "its own no",
+            CHAT,
+            ",\"stream_options\":{\"include_usage\":false}",
+            Some(",\"stream_options\":{\"include_usage\":true}"),
+        ),
         ("its own yes", CHAT, ",\"stream_options\":{\"include_usage\" :true}", None),
-        ("its own no", CHAT, ",\"stream_options\":{\"include_usage\":false}", None),
         ("a dialect without them", RESPONSES, "", None),
         ("another dialect without them", MESSAGES, "", None),
     ] {
@@ -317,11 +336,98 @@ async fn usage_is_asked_for_where_the_operator_wants_it() {
     }
 }
 
+/// Who is asked when nothing is said: whoever is paid and takes the question.
+#[tokio::test]
+async fn usage_is_asked_of_whoever_is_paid() {
+    for (what, setting, provider, prices, is_asked) in [
+        ("a provider", ForceUsage::Paid, Some("openai"), "", true),
+        ("one that knows no such question", ForceUsage::Always, Some("mistral"), "", false),
+        ("an engine", ForceUsage::Paid, None, "", false),
+        ("an engine with a price", ForceUsage::Paid, None, "input 1", true),
+        ("an engine, always", ForceUsage::Always, None, "", true),
+        ("a provider, never", ForceUsage::Never, Some("openai"), "", false),
+    ] {
+        let upstream = Upstream::replying([CHAT.answer(true)]).await.unwrap();
+        let provider = provider.map(str::to_owned);
+        let prices = [prices].into_iter().filter(|price| !price.is_empty()).map(str::to_owned).collect();
+        let mut config = settings([WorkerSpec { provider, prices, ..engine(upstream.url(), "m") }]);
+        config.translate.force_include_usage = setting;
+        let rig = Rig::start(config).await;
+        assert_eq!(rig.ask(&CHAT.ask(true)).await.text(), CHAT.stream.concat(), "{what}");
+        let heard = upstream.requests()[0].json();
+        assert_eq!(heard["stream_options"]["include_usage"] == true, is_asked, "{what}: {heard}");
+        assert!(is_asked || upstream.requests()[0].body == CHAT.body("m", true), "{what}: {heard}");
+    }
+}
+
+/// Streams of those that were asked, in the two ways there are: what a client gets that did not ask, and what it
+/// gets that did.
+fn asked_streams() -> [(Speech, String, String); 5] {
+    let chunk = |members: &str| format!("data: {{\"id\":\"c1\",\"model\":\"m\",{members}}}\n\n");
+    let [hello, end] = [
+        r#""choices":[{"index":0,"delta":{"content":"héllo \"usage\":null"},"finish_reason":null}]"#,
+        r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}]"#,
+    ];
+    let counts = r#""usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
+    let with = |more: &str, last: &str| {
+        let [hello, end] = [hello, end].map(|members| chunk(&format!("{members}{more}")));
+        format!(": begin\n\n{hello}{end}{last}")
+    };
+    let (done, last) = ("data: [DONE]\n\n", chunk(&format!("\"choices\":[],{counts}")));
+    let plain = with("", done);
+    let silent = with("", &format!("{last}{done}"));
+    let null = with(",\"usage\":null", &format!("{last}{done}"));
+    let lines = |text: &str| text.replace('\n', "\r\n");
+    [
+        (CHAT, plain.clone(), silent.clone()),
+        (CHAT, plain.clone(), null.clone()),
+        (CHAT, lines(&plain), lines(&null)),
+        (COMPLETIONS, plain, silent),
+        // Engines may end without `[DONE]`, and without a blank line.
+        (CHAT, with("", ""), with("", last.trim_ascii_end())),
+    ]
+}
+
+#[tokio::test]
+async fn usage_that_nobody_asked_for_is_cut_out_wherever_the_network_cuts() {
+    for (speech, shown, said) in asked_streams() {
+        let puppet = Puppet::new().await;
+        let account = cloud(puppet.upstream.url(), "openai", "m", Some("k"));
+        let rig = Rig::start(settings([account])).await;
+        let mut line = Line::open(rig.address()).await;
+        let text = Bytes::from(said.clone());
+        for at in 0..=text.len() {
+            puppet.says(Reply::events([text.slice(..at), text.slice(at..)], Duration::ZERO));
+            let answer = line.ask(&speech.ask(true)).await;
+            same(&answer.body, &shown, &format!("{} cut at {at}", speech.path));
+        }
+        // Who asks gets all of it.
+        let body = speech
+            .body("m", true)
+            .replace("\"stream\":true", "\"stream\":true,\"stream_options\":{\"include_usage\":true}");
+        puppet.says(Reply::events([text.clone()], Duration::ZERO));
+        same(&line.ask(&post(speech.path, body)).await.body, &said, speech.path);
+    }
+}
+
+/// An upstream that answers in one piece though it was asked for a stream.
+#[tokio::test]
+async fn a_stream_made_of_a_whole_answer_shows_usage_to_who_asks() {
+    for (options, shows) in [("", false), (",\"stream_options\":{\"include_usage\":true}", true)] {
+        let upstream = Upstream::replying([CHAT.answer(false)]).await.unwrap();
+        let rig = Rig::start(settings([CHAT.worker(upstream.url())])).await;
+        let body = format!("{{\"model\":\"m\",\"stream\":true{options},{}}}", CHAT.prompt);
+        let answer = rig.post(CHAT.path, &body).await;
+        assert_eq!(answer.text().contains("\"prompt_tokens\":3"), shows, "{}", answer.text());
+        assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_a_stream_is_never_asked_for_usage() {
     let upstream = Upstream::replying([EMBEDDINGS.answer(false), CHAT.answer(false)]).await.unwrap();
     let mut config = settings([CHAT.worker(upstream.url())]);
-    config.translate.force_include_usage = true;
+    config.translate.force_include_usage = ForceUsage::Always;
     let rig = Rig::start(config).await;
     for (speech, nth) in [(EMBEDDINGS, 0), (CHAT, 1)] {
         assert_eq!(rig.ask(&speech.ask(false)).await.status, 200);

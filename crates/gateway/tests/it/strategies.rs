@@ -208,7 +208,7 @@ async fn a_conversation_stays_with_its_backend() {
 /// A client may name the route and, among those who may answer, the backend; the answer says who it was.
 #[tokio::test]
 async fn clients_choose_and_are_told_who_answered() {
-    let (a, b, c) = (failing(503).await, answering(CHAT).await, answering(CHAT).await);
+    let (a, b, c) = (failing(500).await, answering(CHAT).await, answering(CHAT).await);
     let workers = vec![
         backend("a", "openai", &a, "gpt-4o"),
         backend("b", "openai", &b, "gpt-4o"),
@@ -229,10 +229,10 @@ async fn clients_choose_and_are_told_who_answered() {
         (
             "without others",
             &[("x-trunkline-fallbacks", "off"), ("x-trunkline-num-retries", "0")],
-            503,
+            500,
             "    ",
         ),
-        ("by one that fails", &[("x-trunkline-backend", "a"), ("x-trunkline-num-retries", "0")], 503, "    "),
+        ("by one that fails", &[("x-trunkline-backend", "a"), ("x-trunkline-num-retries", "0")], 500, "    "),
         ("by one that may not answer", &[("x-trunkline-backend", "c")], 400, "    "),
         ("by no route", &[("x-trunkline-route", "nowhere")], 400, "    "),
         ("by no word", &[("x-trunkline-fallbacks", "perhaps")], 400, "    "),

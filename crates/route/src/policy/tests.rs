@@ -3,7 +3,10 @@ use crate::tier::{Filter, another, seed, spread};
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use trunkline_core::{Allotted, Allowance, Attempt, Load, LoadGuard, Metric, Price, Ranking, Times};
+use trunkline_core::{
+    Allotted, Allowance, Attempt, BreakerRules, CooldownRules, Finding, Load, LoadGuard, Metric, Price,
+    Ranking, Rules, Times,
+};
 
 fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
     let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
@@ -92,6 +95,94 @@ fn round_robin_takes_turns_in_the_highest_ready_tier() {
     ] {
         let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
         assert_eq!(names(&Policy::round_robin(), &fleet(spec), &tried, 6).concat(), want, "{what}");
+    }
+}
+
+/// What stands against a worker of the next test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Against {
+    Nothing,
+    Busy,
+    Broken,
+}
+
+fn found(load: &Arc<Load>, finding: Finding) {
+    let breaker = BreakerRules {
+        failures: 1,
+        share: 1.0,
+        calls: 1,
+        window: Duration::from_secs(60),
+        open: Duration::from_secs(60),
+        longest: Duration::from_secs(60),
+        trials: 1,
+        successes: 1,
+    };
+    let minute = Duration::from_secs(60);
+    let cooldown = CooldownRules { busy: minute, account: minute, longest: minute };
+    let rules = Rules { breaker: Some(breaker), cooldown };
+    let now = draw(0).now;
+    LoadGuard::new(load).report(finding, now, &rules, now, 0.0);
+}
+
+/// Whatever the policy: others go before who is busy, who stays the last resort, and nobody goes to who is broken.
+#[test]
+fn what_stands_against_a_worker_goes_before_the_policy() {
+    use Against::{Broken, Busy, Nothing};
+    use Health::{Ready, Unreached};
+    for (what, spec, tried, want, verdicts) in [
+        ("all sound", &[(50, Ready, Nothing), (50, Ready, Nothing)][..], &[][..], "01", "ee"),
+        ("one busy", &[(50, Ready, Busy), (50, Ready, Nothing)], &[], "1", "ae"),
+        ("the first tier busy", &[(90, Ready, Busy), (50, Ready, Nothing)], &[], "1", "ae"),
+        ("all busy", &[(90, Ready, Busy), (50, Ready, Busy)], &[], "0", "el"),
+        ("the sound one failed", &[(50, Ready, Busy), (50, Ready, Nothing)], &["1"], "0", "et"),
+        ("one broken", &[(50, Ready, Broken), (50, Ready, Nothing)], &[], "1", "be"),
+        ("busy is better than broken", &[(90, Ready, Broken), (50, Ready, Busy)], &[], "1", "be"),
+        ("all broken", &[(50, Ready, Broken), (50, Ready, Broken)], &[], "", "bb"),
+        (
+            "not reached is better than broken",
+            &[(90, Ready, Broken), (50, Unreached, Nothing)],
+            &[],
+            "1",
+            "be",
+        ),
+        ("busy is better than not reached", &[(90, Unreached, Nothing), (50, Ready, Busy)], &[], "1", "ne"),
+        ("not reached, whatever was before", &[(50, Unreached, Broken)], &[], "0", "e"),
+    ] {
+        let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
+        let of_policy = spec.iter().map(|(priority, health, _)| (*priority, *health)).collect::<Vec<_>>();
+        let fleet = fleet(&of_policy);
+        for (candidate, (_, _, against)) in fleet.iter().zip(spec) {
+            match against {
+                Nothing => {}
+                Busy => found(&candidate.load, Finding::Busy(None)),
+                Broken => found(&candidate.load, Finding::Failed),
+            }
+        }
+        for policy in all() {
+            let mut picks = names(&policy, &fleet, &tried, 32);
+            picks.sort_unstable();
+            picks.dedup();
+            let picks = picks.concat();
+            let is_whole = picks == want || (want.len() > 1 && want.contains(&picks) && !picks.is_empty());
+            assert!(is_whole, "{what} by {}: {picks}", policy.name());
+            let (said, choice) = policy.explain(&Prompt::default(), &fleet, &tried, draw(0));
+            let said: String = said.iter().map(letter).collect();
+            assert_eq!(said, verdicts, "{what} by {}", policy.name());
+            assert_eq!(choice.is_some(), !want.is_empty(), "{what} by {}", policy.name());
+        }
+    }
+}
+
+fn letter(verdict: &Verdict) -> char {
+    match verdict {
+        Verdict::NotReady(_) => 'n',
+        Verdict::Barred(_) => 'b',
+        Verdict::NoWeight => 'w',
+        Verdict::AlreadyTried => 't',
+        Verdict::OverLimit(_) => 'o',
+        Verdict::CoolingDown(_) => 'a',
+        Verdict::LowerTier => 'l',
+        Verdict::Eligible(_) => 'e',
     }
 }
 

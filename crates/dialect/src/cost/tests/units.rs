@@ -57,7 +57,7 @@ fn what_is_not_tokens() {
         with(
             "a transcript by the second",
             "second 0.0001",
-            Usage { audio_seconds: Some(61), ..Usage::default() },
+            Usage { audio_ms: Some(61_000), ..Usage::default() },
             &[],
             &[("second", 61_000, 100_000)],
             "0.0061",
@@ -65,7 +65,7 @@ fn what_is_not_tokens() {
         with(
             "a transcript to the millisecond",
             "second 0.0001",
-            Usage { audio_seconds: Some(61), ..Usage::default() },
+            Usage { audio_ms: Some(61_000), ..Usage::default() },
             &[(Meter::Second, 60_250)],
             &[("second", 60_250, 100_000)],
             "0.006025",
@@ -73,7 +73,7 @@ fn what_is_not_tokens() {
         with(
             "a transcript by the second, tokens for information",
             "second 0.0001",
-            Usage { audio_seconds: Some(10), ..tokens(100, 20) },
+            Usage { audio_ms: Some(10_000), ..tokens(100, 20) },
             &[],
             &[("second", 10_000, 100_000)],
             "0.001",
@@ -109,6 +109,27 @@ fn what_is_not_tokens() {
             &[(Meter::Pixel, 1_048_576)],
             &[("pixel", 1_048_576, 20_000)],
             "0.02097152",
+        ),
+        with(
+            "as many pixels as the size has that was made, of two",
+            "pixel 0.02",
+            Usage { images: Some(2), size: Some("1024x512".into()), ..Usage::default() },
+            &[],
+            &[("pixel", 1_048_576, 20_000)],
+            "0.02097152",
+        ),
+        with(
+            "pictures by the piece, of the care and size that were made",
+            "image 0.04 quality=standard; image 0.08 quality=hd; image 0.12 quality=hd size=1024x1792",
+            Usage {
+                images: Some(2),
+                quality: Some("hd".into()),
+                size: Some("1024x1792".into()),
+                ..Usage::default()
+            },
+            &[],
+            &[("image", 2, 120_000_000_000)],
+            "0.24",
         ),
         with(
             "pictures in the prompt, priced apart",

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::ForceUsage;
 use std::time::Duration;
 
 fn lowered(text: &str, env: &[(&str, &str)]) -> (Option<Config>, Vec<Problem>) {
@@ -99,6 +100,22 @@ provider_keys: { openai: sk-1 }
     assert_eq!(config.provider_keys.get("openai").map(trunkline_core::Secret::reveal), Some("sk-1"));
     // What a file does not say stays the default.
     assert_eq!(config.timeouts.first_byte, Duration::from_secs(1800));
+}
+
+#[test]
+fn whose_usage_is_asked_for_is_a_name_or_the_switch_of_older_files() {
+    for (text, want) in [
+        ("", ForceUsage::Paid),
+        ("force_include_usage: paid", ForceUsage::Paid),
+        ("force_include_usage: always", ForceUsage::Always),
+        ("force_include_usage: true", ForceUsage::Always),
+        ("force_include_usage: never", ForceUsage::Never),
+        ("force_include_usage: false", ForceUsage::Never),
+        ("force_include_usage: ${USAGE}", ForceUsage::Never),
+    ] {
+        let config = fine(&format!("translate:\n  {text}\n"), &[("USAGE", "false")]);
+        assert_eq!(config.translate.force_include_usage, want, "{text}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{End, Ledger, Outcome};
 use crate::prices::is_paid;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
-use trunkline_core::{Kind, Model};
+use trunkline_core::{Kind, Model, Usage};
 use trunkline_dialect::cost::Usd;
 
 /// What a whole answer cost, in US dollars.
@@ -34,8 +34,11 @@ impl Charge {
 
 impl Ledger {
     /// Books about what was produced where the upstream does not say: its stream was left or cut before it
-    /// could, or it was not asked.
+    /// could, or it was not asked. What is no conversation has events of other sizes than a token's.
     pub(super) fn estimate(&mut self) {
+        if self.endpoint.dialect.kind() != Kind::Generate {
+            return;
+        }
         let known = self.usage.as_ref().and_then(|usage| usage.output_total);
         let is_short = self.end != End::Done && known.is_some_and(|known| known < self.events);
         if self.events > 0 && (known.is_none() || is_short) {
@@ -66,6 +69,7 @@ impl Ledger {
     /// Works out what the answer cost, whose usage is all known, and what came before it; in dollars, where anybody is
     /// paid and all prices are known.
     pub(crate) fn charge(&mut self) -> Option<Usd> {
+        self.add_what_was_asked_for();
         let charge = self.charge.unwrap_or_else(|| self.charged());
         self.charge = Some(charge);
         match charge.and(self.before) {
@@ -74,21 +78,32 @@ impl Ledger {
         }
     }
 
+    /// Puts what the call says of its cost under what its answer counted, which goes first.
+    fn add_what_was_asked_for(&mut self) {
+        let Some(mut usage) = self.asked_for.clone().filter(|_| self.has_answered()) else { return };
+        if let Some(counted) = self.usage.take() {
+            usage.update(*counted);
+        }
+        self.usage = Some(usage);
+    }
+
+    /// Whether the last attempt gave an answer.
+    fn has_answered(&self) -> bool {
+        matches!(self.attempts.last(), Some((_, Outcome::Status(200..300))))
+    }
+
     fn charged(&self) -> Charge {
-        let Some((_, outcome)) = self.attempts.last() else { return Charge::None };
         let Some(worker) = self.worker() else { return Charge::None };
         let model = worker.name_for(self.model.as_ref().map_or("", Model::as_str));
         if !is_paid(&self.catalog, worker, model) || self.endpoint.dialect.kind() == Kind::Count {
             return Charge::None;
         }
-        match &self.usage {
-            Some(usage) => {
-                let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
-                cost.map_or(Charge::Unknown, Charge::Known)
-            }
-            None if matches!(outcome, Outcome::Status(200..300)) => Charge::Unknown,
-            None => Charge::None,
-        }
+        let nothing = Usage::default();
+        let Some(usage) = self.usage.as_deref().or_else(|| self.has_answered().then_some(&nothing)) else {
+            return Charge::None;
+        };
+        let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
+        cost.map_or(Charge::Unknown, Charge::Known)
     }
 
     /// Books what the last attempt cost.
@@ -104,6 +119,22 @@ impl Ledger {
             }
             (Charge::Unknown, Some(labels)) => metrics.unpriced.with_label_values(&labels).inc(),
             (Charge::None, _) | (_, None) => {}
+        }
+    }
+
+    /// Counts what the last attempt used beside tokens.
+    pub(super) fn count_units(&self) {
+        let Some((lane, usage)) = self.lane.as_ref().zip(self.usage.as_ref()) else { return };
+        for (unit, count) in [
+            ("character", usage.characters),
+            ("image", usage.images),
+            ("audio_ms", usage.audio_ms),
+            ("search_unit", usage.search_units),
+        ] {
+            if let Some(count) = count.filter(|count| *count > 0) {
+                let labels = [lane.metrics.label(), unit];
+                self.local.shared.metrics.units.with_label_values(&labels).inc_by(count);
+            }
         }
     }
 

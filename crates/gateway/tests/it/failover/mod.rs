@@ -10,9 +10,9 @@ use futures_util::future::join_all;
 use scripts::{Bad, PATIENCE, bad, body, is_callers};
 use std::time::Duration;
 use trunkline_core::{Dialect, Fault, Origin};
-use trunkline_gateway::config::{Config, Fallbacks, MemberSpec, PoolSpec, RouteSpec, WorkerSpec};
+use trunkline_gateway::config::{Config, Cooldown, Fallbacks, MemberSpec, PoolSpec, RouteSpec, WorkerSpec};
 use trunkline_gateway::fault::status;
-use trunkline_gateway::walk::verdict::{Again, Counts, Mishap, Told};
+use trunkline_gateway::walk::verdict::{Again, Counts, Mishap, Row, Told};
 use trunkline_testkit::script::{Reply, Upstream};
 
 /// The model that answers in place of one with a fallback.
@@ -118,6 +118,9 @@ fn config(mishap: Mishap, speech: Speech, bad: &Bad, good: &Upstream) -> Config 
     config.fallbacks.insert(Fleet::Elsewhere.name().into(), elsewhere);
     config.retry.attempts = u32::try_from(ATTEMPTS).unwrap();
     config.health.unreached_threshold = 0;
+    // What stands against a worker is for the requests after; here each is to meet what the others met.
+    (config.breaker.failure_threshold, config.breaker.minimum_calls) = (1000, 1000);
+    (config.cooldown.busy, config.cooldown.credentials) = (Duration::ZERO, Duration::ZERO);
     config.timeouts.heartbeat = Duration::ZERO;
     if matches!(mishap, Mishap::StalledBeforeContent | Mishap::StalledInside) {
         config.timeouts.idle = PATIENCE;
@@ -252,6 +255,12 @@ async fn check(mishap: Mishap, client: Speech, upstream: Speech) {
         let worker = format!("worker=\"{}-bad\"", fleet.name());
         let counted = rig.metric("trunkline_worker_faults_total", &[&worker]).await;
         assert!((counted - expected as f64).abs() < 0.1, "{mishap:?} in {fleet:?}: {counted} of {expected}");
+        let breakers = |row: &Row| matches!(row.counts, Counts::Fault | Counts::Unreached);
+        let of_breaker = cells.iter().filter(|(of, _, row)| *of == fleet && breakers(row));
+        let expected: usize = of_breaker.map(|(fleet, _, row)| fleet.expected(row.again).0).sum();
+        let labels = [worker.as_str(), "outcome=\"failure\""];
+        let counted = rig.metric("trunkline_worker_cb_outcomes_total", &labels).await;
+        assert!((counted - expected as f64).abs() < 0.1, "{mishap:?} in {fleet:?}: {counted} of {expected}");
     }
     assert!(rig.metric("trunkline_worker_faults_total", &["-good\""]).await < 0.1, "{mishap:?}");
 }
@@ -283,9 +292,11 @@ async fn every_row_holds_for_anthropics_clients_of_openai() {
     check_all(MESSAGES, CHAT).await;
 }
 
+/// What one failure makes of a worker, when one is enough: the column of the table, for whole answers and streams.
 #[tokio::test]
-async fn only_who_is_not_reached_is_taken_out() {
-    for mishap in Mishap::ALL.into_iter().filter(|mishap| seen(*mishap, false).is_some()) {
+async fn what_counts_is_what_the_table_says() {
+    for (mishap, streams) in Mishap::ALL.into_iter().flat_map(|mishap| [(mishap, false), (mishap, true)]) {
+        let Some(shown) = seen(mishap, streams) else { continue };
         let failing = bad(mishap, CHAT).await;
         let good = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
         let mut config = config(mishap, CHAT, &failing, &good);
@@ -293,11 +304,24 @@ async fn only_who_is_not_reached_is_taken_out() {
         (config.pools, config.routes) = (Vec::new(), Vec::new());
         config.health.unreached_threshold = 1;
         config.retry.attempts = 1;
+        config.breaker.failure_threshold = 1;
+        config.cooldown = Cooldown::default();
         let rig = Rig::start(config).await;
-        rig.ask(&ask(Fleet::One, CHAT, CHAT, false, "x", mishap)).await;
-        let state = rig.workers().await[0]["status"].as_str().unwrap().to_owned();
-        let unreached = seen(mishap, false).unwrap().row().counts == Counts::Unreached;
-        assert_eq!(state, if unreached { "unhealthy" } else { "ready" }, "{mishap:?}");
+        rig.ask(&ask(Fleet::One, CHAT, CHAT, streams, "x", mishap)).await;
+        rig.at_rest().await;
+        let counts = shown.row().counts;
+        let what = format!("{mishap:?}, stream {streams}: {counts:?}");
+        let worker = rig.workers().await.remove(0);
+        let state = if counts == Counts::Unreached { "unhealthy" } else { "ready" };
+        assert_eq!(worker["status"], state, "{what}");
+        let breaker = if counts == Counts::Fault { "open" } else { "closed" };
+        assert_eq!(worker["circuit_breaker"]["state"], breaker, "{what}: {worker}");
+        for (reason, of) in [("busy", Counts::Busy), ("account", Counts::Account)] {
+            let label = format!("reason=\"{reason}\"");
+            let counted = rig.metric("trunkline_worker_cooldowns_total", &[&label]).await;
+            let expected = if counts == of { 1.0 } else { 0.0 };
+            assert!((counted - expected).abs() < 0.1, "{what}: {reason} {counted}");
+        }
     }
 }
 

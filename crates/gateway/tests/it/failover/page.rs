@@ -28,10 +28,26 @@ life or what there is so far, and from then on the stream stays where it is.
 - **Fallbacks**: the list in `fallbacks` that the request goes on to, for its model or pool. One of `context_window` and
   `content_policy` is gone to at once, and in its absence `default`; that one when nobody else is left, or nobody is ready.
   A prompt that is known to be too long for all of them begins with `context_window`.
-- **Counts**: the failure is held against the backend (`trunkline_worker_faults_total`); *unreached*: some in a row
-  (`health.unreached_threshold`) also take it out until it is found again.
+- **Counts**: what is held against the backend (`trunkline_worker_faults_total`), below.
 - **Client**: what it gets when nobody is left; \"as said\" is the upstream's own answer where the dialects are the same.
 - An answer with `x-should-retry: true` may be asked for everywhere, one with `x-should-retry: false` only from stand-ins.
+
+Three things stand against a backend, and `GET /workers`, `explain` and metrics tell which:
+
+- *breaker*: the failure counts for its breaker. After `breaker.failure_threshold` failures in a row, or when
+  `breaker.error_share` of at least `breaker.minimum_calls` calls within `breaker.window` have failed, it gets no calls for
+  `breaker.open`. Then up to `breaker.trials` calls at once try it: `breaker.success_threshold` answers in a row bring it
+  back, one failure keeps calls away for twice as long, up to `breaker.max_open`. A stream counts when it is over: as
+  answered when it ended properly, as failed when it was cut. A client that hangs up, or whose request was wrong, says
+  nothing. While the breakers of all that could answer are open, clients get 503 with `Retry-After`.
+- *cool-down*: others go before it for as long as `Retry-After` says, up to `cooldown.max`, or for `cooldown.busy`, doubled
+  each time in a row. When nobody else is left, it is asked all the same.
+- *account*: the same for `cooldown.credentials`, since a key that is refused does not mend itself. Another key in the
+  configuration ends it at once.
+- *unreached*: `health.unreached_threshold` in a row take it out until it is found again; where that is 0, they count for
+  the breaker.
+
+An answer ends a cool-down. A backend's own settings under `breaker` go before those for all.
 
 | failure | same | other | stand-in | fallbacks | counts | client |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -44,8 +60,10 @@ fn page() -> String {
         let may = |least: Again| if row.again >= least { "yes" } else { "no" };
         let counts = match row.counts {
             Counts::No => "no",
-            Counts::Fault => "yes",
+            Counts::Fault => "breaker",
             Counts::Unreached => "unreached",
+            Counts::Busy => "cool-down",
+            Counts::Account => "account",
         };
         let (same, other, stand_in) = (may(Again::Everyone), may(Again::Others), may(Again::StandIns));
         let told = told(row.told);

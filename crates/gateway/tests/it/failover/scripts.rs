@@ -74,8 +74,8 @@ fn reply(mishap: Mishap, speech: Speech, streams: bool) -> Reply {
         Mishap::ContextWindow => error(400, "invalid_request_error", "context_length_exceeded"),
         Mishap::Unprocessable => error(422, "invalid_request_error", "x"),
         Mishap::ContentPolicy => error(400, "invalid_request_error", "content_policy_violation"),
-        Mishap::RateLimitedFor => error(429, "rate_limit_error", "x").header("retry-after", "0"),
-        Mishap::RateLimited => error(429, "rate_limit_error", "x"),
+        Mishap::RateLimitedFor(_) => error(429, "rate_limit_error", "x").header("retry-after-ms", "20"),
+        Mishap::RateLimited(_) => error(429, "rate_limit_error", "x"),
         Mishap::OverQuota(_) => error(429, "billing_error", "insufficient_quota"),
         Mishap::InternalError => error(500, "api_error", "x"),
         Mishap::BadGateway => Reply::bad_gateway(),
@@ -146,5 +146,7 @@ pub(super) fn is_callers(mishap: Mishap) -> bool {
             | Mishap::Forbidden(Key::Caller)
             | Mishap::NotFound(Key::Caller)
             | Mishap::OverQuota(Key::Caller)
+            | Mishap::RateLimitedFor(Key::Caller)
+            | Mishap::RateLimited(Key::Caller)
     )
 }

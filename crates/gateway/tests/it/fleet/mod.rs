@@ -1,5 +1,6 @@
 //! The fleet: how workers come, are found out about, fall ill and go.
 
+mod breaker;
 mod choice;
 mod listing;
 mod policies;

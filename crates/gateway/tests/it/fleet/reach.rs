@@ -153,6 +153,8 @@ async fn calls_do_not_judge_where_that_is_switched_off() {
     let url = format!("http://{}", refusing().await.unwrap());
     let mut config = settings([engine(&url, "m")]);
     config.health.unreached_threshold = 0;
+    // Which would judge in its place.
+    config.breaker.enabled = false;
     let rig = Rig::start(config).await;
     assert_eq!(rig.chat("m", 3).await, [502; 3]);
     assert_eq!(rig.state(&url).await, "ready");

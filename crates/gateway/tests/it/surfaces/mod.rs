@@ -1,5 +1,6 @@
 //! What is asked for besides conversations, in front of upstreams that have it and of those that do not.
 
+mod costs;
 mod count;
 mod edits;
 mod embed;
@@ -46,6 +47,7 @@ fn ok(answer: Answer) -> Answer {
     answer
 }
 
+const TRANSCRIBE: &str = "/v1/audio/transcriptions";
 const KIND: &str = "multipart/form-data; boundary=frontier";
 
 fn field(name: &str, value: &str) -> Vec<u8> {

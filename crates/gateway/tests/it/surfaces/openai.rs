@@ -1,6 +1,6 @@
 //! What only OpenAI's form exists of: pictures, speech, transcripts, moderation.
 
-use super::{KIND, account, field, file, form, ok, upload};
+use super::{KIND, TRANSCRIBE, account, field, file, form, ok, upload};
 use crate::client::{Line, post};
 use crate::rig::{Rig, cloud, engine, settings};
 use serde_json::{Value, json};
@@ -10,8 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use trunkline_testkit::cloud::{Cloud, CloudConfig, Provider};
 use trunkline_testkit::script::{Reply, Upstream};
-
-const TRANSCRIBE: &str = "/v1/audio/transcriptions";
 
 /// Bytes that compress badly and hold no delimiter.
 fn sound(length: usize) -> Vec<u8> {

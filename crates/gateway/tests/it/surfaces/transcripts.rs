@@ -1,12 +1,11 @@
 //! Transcripts from those who have no form for them, and from those who have it elsewhere.
 
-use super::{account, field, file, form, ok, upload};
+use super::{TRANSCRIBE, account, field, file, form, ok, upload};
 use crate::rig::{Rig, cloud, settings};
 use serde_json::{Value, json};
 use trunkline_testkit::cloud::Provider;
 use trunkline_testkit::script::{Reply, Upstream};
 
-const TRANSCRIBE: &str = "/v1/audio/transcriptions";
 const TRANSLATE: &str = "/v1/audio/translations";
 const LISTENER: &str = "gemini-2.5-flash";
 const HEARD: &str = r#"{"candidates":[{"finishReason":"STOP","content":{"parts":[{"text":"The open sea.\n"}]}}],

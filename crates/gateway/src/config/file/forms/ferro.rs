@@ -98,14 +98,18 @@ fn target(mut target: Fields, findings: &mut Findings) -> (Node, Node) {
         );
         retry.end(findings);
     }
+    if let Some(mut breaker) = target.map("circuit_breaker", findings) {
+        let same = [
+            ("failure_threshold", "failure_threshold"),
+            ("success_threshold", "success_threshold"),
+            ("max_half_threshold", "trials"),
+            ("timeout", "open"),
+        ];
+        backend.within("breaker", |own| breaker.rename(&same, own));
+        breaker.end(findings);
+    }
     target.lose(
-        &[
-            ("concurrency", "see `limits.concurrent_requests` of the native form, which is for all backends"),
-            (
-                "circuit_breaker",
-                "see `health.unreached_threshold`, by which a backend that is gone is left out",
-            ),
-        ],
+        &[("concurrency", "see `limits.concurrent_requests` of the native form, which is for all backends")],
         findings,
     );
     target.end(findings);

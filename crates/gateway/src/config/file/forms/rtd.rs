@@ -311,10 +311,7 @@ fn policies(mut policies: Fields, findings: &mut Findings) {
         &[
             ("rateLimit", "rate limits come later; `limits.concurrent_requests` bounds what runs at once"),
             ("retry", "see `retry` of the native form, and `maxRetries` of backends"),
-            (
-                "circuitBreaker",
-                "see `health.unreached_threshold`, by which a backend that is gone is left out",
-            ),
+            ("circuitBreaker", "see `breaker` of the native form, and that of backends"),
         ],
         findings,
     );

@@ -3,6 +3,7 @@ use crate::cli::Flags;
 use crate::config::{Config, ConfigError, ModelCard, Sources, Text, WorkerSpec, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configurations").join(name)
@@ -239,7 +240,6 @@ fn whole_files_of_others_are_accounted_for() {
                 "22:24: targets[0].retry.on_status_codes: which faults",
                 "23:27: targets[0].retry.initial_backoff_ms: see `retry.initial_backoff`",
                 "26:7: targets[1].concurrency: see",
-                "29:7: targets[1].circuit_breaker: see",
                 "32:13: targets[2].models: models are added",
                 "36:11: plugins[0].name: plug-ins come later",
                 "47:3: mcp_servers: MCP servers are set under `mcp.servers` of the native form",
@@ -326,6 +326,31 @@ fn strategies_of_others_are_ours() {
         let config = loaded(&Temporary::new("router.yaml", &text).0).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(format!("{:?}", config.pools[0].strategy), want, "{strategy}");
     }
+}
+
+#[test]
+fn breakers_of_others_are_ours() {
+    let ferro = "strategy: {mode: fallback}\ntargets: [{virtual_key: openai, circuit_breaker: \
+                 {failure_threshold: 5, success_threshold: 1, max_half_threshold: 2, timeout: 30s}}]\n";
+    let config = loaded(&Temporary::new("ferro.yaml", ferro).0).unwrap_or_else(|why| panic!("{why}"));
+    let own = &config.workers[0].breaker;
+    assert_eq!((own.failure_threshold, own.success_threshold, own.trials), (Some(5), Some(1), Some(2)));
+    assert_eq!(
+        (own.open, config.warnings.len()),
+        (Some(Duration::from_secs(30)), 0),
+        "{:?}",
+        config.warnings
+    );
+    let litellm = "model_list: [{model_name: m, litellm_params: {model: openai/m}}]\n\
+                   router_settings: {allowed_fails: 3, cooldown_time: 30}\n";
+    let config = loaded(&Temporary::new("litellm.yaml", litellm).0).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!((config.breaker.failure_threshold, config.breaker.open), (4, Duration::from_secs(30)));
+    assert_eq!(
+        (config.cooldown.busy, config.warnings.len()),
+        (Duration::from_secs(30), 0),
+        "{:?}",
+        config.warnings
+    );
 }
 
 /// Limits of deployments are those of backends where they are what is routed by; two models of one account have each
@@ -537,7 +562,7 @@ fn the_examples_of_the_page_are_true() {
         .skip(1)
         .filter_map(|rest| rest.split_once("\n```").and_then(|(example, _)| example.split_once('\n')))
         .collect();
-    assert_eq!(examples.len(), 13);
+    assert_eq!(examples.len(), 14);
     for (at, (form, text)) in examples.iter().enumerate() {
         let file = Temporary::new("page.yaml", text);
         let config = loaded(&file.0).unwrap_or_else(|why| panic!("{form} {at}: {why}"));

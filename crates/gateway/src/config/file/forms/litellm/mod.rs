@@ -98,10 +98,17 @@ impl Settings {
             made.put("aliases", names_of(aliases, findings));
         }
         self.common(&mut map, made, findings);
+        if let Some(allowed) = map.take("allowed_fails") {
+            let fails = allowed.said().and_then(|said| said.parse::<u32>().ok());
+            let fails = fails.map_or(allowed.clone(), |fails| allowed.number(fails.saturating_add(1)));
+            made.within("breaker", |breaker| breaker.put("failure_threshold", fails));
+        }
+        if let Some(time) = map.take("cooldown_time") {
+            made.within("breaker", |breaker| breaker.put("open", time.clone()));
+            made.within("cooldown", |cooldown| cooldown.put("busy", time));
+        }
         map.lose(
             &[
-                ("allowed_fails", "see `health.unreached_threshold`"),
-                ("cooldown_time", "a backend that was left out is tried again by itself"),
                 ("redis_host", "state is not shared between gateways"),
                 ("redis_port", "state is not shared between gateways"),
                 ("redis_password", "state is not shared between gateways"),
