@@ -239,6 +239,12 @@ impl Surface {
         }
     }
 
+    /// The model that is meant by a request which names none, where its dialect allows that.
+    #[must_use]
+    pub const fn default_model(self) -> Option<&'static str> {
+        if matches!(self, Self::OpenaiModerations) { Some("omni-moderation-latest") } else { None }
+    }
+
     /// Whether its requests are forms of several parts rather than JSON.
     #[must_use]
     pub const fn is_form(self) -> bool {

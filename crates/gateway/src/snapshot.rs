@@ -276,6 +276,7 @@ impl Snapshot {
         let mut list: Vec<(&str, &str)> = self
             .models
             .values()
+            .filter(|entry| entry.workers.iter().any(|worker| worker.spec.listed))
             .filter_map(|entry| Some((entry.name.as_str(), entry.workers.first()?.owner())))
             .collect();
         list.extend(self.config.aliases.iter().filter_map(|(alias, model)| {
@@ -313,11 +314,17 @@ impl Snapshot {
         self.pools.get(self.resolve(asked))
     }
 
-    /// The lane through `pool`, for a client that asked for `model` or, without one, for the pool itself.
+    /// The lane through `pool`, for a client that means `model` by what it `asked` for or, without one, the pool itself.
     ///
     /// # Errors
     /// 404 when nobody in the pool serves the model or stands in for it.
-    pub fn through(&self, pool: &Pool, model: Option<&str>, dialect: Dialect) -> Result<Arc<Lane>, Fault> {
+    pub fn through(
+        &self,
+        pool: &Pool,
+        asked: Option<&str>,
+        model: Option<&str>,
+        dialect: Dialect,
+    ) -> Result<Arc<Lane>, Fault> {
         if let Some(mut lane) = pool.lane(model, dialect) {
             if let (Some((_, Aside::Region(region))), true) = (lane.aside.first(), lane.candidates.is_empty())
             {
@@ -335,7 +342,19 @@ impl Snapshot {
                 pool.name,
                 shown(model)
             ),
-            None => format!("`model` is missing, and no backend of `{}` has a `default_model`", pool.name),
+            None if pool.has_models() => {
+                format!("no backend of `{}` speaks anything that {dialect} can be translated into", pool.name)
+            }
+            None => {
+                let way = match asked {
+                    Some(asked) if *asked == *pool.name => format!("`{asked}` is a pool"),
+                    Some(asked) => format!("`{}` is an alias of the pool `{}`", shown(asked), pool.name),
+                    None => format!("`model` is missing, and the way leads to `{}`", pool.name),
+                };
+                format!(
+                    "{way}, of which no backend has a `default_model`; set one, or ask for a model by its name"
+                )
+            }
         };
         Err(Fault::new(FaultKind::NotFound, message).at("model").code("model_not_found"))
     }

@@ -136,6 +136,9 @@ pub const OLLAMA_DIALECTS: &[Dialect] = &[
     Dialect::Surface(Surface::OllamaEmbeddings),
 ];
 
+/// What a provider is called that has no row here but speaks OpenAI's dialects.
+pub const COMPATIBLE: &str = "openai-compatible";
+
 /// The provider called `name`, by id or alias.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Provider> {

@@ -1,13 +1,14 @@
 //! `GET /admin/v1/config/effective?model=`: what holds for a model, and where each value came from.
 
 use super::explain::request_of;
-use super::{json, refuse};
+use super::{json, refuse, said};
 use crate::config::units::duration_text;
 use crate::config::{Config, Origin, Origins};
 use crate::endpoint::dialect_of_path;
 use crate::fleet::worker::Worker;
 use crate::shared::Shared;
 use crate::walk::plan::{Considered, Explanation, Forced, Request, explain};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -15,12 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use trunkline_core::Fault;
+use trunkline_core::{Fault, FaultKind};
+
+/// Where a call goes for which nothing else is said.
+const CHAT: &str = "/v1/chat/completions";
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
     /// The model a client would ask for.
-    model: String,
+    model: Option<String>,
     /// Where; chat when not said.
     endpoint: Option<String>,
     /// As in `X-Provider`.
@@ -28,9 +32,16 @@ pub(super) struct Asked {
 }
 
 /// What holds for `?model=`, sent to `&endpoint=`.
-pub(super) async fn effective(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> Response {
-    let path = asked.endpoint.clone().unwrap_or_else(|| "/v1/chat/completions".to_owned());
-    match held(&shared, &path, asked) {
+pub(super) async fn effective(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let path = |asked: &Asked| asked.endpoint.clone().unwrap_or_else(|| CHAT.to_owned());
+    let (path, held) = match said(query) {
+        Ok(asked) => (path(&asked), held(&shared, &path(&asked), asked)),
+        Err(fault) => (CHAT.to_owned(), Err(fault)),
+    };
+    match held {
         Ok(body) => json(StatusCode::OK, &body),
         Err(fault) => refuse(&fault, dialect_of_path(&path)),
     }
@@ -97,6 +108,10 @@ fn sourced(value: impl Into<Value>, from: Option<Origin>) -> Sourced {
 fn held(shared: &Shared, path: &str, Asked { model, provider, .. }: Asked) -> Result<Held, Fault> {
     let (version, config) = shared.versions.current();
     let origins = shared.versions.origins(&config);
+    let model = model.filter(|model| !model.is_empty()).ok_or_else(|| {
+        let message = "the parameter `model` is missing; write ?model=NAME (GET /v1/models lists names)";
+        Fault::new(FaultKind::InvalidRequest, message).at("model").code("missing_required_parameter")
+    })?;
     let request = request_of(path, Some(model), b"{}", config.limits.json_depth)?;
     let forced = provider.map(|provider| Forced { provider, fallback: false });
     let explanation = explain(&shared.fleet, &Request { forced, ..request })?;

@@ -1,10 +1,11 @@
 //! `POST /admin/v1/explain`: where a request would go, and why, without sending it.
 
-use super::{json, refuse};
+use super::{json, refuse, said};
 use crate::endpoint::{ENDPOINTS, Endpoint, dialect_of_path};
 use crate::shared::Shared;
 use crate::walk::plan::{Explanation, Request, explain as explain_plan, forced};
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -23,14 +24,16 @@ pub(super) struct Asked {
 /// Takes a request body as it would be sent to `?endpoint=` and explains it.
 pub(super) async fn explain(
     State(shared): State<Arc<Shared>>,
-    Query(asked): Query<Asked>,
+    query: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let path = asked.endpoint.unwrap_or_else(|| {
-        let anthropic = headers.contains_key("anthropic-version");
-        if anthropic { "/v1/messages" } else { "/v1/chat/completions" }.to_owned()
-    });
+    let anthropic = headers.contains_key("anthropic-version");
+    let usual = if anthropic { "/v1/messages" } else { "/v1/chat/completions" };
+    let path = match said(query) {
+        Ok(asked) => asked.endpoint.unwrap_or_else(|| usual.to_owned()),
+        Err(fault) => return refuse(&fault, dialect_of_path(usual)),
+    };
     match explained(&shared, &path, &headers, &body) {
         Ok(explanation) => json(StatusCode::OK, &explanation),
         Err(fault) => refuse(&fault, dialect_of_path(&path)),

@@ -14,7 +14,8 @@ use crate::shared::Shared;
 use crate::walk::settle::REQUEST_ID;
 use crate::{cors, endpoint, fault, ids};
 use axum::Router;
-use axum::extract::{Request as AxumRequest, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request as AxumRequest, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response as AxumResponse};
 use axum::routing::{get, post};
@@ -125,6 +126,18 @@ fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
 
 fn refuse(fault: &Fault, dialect: Dialect) -> AxumResponse {
     fault::answer(fault, dialect, &ids::fresh("req-")).map(axum::body::Body::from)
+}
+
+/// What a query says.
+///
+/// # Errors
+/// 400 for one that cannot be read.
+fn said<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Fault> {
+    let unreadable = |why: QueryRejection| {
+        let message = format!("the parameters of the address cannot be read: {}", why.body_text());
+        Fault::new(FaultKind::InvalidRequest, message)
+    };
+    query.map(|Query(said)| said).map_err(unreadable)
 }
 
 /// A JSON answer.

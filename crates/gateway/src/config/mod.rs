@@ -118,19 +118,26 @@ pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, Config
     // Last, since a flag may say where we listen.
     surroundings::providers(Environment(&sources.env), &mut config);
     config.place_backends();
-    // A key that is not known may be `workers` misspelt; that there are none would then only mislead.
-    let is_foreign = document.as_ref().is_some_and(file::Document::is_foreign);
-    let guessed = problems.iter().any(|problem| is_foreign || !problem.path.contains(['.', '[']));
-    for problem in config.validate().into_iter().filter(|problem| !(guessed && problem.path == "workers")) {
+    // A backend of another form that was refused is none of ours; that there are none would then only mislead.
+    let is_refused = !problems.is_empty() && document.as_ref().is_some_and(file::Document::is_foreign);
+    for problem in config.validate().into_iter().filter(|problem| !(is_refused && problem.path == "workers"))
+    {
         let problem = match &document {
-            Some(document) if of_file.contains(&problem) => document.locate(problem),
+            // That there are no workers is also the file's fault where what it says of them is wrong.
+            Some(document) if of_file.contains(&problem) || problem.path == "workers" => {
+                match document.judged(problem) {
+                    Some(problem) if problem.place.is_none() => name_flag(problem),
+                    Some(problem) => problem,
+                    None => continue,
+                }
+            }
             Some(_) | None => name_flag(problem),
         };
-        // What a map lacks may only be misspelt in it, or have been refused.
-        if !problems.iter().any(|known: &Problem| file::is_within(&known.path, &problem.path)) {
+        if !problems.contains(&problem) {
             problems.push(problem);
         }
     }
+    problems.sort_by(Problem::by_place);
     if !problems.is_empty() {
         return Err(ConfigError::Invalid { file, problems });
     }

@@ -67,11 +67,12 @@ impl Problem {
 }
 
 impl Problem {
-    /// The order of the files, and in them.
+    /// The order of the files, and in them; behind those what stands in none.
     pub(super) fn by_place(&self, other: &Self) -> Ordering {
         let place = |problem: &Self| problem.place.as_ref().map(|place| (place.line, place.column));
         let file = |problem: &Self| problem.place.as_ref().and_then(|place| place.file.clone());
-        file(self).cmp(&file(other)).then_with(|| place(self).cmp(&place(other)))
+        let in_files = self.place.is_none().cmp(&other.place.is_none());
+        in_files.then_with(|| file(self).cmp(&file(other))).then_with(|| place(self).cmp(&place(other)))
     }
 
     /// In one line, without what stands there.

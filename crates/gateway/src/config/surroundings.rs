@@ -74,40 +74,31 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Takes over what is said of providers.
+/// Takes over what is said of providers. What is odd about it is told of those alone that may be asked.
 pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
     let mut warnings = Vec::new();
-    vertex_ai(environment, config, &mut warnings);
+    let mut odd = Vec::new();
+    vertex_ai(environment, config, &mut odd);
+    warnings.extend(odd.drain(..).filter(|_| config.may_ask(&[VERTEX, VERTEX_CLAUDE])));
     for provider in PROVIDERS {
-        if let Some(key) = environment.first(provider.key_variables, &mut warnings) {
-            config.provider_keys.insert(provider.id.to_owned(), Secret::new(key));
-        }
-        if !config.has_credentials(provider) && !config.has_unplaced(provider) {
-            continue;
-        }
-        let said = environment.first(provider.url_variables, &mut warnings);
-        if let Some(url) = said.filter(|url| is_elsewhere(url, provider.url_variables, config, &mut warnings))
-        {
-            config.provider_urls.insert(provider.id.to_owned(), url.to_owned());
-        } else if let Some(url) =
-            provider.base_url.filter(|url| url.contains('{')).and_then(|url| filled(url, environment))
-        {
-            config.provider_urls.entry(provider.id.to_owned()).or_insert(url);
-        }
+        account(environment, provider, config, &mut odd);
+        warnings.extend(odd.drain(..).filter(|_| config.may_ask(&[provider.id])));
     }
     if let Some(address) = environment.first(&OLLAMA_VARIABLES, &mut warnings) {
         config.provider_urls.insert(OLLAMA.to_owned(), ollama(address));
     }
     if config.provider_urls.contains_key(AZURE) {
-        config.azure.deployment = environment.first(&DEPLOYMENT, &mut warnings).map(str::to_owned);
-        config.azure.api_version = environment.first(&API_VERSION, &mut warnings).map(str::to_owned);
+        config.azure.deployment = environment.first(&DEPLOYMENT, &mut odd).map(str::to_owned);
+        config.azure.api_version = environment.first(&API_VERSION, &mut odd).map(str::to_owned);
+        warnings.extend(odd.drain(..).filter(|_| config.may_ask(&[AZURE])));
     }
     if config.provider_keys.contains_key(OPENAI) {
+        let organization = environment.first(&OPENAI_ORGANIZATION, &mut odd).map(str::to_owned);
+        let project = environment.first(&OPENAI_PROJECT, &mut odd).map(str::to_owned);
         let account = &mut config.openai;
-        let said = environment.first(&OPENAI_ORGANIZATION, &mut warnings).map(str::to_owned);
-        account.organization = said.or(account.organization.take());
-        let said = environment.first(&OPENAI_PROJECT, &mut warnings).map(str::to_owned);
-        account.project = said.or(account.project.take());
+        account.organization = organization.or(account.organization.take());
+        account.project = project.or(account.project.take());
+        warnings.extend(odd.drain(..).filter(|_| config.may_ask(&[OPENAI])));
     }
     amazon_alone(config, &mut warnings);
     if config.workers.is_empty() && config.backends.is_empty() && !config.igw {
@@ -116,6 +107,29 @@ pub(super) fn providers(environment: Environment<'_>, config: &mut Config) {
         }));
     }
     config.warnings.append(&mut warnings);
+}
+
+/// Takes over the key of an account with `provider`, and where it is.
+fn account(
+    environment: Environment<'_>,
+    provider: &'static Provider,
+    config: &mut Config,
+    warnings: &mut Vec<String>,
+) {
+    if let Some(key) = environment.first(provider.key_variables, warnings) {
+        config.provider_keys.insert(provider.id.to_owned(), Secret::new(key));
+    }
+    if !config.has_credentials(provider) && !config.has_unplaced(provider) {
+        return;
+    }
+    let said = environment.first(provider.url_variables, warnings);
+    if let Some(url) = said.filter(|url| is_elsewhere(url, provider.url_variables, config, warnings)) {
+        config.provider_urls.insert(provider.id.to_owned(), url.to_owned());
+    } else if let Some(url) =
+        provider.base_url.filter(|url| url.contains('{')).and_then(|url| filled(url, environment))
+    {
+        config.provider_urls.entry(provider.id.to_owned()).or_insert(url);
+    }
 }
 
 /// Where nothing but an account with Amazon is set up, either half of it is enough: what there is of it cannot be meant
@@ -269,6 +283,17 @@ impl Config {
             (None, None) if provider.id == BEDROCK => region.map(region::url),
             (None, public) => public.filter(|url| !url.contains('{')).map(str::to_owned),
         }
+    }
+
+    /// Whether one of the providers `ids` is asked, or may be: by workers that are named, or else by those that keys make.
+    fn may_ask(&self, ids: &[&str]) -> bool {
+        let mut named = self.workers.iter().chain(&self.backends).peekable();
+        let is_of = |worker: &WorkerSpec| {
+            let by_name = worker.provider.as_deref().and_then(provider::named);
+            let known = || worker.known_provider(&WorkerUrl::parse(&worker.url).ok()?);
+            known().or(by_name).is_some_and(|provider| ids.contains(&provider.id))
+        };
+        self.igw || named.peek().is_none() || named.any(is_of)
     }
 
     /// Whether a worker is of `provider` and leaves its address to us.

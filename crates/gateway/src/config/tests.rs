@@ -141,6 +141,32 @@ fn keys_of_providers_are_enough_to_start() {
 }
 
 #[test]
+fn what_is_odd_about_providers_that_nobody_asks_is_not_told() {
+    let odd = [
+        ("AZURE_OPENAI_API_KEY", "one"),
+        ("AZURE_API_KEY", "two"),
+        ("AZURE_OPENAI_ENDPOINT", "https://one.example"),
+        ("AZURE_API_BASE", "https://two.example"),
+        ("VERTEX_AI_PROJECT_ID", "p"),
+    ];
+    for (yaml, told) in [
+        ("workers: [{url: http://a}]", 0),
+        ("backends: [{name: a, provider: mistral, api_key: k}]", 0),
+        ("backends: [{name: a, provider: azure}]", 2),
+        ("backends: [{name: a, url: https://x.openai.azure.com}]", 2),
+        ("log: {json: true}", 3),
+        ("igw: true", 3),
+    ] {
+        let file = Temporary::new(yaml);
+        let sources = Sources { file: Some(file.0.clone()), env: env(&odd), ..Sources::default() };
+        let config = load(&sources).unwrap_or_else(|why| panic!("{yaml}: {why}"));
+        let azure = config.warnings.iter().filter(|warning| warning.contains("AZURE")).count();
+        let all = config.warnings.len();
+        assert_eq!((azure, all), (told.min(2), told), "{yaml}: {:?}", config.warnings);
+    }
+}
+
+#[test]
 fn keys_of_aws_come_from_the_environment() {
     let yaml =
         "igw: true\naws: {access_key_id: f, secret_access_key: f, session_token: f, region: eu-west-1}\n";
@@ -201,6 +227,144 @@ fn a_misspelt_key_of_workers_is_one_error() {
     std::fs::remove_file(path).expect("it was written");
 }
 
+/// Where each line of a report points, and what of the tree it is about.
+fn places(report: &str) -> Vec<(&str, &str)> {
+    let line = |line: &'_ str| line.starts_with("gw.yaml:").then_some(());
+    let lines = report.lines().filter(|text| line(text).is_some());
+    let parts = lines.filter_map(|text| {
+        let mut parts = text.splitn(5, ':');
+        Some((parts.nth(1)?, parts.nth(1)?.trim()))
+    });
+    parts.collect()
+}
+
+#[test]
+fn everything_wrong_is_told_in_one_run() {
+    let yaml = "\
+listen:
+  port: ${GATEWAY_PORT}
+backends:
+  - name: one
+    provider: ${WHOSE}
+    api_key: ${KEY_OF_ONE}
+    priority: 200
+  - name: two
+    url: ftp://two
+    max_concurrent: many
+    queue: {size: 5}
+  - not a backend
+  - name: three
+    uri: http://three
+    timeout: soon
+    weight: 1000001
+pools:
+  - name: fast
+    strategy: weighed
+    fallbak: true
+    backends: [{name: one}, {name: twoo}, {nmae: three}]
+  - strategy: latency
+    backends: [{name: one, weight: 0}]
+routes:
+  - name: all
+    methods: [POTS]
+    backend: fast
+retry: {jitter: 2}
+";
+    let report = refusal(yaml, &[], "");
+    assert_eq!(
+        places(&report),
+        [
+            ("2", "listen.port"),
+            ("5", "backends[0].provider"),
+            ("6", "backends[0].api_key"),
+            ("7", "backends[0].priority"),
+            ("9", "backends[1].url"),
+            ("10", "backends[1].max_concurrent"),
+            ("12", "backends[2]"),
+            ("14", "backends[3].uri"),
+            ("15", "backends[3].timeout"),
+            ("16", "backends[3].weight"),
+            ("19", "pools[0].strategy"),
+            ("20", "pools[0].fallbak"),
+            ("21", "pools[0].backends[2].nmae"),
+            ("22", "pools[1]"),
+            ("23", "pools[1].backends"),
+            ("26", "routes[0].methods[0]"),
+            ("28", "retry.jitter"),
+        ],
+        "{report}"
+    );
+    // Which names there are is not known where one is missing; where none is, it is.
+    let named = yaml.replace("  - not a backend\n", "").replace("  - strategy: latency", "  - name: slow");
+    let report = refusal(&named, &[], "");
+    assert!(
+        report.contains("pools[0].backends[1].name: no backend or pool has this name; did you mean `two`?"),
+        "{report}"
+    );
+}
+
+/// Keys that other gateways' files have, too, do not make ours one of theirs.
+#[test]
+fn a_file_with_backends_of_ours_is_ours() {
+    let backends = "backends:\n  - {name: a, url: http://a}\n";
+    for (more, said) in [
+        ("listeners: [{port: 8080}]", "gw.yaml:3:1: listeners: not in this build: there is one listener"),
+        (
+            "policies: {rateLimit: {}}",
+            "gw.yaml:3:1: policies: not in this build: rate limits and guardrails come later",
+        ),
+        ("strategy: latency", "gw.yaml:3:1: strategy: unknown key; did you mean `policy`?"),
+        (
+            "  - {name: b, type: openai, api_key: k}",
+            "gw.yaml:3:15: backends[1].type: unknown key; did you mean `provider`?",
+        ),
+        (
+            "  - {name: b, base_url: http://b}",
+            "gw.yaml:3:15: backends[1].base_url: unknown key; did you mean `url`?",
+        ),
+    ] {
+        let report = refusal(&format!("{backends}{more}\n"), &[], "");
+        assert!(report.starts_with(said) && report.matches("gw.yaml:").count() == 1, "{more}\n{report}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_complained_of_once() {
+    for (yaml, said) in [
+        ("workers: [{url: \"${URL}\"}]", "workers[0].url: environment variable `URL` is not set"),
+        (
+            "backends: [{name: a, provider: \"${P}\"}]",
+            "backends[0].provider: environment variable `P` is not set",
+        ),
+        (
+            "backends: [{name: a, provider: \"${P}\", api_version: preview, url: https://a.example}]",
+            "backends[0].provider: environment variable `P` is not set",
+        ),
+        ("workers: \"${WORKERS}\"", "workers: environment variable `WORKERS` is not set"),
+        (
+            "backends: [{name: \"${N}\", url: http://a}]\npools: [{name: p, backends: [{name: a}]}]",
+            "backends[0].name: environment variable `N` is not set",
+        ),
+        (
+            "igw: true\nretry: {initial_backoff: soon, max_backoff: 10ms}",
+            "retry.initial_backoff: expected a duration",
+        ),
+        ("igw: true\naliases: {a: \"${A}\", b: c}", "aliases.a: environment variable `A` is not set"),
+        (
+            "igw: true\nmcp: {servers: [{name: a, url: \"${A}\"}]}",
+            "mcp.servers[0].url: environment variable `A`",
+        ),
+        (
+            "igw: true\nlimits: {body_bytes: \"${B}\", queue: 3}",
+            "limits.body_bytes: environment variable `B`",
+        ),
+    ] {
+        let report = refusal(yaml, &[], "");
+        assert_eq!(report.matches("gw.yaml:").count(), 1, "{yaml}\n{report}");
+        assert!(report.contains(said) && !report.contains("--"), "{yaml}\n{report}");
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let sources = Sources { file: Some("/nonexistent/gw.yaml".into()), ..Sources::default() };
@@ -220,11 +384,11 @@ fn problems_are_placed_where_they_come_from() {
         "gw.yaml:3:3: retry.jiter: unknown key; did you mean `jitter`?\n\
          \x20 3 |   jiter: ***\n\
          \x20   |   ^^^^^\n\
-         limits.queue_timeout (`--queue-timeout-secs`): is 0 while `limits.queue` is not; use a duration above 0, or a \
-         queue of 0\n\
          gw.yaml:4:15: retry.multiplier: 0.5 is not 1 or more; use 1 for a constant delay\n\
          \x20 4 |   multiplier: 0.5\n\
          \x20   |               ^^^\n\
+         limits.queue_timeout (`--queue-timeout-secs`): is 0 while `limits.queue` is not; use a duration above 0, or a \
+         queue of 0\n\
          retry.jitter (`--retry-jitter-factor`): 2 is not between 0 and 1; use 0 for none"
     );
     assert_eq!(
@@ -286,7 +450,7 @@ fn everything_out_of_range_is_found() {
             "workers: [{url: http://a, cost: inf}]",
             "workers[0].cost: inf is not above 0; use 1 for the usual cost",
         ),
-        ("workers: [{url: http://a, api_key: ''}]", "workers[0].api_key: is empty; set it or leave it out"),
+        ("workers: [{url: http://a, api_key: ''}]", "workers[0].api_key: is empty; set it, or leave it out"),
         (
             "workers: [{url: http://a, worker_type: prefill}]",
             "workers[0].worker_type: `prefill` is not in this build: disaggregated serving comes later; use `regular`",
@@ -313,6 +477,32 @@ fn everything_out_of_range_is_found() {
         ),
         ("aliases: {gpt: gpt}", "aliases.gpt: stands for itself; name the model it stands for, or remove it"),
         ("aliases: {gpt: ''}", "aliases.gpt: has an empty name; write ALIAS: MODEL"),
+        (
+            "workers: [{url: http://a, provider: opnai}]",
+            "workers[0].provider: no such provider; did you mean `openai`? One that is not listed but speaks OpenAI's \
+             dialects is `openai-compatible`",
+        ),
+        (
+            "workers: [{url: http://a, provider: vllm}]",
+            "workers[0].provider: is an engine, not a provider; write `runtime: vllm` in place of it",
+        ),
+        (
+            "backends: [{name: a, provider: openai-compatible}]",
+            "backends[0].url: is missing: only you know where this provider is; write https://HOST",
+        ),
+        (
+            "workers: [{url: http://a, api_key: $MY_KEY}]",
+            "workers[0].api_key: is the name of a variable, not what it holds; write `${MY_KEY}`",
+        ),
+        (
+            "auth: {api_key: os.environ/MY_KEY}",
+            "auth.api_key: is the name of a variable, not what it holds; write `${MY_KEY}`",
+        ),
+        ("workers: ['http://a']", "workers[0]: expected a map such as `url: URL`; found `http://a`"),
+        (
+            "pools: [{name: p, backends: [a]}]",
+            "pools[0].backends[0]: expected a map such as `name: NAME`; found `a`",
+        ),
         ("provider_keys: {opnai: k}", "provider_keys.opnai: no such provider; did you mean `openai`?"),
         (
             "provider_urls: {mistrl: http://x}",
@@ -322,7 +512,7 @@ fn everything_out_of_range_is_found() {
             "provider_urls: {openai: x}",
             "provider_urls.openai: has no scheme; write http://HOST:PORT or https://HOST; see OPENAI_BASE_URL",
         ),
-        ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it or leave it out"),
+        ("provider_keys: {openai: ' '}", "provider_keys.openai: is empty; set it, or leave it out"),
         ("aws: {access_key_id: a}", "aws.secret_access_key: is missing; a key has an id and a secret"),
         ("aws: {secret_access_key: a}", "aws.access_key_id: is missing; a key has an id and a secret"),
         (

@@ -27,8 +27,9 @@ pub struct Part {
 /// What a configuration may be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// And so JSON.
     Yaml,
+    /// YAML, too, but held to the stricter rules.
+    Json,
     Toml,
 }
 
@@ -62,9 +63,19 @@ impl Part {
         }
     }
 
+    /// What its name says or, without one that says anything, how it begins.
     pub(super) fn syntax(&self) -> Syntax {
-        let is_toml = self.name.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"));
-        if is_toml { Syntax::Toml } else { Syntax::Yaml }
+        let end = self.name.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let is_object = || {
+            self.text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
+        };
+        match end.as_str() {
+            "toml" => Syntax::Toml,
+            "json" => Syntax::Json,
+            "yaml" | "yml" => Syntax::Yaml,
+            _ if is_object() => Syntax::Json,
+            _ => Syntax::Yaml,
+        }
     }
 }
 

@@ -4,14 +4,16 @@ use super::catalog::price_problems;
 use super::problem::Problem;
 use super::surroundings::unplaced;
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
-use super::worker::{Aws, Entra, ModelCard, Queue, WorkerSpec, WorkerType};
+use super::worker::{Aws, Entra, ModelCard, Queue, RuntimeName, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
+use serde::Deserialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{self, AZURE, BEDROCK, FOUNDRY, OLLAMA, PROVIDERS};
+use trunkline_dialect::provider::{self, AZURE, BEDROCK, COMPATIBLE, FOUNDRY, OLLAMA, PROVIDERS};
 use trunkline_dialect::region::is_region;
 
 /// Shortest secret that seals reasoning state: what a client could guess, it could forge.
@@ -61,6 +63,10 @@ impl WorkerSpec {
             Err(_) if self.url.is_empty() => check.no_address(self),
             Err(why) => check.fail("url", why.to_string()),
             Ok(url) => {
+                let is_unknown = |name: &&str| *name != COMPATIBLE && provider::named(name).is_none();
+                if let Some(name) = self.provider.as_deref().filter(is_unknown) {
+                    check.fail("provider", unlisted(name));
+                }
                 if self.aws != Aws::default() {
                     check.bedrock(self, &url, aws);
                 }
@@ -72,8 +78,8 @@ impl WorkerSpec {
                 }
             }
         }
-        if self.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
-            check.fail("api_key", "is empty; set it or leave it out");
+        if let Some(key) = &self.api_key {
+            check.key("api_key", key, "leave it out");
         }
         match self.worker_type {
             WorkerType::Regular => {}
@@ -255,7 +261,10 @@ impl Check {
             return self.fail("url", message);
         };
         match provider::named(name) {
-            None => self.fail("provider", format!("{}; or set `url`", unknown_provider(name))),
+            None if name == COMPATIBLE => {
+                self.fail("url", "is missing: only you know where this provider is; write https://HOST");
+            }
+            None => self.fail("provider", unlisted(name)),
             Some(known) if known.id == BEDROCK => self
                 .fail("aws.region", "is missing, which its address depends on; set it, AWS_REGION, or `url`"),
             Some(known) => {
@@ -407,8 +416,8 @@ impl Check {
             let path = format!("provider_keys.{provider}");
             if !PROVIDERS.iter().any(|known| known.id == provider) {
                 self.fail(path, unknown_provider(provider));
-            } else if key.reveal().trim().is_empty() {
-                self.fail(path, "is empty; set it or leave it out");
+            } else {
+                self.key(&path, key, "leave it out");
             }
         }
         for (provider, url) in &config.provider_urls {
@@ -425,8 +434,24 @@ impl Check {
                 Ok(_) => {}
             }
         }
-        if config.auth.api_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty()) {
-            self.fail("auth.api_key", "is empty; set it, or leave it out to let anyone call");
+        if let Some(key) = &config.auth.api_key {
+            self.key("auth.api_key", key, "leave it out to let anyone call");
+        }
+    }
+
+    /// A key, which is there: that of nobody is none, nor is the name of the variable that holds it.
+    fn key(&mut self, path: &str, key: &Secret, otherwise: &str) {
+        let text = key.reveal().trim();
+        let variable = text.strip_prefix("os.environ/").or_else(|| text.strip_prefix('$'));
+        let is_name = |name: &&str| {
+            let mut letters = name.bytes();
+            letters.next().is_some_and(|b| b.is_ascii_uppercase())
+                && letters.all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        };
+        if text.is_empty() {
+            self.fail(path, format!("is empty; set it, or {otherwise}"));
+        } else if let Some(name) = variable.filter(is_name) {
+            self.fail(path, format!("is the name of a variable, not what it holds; write `${{{name}}}`"));
         }
     }
 
@@ -545,12 +570,39 @@ impl Check {
 }
 
 fn unknown_provider(name: &str) -> String {
-    let known = PROVIDERS.iter().map(|known| known.id);
-    let likeness = |id: &str| strsim::jaro_winkler(id, &name.to_ascii_lowercase());
-    match known.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|id| likeness(id) > 0.8) {
+    match provider_like(name) {
         Some(close) => format!("no such provider; did you mean `{close}`?"),
-        None => format!("no such provider; known are {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("no such provider; known are {}", provider_names()),
     }
+}
+
+/// What to write for the provider of a worker that has an address, but whose provider nobody knows.
+fn unlisted(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    if RuntimeName::deserialize(StrDeserializer::<ValueError>::new(&lower)).is_ok() {
+        return format!("is an engine, not a provider; write `runtime: {lower}` in place of it");
+    }
+    match provider_like(name) {
+        Some(close) => format!(
+            "no such provider; did you mean `{close}`? One that is not listed but speaks OpenAI's dialects is \
+             `{COMPATIBLE}`"
+        ),
+        None => format!(
+            "no such provider; write `{COMPATIBLE}` where it speaks OpenAI's dialects; listed are {}",
+            provider_names()
+        ),
+    }
+}
+
+fn provider_like(name: &str) -> Option<&'static str> {
+    let lower = name.to_ascii_lowercase();
+    let likeness = |id: &str| strsim::jaro_winkler(id, &lower);
+    let known = PROVIDERS.iter().map(|known| known.id).chain([COMPATIBLE]);
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|id| likeness(id) > 0.8)
+}
+
+fn provider_names() -> String {
+    PROVIDERS.iter().map(|known| known.id).collect::<Vec<_>>().join(", ")
 }
 
 /// A token of RFC 9110, section 5.6.2.

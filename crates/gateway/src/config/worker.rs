@@ -108,6 +108,10 @@ pub struct WorkerSpec {
     /// Models it serves; found out when empty.
     #[serde(default)]
     pub models: Vec<ModelCard>,
+    /// Whether these are listed under their own names. Where not, clients are shown the pools and aliases alone that
+    /// lead to them; who knows a name may still ask for it.
+    #[serde(default = "listed", skip_serializing_if = "Clone::clone")]
+    pub listed: bool,
     /// Overrides of `health` for this worker.
     #[serde(default)]
     pub health: WorkerHealth,
@@ -150,6 +154,7 @@ impl WorkerSpec {
             queue: Queue::default(),
             labels: BTreeMap::new(),
             models: Vec::new(),
+            listed: listed(),
             health: WorkerHealth::default(),
             breaker: WorkerBreaker::default(),
         }
@@ -352,6 +357,10 @@ fn priority<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     }
 
     from.deserialize_u64(Priority)
+}
+
+const fn listed() -> bool {
+    true
 }
 
 const fn default_weight() -> u32 {

@@ -5,6 +5,7 @@
 //! it; the task belongs to the worker's entry and ends with it.
 
 mod annexe;
+pub(crate) mod dawn;
 pub mod gate;
 pub mod inventory;
 mod layout;
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::snapshot::{Heirlooms, Snapshot};
 use crate::walk::admit::Admission;
 use arc_swap::ArcSwap;
+use dawn::Dawn;
 use inventory::Inventories;
 use lender::same_lender;
 use std::collections::HashMap;
@@ -44,6 +46,7 @@ pub struct Fleet {
     pool: Arc<Pool>,
     /// Models that callers' keys reach.
     inventories: Inventories,
+    dawn: Dawn,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +96,13 @@ impl Fleet {
             control,
             pool,
             inventories: Inventories::default(),
+            dawn: Dawn::new(),
         })
+    }
+
+    /// The first moment, in which calls may wait for somebody to be there.
+    pub(crate) fn dawn(&self) -> &Dawn {
+        &self.dawn
     }
 
     /// What a request is decided by now.
@@ -237,6 +246,12 @@ impl Fleet {
         let config = Arc::clone(&self.snapshot.load().config);
         self.publish(&mut state, config);
         true
+    }
+
+    /// A worker was looked at, whatever was seen.
+    fn saw(&self, id: &WorkerId) {
+        let is_awaited = |worker: &&Arc<Worker>| worker.load.health() == Health::Pending;
+        self.dawn.saw(id, self.snapshot.load().workers.iter().filter(is_awaited).map(|worker| &worker.id));
     }
 
     fn troubled(&self, id: &WorkerId, what: String) {

@@ -313,11 +313,13 @@ async fn meet(fleet: &Arc<Fleet>, id: &WorkerId) -> bool {
                     worker.load.set_health(Health::Ready);
                 }
                 tracing::info!(worker = %id, engine, models, "worker ready");
+                fleet.saw(id);
                 return true;
             }
             Err(error) => {
                 tracing::debug!(worker = %id, %error, "worker does not answer yet");
                 fleet.troubled(id, format!("does not answer: {error}"));
+                fleet.saw(id);
             }
         }
         if began.elapsed() >= config.health.startup_timeout {

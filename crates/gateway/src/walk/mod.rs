@@ -46,17 +46,19 @@ mod wishes;
 use crate::agent::{self, Told, respond};
 use crate::body::Body;
 use crate::endpoint::{Address, InPath};
+use crate::fleet::worker::Worker;
 use crate::shared::Local;
 use crate::snapshot::Snapshot;
 #[cfg(not(feature = "mcp"))]
 use answer::Answered as Told;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use read::Question;
 #[cfg(not(feature = "mcp"))]
 use relay::respond;
 use settle::Ledger;
 use std::sync::Arc;
-use trunkline_core::Fault;
+use trunkline_core::{Fault, Health};
 
 /// Answers one inference request.
 pub async fn serve(local: Arc<Local>, address: Address, request: Request<Incoming>) -> Response<Body> {
@@ -76,7 +78,10 @@ async fn steps(
 ) -> Result<Told, Fault> {
     let arrival = accept::accept(snapshot, ledger.endpoint, request)?;
     let admitted = admit::admit(ledger, arrival).await?;
-    let question = read::read(ledger, admitted, said).await?;
+    let mut question = read::read(ledger, admitted, said).await?;
+    if !ledger.local.shared.fleet.dawn().is_over() {
+        Box::pin(first_look(ledger, &mut question)).await;
+    }
     let plan = plan::plan(ledger, question)?;
     mirror::copy(ledger, &plan);
     #[cfg(feature = "mcp")]
@@ -84,6 +89,18 @@ async fn steps(
         return Box::pin(agent::answer(ledger, plan)).await;
     }
     dispatch::dispatch(ledger, &plan).await.map(Told::from)
+}
+
+/// Waits, in the gateway's first moment, until somebody is there for the question or all workers were looked at.
+async fn first_look(ledger: &Ledger, question: &mut Question) {
+    let fleet = &ledger.local.shared.fleet;
+    let dialect = ledger.endpoint.dialect;
+    let is_settled = || {
+        question.snapshot = fleet.snapshot();
+        let is_awaited = |worker: &Arc<Worker>| worker.load.health() == Health::Pending;
+        !question.snapshot.workers.iter().any(is_awaited) || plan::is_settled(question, dialect)
+    };
+    fleet.dawn().wait(is_settled).await;
 }
 
 #[cfg(test)]

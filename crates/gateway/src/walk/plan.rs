@@ -236,8 +236,36 @@ fn lead<'a>(
         }
         (None, Some(asked)) => find(snapshot, asked, dialect, forced),
         (None, None) => {
-            let message = "`model` is missing; name the model that should answer (GET /v1/models lists them)";
-            Err(Fault::new(FaultKind::InvalidRequest, message).at("model").code("missing_required_parameter"))
+            let missing = |what: &str| {
+                let message = format!(
+                    "`model` is missing{what}; name the model that should answer (GET /v1/models lists them)"
+                );
+                Fault::new(FaultKind::InvalidRequest, message).at("model").code("missing_required_parameter")
+            };
+            let Dialect::Surface(surface) = dialect else { return Err(missing("")) };
+            let Some(default) = surface.default_model() else { return Err(missing("")) };
+            let found = find(snapshot, default, dialect, forced);
+            found.map_err(|fault| {
+                if fault.kind == FaultKind::NotFound {
+                    missing(&format!(", and `{default}`, which is meant then, is not served here"))
+                } else {
+                    fault
+                }
+            })
+        }
+    }
+}
+
+/// Whether a question would be planned for somebody now, or refused for what is not going to change.
+pub(crate) fn is_settled(question: &Question, dialect: Dialect) -> bool {
+    let Question { snapshot, head, body, scanned, stream, .. } = question;
+    let Ok(forced) = forced(&head.headers) else { return true };
+    let asked = scanned.model.as_ref().map(|(name, _)| name.as_str());
+    let asking = Asking::new(head, asked, (dialect, *stream), body, scanned);
+    match choose(snapshot, &asking, dialect, forced.as_ref()) {
+        Ok(found) => is_ready(&found.lane),
+        Err(fault) => {
+            !matches!(fault.kind, FaultKind::NotFound | FaultKind::Unavailable | FaultKind::Unsupported)
         }
     }
 }
@@ -250,7 +278,7 @@ fn through<'a>(
     dialect: Dialect,
 ) -> Result<(&'a str, Arc<Lane>), Fault> {
     let model = asked.map(|asked| snapshot.resolve(asked)).filter(|model| **model != *pool.name);
-    let lane = snapshot.through(pool, model, dialect)?;
+    let lane = snapshot.through(pool, asked, model, dialect)?;
     Ok((model.unwrap_or(&pool.name), lane))
 }
 

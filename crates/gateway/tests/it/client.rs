@@ -52,6 +52,11 @@ impl Ask {
         self
     }
 
+    /// Where it goes.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The same without any header so far.
     pub(crate) fn bare(self) -> Self {
         Self { headers: Vec::new(), ..self }

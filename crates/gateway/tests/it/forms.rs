@@ -91,3 +91,21 @@ async fn deployments_of_one_model_stand_in_for_each_other() {
         assert_eq!((request.path(), request.header("api-key")), (below, Some("key-azure")));
     }
 }
+
+#[tokio::test]
+async fn deployments_are_listed_by_the_names_of_the_list_alone() {
+    let openai = answering(CHAT).await;
+    let rig = Rig::start(configured(
+        "litellm/two-deployments.yaml",
+        &[
+            ("AZURE_API_KEY", "key-azure"),
+            ("AZURE_API_BASE", &openai.url()),
+            ("OPENAI_API_KEY", "key-openai"),
+            ("OPENAI_BASE_URL", &openai.url()),
+        ],
+    ))
+    .await;
+    let listed = rig.get("/v1/models").await.json();
+    let ids: Vec<_> = listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str()).collect();
+    assert_eq!(ids, [Some("gpt-4o")]);
+}

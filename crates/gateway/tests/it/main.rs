@@ -16,6 +16,7 @@ mod bad_input;
 mod catalog;
 mod conditions;
 mod costs;
+mod dawn;
 mod failover;
 mod fallbacks;
 mod filters;

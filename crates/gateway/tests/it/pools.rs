@@ -307,3 +307,23 @@ async fn accounts_of_one_provider_are_told_apart_by_their_names() {
     let ids: Vec<Value> = rig.workers().await.into_iter().map(|worker| worker["id"].clone()).collect();
     assert_eq!(ids, ["one", "two"]);
 }
+
+#[tokio::test]
+async fn a_pool_without_a_model_says_what_to_set() {
+    let openai = answering(CHAT).await;
+    let plain = WorkerSpec { default_model: None, ..backend("one", "openai", &openai, "") };
+    let mut config =
+        config(vec![plain], vec![pool("both", Strategy::Priority, true, &[("one", 1)])], vec![to("both")]);
+    config.aliases.insert("fast".to_owned(), "both".to_owned());
+    let rig = Rig::start(config).await;
+    let what = "of which no backend has a `default_model`; set one, or ask for a model by its name";
+    for (body, way) in [
+        (CHAT.body("fast", false), "`fast` is an alias of the pool `both`"),
+        (CHAT.body("both", false), "`both` is a pool"),
+        (format!("{{{}}}", CHAT.prompt), "`model` is missing, and the way leads to `both`"),
+    ] {
+        let answer = rig.ask(&post(CHAT.path, body)).await;
+        assert_eq!(answer.status, 404, "{}", answer.text());
+        assert_eq!(CHAT.error(&answer.json()), format!("{way}, {what}"));
+    }
+}

@@ -243,3 +243,21 @@ async fn what_a_provider_does_not_list_the_catalogue_does() {
         assert_eq!(shown.json()["owned_by"], owner["owned_by"], "{model}");
     }
 }
+
+#[tokio::test]
+async fn moderations_without_a_model_are_of_the_usual_one() {
+    const PATH: &str = "/v1/moderations";
+    let openai =
+        Upstream::directed(|_, _| Reply::json(200, r#"{"id":"m","model":"x","results":[]}"#)).await.unwrap();
+    let rig = Rig::start(settings([cloud(openai.url(), "openai", "omni-moderation-latest", None)])).await;
+    let answer = rig.post(PATH, r#"{"input":"words"}"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(asked_of(&openai), ["omni-moderation-latest"]);
+    let rig = Rig::start(settings([cloud(openai.url(), "openai", "gpt-4o", None)])).await;
+    let (status, code, message) = error(&rig.post(PATH, r#"{"input":"words"}"#).await);
+    assert_eq!((status, code.as_str()), (400, "missing_required_parameter"));
+    assert!(
+        message.starts_with("`model` is missing, and `omni-moderation-latest`, which is meant then, is not"),
+        "{message}"
+    );
+}

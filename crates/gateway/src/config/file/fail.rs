@@ -8,7 +8,15 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) enum Fail {
     Bare(Why),
-    Placed(Box<Problem>),
+    Placed(Box<Placed>),
+}
+
+/// An error with its place.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) problem: Problem,
+    /// The key that is missing there, if that is what it is.
+    pub(super) lacks: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -45,7 +53,7 @@ impl fmt::Display for Fail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bare(why) => f.write_str(&why.message(None)),
-            Self::Placed(problem) => f.write_str(&problem.message),
+            Self::Placed(placed) => f.write_str(&placed.problem.message),
         }
     }
 }

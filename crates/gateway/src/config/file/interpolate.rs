@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 const MALFORMED: &str = "`${` begins no reference; write `${NAME}`, `${NAME:-default}`, `${file:/path}`, \
                          or `$${` for the characters themselves";
 
-/// Fills in every reference of a document; each that cannot be is a problem naming it.
+/// Fills in every reference of a document; each that cannot be is a problem naming it, and stays as it is written, so
+/// that the rest can be read.
 ///
 /// A variable that is not set is such a problem, since nobody can tell what was meant. Only where it is all there is
 /// of a setting that a worker may lack, and that is no secret, the worker does without, which is told: files name
@@ -24,9 +25,11 @@ pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, prob
         let place = Some(document.place(&mark, &[]));
         document.named(Problem { place, ..Problem::new(path, message) })
     };
+    let unknown: Vec<_> = found.missing.iter().map(|(_, path, _)| path.clone()).collect();
     let absent: Vec<_> = found.absent.into_iter().map(placed).collect();
     problems.extend(found.missing.into_iter().map(placed));
     document.lost.extend(absent);
+    unknown.into_iter().for_each(|path| document.doubts.value(path));
 }
 
 /// What references could not be filled in, by mark and path.

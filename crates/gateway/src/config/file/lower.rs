@@ -3,10 +3,10 @@
 //! Unknown keys are all collected, not only the first, since a struct's known keys come with the call.
 //! Every other error gets the path and place of the innermost value it concerns.
 
-use super::fail::{Fail, Why, list};
+use super::fail::{Fail, Placed, Why, list};
 use super::mask::{HIDDEN, looks_secret, scalars};
 use super::node::{Document, Entry, Node, Scalar, Value};
-use super::path::{Path, is_within};
+use super::path::Path;
 use crate::config::later;
 use crate::config::problem::{Problem, nearest};
 use crate::config::tree::Config;
@@ -19,48 +19,69 @@ use serde::de::{
 use std::cell::RefCell;
 use std::str::FromStr;
 
-/// Lowers a document over the defaults; nothing when any value is not what it should be.
+/// Lowers a document over the defaults; nothing when it is no map at all.
 ///
-/// Serde stops at the first such value. It is then set aside and the rest read again, so that one report
-/// holds them all.
+/// Serde stops at the first value that is not what it should be. That is then set aside, or something put in the place
+/// of what is missing, and the rest read again, so that one report holds them all.
 pub(super) fn lower(document: &mut Document, problems: &mut Vec<Problem>) -> Option<Config> {
-    let mut found: Vec<Problem> = Vec::new();
-    let mut whole = true;
+    let (mut found, mut stood_in) = (Vec::<Problem>::new(), Vec::new());
     let config = loop {
         let unknown = RefCell::new(Vec::new());
         let lowered = {
             let context = Context { document, unknown: &unknown };
             Config::deserialize(Lower { node: &document.root, path: &Path::Root, context: &context })
         };
-        for problem in unknown.into_inner() {
+        for UnknownKey { problem, map, meant } in unknown.into_inner() {
             if !found.contains(&problem) {
+                document.doubts.unknown_key(&map, meant);
                 found.push(problem);
             }
         }
-        let problem = match lowered {
-            Ok(config) => break whole.then_some(config),
-            Err(Fail::Placed(problem)) => *problem,
-            Err(Fail::Bare(why)) => Problem::new("", why.message(None)),
+        let Placed { problem, lacks } = match lowered {
+            Ok(config) => break Some(config),
+            Err(Fail::Placed(placed)) => *placed,
+            Err(Fail::Bare(why)) => Placed { problem: Problem::new("", why.message(None)), lacks: None },
         };
-        whole = false;
-        let more = document.set_aside(&problem.path);
-        // A map may only lack a key because that key's value was set aside.
-        if !found.iter().any(|earlier| is_within(&earlier.path, &problem.path)) {
+        let at = problem.path.clone();
+        let (path, is_there) = match lacks {
+            Some(key) if at.is_empty() => (key.to_owned(), false),
+            Some(key) => (format!("{at}.{key}"), false),
+            None => (at.clone(), true),
+        };
+        // What is known to be wrong, or what a misspelt key was meant to give, is told already.
+        let is_told =
+            if is_there { document.doubts.cover(&path) } else { document.doubts.explain(&path, false) };
+        if !is_told {
             found.push(problem);
         }
-        if !more {
+        document.doubts.value(path.clone());
+        // Once: what stands in is a text, which may not be what is wanted there either.
+        let is_mended = lacks.is_some_and(|key| !stood_in.contains(&path) && document.stand_in(&at, key));
+        stood_in.extend(is_mended.then_some(path));
+        if !is_mended && !document.set_aside(&at) {
             break None;
         }
     };
-    found.sort_by(Problem::by_place);
     problems.extend(found.into_iter().map(|problem| document.named(problem)));
     config
 }
 
+/// A key that is not known.
+struct UnknownKey {
+    problem: Problem,
+    /// Where it stands.
+    map: String,
+    /// The one that it is like.
+    meant: Option<&'static str>,
+}
+
+/// Keys named where a map is missing; of more, the first say what is meant.
+const LISTED: usize = 12;
+
 struct Context<'a> {
     document: &'a Document,
     /// Problems with keys, which do not stop the reading.
-    unknown: &'a RefCell<Vec<Problem>>,
+    unknown: &'a RefCell<Vec<UnknownKey>>,
 }
 
 /// One value of the tree, about to be read as some type.
@@ -74,9 +95,10 @@ struct Lower<'a> {
 impl Lower<'_> {
     fn place(self, fail: Fail) -> Fail {
         let why = match fail {
-            Fail::Placed(problem) => return Fail::Placed(problem),
+            Fail::Placed(placed) => return Fail::Placed(placed),
             Fail::Bare(why) => why,
         };
+        let lacks = if let Why::Missing(key) = why { Some(key) } else { None };
         let path = self.path.to_string();
         let message = match (&why, self.scalar()) {
             (Why::UnknownName(known), Some(scalar)) => match later::value(&path, &scalar.text) {
@@ -88,7 +110,7 @@ impl Lower<'_> {
         // A file that is no map at all may be a key file named by mistake.
         let more = if matches!(self.path, Path::Root) { scalars(self.node) } else { Vec::new() };
         let place = Some(self.context.document.place(&self.node.mark, &more));
-        Fail::Placed(Box::new(Problem { place, ..Problem::new(path, message) }))
+        Fail::Placed(Box::new(Placed { problem: Problem { place, ..Problem::new(path, message) }, lacks }))
     }
 
     fn unknown_name(self, scalar: &Scalar, known: &[&'static str]) -> String {
@@ -111,6 +133,20 @@ impl Lower<'_> {
             Value::Scalar(Scalar { reference: Some(reference), .. }) => format!("the value of `{reference}`"),
             Value::Scalar(scalar) if looks_secret(&scalar.text) => HIDDEN.into(),
             Value::Scalar(scalar) => format!("`{}`", scalar.text.lines().next().unwrap_or_default()),
+        }
+    }
+
+    /// What a map here would look like, whose keys are `known`.
+    fn map_of(self, known: &[&'static str]) -> String {
+        let is_address = self.scalar().is_some_and(|scalar| scalar.text.contains("://"));
+        let is_item = matches!(self.path, Path::Index(..)) && self.scalar().is_some();
+        let main = if is_address { "url" } else { "name" };
+        if is_item && known.contains(&main) {
+            return format!("a map such as `{main}: {}`", main.to_ascii_uppercase());
+        }
+        match known.split_at_checked(LISTED) {
+            Some((first, [_, ..])) => format!("a map with keys such as {}", list(first)),
+            Some((_, [])) | None => format!("a map with the keys {}", list(known)),
         }
     }
 
@@ -145,14 +181,16 @@ impl Lower<'_> {
 
     fn unknown_key(self, entry: &Entry, known: &[&'static str]) {
         let path = Path::Key(self.path, &entry.key).to_string();
-        let message = match (later::key(&path), nearest(&entry.key, known)) {
+        let meant = later::elsewhere(&entry.key, known).or_else(|| nearest(&entry.key, known));
+        let message = match (later::key(&path), meant) {
             (Some(later), _) => later,
             (None, Some(name)) => format!("unknown key; did you mean `{name}`?"),
             (None, None) => format!("unknown key; known here: {}", list(known)),
         };
         // A misspelt `api_key` holds a secret all the same.
         let place = Some(self.context.document.place(&entry.mark, &scalars(&entry.value)));
-        self.context.unknown.borrow_mut().push(Problem { place, ..Problem::new(path, message) });
+        let problem = Problem { place, ..Problem::new(path, message) };
+        self.context.unknown.borrow_mut().push(UnknownKey { problem, map: self.path.to_string(), meant });
     }
 }
 
@@ -268,8 +306,7 @@ impl<'de> Deserializer<'de> for Lower<'_> {
             Value::Null => self.map(&[], Some(known), visitor),
             Value::Map(entries) => self.map(entries, Some(known), visitor),
             Value::Scalar(_) | Value::List(_) => {
-                let expected = format!("a map with the keys {}", list(known));
-                Err(self.place(Fail::Bare(Why::Expected(expected))))
+                Err(self.place(Fail::Bare(Why::Expected(self.map_of(known)))))
             }
         }
     }

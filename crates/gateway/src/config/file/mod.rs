@@ -5,6 +5,7 @@
 //! [`forms`]. A serde library's own errors name neither the key's path
 //! nor the nearest known key, and would quote the very line a credential stands on.
 
+mod doubts;
 mod fail;
 mod forms;
 mod interpolate;
@@ -16,7 +17,6 @@ mod toml;
 
 pub use forms::{Form, Format, Imported};
 pub(crate) use node::Document;
-pub(crate) use path::is_within;
 
 use super::problem::Problem;
 use super::text::Text;
@@ -24,32 +24,27 @@ use super::tree::Config;
 use std::collections::BTreeMap;
 
 /// Reads a text over the defaults. What could be lowered is returned beside the problems, so
-/// that validation can add its own to the same report.
+/// that validation can add its own to the same report; [`Document::judged`] says which of them are of use there.
 pub(crate) fn read(
     text: &Text,
     env: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<(Config, Document)> {
-    let mut document = match Document::parse(text) {
-        Ok(document) => document,
-        Err(found) => {
-            problems.extend(found);
-            return None;
-        }
-    };
+    let mut document = Document::parse(text, problems)?;
     problems.extend(forms::naturalise(&mut document));
-    let before = problems.len();
     interpolate::fill(&mut document, env, problems);
-    if problems.len() > before {
-        return None;
-    }
-    let config = lower::lower(&mut document, problems)?;
-    Some((config, document))
+    let config = lower::lower(&mut document, problems);
+    problems.sort_by(Problem::by_place);
+    Some((config?, document))
 }
 
 /// The native form of a text, and what of it could not be carried over.
 pub(crate) fn import(text: &Text, form: Option<Form>) -> Result<Imported, Vec<Problem>> {
-    Ok(forms::import(Document::parse(text)?, form))
+    let mut problems = Vec::new();
+    match Document::parse(text, &mut problems) {
+        Some(document) if problems.is_empty() => Ok(forms::import(document, form)),
+        Some(_) | None => Err(problems),
+    }
 }
 
 #[cfg(test)]

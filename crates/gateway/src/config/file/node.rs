@@ -1,5 +1,6 @@
 //! The located tree of a configuration.
 
+use super::doubts::Doubts;
 use super::mask::{self, Mask};
 use super::path::{Path, is_within};
 use super::toml;
@@ -24,6 +25,10 @@ pub(crate) struct Document {
     pub(super) hidden: Option<Vec<Range<usize>>>,
     /// What of it is not taken as it may have been meant.
     pub(crate) lost: Vec<Problem>,
+    /// What of it is wrong, as far as that is known.
+    pub(super) doubts: Doubts,
+    /// What of another form was refused, by its path there.
+    pub(super) refused: Vec<String>,
 }
 
 /// One value and where it stands.
@@ -76,13 +81,20 @@ pub(super) struct Entry {
 
 impl Document {
     /// Reads all files. Their maps are brought together, and their lists put one behind the other; what two of them
-    /// set is a problem.
-    pub(super) fn parse(text: &Text) -> Result<Self, Vec<Problem>> {
+    /// set is a problem, and the first one counts. Nothing when one of them cannot be read at all.
+    pub(super) fn parse(text: &Text, problems: &mut Vec<Problem>) -> Option<Self> {
         let is_folder = text.parts.iter().any(|part| part.name != text.name);
         let nothing = Node::new(Mark { line: 1, column: 1, bytes: 0..0 }, Value::Null);
-        let mut document =
-            Self { root: nothing, source: String::new(), files: Vec::new(), hidden: None, lost: Vec::new() };
-        let (mut lines, mut problems, mut twice) = (0, Vec::new(), Vec::new());
+        let mut document = Self {
+            root: nothing,
+            source: String::new(),
+            files: Vec::new(),
+            hidden: None,
+            lost: Vec::new(),
+            doubts: Doubts::default(),
+            refused: Vec::new(),
+        };
+        let (mut lines, mut is_readable, mut twice) = (0, true, Vec::new());
         for part in &text.parts {
             if is_folder {
                 document.files.push((part.name.clone(), lines));
@@ -91,6 +103,7 @@ impl Document {
             let source = part.text.trim_start_matches('\u{feff}');
             let read = match part.syntax() {
                 Syntax::Yaml => yaml(source),
+                Syntax::Json => json(source).and_then(|()| yaml(source)),
                 Syntax::Toml => toml::parse(source),
             };
             match read {
@@ -103,6 +116,7 @@ impl Document {
                         place.file = is_folder.then(|| part.name.clone());
                     }
                     problems.push(*problem);
+                    is_readable = false;
                 }
             }
             document.source.push_str(source);
@@ -115,7 +129,7 @@ impl Document {
             let message = "is set in another file of this folder, too; keep one";
             Problem { place: Some(document.place(&mark, &[])), ..Problem::new(path, message) }
         }));
-        if problems.is_empty() { Ok(document) } else { Err(problems) }
+        is_readable.then_some(document)
     }
 
     /// What is written, in our form.
@@ -128,9 +142,23 @@ impl Document {
         self.hidden.is_some()
     }
 
+    /// A problem that was found in what was made of this, with its place; nothing when it only follows from what is
+    /// known to be wrong.
+    pub(crate) fn judged(&self, problem: Problem) -> Option<Problem> {
+        let path = self.written_at(&problem.path);
+        let is_there = find(&self.root, &Path::Root, &path).is_some_and(|node| !node.is_nothing());
+        if self.doubts.explain(&path, is_there) {
+            return None;
+        }
+        let problem = self.locate(Problem { path, ..problem });
+        // What a map lacks may have been refused.
+        let is_refused = |refused: &String| is_within(refused, &problem.path);
+        (!self.refused.iter().any(is_refused)).then_some(problem)
+    }
+
     /// Gives a problem found later, by its path alone, the place its value stands at, or the map that
     /// lacks it.
-    pub(crate) fn locate(&self, problem: Problem) -> Problem {
+    fn locate(&self, problem: Problem) -> Problem {
         let mut path = problem.path.as_str();
         while !path.is_empty() {
             if let Some(node) = find(&self.root, &Path::Root, path) {
@@ -140,6 +168,26 @@ impl Document {
             path = path.rfind(['.', '[']).and_then(|end| path.get(..end)).unwrap_or_default();
         }
         problem
+    }
+
+    /// The path in the document to what `path` leads to in what was made of it: items that were left out count in the
+    /// former alone.
+    fn written_at(&self, path: &str) -> String {
+        let mut written = String::with_capacity(path.len());
+        for part in path.split_inclusive(['[', ']']) {
+            let index = part.strip_suffix(']').and_then(|digits| digits.parse::<usize>().ok());
+            let list = find(&self.root, &Path::Root, written.trim_end_matches('['));
+            match (index, list.map(|list| &list.value)) {
+                (Some(index), Some(Value::List(items))) => {
+                    let mut kept = items.iter().enumerate().filter(|(_, item)| !item.set_aside);
+                    let index = kept.nth(index).map_or(index, |(at, _)| at);
+                    written.push_str(&index.to_string());
+                    written.push(']');
+                }
+                _ => written.push_str(part),
+            }
+        }
+        written
     }
 
     /// Calls what a problem is about as the file does, where the tree was turned into ours.
@@ -160,9 +208,22 @@ impl Document {
         problem
     }
 
+    /// Puts a text in the place of a key that the map at `path` lacks, so that the rest of it can be read; false where
+    /// there is no map.
+    pub(super) fn stand_in(&mut self, path: &str, key: &str) -> bool {
+        let Some(Node { mark, value: Value::Map(entries), .. }) = find_mut(&mut self.root, &Path::Root, path)
+        else {
+            return false;
+        };
+        let value = Node::new(mark.clone(), Value::text(""));
+        entries.push(Entry { key: key.to_owned(), mark: mark.clone(), value });
+        true
+    }
+
     /// Leaves the value at a path out of further readings; false when that would leave nothing to read.
     pub(super) fn set_aside(&mut self, path: &str) -> bool {
-        !path.is_empty() && set_aside(&mut self.root, &Path::Root, path)
+        let node = find_mut(&mut self.root, &Path::Root, path).filter(|_| !path.is_empty());
+        node.is_some_and(|node| !std::mem::replace(&mut node.set_aside, true))
     }
 
     /// What to show for a mark; `more` is hidden besides what always is.
@@ -193,6 +254,16 @@ fn yaml(source: &str) -> Result<Node, Box<Problem>> {
     Ok(root)
 }
 
+/// Whether it is JSON indeed: to YAML, commas at the end and words without quotes are none the worse.
+fn json(source: &str) -> Result<(), Box<Problem>> {
+    let Err(error) = serde_json::from_str::<serde_json::Value>(source) else { return Ok(()) };
+    let mark = Mark { line: error.line(), column: error.column().max(1), bytes: 0..0 };
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    let place = Some(mask::show_shape(source, &mark));
+    Err(Box::new(Problem { place, ..Problem::new("", format!("not valid JSON: {what}")) }))
+}
+
 fn blank(source: &str) -> bool {
     source.lines().all(|line| {
         let line = line.trim();
@@ -220,23 +291,24 @@ fn find<'n>(node: &'n Node, path: &Path<'_>, wanted: &str) -> Option<&'n Node> {
     }
 }
 
-fn set_aside(node: &mut Node, path: &Path<'_>, wanted: &str) -> bool {
+/// As [`find`], of what is not left out.
+fn find_mut<'n>(node: &'n mut Node, path: &Path<'_>, wanted: &str) -> Option<&'n mut Node> {
     let here = path.to_string();
     if here == wanted {
-        return !std::mem::replace(&mut node.set_aside, true);
+        return (!node.set_aside).then_some(node);
     }
     if !is_within(wanted, &here) {
-        return false;
+        return None;
     }
     match &mut node.value {
-        Value::Null | Value::Scalar(_) => false,
+        Value::Null | Value::Scalar(_) => None,
         Value::List(items) => items
             .iter_mut()
             .enumerate()
-            .any(|(index, item)| set_aside(item, &Path::Index(path, index), wanted)),
-        Value::Map(entries) => {
-            entries.iter_mut().any(|entry| set_aside(&mut entry.value, &Path::Key(path, &entry.key), wanted))
-        }
+            .find_map(|(index, item)| find_mut(item, &Path::Index(path, index), wanted)),
+        Value::Map(entries) => entries
+            .iter_mut()
+            .find_map(|entry| find_mut(&mut entry.value, &Path::Key(path, &entry.key), wanted)),
     }
 }
 
@@ -334,6 +406,11 @@ impl Node {
     /// A number or a boolean that is made of this value.
     pub(super) fn number(&self, value: impl fmt::Display) -> Self {
         self.becoming(Value::typed(value))
+    }
+
+    /// Whether nothing stands here.
+    fn is_nothing(&self) -> bool {
+        matches!(self.value, Value::Null)
     }
 
     /// What a scalar says.

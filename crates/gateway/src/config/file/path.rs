@@ -80,7 +80,7 @@ impl Path<'_> {
 }
 
 /// Whether a path leads to something inside another, both as printed.
-pub(crate) fn is_within(path: &str, outer: &str) -> bool {
+pub(super) fn is_within(path: &str, outer: &str) -> bool {
     outer.is_empty() || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 

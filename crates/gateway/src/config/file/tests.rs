@@ -420,8 +420,19 @@ fn no_error_shows_a_secret() {
         "- hunter2hunter2\n",
         "hunter2hunter2\n",
     ] {
-        let (config, problems) = lowered(text, &env);
-        let shown = format!("{}\n{problems:?}\n{config:?}", report(text, &env));
+        let (_, problems) = lowered(text, &env);
+        let of_values = crate::config::load_text(
+            &crate::config::Sources {
+                env: env.map(|(name, value)| (name.into(), value.into())).into(),
+                ..Default::default()
+            },
+            Some(Text::of("gw.yaml", text)),
+        );
+        let shown = format!(
+            "{}\n{problems:?}\n{}",
+            report(text, &env),
+            of_values.err().map_or_else(String::new, |why| why.to_string())
+        );
         assert!(!problems.is_empty(), "{text} has no problem: {shown}");
         assert!(!shown.contains(SECRET), "{text} shows it: {shown}");
     }
@@ -464,5 +475,35 @@ proptest::proptest! {
         let text = format!("{before}\nauth:\n  api_key: {quote}hunter2hunter2{after}\n");
         let said = report(&text, &[]);
         proptest::prop_assert!(!said.contains("hunter2"), "{text:?}: {said}");
+    }
+}
+
+#[test]
+fn json_is_held_to_its_own_rules() {
+    let told = |name: &str, text: &str| {
+        let mut problems = Vec::new();
+        let config = read(&Text::of(name, text), &BTreeMap::new(), &mut problems).map(|(config, _)| config);
+        let file = Some(name.into());
+        (config.is_some(), crate::config::ConfigError::Invalid { file, problems }.to_string())
+    };
+    let comma = "{\n  \"igw\": true,\n  \"aliases\": {\"a\": \"b\"},\n}\n";
+    for name in ["gw.json", "body"] {
+        let (is_read, report) = told(name, comma);
+        assert!(!is_read, "{name}");
+        let want = format!("{name}:4:1: not valid JSON: trailing comma\n  4 | }}\n    | ^");
+        assert_eq!(report, want);
+    }
+    let (_, report) = told("gw.json", "{\"auth\": {\"api_key\": \"hunter2\" \"x\": 1}}");
+    assert!(report.starts_with("gw.json:1:32: not valid JSON: expected `,` or `}`"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
+    // To YAML that is fine, and so is all that JSON allows.
+    assert_eq!(told("gw.yaml", comma), (true, String::new()));
+    for text in [
+        "{}",
+        "{\n\t\"igw\": true\n}\n",
+        "\u{feff}{\"aliases\": {\"a\": \"\\u00e9\\/b\"}}",
+        "{\"retry\": {\"jitter\": 1e-1}}",
+    ] {
+        assert_eq!(told("gw.json", text), (true, String::new()), "{text}");
     }
 }

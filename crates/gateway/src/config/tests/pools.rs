@@ -66,7 +66,8 @@ fn pools_routes_and_names_are_checked() {
         ),
         (
             "backends: [{name: a, provider: opnai}]",
-            "backends[0].provider: no such provider; did you mean `openai`?; or set `url`",
+            "backends[0].provider: no such provider; did you mean `openai`? One that is not listed but speaks OpenAI's \
+             dialects is `openai-compatible`",
         ),
         (
             "backends: [{name: a, provider: azure}]",

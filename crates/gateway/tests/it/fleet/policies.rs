@@ -157,7 +157,7 @@ fn untold(standing: Standing) -> bool {
 async fn the_cheapest_serves_and_what_has_no_price_comes_last() {
     let (unpriced, priced, own) = (chatting().await, chatting().await, chatting().await);
     let workers = [
-        cloud(unpriced.url(), "my-cloud", "gpt-4o-mini", None),
+        cloud(unpriced.url(), "openai-compatible", "gpt-4o-mini", None),
         cloud(priced.url(), "openai", "gpt-4o-mini", None),
         engine(own.url(), "gpt-4o-mini"),
     ];

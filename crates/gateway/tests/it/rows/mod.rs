@@ -306,10 +306,12 @@ fn spec(row: &Provider, account: &Account) -> WorkerSpec {
     // What an account's address has behind its host belongs to it.
     let path = row.base_url.and_then(|url| url.split_once("://")?.1.split_once('/')).map(|(_, path)| path);
     let models = ASKS.map(|what| account.model(what).to_owned());
-    let path = path.filter(|path| !path.contains('{')).map(|path| format!("/{path}")).unwrap_or_default();
+    let place = [VERTEX, VERTEX_CLAUDE].contains(&row.id).then(|| "acme".to_owned());
+    // That of a project is made of its name.
+    let path = path.filter(|path| place.is_none() && !path.contains('{'));
+    let path = path.map(|path| format!("/{path}")).unwrap_or_default();
     let aws = Aws { region: Some("us-east-1".to_owned()), ..Aws::default() };
     let is_bedrock = row.dialects.first() == Some(&Dialect::BedrockConverse);
-    let place = [VERTEX, VERTEX_CLAUDE].contains(&row.id).then(|| "acme".to_owned());
     WorkerSpec {
         project: place.clone(),
         location: place,
@@ -386,5 +388,20 @@ fn every_provider_chats_streams_and_reports_errors() {
         let name = file.unwrap().file_name().into_string().unwrap();
         let known = rows().any(|row| format!("{}.json", row.id) == name);
         assert!(known, "{name} is of no provider");
+    }
+}
+
+#[tokio::test]
+async fn what_capabilities_promise_is_what_fixtures_show() {
+    let rig = Rig::start(settings([])).await;
+    let told = rig.get("/v1/capabilities").await.json();
+    for row in PROVIDERS {
+        let fixture = read(row);
+        for what in ASKS {
+            let promised = told["accounts"][row.id].get(ask(what, "m").path()).is_some();
+            let given = fixture[what]["got"]["status"] == 200;
+            // Whoever converses may call no tools; an error is asked for.
+            assert!(promised == given || ["tools", "error"].contains(&what), "{}: {what}", row.id);
+        }
     }
 }

@@ -73,15 +73,15 @@ impl Form {
     fn of(root: &Node) -> Self {
         let Value::Map(entries) = &root.value else { return Self::Native };
         let has = |key: &str| entries.iter().any(|entry| entry.key == key);
-        let is_typed = |entry: &super::node::Entry| match &entry.value.value {
-            Value::List(items) if entry.key == "backends" => items.iter().any(is_of_rtd),
-            Value::List(_) | Value::Map(_) | Value::Scalar(_) | Value::Null => false,
-        };
+        let backends = entries.iter().find(|entry| entry.key == "backends").map(|entry| &entry.value.value);
+        let is_typed = matches!(backends, Some(Value::List(items)) if items.iter().any(is_of_rtd));
+        // Keys that others have, too, say nothing beside those that we alone have.
+        let is_ours = backends.is_some() || has("workers") || has("pools");
         if has("model_list") {
             Self::Litellm
-        } else if has("targets") || has("strategy") {
+        } else if has("targets") || (has("strategy") && !is_ours) {
             Self::Ferro
-        } else if has("gateway") || has("listeners") || has("policies") || entries.iter().any(is_typed) {
+        } else if has("gateway") || is_typed || ((has("listeners") || has("policies")) && !is_ours) {
             Self::Rtd
         } else {
             Self::Native
@@ -100,11 +100,12 @@ impl Form {
     }
 }
 
+/// Whether a backend says what it is in RTD's words: some write `type` where ours has `provider`.
 fn is_of_rtd(backend: &Node) -> bool {
-    match &backend.value {
-        Value::Map(keys) => keys.iter().any(|entry| entry.key == "type" || entry.key == "config"),
-        Value::List(_) | Value::Scalar(_) | Value::Null => false,
-    }
+    const OURS: [&str; 5] = ["provider", "url", "api_key", "models", "default_model"];
+    let Value::Map(keys) = &backend.value else { return false };
+    let has = |key: &str| keys.iter().any(|entry| entry.key == key);
+    has("config") || (has("type") && !OURS.iter().any(|key| has(key)))
 }
 
 /// Turns a document into ours, whatever it was. What has no counterpart is noted in it; what must not be left out is
@@ -113,10 +114,11 @@ pub(super) fn naturalise(document: &mut Document) -> Vec<Problem> {
     let form = Form::of(&document.root);
     let findings = turn(document, form);
     let placed = |finding: Finding| finding.placed(document);
-    let wrong = findings.wrong.into_iter().map(placed).collect();
+    let wrong: Vec<Problem> = findings.wrong.into_iter().map(placed).collect();
     let mut lost: Vec<_> = findings.lost.into_iter().map(placed).collect();
     lost.sort_by(Problem::by_place);
     document.lost.extend(lost);
+    document.refused = wrong.iter().map(|problem| problem.path.clone()).collect();
     wrong
 }
 

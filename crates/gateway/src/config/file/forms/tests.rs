@@ -638,3 +638,14 @@ fn what_is_imported_means_the_same() {
         }
     }
 }
+
+/// What a deployment lacks is told beside a variable of it that is not set.
+#[test]
+fn what_is_not_known_of_another_form_hides_nothing_else() {
+    let text = "model_list:\n- model_name: a\n  litellm_params:\n    model: azure/a\n    api_key: os.environ/NOT_SET\n";
+    let file = Temporary::new("list.yaml", text);
+    let sources = crate::config::Sources { file: Some(file.0.clone()), ..Default::default() };
+    let said = crate::config::load(&sources).expect_err("two things are wrong").to_string();
+    assert!(said.contains("environment variable `NOT_SET` is not set"), "{said}");
+    assert!(said.contains("model_list[0]: `url` is missing: the address of `azure-openai`"), "{said}");
+}

@@ -261,6 +261,10 @@ impl Backend<'_> {
         made.text("name", &self.name);
         made.adopt(self.of.account.clone());
         made.list("models", self.models.clone());
+        // Only names of the list are names there; what deployments are called is nobody's concern.
+        if !self.models.is_empty() {
+            made.number("listed", false);
+        }
         made.node()
     }
 }
