@@ -226,6 +226,8 @@ impl Load {
 pub struct LoadGuard {
     load: Arc<Load>,
     entry: Entry,
+    /// Its part of the backlog.
+    unread: u64,
 }
 
 impl LoadGuard {
@@ -234,7 +236,18 @@ impl LoadGuard {
     pub fn new(load: &Arc<Load>) -> Self {
         load.in_flight.fetch_add(1, Relaxed);
         load.served.fetch_add(1, Relaxed);
-        Self { load: Arc::clone(load), entry: Entry::Free }
+        Self { load: Arc::clone(load), entry: Entry::Free, unread: 0 }
+    }
+
+    /// The worker has so many tokens of the prompt to read before it answers.
+    pub fn reads(&mut self, tokens: u64) {
+        self.load.backlog.add(tokens);
+        self.unread += tokens;
+    }
+
+    /// The answer has begun: the prompt is read.
+    pub fn has_read(&mut self) {
+        self.load.backlog.remove(std::mem::take(&mut self.unread));
     }
 
     /// Whether the worker's breaker lets the call in, if need be as a trial, which it is for as long as this lives.
@@ -275,6 +288,7 @@ impl LoadGuard {
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
+        self.has_read();
         self.load.in_flight.fetch_sub(1, Relaxed);
         if self.is_trial() {
             self.load.breaker.leave();
@@ -331,6 +345,23 @@ mod tests {
         assert_eq!((load.in_flight(), load.served()), (2, 2));
         drop((first, second));
         assert_eq!((load.in_flight(), load.served()), (0, 2));
+    }
+
+    #[test]
+    fn prompts_are_unread_until_their_answer_begins_or_will_not_come() {
+        let load = Arc::new(Load::default());
+        let [mut first, mut second, third] = [100, 0, 7].map(|tokens| {
+            let mut guard = LoadGuard::new(&load);
+            guard.reads(tokens);
+            guard
+        });
+        assert_eq!(load.backlog.tokens(), 107);
+        first.has_read();
+        first.has_read();
+        second.has_read();
+        assert_eq!((load.backlog.tokens(), load.in_flight()), (7, 3));
+        drop((first, third));
+        assert_eq!((load.backlog.tokens(), load.in_flight()), (0, 1));
     }
 
     #[test]

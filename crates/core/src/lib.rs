@@ -32,7 +32,7 @@ mod trusted;
 mod upload;
 mod usage;
 
-pub use backlog::{Backlog, Unread};
+pub use backlog::Backlog;
 pub use breaker::{
     Breaker, BreakerRules, CooldownRules, Entry, Figures, Finding, Moves, Phase, Rules, Turn, Why, Witness,
 };

@@ -2,7 +2,7 @@ use super::*;
 use crate::policy::{Draw, Policy, Verdict};
 use crate::prefix::Owner;
 use std::time::Instant;
-use trunkline_core::{Allowance, Health, Load, LoadGuard, Unread, WorkerId};
+use trunkline_core::{Allowance, Health, Load, LoadGuard, WorkerId};
 
 struct Fleet {
     policy: Policy,
@@ -51,6 +51,13 @@ impl Fleet {
     fn load(&self, slot: usize) -> &Arc<Load> {
         &self.candidates[slot].load
     }
+
+    /// A call under way that has `unread` tokens before its answer.
+    fn call(&self, slot: usize, unread: u64) -> LoadGuard {
+        let mut call = LoadGuard::new(self.load(slot));
+        call.reads(unread);
+        call
+    }
 }
 
 fn text(n: u64, length: usize) -> String {
@@ -80,12 +87,12 @@ fn nobody_waits_longer_than_reading_it_again_takes() {
     let talk = text(1, 4_096);
     let (first, _) = fleet.pick(&talk);
     let other = 1 - first;
-    let short = Unread::new(fleet.load(first), 1_400);
-    assert_eq!(fleet.pick(&talk).0, first, "1024 tokens, at one and a half, are more");
-    let long = Unread::new(fleet.load(first), 200);
+    let short = fleet.call(first, 2_400);
+    assert_eq!(fleet.pick(&talk).0, first, "1024 tokens, at two and a half, are more");
+    let long = fleet.call(first, 200);
     assert_eq!(fleet.pick(&talk).0, other);
     drop((short, long));
-    let answers = [(); 4].map(|()| LoadGuard::new(fleet.load(first)));
+    let answers = [(); 4].map(|()| fleet.call(first, 0));
     assert_eq!(fleet.pick(&talk).0, other, "both hold it now, and the first has answers to write");
     drop(answers);
 }
@@ -100,7 +107,7 @@ fn a_beginning_that_all_ask_for_spreads_with_its_load() {
     for n in 0..200 {
         let (slot, unread) = fleet.pick(&(shared.clone() + &text(n, 400)));
         counts[slot] += 1;
-        guards.push((Unread::new(fleet.load(slot), unread), LoadGuard::new(fleet.load(slot))));
+        guards.push(fleet.call(slot, unread));
     }
     assert!(counts.iter().all(|count| (40..=60).contains(count)), "{counts:?}");
 }
@@ -111,9 +118,10 @@ fn a_worker_without_load_is_given_no_prompt_that_others_hold() {
     let mut fleet = Fleet::of(3);
     let talks: Vec<String> = (0..30).map(|n| text(n, 4_096)).collect();
     let homes: Vec<usize> = talks.iter().map(|talk| fleet.pick(talk).0).collect();
-    let busy: Vec<_> = [0, 1].map(|slot| LoadGuard::new(fleet.load(slot))).into();
+    let busy = [0, 1].map(|slot| fleet.call(slot, 0));
     for (talk, home) in talks.iter().zip(&homes) {
-        assert_eq!(fleet.pick(&(talk.clone() + "more")).0, *home);
+        let (slot, unread) = fleet.pick(&(talk.clone() + "more"));
+        assert_eq!((slot, unread), (*home, 1));
     }
     drop(busy);
 }
@@ -130,7 +138,7 @@ fn who_asks_changes_nothing() {
         (verdicts, choice.unwrap().slot)
     };
     for _ in 0..3 {
-        assert_eq!(asked(&mut fleet).0, [Verdict::Eligible(Some(1_024.0 * 1.5)); 4]);
+        assert_eq!(asked(&mut fleet).0, [Verdict::Eligible(Some(1_024.0 * 2.5)); 4]);
     }
     let (first, _) = fleet.pick(&talk);
     let (verdicts, chosen) = asked(&mut fleet);
@@ -143,8 +151,7 @@ fn who_starts_again_holds_nothing() {
     let talk = text(1, 4_096);
     let (first, _) = fleet.pick(&talk);
     assert_eq!(fleet.pick(&talk), (first, 0));
-    fleet.owners[first].renew();
-    fleet.load(first).set_owner(Some(fleet.owners[first].number()));
+    fleet.load(first).set_owner(Some(fleet.owners[first].renew()));
     assert_eq!(fleet.pick(&talk).1, 1_024);
 }
 

@@ -15,7 +15,7 @@ mod shard;
 pub(crate) use path::{Path, Reach};
 
 use shard::Shard;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Parts that are locked apart, for one page at a time.
@@ -72,17 +72,19 @@ impl PrefixIndex {
     #[must_use]
     pub fn enlist(self: &Arc<Self>) -> Option<Owner> {
         let mut numbers = locked(&self.owners);
-        if let Some(number) = numbers.free.pop() {
-            return Some(Owner { number, index: Arc::clone(self) });
+        let number = self.number(&mut numbers)?;
+        Some(Owner { number: AtomicU16::new(number), index: Arc::clone(self) })
+    }
+
+    /// One that is in no entry.
+    fn number(&self, numbers: &mut Numbers) -> Option<u16> {
+        if numbers.free.is_empty() && usize::from(numbers.next) == numbers.width * 64 {
+            self.make_room(numbers)?;
         }
-        if usize::from(numbers.next) == numbers.width * 64 {
-            self.make_room(&mut numbers)?;
-        }
-        let number = numbers.free.pop().unwrap_or_else(|| {
+        Some(numbers.free.pop().unwrap_or_else(|| {
             numbers.next += 1;
             numbers.next - 1
-        });
-        Some(Owner { number, index: Arc::clone(self) })
+        }))
     }
 
     /// Cleans numbers that were given back or, where there are none, makes entries wider.
@@ -138,28 +140,30 @@ impl PrefixIndex {
 /// A number in an index for as long as it lives, and then nobody's.
 #[derive(Debug)]
 pub struct Owner {
-    number: u16,
+    number: AtomicU16,
     index: Arc<PrefixIndex>,
 }
 
 impl Owner {
     /// What candidates are known by.
     #[must_use]
-    pub const fn number(&self) -> u16 {
-        self.number
+    pub fn number(&self) -> u16 {
+        self.number.load(Relaxed)
     }
 
-    /// Forgets, at no cost, all that was recorded for it: it is another owner from now on.
-    pub fn renew(&mut self) {
-        if let Some(other) = self.index.enlist() {
-            *self = other;
-        }
+    /// Forgets, at no cost, all that was recorded for it: it is another owner from now on. Its number then.
+    pub fn renew(&self) -> u16 {
+        let mut numbers = locked(&self.index.owners);
+        // Without another number it keeps what it has, which misleads but harms nobody.
+        let Some(number) = self.index.number(&mut numbers) else { return self.number() };
+        numbers.retired.push(self.number.swap(number, Relaxed));
+        number
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        locked(&self.index.owners).retired.push(self.number);
+        locked(&self.index.owners).retired.push(self.number());
     }
 }
 

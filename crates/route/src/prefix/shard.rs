@@ -3,7 +3,7 @@
 use super::Held;
 use super::path::place;
 
-/// Entries of a set. With fewer, many sets would be full long before the table is.
+/// Entries of a set. With fewer, some would be full long before the table is half full, and have it grow.
 const WAYS: usize = 16;
 /// What an entry takes beside the bits of its owners: its name and its age.
 const FIXED: usize = size_of::<u64>() + size_of::<u32>();
@@ -80,23 +80,29 @@ impl Shard {
         set.iter().position(|held| *held == name).map(|way| start + way)
     }
 
-    /// An entry for a page that has none: a free one of its set, or the oldest's.
+    /// An entry for a page that has none: a free one of its set, or the oldest's where the table may not grow.
     fn take(&mut self, name: u64, now: u32) -> Option<usize> {
-        // Beyond this, more than a few sets in a hundred are full while others have room.
-        if self.pages >= self.names.len() / 8 * 5 {
+        let free = self.free(name).or_else(|| {
             self.grow();
-        }
-        let start = self.set(name);
-        let ages = self.names.iter().zip(&self.stamps).skip(start).take(WAYS);
-        let age = |(way, (name, stamp)): (usize, (&u64, &u32))| {
-            (way, if *name == 0 { u64::MAX } else { u64::from(now.wrapping_sub(*stamp)) })
-        };
-        let (way, age) = ages.enumerate().map(age).max_by_key(|(_, age)| *age)?;
-        let at = start + way;
+            self.free(name)
+        });
+        let at = free.or_else(|| self.oldest(name, now))?;
         *self.names.get_mut(at)? = name;
         self.owners.get_mut(at * self.width..(at + 1) * self.width)?.fill(0);
-        self.pages += usize::from(age == u64::MAX);
+        self.pages += usize::from(free.is_some());
         Some(at)
+    }
+
+    fn free(&self, name: u64) -> Option<usize> {
+        let start = self.set(name);
+        let set = self.names.get(start..start + WAYS)?;
+        set.iter().position(|held| *held == 0).map(|way| start + way)
+    }
+
+    fn oldest(&self, name: u64, now: u32) -> Option<usize> {
+        let start = self.set(name);
+        let stamps = self.stamps.get(start..start + WAYS)?.iter().enumerate();
+        stamps.max_by_key(|(_, stamp)| now.wrapping_sub(**stamp)).map(|(way, _)| start + way)
     }
 
     /// Twice as many entries, or as many as may be.

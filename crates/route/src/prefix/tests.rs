@@ -55,7 +55,7 @@ fn namespaces_hold_nothing_of_each_other() {
 fn who_is_new_holds_nothing_of_who_had_its_number() {
     let index = index(1 << 20);
     let text = text(1, 1_000);
-    let mut stays = index.enlist().unwrap();
+    let stays = index.enlist().unwrap();
     record(&index, &text, stays.number());
     for _ in 0..1_000 {
         let owner = index.enlist().unwrap();
@@ -64,7 +64,7 @@ fn who_is_new_holds_nothing_of_who_had_its_number() {
         record(&index, &text, owner.number());
     }
     let was = stays.number();
-    stays.renew();
+    assert_eq!(stays.renew(), stays.number());
     assert_ne!(stays.number(), was);
     assert_eq!(reach(&index, &text, &[stays.number()]), [0]);
 }

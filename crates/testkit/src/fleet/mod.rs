@@ -225,7 +225,7 @@ impl World {
         let done = under_way.take().unwrap_or_default();
         for id in done.first {
             if let Some((counted, came)) = self.calls.get_mut(&id) {
-                counted.unread = None;
+                counted.guard.has_read();
                 if *came >= self.warm {
                     self.tally.ttft.push(now - *came);
                 }

@@ -5,7 +5,7 @@ use super::shapes::{Call, number};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use trunkline_core::{Allowance, Candidate, Health, Load, LoadGuard, Prompt, Unread, WorkerId};
+use trunkline_core::{Allowance, Candidate, Health, Load, LoadGuard, Prompt, WorkerId};
 use trunkline_route::{CacheAware, Draw, Owner, Policy, PrefixIndex, Weights, seed};
 
 /// Who chooses.
@@ -41,8 +41,7 @@ impl Way {
 #[derive(Debug)]
 pub(super) struct Counted {
     pub(super) engine: usize,
-    _in_flight: LoadGuard,
-    pub(super) unread: Option<Unread>,
+    pub(super) guard: LoadGuard,
 }
 
 pub(super) struct Router {
@@ -93,9 +92,8 @@ impl Router {
     pub(super) fn set(&mut self, engine: usize, is_there: bool) {
         let Some(candidate) = self.fleet.get_mut(engine) else { return };
         candidate.load.set_health(if is_there { Health::Ready } else { Health::Unhealthy });
-        if let Some(owner) = self.owners.get_mut(engine).filter(|_| is_there) {
-            owner.renew();
-            candidate.load.set_owner(Some(owner.number()));
+        if let Some(owner) = self.owners.get(engine).filter(|_| is_there) {
+            candidate.load.set_owner(Some(owner.renew()));
         }
     }
 
@@ -115,8 +113,9 @@ impl Router {
             }
         };
         let load = &self.fleet.get(engine)?.load;
-        let unread = Some(Unread::new(load, unread));
-        Some(Counted { engine, _in_flight: LoadGuard::new(load), unread })
+        let mut guard = LoadGuard::new(load);
+        guard.reads(unread);
+        Some(Counted { engine, guard })
     }
 
     fn there(&self) -> impl Iterator<Item = (usize, u64)> {
