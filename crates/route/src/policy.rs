@@ -243,6 +243,12 @@ impl Policy {
         Tier::of(fleet, Filter { tried, prompt, now }).is_some()
     }
 
+    /// Whether it goes by what a prompt says.
+    #[must_use]
+    pub const fn reads_prompts(&self) -> bool {
+        matches!(self, Self::CacheAware(_))
+    }
+
     /// Whether what workers are given, and what they say of it, is to be counted for it.
     #[must_use]
     pub const fn goes_by_usage(&self) -> bool {

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 }
 
 fn simulate(mut flags: Flags) -> Outcome {
-    use trunkline_testkit::fleet::{Run, Shape, Speed, Way};
+    use trunkline_testkit::fleet::{PACE, Run, Shape, Way};
     use trunkline_route::Weights;
     let engines = flags.value("engines", 16)?;
     let seconds = flags.value("seconds", 300.0)?;
@@ -97,7 +97,7 @@ fn simulate(mut flags: Flags) -> Outcome {
             if ways.as_ref().is_some_and(|ways| !ways.iter().any(|name| name == way.name())) {
                 continue;
             }
-            let run = Run { shape, way, engines: vec![Speed::default(); engines], seconds, seed, incident: None };
+            let run = Run { shape, way, engines: vec![PACE; engines], seconds, seed, incident: None };
             let r = run.report();
             say(&format!(
                 "{:18} calls {:6} hits {:.3} pooled {:.3} ttft {:.3} {:.3} tok/s {:.0} busy {:.2} busiest {:.2} fullest {:.2}\n",

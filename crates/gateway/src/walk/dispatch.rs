@@ -157,6 +157,7 @@ async fn along(
             // Boxed, so that calls that find a place do not carry the room for it.
             Next::Full(workers) => match Box::pin(queue::wait(ledger, plan, &workers)).await {
                 Ok((worker, mut place)) => {
+                    place.reads(plan.prompt.tokens);
                     let is_open = |_: &&Candidate| place.enter(Instant::now().into_std());
                     match left.candidate(worker).filter(|waited| waited.may_serve()).filter(is_open) {
                         Some(candidate) => (candidate, worker, place),

@@ -1,6 +1,6 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
-use super::choice::{barred, broken};
+use super::choice::{self, barred, broken};
 use super::fallback::{Fallen, Ways, fallbacks_of};
 use super::fit::{Demand, fitting};
 use super::read::Question;
@@ -518,7 +518,8 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let full: Vec<_> = lane.candidates.iter().filter(is_full).map(|candidate| candidate.id.clone()).collect();
     // Where all are full, the first that has a place again.
     let passed = if full.len() < lane.candidates.len() { full.as_slice() } else { &[] };
-    let prompt = prompt(&lane, &asking, None);
+    let text = choice::text(&lane, &request.body.0, &request.body.1);
+    let prompt = Prompt { chunks: &text, ..prompt(&lane, &asking, None) };
     let (verdicts, choice) = lane.policy.explain(&prompt, &lane.candidates, passed, Draw { now, chance });
     let choice = choice.map(|candidate| candidate.id.to_string());
     let verdicts: Vec<_> = lane.candidates.iter().map(|c| c.slot).zip(verdicts).collect();

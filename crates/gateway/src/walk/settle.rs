@@ -444,7 +444,10 @@ impl Ledger {
     /// Content of a stream has arrived.
     pub(crate) fn content(&mut self, now: Instant) {
         match self.last_content.replace(now) {
-            None => self.ttft = Some(now.duration_since(self.began)),
+            None => {
+                self.ttft = Some(now.duration_since(self.began));
+                self.places.iter_mut().for_each(Place::has_read);
+            }
             Some(before) => {
                 if self.itl.is_none() {
                     self.itl = self.lane.as_ref().map(|lane| Box::new(Mutex::new(lane.metrics.itl.local())));

@@ -3,20 +3,44 @@
 //!
 //! A run is decided by its seed. Nothing waits, so that minutes of a large fleet take seconds.
 
-mod cache;
-mod engine;
 mod routers;
 mod shapes;
 
-pub use engine::Speed;
 pub use routers::Way;
 pub use shapes::Shape;
 
-use engine::Engine;
+use crate::engine::cache::PrefixCache;
+use crate::engine::{Pace, Round, Schedule};
 use routers::{Counted, Router};
 use shapes::{Call, Talk, number};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+/// Tokens of a KV block.
+const BLOCK: usize = 16;
+
+/// About what one accelerator of 80 GB does with a model of 8 billion parameters.
+pub const PACE: Pace = Pace {
+    prefill_tokens_per_s: 25_000.0,
+    prefill_chunk: 4_096,
+    step_base: Duration::from_millis(6),
+    step_per_running: Duration::from_micros(80),
+    max_running: 128,
+    kv_tokens: 320_000,
+    block_size: BLOCK,
+};
+
+/// The same at `factor` of the pace.
+#[must_use]
+pub fn paced(factor: f64) -> Pace {
+    Pace {
+        prefill_tokens_per_s: PACE.prefill_tokens_per_s * factor,
+        step_base: PACE.step_base.div_f64(factor),
+        step_per_running: PACE.step_per_running.div_f64(factor),
+        ..PACE
+    }
+}
 
 /// What happens besides calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +59,7 @@ pub struct Run {
     /// Who chooses.
     pub way: Way,
     /// The fleet.
-    pub engines: Vec<Speed>,
+    pub engines: Vec<Pace>,
     /// Seconds in which conversations begin. The first fifth of them is not counted.
     pub seconds: f64,
     /// Decides everything that is left to chance.
@@ -77,16 +101,32 @@ enum Event {
 
 struct World {
     engines: Vec<Engine>,
-    /// Steps ended, and what the one under way will have done.
-    steps: Vec<(u64, Option<engine::Done>)>,
     router: Router,
     talks: Vec<Talk>,
     turns: Vec<usize>,
-    calls: HashMap<usize, (Counted, f64)>,
+    calls: HashMap<u64, Live>,
     events: BinaryHeap<Reverse<(Time, Event)>>,
-    pooled: cache::Cache,
+    pooled: PrefixCache,
     tally: Tally,
     warm: f64,
+}
+
+struct Engine {
+    pace: Pace,
+    schedule: Schedule,
+    /// Rounds ended, and the one under way.
+    rounds: u64,
+    under_way: Option<Round>,
+    /// Seconds it has worked, without what each round takes at least.
+    busy: f64,
+}
+
+/// A call on an engine.
+struct Live {
+    call: Call,
+    counted: Counted,
+    cached: usize,
+    has_begun: bool,
 }
 
 /// Nanoseconds, so that they have an order.
@@ -94,7 +134,7 @@ type Time = u64;
 
 #[derive(Default)]
 struct Tally {
-    next: usize,
+    next: u64,
     calls: usize,
     asked: usize,
     prompt: usize,
@@ -112,16 +152,15 @@ impl Run {
     pub fn report(&self) -> Report {
         let talks = self.shape.talks(self.engines.len(), self.seconds, self.seed);
         let turns = vec![0; talks.len()];
-        let memory: usize = self.engines.iter().map(|speed| speed.memory / cache::BLOCK).sum();
+        let memory: usize = self.engines.iter().map(|pace| pace.kv_tokens / BLOCK).sum();
         let mut world = World {
             engines: self.engines.iter().copied().map(Engine::new).collect(),
-            steps: self.engines.iter().map(|_| (0, None)).collect(),
             router: Router::new(self.way, self.engines.len(), self.seed),
             talks,
             turns,
             calls: HashMap::new(),
             events: BinaryHeap::new(),
-            pooled: cache::Cache::new(memory),
+            pooled: PrefixCache::new(memory),
             tally: Tally::default(),
             warm: self.seconds / 5.0,
         };
@@ -136,7 +175,7 @@ impl Run {
 
 impl World {
     fn at(&mut self, seconds: f64, event: Event) {
-        let time = u64::try_from(std::time::Duration::from_secs_f64(seconds).as_nanos()).unwrap_or(u64::MAX);
+        let time = u64::try_from(Duration::from_secs_f64(seconds).as_nanos()).unwrap_or(u64::MAX);
         self.events.push(Reverse((time, event)));
     }
 
@@ -144,7 +183,7 @@ impl World {
         let mut busy_before = vec![0.0; self.engines.len()];
         let mut is_warm = false;
         while let Some(Reverse((time, event))) = self.events.pop() {
-            let now = std::time::Duration::from_nanos(time).as_secs_f64();
+            let now = Duration::from_nanos(time).as_secs_f64();
             if now > run.seconds {
                 break;
             }
@@ -181,90 +220,98 @@ impl World {
         let (prompt, answer) = (turn.prompt.clone(), turn.answer.clone());
         let call = Call { id, talk, prompt, answer, came: now };
         if now >= self.warm {
-            self.tally.pooled += self.pooled.held(&call.prompt) * cache::BLOCK;
+            self.tally.pooled += self.pooled.matched(&call.prompt) * BLOCK;
             self.tally.asked += call.tokens();
             self.tally.sample(&self.engines);
         }
         let path = call.path();
-        if self.pooled.take(&path) {
-            self.pooled.release(&path);
-        }
+        self.pooled.hold(&path, 0);
+        self.pooled.release(&path, 0);
         self.send(call, now);
     }
 
     fn send(&mut self, call: Call, now: f64) {
-        let Some(counted) = self.router.choose(&call, &self.engines, now) else { return };
-        let at = counted.engine;
-        self.calls.insert(call.id, (counted, call.came));
-        if let Some(engine) = self.engines.get_mut(at) {
-            engine.push(call);
-        }
-        self.begin(at, now);
-    }
-
-    /// Begins an engine's next step, where none is under way.
-    fn begin(&mut self, at: usize, now: f64) {
-        let (Some(engine), Some((step, under_way))) = (self.engines.get_mut(at), self.steps.get_mut(at)) else {
+        let Some(counted) = self.router.choose(&call, self.engines.iter().map(|engine| &engine.schedule), now) else {
             return;
         };
-        if under_way.is_none()
-            && let Some((took, done)) = engine.step()
-        {
-            *under_way = Some(done);
-            let event = Event::Step(at, *step);
-            self.at(now + took, event);
+        let at = counted.engine;
+        if let Some(engine) = self.engines.get_mut(at) {
+            engine.schedule.submit_blocks(call.id, &call.prompt, &call.answer);
         }
+        self.calls.insert(call.id, Live { call, counted, cached: 0, has_begun: false });
+        self.begin(at, now);
     }
 
-    fn stepped(&mut self, at: usize, step: u64, now: f64) {
-        let Some((current, under_way)) = self.steps.get_mut(at) else { return };
-        if *current != step {
-            return;
-        }
-        *current += 1;
-        let done = under_way.take().unwrap_or_default();
-        for id in done.first {
-            if let Some((counted, came)) = self.calls.get_mut(&id) {
-                counted.guard.has_read();
-                if *came >= self.warm {
-                    self.tally.ttft.push(now - *came);
-                }
+    /// Begins an engine's next round, where none is under way.
+    fn begin(&mut self, at: usize, now: f64) {
+        let Some(engine) = self.engines.get_mut(at).filter(|engine| engine.under_way.is_none()) else { return };
+        let Some(round) = engine.schedule.round() else { return };
+        let (lasts, event) = (round.lasts, Event::Step(at, engine.rounds));
+        engine.busy += lasts.saturating_sub(engine.pace.step_base).as_secs_f64();
+        for (id, cached) in &round.admitted {
+            if let Some(live) = self.calls.get_mut(id) {
+                live.cached = *cached;
             }
         }
-        for job in done.ended {
-            self.calls.remove(&job.call.id);
-            if job.call.came >= self.warm {
+        engine.under_way = Some(round);
+        self.at(now + lasts.as_secs_f64(), event);
+    }
+
+    fn stepped(&mut self, at: usize, round: u64, now: f64) {
+        let Some(engine) = self.engines.get_mut(at).filter(|engine| engine.rounds == round) else { return };
+        engine.rounds += 1;
+        let done = engine.under_way.take().unwrap_or_default();
+        for id in done.tokens {
+            let Some(live) = self.calls.get_mut(&id).filter(|live| !live.has_begun) else { continue };
+            live.has_begun = true;
+            live.counted.guard.has_read();
+            if live.call.came >= self.warm {
+                self.tally.ttft.push(now - live.call.came);
+            }
+        }
+        for id in done.finished {
+            let Some(Live { call, cached, .. }) = self.calls.remove(&id) else { continue };
+            if call.came >= self.warm {
                 self.tally.calls += 1;
-                self.tally.prompt += job.call.tokens();
-                self.tally.cached += job.cached;
-                self.tally.written += job.written;
+                self.tally.prompt += call.tokens();
+                self.tally.cached += cached;
+                self.tally.written += call.answer.len() * BLOCK;
             }
-            let turn = self.turns.get(job.call.talk).copied().unwrap_or(0);
-            let next = self.talks.get(job.call.talk).and_then(|talk| talk.turns.get(turn));
+            let turn = self.turns.get(call.talk).copied().unwrap_or(0);
+            let next = self.talks.get(call.talk).and_then(|talk| talk.turns.get(turn));
             if let Some(pause) = next.map(|turn| turn.pause) {
-                self.at(now + pause, Event::Turn(job.call.talk));
+                self.at(now + pause, Event::Turn(call.talk));
             }
         }
         self.begin(at, now);
     }
 
+    /// The engine is gone with all it held; who was on it is sent elsewhere, from its beginning.
     fn crash(&mut self, at: usize, now: f64) {
         self.router.set(at, false);
-        if let Some((step, under_way)) = self.steps.get_mut(at) {
-            *step += 1;
-            *under_way = None;
+        let Some(engine) = self.engines.get_mut(at) else { return };
+        let (rounds, busy) = (engine.rounds + 1, engine.busy);
+        *engine = Engine { rounds, busy, ..Engine::new(engine.pace) };
+        let mut lost: Vec<u64> =
+            self.calls.iter().filter(|(_, live)| live.counted.engine == at).map(|(id, _)| *id).collect();
+        lost.sort_unstable();
+        for id in lost {
+            if let Some(live) = self.calls.remove(&id) {
+                self.send(live.call, now);
+            }
         }
-        let lost = self.engines.get_mut(at).map(Engine::crash).unwrap_or_default();
-        for call in lost {
-            self.calls.remove(&call.id);
-            self.send(call, now);
-        }
+    }
+}
+
+impl Engine {
+    fn new(pace: Pace) -> Self {
+        Self { pace, schedule: Schedule::new(pace), rounds: 0, under_way: None, busy: 0.0 }
     }
 }
 
 impl Tally {
     fn sample(&mut self, engines: &[Engine]) {
-        let loads = engines.iter().map(|engine| number(engine.calls()));
+        let loads = engines.iter().map(|engine| number(engine.schedule.running() + engine.schedule.waiting()));
         let (sum, most) = loads.fold((0.0, 0.0_f64), |(sum, most), load| (sum + load, most.max(load)));
         if sum > 0.0 {
             self.fullest += most / sum * number(engines.len());

@@ -1,7 +1,7 @@
 //! Ways to choose an engine: the gateway's own, and what it is compared with.
 
-use super::engine::Engine;
 use super::shapes::{Call, number};
+use crate::engine::Schedule;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,7 +98,12 @@ impl Router {
     }
 
     /// Which engine serves `call`, at `now`; `None` when none is there.
-    pub(super) fn choose(&mut self, call: &Call, engines: &[Engine], now: f64) -> Option<Counted> {
+    pub(super) fn choose<'e>(
+        &mut self,
+        call: &Call,
+        engines: impl Iterator<Item = &'e Schedule>,
+        now: f64,
+    ) -> Option<Counted> {
         let tokens = call.tokens() as u64;
         let (engine, unread) = match self.way {
             Way::Threshold => (self.by_threshold(call)?, tokens),
@@ -138,15 +143,16 @@ impl Router {
     }
 
     /// Least to read before this one's first token, for others and of it.
-    fn by_sight(&self, call: &Call, engines: &[Engine]) -> Option<usize> {
+    fn by_sight<'e>(&self, call: &Call, engines: impl Iterator<Item = &'e Schedule>) -> Option<usize> {
         let weights = Weights::default();
         let answer = (weights.answer * number(call.tokens())).max(weights.least);
-        let work = |slot: usize| {
-            let engine = engines.get(slot)?;
-            let missing = call.tokens() - engine.held(call);
-            Some(number(engine.unread()) + weights.miss * number(missing) + answer * number(engine.calls()))
+        let work = |engine: &Schedule| {
+            let missing = call.tokens() - engine.cached(&call.prompt);
+            let calls = engine.running() + engine.waiting();
+            number(engine.unread()) + weights.miss * number(missing) + answer * number(calls)
         };
-        let all = self.there().filter_map(|(slot, _)| Some((slot, work(slot)?)));
+        let is_there = |slot: &usize| self.there().any(|(there, _)| there == *slot);
+        let all = engines.enumerate().filter(|(slot, _)| is_there(slot)).map(|(slot, engine)| (slot, work(engine)));
         all.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(slot, _)| slot)
     }
 }

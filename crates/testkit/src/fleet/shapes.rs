@@ -1,13 +1,13 @@
 //! Load as it comes: conversations of several calls, each of which begins with what the last one ended with.
 
-use super::cache::BLOCK;
+use super::BLOCK;
 use fastrand::Rng;
 use std::rc::Rc;
 
 /// One call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    pub(super) id: usize,
+    pub(super) id: u64,
     /// Whose conversation it is of, and which turn of it.
     pub(super) talk: usize,
     /// Names of its prompt's blocks, each of which stands for all text up to there.
