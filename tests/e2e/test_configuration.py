@@ -29,7 +29,7 @@ def examples(page: str) -> list[str]:
 
 
 PAGES = [
-    ("docs/pools.md", 10),
+    ("docs/pools.md", 11),
     ("docs/configuration.md", 1),
     ("docs/catalog.md", 1),
     ("docs/mcp.md", 1),

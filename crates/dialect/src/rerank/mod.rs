@@ -103,7 +103,7 @@ fn form(surface: Surface) -> Result<&'static Form, Fault> {
 /// Client to neutral: reads a request body.
 ///
 /// # Errors
-/// [`FaultKind::InvalidRequest`](trunkline_core::FaultKind::InvalidRequest) naming the field.
+/// [`FaultKind::InvalidRequest`] naming the field.
 pub fn read_call(surface: Surface, body: &[u8]) -> Result<RerankCall, Fault> {
     let client = client(surface)?;
     let call = (client.read_call)(Fields::body(body)?)?;
@@ -126,7 +126,7 @@ pub fn is_tei(body: &[u8]) -> bool {
 /// goes into `losses`.
 ///
 /// # Errors
-/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec, or for a model that ranks nothing.
+/// [`FaultKind::Unsupported`] without a codec, or for a model that ranks nothing.
 pub fn write_call(
     surface: Surface,
     call: &RerankCall,
@@ -143,7 +143,7 @@ pub fn write_call(
 /// Upstream to neutral: reads an answer.
 ///
 /// # Errors
-/// [`FaultKind::Upstream`](trunkline_core::FaultKind::Upstream) when it is none.
+/// [`FaultKind::Upstream`] when it is none.
 pub fn read_reply(surface: Surface, body: &[u8]) -> Result<RerankReply, Fault> {
     (form(surface)?.read_reply)(body)
         .ok_or_else(|| upstream("the upstream's answer is no ranking").code("upstream_unreadable"))
@@ -152,7 +152,7 @@ pub fn read_reply(surface: Surface, body: &[u8]) -> Result<RerankReply, Fault> {
 /// Puts the answers to the requests of [`write_call`] to `surface` together, best first.
 ///
 /// # Errors
-/// [`FaultKind::Upstream`](trunkline_core::FaultKind::Upstream) when they rank what was not sent.
+/// [`FaultKind::Upstream`] when they rank what was not sent.
 pub fn merge(surface: Surface, call: &RerankCall, replies: Vec<RerankReply>) -> Result<RerankReply, Fault> {
     let step = form(surface)?.step;
     let mut whole = RerankReply::default();
@@ -182,7 +182,7 @@ pub fn merge(surface: Surface, call: &RerankCall, replies: Vec<RerankReply>) -> 
 /// Neutral to client: writes the answer to `call`; `id` where the upstream gave none.
 ///
 /// # Errors
-/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) without a codec.
+/// [`FaultKind::Unsupported`] without a codec.
 pub fn write_reply(call: &RerankCall, reply: &RerankReply, id: &str) -> Result<Vec<u8>, Fault> {
     Ok((client(call.surface)?.write_reply)(call, reply, id))
 }

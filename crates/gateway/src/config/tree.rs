@@ -9,7 +9,8 @@ use super::mcp::Mcp;
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -295,8 +296,14 @@ impl Default for CacheAwareSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// Callers must present it; it is never sent upstream. Open when not set.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing, deserialize_with = "meant")]
     pub api_key: Option<Secret>,
+}
+
+/// A key that is there. One that was forgotten behind `api_key:` must not let everyone in.
+fn meant<'de, D: Deserializer<'de>>(key: D) -> Result<Option<Secret>, D::Error> {
+    let empty = || D::Error::custom("is empty; write the key, or leave `api_key` out to let anyone call");
+    Option::deserialize(key)?.map(Some).ok_or_else(empty)
 }
 
 /// What one request may ask of us.

@@ -228,6 +228,13 @@ fn everything_wrong_is_told_with_its_place() {
              \x20   |                      ^^^^^^^^^^^^",
         ),
         (
+            "auth:\n  api_key:\n",
+            "gw.yaml:2:10: auth.api_key: is empty; write the key, or leave `api_key` out to let anyone call; found \
+             nothing\n\
+             \x20 2 |   api_key:\n\
+             \x20   |          ^",
+        ),
+        (
             "policy: rondom\n",
             "gw.yaml:1:9: policy: unknown name `rondom`; did you mean `random`?\n\
              \x20 1 | policy: rondom\n\
