@@ -177,6 +177,7 @@ impl<'p> Left<'p> {
 
 /// The text of a prompt, for a lane whose policy goes by it.
 pub(super) fn text<'b>(lane: &Lane, body: &'b Rope, scanned: &Scanned) -> SmallVec<[&'b [u8]; 2]> {
-    let range = scanned.prompt.as_ref().filter(|_| lane.policy.reads_prompts()).map(|(_, range)| range.clone());
+    let range =
+        scanned.prompt.as_ref().filter(|_| lane.policy.reads_prompts()).map(|(_, range)| range.clone());
     range.map(|range| body.parts(range).collect()).unwrap_or_default()
 }

@@ -194,8 +194,9 @@ fn retries_spread_over_the_live_workers() {
         let policy = Policy::round_robin();
         let mut served = vec![0usize; workers];
         for chance in 0..1200 {
-            let pick =
-                |tried: &[WorkerId]| policy.pick(&Prompt::default(), &fleet, tried, draw(chance)).unwrap().candidate;
+            let pick = |tried: &[WorkerId]| {
+                policy.pick(&Prompt::default(), &fleet, tried, draw(chance)).unwrap().candidate
+            };
             let mut chosen = pick(&[]);
             if chosen.slot == dead {
                 chosen = pick(std::slice::from_ref(&chosen.id));
@@ -373,7 +374,9 @@ fn the_one_that_used_least_of_its_limits() {
     }
     let prompt = Prompt { tokens: 60, answer: 40, ..Prompt::default() };
     let mut guards = Vec::new();
-    while let Some(Choice { candidate: pick, .. }) = Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64)) {
+    while let Some(Choice { candidate: pick, .. }) =
+        Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64))
+    {
         guards.push((LoadGuard::new(&pick.load), Allotted::new(pick, &prompt, draw(0).now).unwrap()));
         let served: Vec<f64> = fleet.iter().map(|c| c.load.served() as f64).collect();
         let shares = [served[0] / 10.0, served[1] / 40.0, served[2] / 5.0];

@@ -123,7 +123,8 @@ impl Shard {
     fn rebuild(&mut self, entries: usize, width: usize) {
         let entries = entries.min(self.most(width));
         let (names, stamps) = (vec![0; entries], vec![0; entries]);
-        let new = Self { names, stamps, owners: vec![0; entries * width], width, pages: 0, budget: self.budget };
+        let new =
+            Self { names, stamps, owners: vec![0; entries * width], width, pages: 0, budget: self.budget };
         let old = std::mem::replace(self, new);
         let newest = old.stamps.iter().copied().max().unwrap_or(0);
         let held = old.names.iter().zip(&old.stamps).zip(old.owners.chunks_exact(old.width));

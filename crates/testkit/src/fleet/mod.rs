@@ -206,8 +206,12 @@ impl World {
             }
         }
         let counted = run.seconds - self.warm;
-        let busy: Vec<f64> =
-            self.engines.iter().zip(&busy_before).map(|(engine, before)| (engine.busy - before) / counted).collect();
+        let busy: Vec<f64> = self
+            .engines
+            .iter()
+            .zip(&busy_before)
+            .map(|(engine, before)| (engine.busy - before) / counted)
+            .collect();
         self.tally.report(&busy, counted)
     }
 
@@ -231,7 +235,9 @@ impl World {
     }
 
     fn send(&mut self, call: Call, now: f64) {
-        let Some(counted) = self.router.choose(&call, self.engines.iter().map(|engine| &engine.schedule), now) else {
+        let Some(counted) =
+            self.router.choose(&call, self.engines.iter().map(|engine| &engine.schedule), now)
+        else {
             return;
         };
         let at = counted.engine;
@@ -244,7 +250,9 @@ impl World {
 
     /// Begins an engine's next round, where none is under way.
     fn begin(&mut self, at: usize, now: f64) {
-        let Some(engine) = self.engines.get_mut(at).filter(|engine| engine.under_way.is_none()) else { return };
+        let Some(engine) = self.engines.get_mut(at).filter(|engine| engine.under_way.is_none()) else {
+            return;
+        };
         let Some(round) = engine.schedule.round() else { return };
         let (lasts, event) = (round.lasts, Event::Step(at, engine.rounds));
         engine.busy += lasts.saturating_sub(engine.pace.step_base).as_secs_f64();
@@ -311,7 +319,8 @@ impl Engine {
 
 impl Tally {
     fn sample(&mut self, engines: &[Engine]) {
-        let loads = engines.iter().map(|engine| number(engine.schedule.running() + engine.schedule.waiting()));
+        let loads =
+            engines.iter().map(|engine| number(engine.schedule.running() + engine.schedule.waiting()));
         let (sum, most) = loads.fold((0.0, 0.0_f64), |(sum, most), load| (sum + load, most.max(load)));
         if sum > 0.0 {
             self.fullest += most / sum * number(engines.len());
@@ -322,7 +331,8 @@ impl Tally {
     fn report(mut self, busy: &[f64], seconds: f64) -> Report {
         self.ttft.sort_by(f64::total_cmp);
         let at = |share: f64| {
-            let rank = (0..self.ttft.len()).take_while(|n| number(*n) < share * number(self.ttft.len() - 1)).count();
+            let rank =
+                (0..self.ttft.len()).take_while(|n| number(*n) < share * number(self.ttft.len() - 1)).count();
             self.ttft.get(rank).copied().unwrap_or(f64::NAN)
         };
         let mean = busy.iter().sum::<f64>() / number(busy.len());
@@ -336,5 +346,41 @@ impl Tally {
             busiest: busy.iter().copied().fold(0.0, f64::max) / mean,
             fullest: self.fullest / number(self.samples),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline_route::Weights;
+
+    fn run(shape: Shape, way: Way, incident: Option<Incident>) -> Report {
+        Run { shape, way, engines: vec![PACE; 4], seconds: 15.0, seed: 7, incident }.report()
+    }
+
+    #[test]
+    fn a_run_is_decided_by_its_seed() {
+        let report = || run(Shape::Chat, Way::CacheAware(Weights::default()), None);
+        assert_eq!(report(), report());
+    }
+
+    #[test]
+    fn caches_are_found_by_who_looks_for_them() {
+        let [aware, blind] =
+            [Way::CacheAware(Weights::default()), Way::RoundRobin].map(|way| run(Shape::Chat, way, None));
+        assert!(aware.calls > 200 && aware.hits > blind.hits + 0.1, "{aware:?} {blind:?}");
+        assert!(aware.pooled >= aware.hits && aware.ttft[1] < blind.ttft[1], "{aware:?} {blind:?}");
+        let nothing = run(Shape::Unshared, Way::CacheAware(Weights::default()), None);
+        assert!(nothing.hits == 0.0 && nothing.pooled == 0.0 && nothing.busiest < 1.25, "{nothing:?}");
+    }
+
+    /// Calls on an engine that dies are answered by others, and one that comes back has its share again.
+    #[test]
+    fn who_dies_is_replaced() {
+        let with = |incident| run(Shape::Chat, Way::CacheAware(Weights::default()), incident);
+        let (whole, dies, restarts) =
+            (with(None), with(Some(Incident::Dies(1))), with(Some(Incident::Restarts(1, 1.0))));
+        assert!(dies.calls * 10 > whole.calls * 9, "{dies:?} {whole:?}");
+        assert!(restarts.busiest < dies.busiest && restarts.busiest < 1.5, "{restarts:?} {dies:?}");
     }
 }

@@ -85,7 +85,16 @@ impl Router {
         };
         let fleet = owners.iter().enumerate().map(candidate).collect();
         let (last, text) = (HashMap::new(), Vec::new());
-        Self { way, policy, fleet, owners, last, text, rng: fastrand::Rng::with_seed(rng_seed), began: Instant::now() }
+        Self {
+            way,
+            policy,
+            fleet,
+            owners,
+            last,
+            text,
+            rng: fastrand::Rng::with_seed(rng_seed),
+            began: Instant::now(),
+        }
     }
 
     /// Tells whether an engine is there. One that comes back has forgotten everything.
@@ -152,7 +161,8 @@ impl Router {
             number(engine.unread()) + weights.miss * number(missing) + answer * number(calls)
         };
         let is_there = |slot: &usize| self.there().any(|(there, _)| there == *slot);
-        let all = engines.enumerate().filter(|(slot, _)| is_there(slot)).map(|(slot, engine)| (slot, work(engine)));
+        let all =
+            engines.enumerate().filter(|(slot, _)| is_there(slot)).map(|(slot, engine)| (slot, work(engine)));
         all.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(slot, _)| slot)
     }
 }

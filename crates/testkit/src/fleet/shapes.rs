@@ -144,7 +144,9 @@ impl Maker {
                 let (added, answer, pause) = match self.shape {
                     _ if turn == 0 => (first, (80, 400), 0.0),
                     Shape::Agents => ((100, 2_000), (40, 250), self.exponential(1.0)),
-                    _ => ((30, 300), (80, 400), self.exponential(8.0)),
+                    Shape::Chat | Shape::Documents | Shape::Unshared | Shape::Bursts | Shape::Tenants => {
+                        ((30, 300), (80, 400), self.exponential(8.0))
+                    }
                 };
                 self.grow(&mut path, added);
                 let prompt: Rc<[u64]> = path.clone().into();
