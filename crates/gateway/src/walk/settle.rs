@@ -285,7 +285,7 @@ impl Ledger {
     /// long.
     pub(crate) fn failed(&mut self, mishap: Mishap, wait: Option<Duration>) {
         self.blame(mishap, wait);
-        self.report(|after| mishap.row().says(after));
+        self.report(|after| mishap.says(after));
     }
 
     /// Counts what the worker of the last attempt is to blame for.

@@ -431,3 +431,37 @@ async fn changes_keep_what_stands_against_a_worker() {
     put(yaml("sk-right", "")).await;
     assert_eq!(standing().await, ("open".to_owned(), false), "another key may be welcome");
 }
+
+/// Who does not wait for as long as the operator would says nothing of the worker; who waits as long does.
+#[tokio::test]
+async fn impatient_callers_open_no_breaker() {
+    let begun = || Reply::events([CHAT.stream[0]], Duration::ZERO).then(Then::Hang);
+    for (what, timeout, streams, phase_then, code) in [
+        ("before the head", None, false, Phase::Closed, "caller_timeout"),
+        ("before content", None, true, Phase::Closed, "caller_timeout"),
+        ("no longer than the operator", Some(20), false, Phase::Open, "upstream_first_byte_timeout"),
+        ("content in the operator's time", Some(20), true, Phase::Open, "upstream_content_timeout"),
+    ] {
+        let is_slow = Arc::new(AtomicBool::new(true));
+        let a = ailing(&is_slow, if streams { begun } else { Reply::hang }).await;
+        let mut spec = backend("a", "openai", &a, "gpt-4o");
+        spec.timeout = timeout.map(Duration::from_millis);
+        let rig = Rig::start(lasting(settings([spec]))).await;
+        let given = if timeout.is_some() { "0.02" } else { "0.05" };
+        let ask = post(CHAT.path, CHAT.body("gpt-4o", streams)).header("x-trunkline-timeout", given);
+        for _ in 0..3 {
+            let answer = rig.ask(&ask).await;
+            assert_eq!((answer.status, answer.header("x-trunkline-error-code")), (504, code), "{what}");
+            let limit = if timeout.is_some() { "20 ms" } else { "50 ms" };
+            assert!(answer.text().contains(limit), "{what}: {}", answer.text());
+        }
+        rig.at_rest().await;
+        is_slow.store(false, Relaxed);
+        assert_eq!(phase(&rig, "a"), phase_then, "{what}");
+        let faults = rig.metric("trunkline_worker_faults_total", &[]).await;
+        let answer = rig.ask(&post(CHAT.path, CHAT.body("gpt-4o", streams))).await;
+        let (want, status) = if phase_then == Phase::Open { (3.0, 503) } else { (0.0, 200) };
+        assert!((faults - want).abs() < 0.1, "{what}: {faults}");
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+    }
+}
