@@ -327,7 +327,11 @@ impl Ledger {
                 // Perhaps nobody is there any more, which its task finds out.
                 worker.reach.wake();
             }
-            Some(Turn::Closed) => tracing::info!(worker = %worker.id, "a worker that failed is well again"),
+            Some(Turn::Closed) => {
+                // It answered its trials: policies need not shun it any longer.
+                place.load().recent.forgive();
+                tracing::info!(worker = %worker.id, "a worker that failed is well again");
+            }
             Some(Turn::CoolsDown(why, pause)) => {
                 let why = why.name();
                 tracing::info!(worker = %worker.id, why, ?pause, "others go before a worker for a while");

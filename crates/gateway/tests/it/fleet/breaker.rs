@@ -465,3 +465,34 @@ async fn impatient_callers_open_no_breaker() {
         assert_eq!(answer.status, status, "{what}: {}", answer.text());
     }
 }
+
+/// Failures are held against a worker by policies that go by times, until its breaker finds it well.
+#[tokio::test]
+async fn who_is_well_again_is_ranked_by_its_answers() {
+    let is_ill = Arc::new(AtomicBool::new(true));
+    let (a, b) = (ailing(&is_ill, || Reply::json(500, "{}")).await, answering(CHAT).await);
+    let mut config = chain(&a, &b);
+    config.pools = vec![pool("p", Strategy::Latency, true, &[("a", 1), ("b", 1)])];
+    config.breaker.failure_threshold = 4;
+    let rig = Rig::start(config).await;
+    let of_a = asking("p").header("x-trunkline-backend", "a").header("x-trunkline-num-retries", "0");
+    let explained =
+        async || rig.ask(&asking("p").at("/admin/v1/explain")).await.json()["candidates"][0].clone();
+    for _ in 0..3 {
+        assert_eq!(rig.ask(&of_a).await.status, 500);
+    }
+    let shunned = explained().await;
+    assert_eq!((&shunned["failures"], &shunned["score"]), (&json!(3), &json!(60.0)), "{shunned}");
+
+    assert_eq!((rig.ask(&of_a).await.status, phase(&rig, "a")), (500, Phase::Open));
+    is_ill.store(false, Relaxed);
+    worker(&rig, "a").load.breaker.hasten();
+    for _ in 0..3 {
+        assert_eq!(rig.ask(&of_a).await.status, 200);
+        rig.at_rest().await;
+    }
+    assert_eq!(phase(&rig, "a"), Phase::Closed);
+    let forgiven = explained().await;
+    assert_eq!(forgiven["failures"], json!(null), "{forgiven}");
+    assert!(forgiven["score"].as_f64().is_some_and(|seconds| seconds < 60.0), "{forgiven}");
+}
