@@ -249,6 +249,25 @@ impl Policy {
         matches!(self, Self::CacheAware(_))
     }
 
+    /// How many failures its scores hold against a worker for longer than they took; none where they do not.
+    #[must_use]
+    pub fn failures_held(&self, candidate: &Candidate, now: Instant) -> usize {
+        match self {
+            Self::Latency(latency) => latency.failures(candidate, now),
+            Self::RoundRobin(_)
+            | Self::Weighted(_)
+            | Self::Random
+            | Self::PowerOfTwo
+            | Self::LeastConnections
+            | Self::Cost
+            | Self::Usage
+            | Self::Ab
+            | Self::Sticky
+            | Self::CacheAware(_)
+            | Self::Priority => 0,
+        }
+    }
+
     /// Whether what workers are given, and what they say of it, is to be counted for it.
     #[must_use]
     pub const fn goes_by_usage(&self) -> bool {

@@ -142,8 +142,8 @@ fn wrong_values_say_what_is_right() {
     for (line, first) in [
         (
             "trunkline --worker-urls http://gpu1:8000 http://gpu2:8000 --policy prefix_hash",
-            "error: invalid value 'prefix_hash' for '--policy <POLICY>': `cache_aware` is not in this build: \
-             cache-aware routing comes later; known here: round_robin, random, power_of_two, weighted, \
+            "error: invalid value 'prefix_hash' for '--policy <POLICY>': `prefix_hash` is not in this build: \
+             hashing policies come later; known here: round_robin, random, power_of_two, weighted, \
              least_connections, latency, cost, usage, cache_aware",
         ),
         (

@@ -7,7 +7,7 @@ mod translate;
 pub(crate) use copy::Copy;
 pub(crate) use translate::{Leg, Teller, Translate};
 
-use super::answer::{Answered, Content};
+use super::answer::{Answered, Content, in_words};
 use super::form;
 use super::settle::{Ledger, price, refuse, stamp};
 use super::verdict::Mishap;
@@ -196,7 +196,7 @@ impl Drop for Relay {
 }
 
 pub(crate) fn silent(idle: Duration) -> Fault {
-    let message = format!("the upstream went silent for {} s in the middle of its answer", idle.as_secs());
+    let message = format!("the upstream went silent for {} in the middle of its answer", in_words(idle));
     Fault::new(FaultKind::Timeout, message).code("upstream_idle_timeout")
 }
 
