@@ -533,6 +533,22 @@ fn what_is_printed_is_read_back_as_it_was() {
     }
 }
 
+/// What our own messages tell to write where a variable may not be set is filled in there, too: as it stands it would be
+/// a key that anybody can guess.
+#[test]
+fn references_of_ours_are_filled_in_for_litellm() {
+    let text = "model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: '${MY_KEY:-key-said}'}}]\n\
+                general_settings: {master_key: '${LITELLM_MASTER_KEY:-default}'}\n";
+    let file = Temporary::new("ours.yaml", text);
+    let config = loaded(&file.0).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(config.auth.api_key.map(|key| key.reveal().to_owned()).as_deref(), Some("key-gateway"));
+    let key = config.workers[0].api_key.as_ref().map(|key| key.reveal().to_owned());
+    assert_eq!(key.as_deref(), Some("key-said"));
+    let file = Temporary::new("open.yaml", "model_list: []\ngeneral_settings: {master_key: '${NOT SET'}\n");
+    let said = loaded(&file.0).expect_err("no reference").to_string();
+    assert!(said.contains("general_settings.master_key: `${` has no closing `}`"), "{said}");
+}
+
 /// The same thing said twice is not dropped without a word, and names for several models are told.
 #[test]
 fn nothing_of_litellm_is_dropped_silently() {
