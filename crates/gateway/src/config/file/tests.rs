@@ -148,6 +148,25 @@ fn references_are_typed_by_their_field() {
 }
 
 #[test]
+fn what_is_set_to_nothing_is_not_set() {
+    let file =
+        "workers:\n- {url: http://a, organization: '${ORG}', timeout: '${TIME}', project: '${PROJECT:-}'}\n";
+    let env = [("ORG", ""), ("TIME", " ")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut problems = Vec::new();
+    let (config, document) = read(&Text::of("gw.yaml", file), &env, &mut problems).expect("it is a map");
+    assert_eq!(problems, []);
+    let worker = &config.workers[0];
+    assert_eq!((&worker.organization, worker.timeout, &worker.project), (&None, None, &None));
+    let left_out = |key: &str, name: &str| {
+        format!(
+            "workers[0].{key}: environment variable `{name}` is empty, so this is left out; set it, or write `${{{name}:-}}`"
+        )
+    };
+    let told: Vec<_> = document.lost.iter().map(|lost| lost.line(None)).collect();
+    assert_eq!(told, [left_out("organization", "ORG"), left_out("timeout", "TIME")]);
+}
+
+#[test]
 fn anchors_and_merges_work() {
     let config = fine(
         "timeouts: {idle: &t 45s, connect: *t}\nworkers:\n- &w {url: http://a, priority: 9}\n- {<<: *w, url: http://b}\n",
