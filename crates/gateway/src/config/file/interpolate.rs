@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 const MALFORMED: &str = "`${` begins no reference; write `${NAME}`, `${NAME:-default}`, `${file:/path}`, \
                          or `$${` for the characters themselves";
 
-/// Fills in every reference of a document; each that cannot be is a problem naming it, and stays as it is written, so
-/// that the rest can be read.
+/// Fills in every reference of a document; each that cannot be is a problem naming it, which is returned, and stays as
+/// it is written, so that the rest can be read.
 ///
 /// A variable that is not set is such a problem, since nobody can tell what was meant. Only where it is all there is
 /// of a setting that a worker may lack, and that is no secret, the worker does without, which is told: files name
 /// variables such as an organisation's that most of their users do not have, and manifests set them to nothing.
-pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
+pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>) -> Vec<Problem> {
     let mut found = Found::default();
     walk(&mut document.root, &Path::Root, env, &mut found);
     let placed = |(mark, path, message): (Mark, String, String)| {
@@ -27,9 +27,10 @@ pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, prob
     };
     let unknown: Vec<_> = found.missing.iter().map(|(_, path, _)| path.clone()).collect();
     let absent: Vec<_> = found.absent.into_iter().map(placed).collect();
-    problems.extend(found.missing.into_iter().map(placed));
+    let missing = found.missing.into_iter().map(placed).collect();
     document.lost.extend(absent);
     unknown.into_iter().for_each(|path| document.doubts.value(path));
+    missing
 }
 
 /// What references could not be filled in, by mark and path.
