@@ -1,23 +1,30 @@
 //! `trunkline import`: a configuration file of another gateway's in our form, and what of it is not in there.
 
 use crate::cli::ImportFlags;
-use crate::config::{self, Form};
+use crate::config::{self, Form, Format, Text};
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 /// Writes the file to `out`, or where `flags` say, and what could not be carried over to `told`.
 ///
 /// # Errors
-/// The file cannot be read or is not what its name says, or the result cannot be written.
-pub fn run(flags: &ImportFlags, out: &mut impl Write, told: &mut impl Write) -> anyhow::Result<()> {
+/// The file cannot be read or is not what its name says, or the result cannot be written; or it was, and cannot be loaded
+/// even where the variables that it names are set, beside those of `env`.
+pub fn run(
+    flags: &ImportFlags,
+    env: BTreeMap<String, String>,
+    out: &mut impl Write,
+    told: &mut impl Write,
+) -> anyhow::Result<()> {
     let imported = config::import(&flags.file, flags.from.form())?;
     let written = imported
         .written(flags.to)
         .map_err(|why| anyhow::anyhow!("{}: cannot be written: {why}", flags.file.display()))?;
     match &flags.output {
-        Some(path) => {
-            std::fs::write(path, written).with_context(|| format!("{}: cannot be written", path.display()))?
-        }
+        Some(path) => std::fs::write(path, &written)
+            .with_context(|| format!("{}: cannot be written", path.display()))?,
         None => out.write_all(written.as_bytes())?,
     }
     let form = imported.form.name();
@@ -32,5 +39,17 @@ pub fn run(flags: &ImportFlags, out: &mut impl Write, told: &mut impl Write) -> 
     for lost in &imported.lost {
         writeln!(told, "  {}", lost.line(Some(&flags.file)))?;
     }
-    Ok(())
+    let name = flags.output.clone().unwrap_or_else(|| unnamed(flags.to));
+    config::would_load(env, Text::of(name, written))
+        .context("what was written does not pass `trunkline check`")
+}
+
+/// What the result is called in messages where it has no name.
+fn unnamed(format: Format) -> PathBuf {
+    match format {
+        Format::Yaml => "result.yaml",
+        Format::Json => "result.json",
+        Format::Toml => "result.toml",
+    }
+    .into()
 }

@@ -42,7 +42,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let config = config::load(&sources(flags.flags.clone()))?;
             explain::run(&flags, config, &mut out)?;
         }
-        Command::Import(flags) => import::run(&flags, &mut out, &mut std::io::stderr().lock())?,
+        Command::Import(flags) => {
+            let Sources { env, .. } = sources(Flags::default());
+            import::run(&flags, env, &mut out, &mut std::io::stderr().lock())?;
+        }
         Command::Schema => out.write_all(config::SCHEMA.as_bytes())?,
         Command::Doctor(DoctorFlags { json, timeout_secs, flags }) => {
             let timeout = Duration::from_secs(timeout_secs);

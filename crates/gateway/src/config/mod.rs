@@ -48,6 +48,7 @@ pub use worker::{Aws, Entra, Google, ModelCard, Queue, RuntimeName, WorkerHealth
 pub use worker_url::{Version, WorkerUrl, WorkerUrlError};
 
 use crate::cli::{Flags, apply, flag_of};
+use file::Unset;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,16 +100,28 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
 /// # Errors
 /// When anything in it, the environment or the flags is wrong.
 pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, ConfigError> {
+    read(sources, text, Unset::Wrong)
+}
+
+/// Whether `text` could be loaded where the variables that it names are set.
+///
+/// # Errors
+/// When anything else in it is wrong.
+pub fn would_load(env: BTreeMap<String, String>, text: Text) -> Result<(), ConfigError> {
+    read(&Sources { env, ..Sources::default() }, Some(text), Unset::Fine).map(drop)
+}
+
+fn read(sources: &Sources, text: Option<Text>, unset: Unset) -> Result<Config, ConfigError> {
     let file = text.as_ref().map(|text| text.name.clone());
     let mut problems = Vec::new();
     let (mut config, document) = match &text {
         None => (Config::default(), None),
-        Some(text) => match file::read(text, &sources.env, &mut problems) {
+        Some(text) => match file::read(text, &sources.env, unset, &mut problems) {
             Some((mut config, document)) => {
                 config.warnings = document.lost.iter().map(|lost| lost.line(Some(&text.name))).collect();
                 (config, Some(document))
             }
-            None => return Err(ConfigError::Invalid { file, problems }),
+            None => return Err(ConfigError::Invalid { file, problems, warnings: Vec::new() }),
         },
     };
     // What is already wrong with the file alone is the file's fault and gets its place there.
@@ -139,7 +152,7 @@ pub fn load_text(sources: &Sources, text: Option<Text>) -> Result<Config, Config
     }
     problems.sort_by(Problem::by_place);
     if !problems.is_empty() {
-        return Err(ConfigError::Invalid { file, problems });
+        return Err(ConfigError::Invalid { file, problems, warnings: config.warnings });
     }
     config.workers.append(&mut config.backends);
     config.text = text.map(Arc::new);
@@ -174,8 +187,10 @@ fn environment(env: &BTreeMap<String, String>, config: &mut Config) {
 /// It cannot be read, or is neither YAML nor what its name says.
 pub fn import(file: &Path, form: Option<Form>) -> Result<Imported, ConfigError> {
     let text = Text::read(file.to_owned())?;
-    file::import(&text, form)
-        .map_err(|problems| ConfigError::Invalid { file: Some(file.to_owned()), problems })
+    file::import(&text, form).map_err(|problems| {
+        let file = Some(file.to_owned());
+        ConfigError::Invalid { file, problems, warnings: Vec::new() }
+    })
 }
 
 /// The flag of the setting a path leads to: that of `workers` for `workers[0].url`.

@@ -45,7 +45,7 @@ impl Origins {
         // What is wrong with it was told when it was loaded.
         let mut problems = Vec::new();
         let text_of = config.text.as_ref();
-        let read = text_of.and_then(|text| file::read(text, &sources.env, &mut problems));
+        let read = text_of.and_then(|text| file::read(text, &sources.env, file::Unset::Wrong, &mut problems));
         let (mut built, written) = read
             .map_or_else(Default::default, |(config, document): (Config, _)| (config, document.written()));
         stages.push((text, placed(&built)));

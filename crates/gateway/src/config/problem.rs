@@ -49,12 +49,14 @@ pub enum ConfigError {
         why: std::io::Error,
     },
     /// Everything that is wrong with what was read.
-    #[error("{}", Report { file: file.as_ref(), problems })]
+    #[error("{}", Report { file: file.as_ref(), problems, warnings })]
     Invalid {
         /// The file, when one was read.
         file: Option<PathBuf>,
         /// At least one.
         problems: Vec<Problem>,
+        /// What would have been told of it otherwise, a line each.
+        warnings: Vec<String>,
     },
 }
 
@@ -96,6 +98,7 @@ impl Problem {
 struct Report<'a> {
     file: Option<&'a PathBuf>,
     problems: &'a [Problem],
+    warnings: &'a [String],
 }
 
 impl fmt::Display for Report<'_> {
@@ -119,7 +122,7 @@ impl fmt::Display for Report<'_> {
                 place.draw(f)?;
             }
         }
-        Ok(())
+        self.warnings.iter().try_for_each(|warning| write!(f, "\nwarning: {warning}"))
     }
 }
 
@@ -168,10 +171,12 @@ mod tests {
                 Problem { place: Some(place), ..Problem::new("listen.prot", "unknown key") },
                 Problem::new("retry.jitter", "2 is over 1"),
             ],
+            warnings: vec!["igw: is odd".into()],
         };
         assert_eq!(
             error.to_string(),
-            "gw.yaml:12:3: listen.prot: unknown key\n  12 |   prot: 1\n     |   ^^^^\nretry.jitter: 2 is over 1"
+            "gw.yaml:12:3: listen.prot: unknown key\n  12 |   prot: 1\n     |   ^^^^\nretry.jitter: 2 is over 1\n\
+             warning: igw: is odd"
         );
     }
 }

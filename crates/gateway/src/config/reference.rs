@@ -321,7 +321,8 @@ fn config_reference_covers_everything() {
     let env = BTreeMap::from([("GATEWAY_KEY".to_owned(), "k".to_owned())]);
     let mut problems = Vec::new();
     let text = super::Text::of("gateway.yaml", yaml.expect("there is an example"));
-    let config = super::file::read(&text, &env, &mut problems).map(|(config, _)| config);
+    let config =
+        super::file::read(&text, &env, super::file::Unset::Wrong, &mut problems).map(|(config, _)| config);
     assert_eq!(problems, []);
     assert_eq!(config.expect("it is read").validate(), []);
 }

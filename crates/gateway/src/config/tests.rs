@@ -491,6 +491,18 @@ fn everything_out_of_range_is_found() {
             "backends[0].url: is missing: only you know where this provider is; write https://HOST",
         ),
         (
+            "workers: [{provider: vertex-ai, location: us-central1}]",
+            "workers[0].project: is missing: models of Vertex AI are below a project and a location; set both",
+        ),
+        (
+            "workers: [{provider: vertex-ai, project: acme}]",
+            "workers[0].location: is missing: models of Vertex AI are below a project and a location; set both",
+        ),
+        (
+            "workers: [{url: 'https://us-east5-aiplatform.googleapis.com', models: [claude-sonnet-4-5]}]",
+            "workers[0].project: is missing: models of Vertex AI are below a project and a location; set both",
+        ),
+        (
             "workers: [{url: http://a, api_key: $MY_KEY}]",
             "workers[0].api_key: is the name of a variable, not what it holds; write `${MY_KEY}`",
         ),

@@ -13,7 +13,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use trunkline_core::Secret;
-use trunkline_dialect::provider::{self, AZURE, BEDROCK, COMPATIBLE, FOUNDRY, OLLAMA, PROVIDERS};
+use trunkline_dialect::provider::{
+    self, AZURE, BEDROCK, COMPATIBLE, FOUNDRY, OLLAMA, PROVIDERS, VERTEX, VERTEX_CLAUDE,
+};
 use trunkline_dialect::region::is_region;
 
 /// Shortest secret that seals reasoning state: what a client could guess, it could forge.
@@ -60,7 +62,10 @@ impl WorkerSpec {
     pub fn validate(&self, aws: &Aws) -> Vec<Problem> {
         let mut check = Check::default();
         match WorkerUrl::parse(&self.url) {
-            Err(_) if self.url.is_empty() => check.no_address(self),
+            Err(_) if self.url.is_empty() => {
+                check.no_address(self);
+                check.vertex(self, None);
+            }
             Err(why) => check.fail("url", why.to_string()),
             Ok(url) => {
                 let is_unknown = |name: &&str| *name != COMPATIBLE && provider::named(name).is_none();
@@ -76,6 +81,7 @@ impl WorkerSpec {
                 if let Some(version) = &self.api_version {
                     check.azure(self, &url, version);
                 }
+                check.vertex(self, Some(&url));
             }
         }
         if let Some(key) = &self.api_key {
@@ -343,6 +349,26 @@ impl Check {
             self.fail(said, "stands beside keys; keep the one or the other");
         }
         self.aws(&worker.aws);
+    }
+
+    /// Where a worker of Vertex AI has its models. An address that says it all needs no more, nor does that of somebody
+    /// who stands in between.
+    fn vertex(&mut self, worker: &WorkerSpec, url: Option<&WorkerUrl>) {
+        let known = url.and_then(|url| worker.known_provider(url)).map(|known| known.id);
+        let is_vertex =
+            worker.is_of_vertex() || known.is_some_and(|id| [VERTEX, VERTEX_CLAUDE].contains(&id));
+        if !is_vertex || url.is_some_and(|url| url.base().contains("/projects/")) {
+            return;
+        }
+        let is_home = |url: &WorkerUrl| provider::is_home(known, url.host());
+        let is_bare = url.is_some_and(|url| is_home(url) && !url.base().contains("/publishers/"));
+        let lacks = match (&worker.project, &worker.location) {
+            (None, None) if is_bare => "project",
+            (None, Some(_)) => "project",
+            (Some(_), None) => "location",
+            (None, None) | (Some(_), Some(_)) => return,
+        };
+        self.fail(lacks, "is missing: models of Vertex AI are below a project and a location; set both");
     }
 
     /// What a worker says of Entra.

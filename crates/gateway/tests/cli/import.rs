@@ -63,6 +63,37 @@ fn what_is_left_out_is_told_by_check_too() {
 }
 
 #[test]
+fn what_is_written_and_cannot_be_loaded_is_told() {
+    let targets =
+        "targets:\n- {virtual_key: openai, weight: heavy}\nrequest_timeout: fast\nalias: {fast: gpt-4o}\n";
+    let weight = "pools[0].backends[0].weight: ";
+    for (text, said) in [
+        (targets, &[weight, "timeouts.first_byte: expected a duration", "alias: unknown key"][..]),
+        (
+            "backends: [{name: a, type: openai, config: {timeout: '${T:-soon}'}}]\n",
+            &["timeout: expected a duration"],
+        ),
+        // What is not set here may be where the result is used.
+        (
+            "backends: [{name: a, type: openai, config: {apiKey: '${K}', endpoint: '${U}', maxRetries: '${R}'}}]\n",
+            &[],
+        ),
+    ] {
+        let source = file("other.yaml", text);
+        for format in ["yaml", "json", "toml"] {
+            let run = trunkline(&["import", &source, "--to", format]);
+            assert_eq!(run.code, Some(i32::from(!said.is_empty())), "{format}: {run:?}");
+            assert!(run.out.contains("backends"), "it is written all the same: {run:?}");
+            assert_eq!(run.err.contains("does not pass `trunkline check`"), !said.is_empty(), "{}", run.err);
+            for part in said {
+                assert!(run.err.contains(part), "{format}: {part:?} is missing in\n{}", run.err);
+            }
+        }
+        std::fs::remove_file(source).unwrap();
+    }
+}
+
+#[test]
 fn what_cannot_be_imported_is_told() {
     let broken = file("broken.yaml", "model_list: [\n");
     for (arguments, code, said) in [

@@ -12,8 +12,8 @@ fn folder(files: &[(&str, &str)]) -> (Option<Config>, String) {
     let text = Text { name: "conf.d".into(), parts: files.iter().map(part).collect() };
     let env = BTreeMap::from([("KEY".to_owned(), "sk-1".to_owned()), ("PORT".to_owned(), "81".to_owned())]);
     let mut problems = Vec::new();
-    let config = read(&text, &env, &mut problems).map(|(config, _)| config);
-    (config, ConfigError::Invalid { file: Some("conf.d".into()), problems }.to_string())
+    let config = read(&text, &env, Unset::Wrong, &mut problems).map(|(config, _)| config);
+    (config, ConfigError::Invalid { file: Some("conf.d".into()), problems, warnings: Vec::new() }.to_string())
 }
 
 const POOLS: &str = r#"
@@ -151,7 +151,7 @@ fn a_folder_is_read_as_it_is_mounted() {
     let text = Text::read(dir.path().to_owned()).expect("it is readable");
     let names: Vec<_> = text.parts.iter().filter_map(|part| part.name.file_name()).collect();
     assert_eq!(names, ["a.toml", "b.yaml"]);
-    let (config, _) = read(&text, &BTreeMap::new(), &mut Vec::new()).expect("it is good");
+    let (config, _) = read(&text, &BTreeMap::new(), Unset::Wrong, &mut Vec::new()).expect("it is good");
     assert!(config.igw && config.aliases.len() == 1);
     std::fs::create_dir(at("none")).expect("it is not there");
     let error = Text::read(at("none")).expect_err("there is nothing");

@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 const MALFORMED: &str = "`${` begins no reference; write `${NAME}`, `${NAME:-default}`, `${file:/path}`, \
                          or `$${` for the characters themselves";
 
-/// Fills in every reference of a document; each that cannot be is a problem naming it, and stays as it is written, so
-/// that the rest can be read.
+/// Fills in every reference of a document; each that cannot be is a problem naming it, which is returned, and stays as
+/// it is written, so that the rest can be read.
 ///
 /// A variable that is not set is such a problem, since nobody can tell what was meant. Only where it is all there is
 /// of a setting that a worker may lack, and that is no secret, the worker does without, which is told: files name
-/// variables such as an organisation's that most of their users do not have.
-pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
+/// variables such as an organisation's that most of their users do not have, and manifests set them to nothing.
+pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>) -> Vec<Problem> {
     let mut found = Found::default();
     walk(&mut document.root, &Path::Root, env, &mut found);
     let placed = |(mark, path, message): (Mark, String, String)| {
@@ -27,9 +27,10 @@ pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, prob
     };
     let unknown: Vec<_> = found.missing.iter().map(|(_, path, _)| path.clone()).collect();
     let absent: Vec<_> = found.absent.into_iter().map(placed).collect();
-    problems.extend(found.missing.into_iter().map(placed));
+    let missing = found.missing.into_iter().map(placed).collect();
     document.lost.extend(absent);
     unknown.into_iter().for_each(|path| document.doubts.value(path));
+    missing
 }
 
 /// What references could not be filled in, by mark and path.
@@ -39,21 +40,35 @@ struct Found {
     absent: Vec<(Mark, String, String)>,
 }
 
+impl Found {
+    /// Takes the value out that is nothing but the variable `name`, and notes why.
+    fn leave_out(&mut self, node: &mut Node, path: &Path<'_>, name: &str, why: &str) {
+        let message = format!(
+            "environment variable `{name}` {why}, so this is left out; set it, or write `${{{name}:-}}`"
+        );
+        self.absent.push((node.mark.clone(), path.to_string(), message));
+        node.value = Value::Null;
+    }
+}
+
 fn walk(node: &mut Node, path: &Path<'_>, env: &BTreeMap<String, String>, found: &mut Found) {
     match &mut node.value {
         Value::Null => {}
         Value::Scalar(scalar) => match expand(&scalar.text, env) {
             Ok(None) => {}
+            Ok(Some(text)) if text.trim().is_empty() && path.may_be_absent() => {
+                match lone(&scalar.text).map(str::to_owned) {
+                    Some(name) => found.leave_out(node, path, &name, "is empty"),
+                    // An empty default says that this is meant.
+                    None => node.value = Value::Null,
+                }
+            }
             Ok(Some(text)) => scalar.reference = Some(std::mem::replace(&mut scalar.text, text)),
             Err(_)
                 if path.may_be_absent() && lone(&scalar.text).is_some_and(|name| !env.contains_key(name)) =>
             {
-                let name = lone(&scalar.text).unwrap_or_default();
-                let why = format!(
-                    "environment variable `{name}` is not set, so this is left out; set it, or write `${{{name}:-}}`"
-                );
-                found.absent.push((node.mark.clone(), path.to_string(), why));
-                node.value = Value::Null;
+                let name = lone(&scalar.text).unwrap_or_default().to_owned();
+                found.leave_out(node, path, &name, "is not set");
             }
             Err(why) => found.missing.push((node.mark.clone(), path.to_string(), why)),
         },

@@ -23,16 +23,27 @@ use super::text::Text;
 use super::tree::Config;
 use std::collections::BTreeMap;
 
+/// What a reference to something that is not there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unset {
+    /// A problem.
+    Wrong,
+    /// Somebody else's concern: what it stands for is not looked at.
+    Fine,
+}
+
 /// Reads a text over the defaults. What could be lowered is returned beside the problems, so
 /// that validation can add its own to the same report; [`Document::judged`] says which of them are of use there.
 pub(crate) fn read(
     text: &Text,
     env: &BTreeMap<String, String>,
+    unset: Unset,
     problems: &mut Vec<Problem>,
 ) -> Option<(Config, Document)> {
     let mut document = Document::parse(text, problems)?;
     problems.extend(forms::naturalise(&mut document));
-    interpolate::fill(&mut document, env, problems);
+    let unfilled = interpolate::fill(&mut document, env);
+    problems.extend(unfilled.into_iter().filter(|_| unset == Unset::Wrong));
     let config = lower::lower(&mut document, problems);
     problems.sort_by(Problem::by_place);
     Some((config?, document))

@@ -5,7 +5,8 @@ use std::time::Duration;
 fn lowered(text: &str, env: &[(&str, &str)]) -> (Option<Config>, Vec<Problem>) {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut problems = Vec::new();
-    let config = read(&Text::of("gw.yaml", text), &env, &mut problems).map(|(config, _)| config);
+    let config =
+        read(&Text::of("gw.yaml", text), &env, Unset::Wrong, &mut problems).map(|(config, _)| config);
     (config, problems)
 }
 
@@ -19,7 +20,7 @@ fn fine(text: &str, env: &[(&str, &str)]) -> Config {
 fn report(text: &str, env: &[(&str, &str)]) -> String {
     let (_, problems) = lowered(text, env);
     let file = Some("gw.yaml".into());
-    crate::config::ConfigError::Invalid { file, problems }.to_string()
+    crate::config::ConfigError::Invalid { file, problems, warnings: Vec::new() }.to_string()
 }
 
 #[test]
@@ -145,6 +146,26 @@ fn references_are_typed_by_their_field() {
     assert_eq!(config.auth.api_key.as_ref().map(trunkline_core::Secret::reveal), Some("sk-1: {x}"));
     assert_eq!(config.workers[0].url, "http://gpu1:8000");
     assert_eq!(config.workers[0].labels.get("a").map(String::as_str), Some("${T}"));
+}
+
+#[test]
+fn what_is_set_to_nothing_is_not_set() {
+    let file =
+        "workers:\n- {url: http://a, organization: '${ORG}', timeout: '${TIME}', project: '${PROJECT:-}'}\n";
+    let env = [("ORG", ""), ("TIME", " ")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut problems = Vec::new();
+    let (config, document) =
+        read(&Text::of("gw.yaml", file), &env, Unset::Wrong, &mut problems).expect("it is a map");
+    assert_eq!(problems, []);
+    let worker = &config.workers[0];
+    assert_eq!((&worker.organization, worker.timeout, &worker.project), (&None, None, &None));
+    let left_out = |key: &str, name: &str| {
+        format!(
+            "workers[0].{key}: environment variable `{name}` is empty, so this is left out; set it, or write `${{{name}:-}}`"
+        )
+    };
+    let told: Vec<_> = document.lost.iter().map(|lost| lost.line(None)).collect();
+    assert_eq!(told, [left_out("organization", "ORG"), left_out("timeout", "TIME")]);
 }
 
 #[test]
@@ -491,9 +512,13 @@ proptest::proptest! {
 fn json_is_held_to_its_own_rules() {
     let told = |name: &str, text: &str| {
         let mut problems = Vec::new();
-        let config = read(&Text::of(name, text), &BTreeMap::new(), &mut problems).map(|(config, _)| config);
+        let config = read(&Text::of(name, text), &BTreeMap::new(), Unset::Wrong, &mut problems)
+            .map(|(config, _)| config);
         let file = Some(name.into());
-        (config.is_some(), crate::config::ConfigError::Invalid { file, problems }.to_string())
+        (
+            config.is_some(),
+            crate::config::ConfigError::Invalid { file, problems, warnings: Vec::new() }.to_string(),
+        )
     };
     let comma = "{\n  \"igw\": true,\n  \"aliases\": {\"a\": \"b\"},\n}\n";
     for name in ["gw.json", "body"] {

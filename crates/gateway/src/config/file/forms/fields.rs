@@ -111,6 +111,14 @@ impl Fields {
         self.list(key, findings).into_iter().map(|node| Self::of(node, findings)).collect()
     }
 
+    /// That `key` is missing, with the key that it may have been meant by.
+    pub(super) fn lack(&self, key: &'static str) -> String {
+        match self.entries.iter().find(|entry| nearest(&entry.key, &[key]).is_some()) {
+            Some(entry) => format!("the key `{key}` is missing; did you mean it by `{}`?", entry.key),
+            None => format!("the key `{key}` is missing; add it"),
+        }
+    }
+
     /// Keys that say nothing to us, and nothing is lost without.
     pub(super) fn skip(&mut self, keys: &[&'static str]) {
         for key in keys {
@@ -139,7 +147,10 @@ impl Fields {
     /// Whatever is left has no counterpart, for one reason.
     pub(super) fn lose_rest(self, why: &str, findings: &mut Findings) {
         for entry in self.entries.iter().filter(|entry| entry.value.is_on()) {
-            findings.lose(&entry.value, why);
+            match nearest(&entry.key, &self.known) {
+                Some(near) => findings.lose(&entry.value, format!("{why}; did you mean `{near}`?")),
+                None => findings.lose(&entry.value, why),
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 use super::{Form, Format};
 use crate::cli::Flags;
+use crate::config::file::Unset;
 use crate::config::{Config, ConfigError, ModelCard, Sources, Text, WorkerSpec, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -422,7 +423,9 @@ fn errors_speak_of_the_file_that_was_written() {
             "closed, but not by us",
             "gateway: {auth: {jwt: {enabled: true, jwksUrl: https://id.example}}}\nbackends: [{name: a, type: openai}]\n",
             "f:1:23: gateway.auth.jwt: environment variable `TRUNKLINE_API_KEY` is not set; set it or write \
-             `${TRUNKLINE_API_KEY:-default}`\n  1 | gateway: {auth: {jwt: {enabled: ***, jwksUrl: ***}}}\n    |                       ^",
+             `${TRUNKLINE_API_KEY:-default}`\n  1 | gateway: {auth: {jwt: {enabled: ***, jwksUrl: ***}}}\n    |                       ^\n\
+             warning: f:1:23: gateway.auth.jwt: keys of its own, tokens and sessions come later; callers present the one \
+             key in TRUNKLINE_API_KEY instead",
         ),
         (
             "kept back, but not by us",
@@ -458,6 +461,34 @@ fn errors_speak_of_the_file_that_was_written() {
             "model_list:\n  - model_name: m\n    litellm_params: {model: some-model, api_key: hunter2}\n",
             "f:3:29: model_list[0].litellm_params.model: nobody knows whose model this is; write PROVIDER/MODEL, or set \
              `api_base`\n  3 |     litellm_params: {model: some-model, api_key: ***}\n    |                             ^^^^^^^^^^",
+        ),
+        (
+            "a misspelt model",
+            "model_list:\n  - model_name: m\n    litellm_params: {modl: openai/m}\n",
+            "f:3:21: model_list[0].litellm_params: the key `model` is missing; did you mean it by `modl`?\n\
+             \x20 3 |     litellm_params: {modl: openai/m}\n    |                     ^",
+        ),
+        (
+            "weights that are none",
+            "model_list:\n  - model_name: m\n    litellm_params: {model: openai/m, weight: -1}\n  - model_name: m\n\
+             \x20   litellm_params: {model: openai/n, rpm: lots, order: last}\n",
+            "f:3:47: model_list[0].litellm_params.weight: expected a number, 0 or more\n\
+             \x20 3 |     litellm_params: {model: openai/m, weight: ***}\n    |                                               ^^^\n\
+             f:5:44: model_list[1].litellm_params.rpm: expected a number, 0 or more\n\
+             \x20 5 |     litellm_params: {model: openai/n, rpm: ***, order: ***}\n    |                                            ^^^\n\
+             f:5:57: model_list[1].litellm_params.order: expected a whole number, 0 or more\n\
+             \x20 5 |     litellm_params: {model: openai/n, rpm: ***, order: ***}\n    |                                                        ^^^\n\
+             warning: f:5:44: model_list[1].litellm_params.rpm: is no limit here; deployments without `weight` are \
+             drawn by it",
+        ),
+        (
+            "an error beside what is only lost",
+            "model_list:\n  - model_name: m\n    litellm_params: {model: openai/m, timeout: soon, api_bse: x}\n",
+            "f:3:48: model_list[0].litellm_params.timeout: expected a duration: 250ms, 30s, 5m, 1h, 1d, or a number of \
+             seconds; found `soon`\n  3 |     litellm_params: {model: openai/m, timeout: soon, api_bse: x}\n\
+             \x20   |                                                ^^^^\n\
+             warning: f:3:63: model_list[0].litellm_params.api_bse: is not added to requests; let clients send it; did \
+             you mean `api_base`?",
         ),
         (
             "neither theirs nor ours",
@@ -514,7 +545,7 @@ fn what_is_printed_is_read_back_as_it_was() {
         let imported = crate::config::import(&file.0, None).unwrap_or_else(|why| panic!("{text:?}: {why}"));
         for (format, name) in [(Format::Yaml, "a.yaml"), (Format::Json, "a.json"), (Format::Toml, "a.toml")] {
             let printed = Text::of(name, imported.written(format).expect("it is a map of texts"));
-            let again = crate::config::file::read(&printed, &BTreeMap::new(), &mut Vec::new());
+            let again = crate::config::file::read(&printed, &BTreeMap::new(), Unset::Wrong, &mut Vec::new());
             let (config, _) = again.unwrap_or_else(|| panic!("{text:?}: {}", printed.parts[0].text));
             let said = config.aliases.get("a").map(String::as_str);
             assert_eq!(said, Some(text), "{}", printed.parts[0].text);
@@ -526,11 +557,32 @@ fn what_is_printed_is_read_back_as_it_was() {
     let imported = crate::config::import(&file.0, None).expect("it is YAML");
     for (format, name) in [(Format::Yaml, "a.yaml"), (Format::Json, "a.json"), (Format::Toml, "a.toml")] {
         let printed = imported.written(format).expect("it is a map");
-        let again = crate::config::file::read(&Text::of(name, &printed), &BTreeMap::new(), &mut Vec::new());
+        let again = crate::config::file::read(
+            &Text::of(name, &printed),
+            &BTreeMap::new(),
+            Unset::Wrong,
+            &mut Vec::new(),
+        );
         let (config, _) = again.unwrap_or_else(|| panic!("{printed}"));
         let said: Vec<&str> = config.aliases.values().map(String::as_str).collect();
         assert_eq!((said, config.retry.jitter), (vec!["1.10", "007"], 0.5), "{printed}");
     }
+}
+
+/// What our own messages tell to write where a variable may not be set is filled in there, too: as it stands it would be
+/// a key that anybody can guess.
+#[test]
+fn references_of_ours_are_filled_in_for_litellm() {
+    let text = "model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: '${MY_KEY:-key-said}'}}]\n\
+                general_settings: {master_key: '${LITELLM_MASTER_KEY:-default}'}\n";
+    let file = Temporary::new("ours.yaml", text);
+    let config = loaded(&file.0).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(config.auth.api_key.map(|key| key.reveal().to_owned()).as_deref(), Some("key-gateway"));
+    let key = config.workers[0].api_key.as_ref().map(|key| key.reveal().to_owned());
+    assert_eq!(key.as_deref(), Some("key-said"));
+    let file = Temporary::new("open.yaml", "model_list: []\ngeneral_settings: {master_key: '${NOT SET'}\n");
+    let said = loaded(&file.0).expect_err("no reference").to_string();
+    assert!(said.contains("general_settings.master_key: `${` has no closing `}`"), "{said}");
 }
 
 /// The same thing said twice is not dropped without a word, and names for several models are told.

@@ -68,14 +68,16 @@ impl Deployment {
         let params = map.take("litellm_params");
         map.lose(&[("model_info", "what models can do and cost is of the catalogue")], findings);
         let here = map.here.clone();
+        for (key, is_there) in [("model_name", name.is_some()), ("litellm_params", params.is_some())] {
+            if !is_there {
+                findings.refuse(&here, map.lack(key));
+            }
+        }
         map.lose_rest("has no counterpart", findings);
-        let (Some(name), Some(params)) = (name, params) else {
-            findings.refuse(&here, "a deployment has `model_name` and `litellm_params`; add what is missing");
-            return None;
-        };
+        let (name, params) = (name?, params?);
         let mut params = Fields::of(params, findings);
         let Some(model) = params.take("model") else {
-            findings.refuse(&params.here, "the key `model` is missing; add it");
+            findings.refuse(&params.here, params.lack("model"));
             return None;
         };
         let url = params.take_any(&["api_base", "base_url"], findings);
@@ -96,6 +98,18 @@ impl Deployment {
             account.put("url", url);
         }
         let [weight, rpm, tpm, order] = ["weight", "rpm", "tpm", "order"].map(|key| params.take(key));
+        let counted = if limits == Limits::Counted { [&None; 2] } else { [&rpm, &tpm] };
+        for said in counted.into_iter().chain([&weight]).flatten().filter(|said| number(said).is_none()) {
+            if said.said().is_some_and(|said| said.contains("${")) {
+                findings.lose(said, "is not read from a variable; 1 counts");
+            } else {
+                findings.mistake(said, "expected a number, 0 or more");
+            }
+        }
+        let rank = |said: &Node| said.said()?.parse().ok();
+        if let Some(order) = order.as_ref().filter(|said| rank(said).is_none()) {
+            findings.mistake(order, "expected a whole number, 0 or more");
+        }
         for (key, limit) in [("rpm", &rpm), ("tpm", &tpm)] {
             match (limit, limits) {
                 (Some(limit), Limits::Counted) => account.put(key, limit.clone()),
@@ -106,7 +120,7 @@ impl Deployment {
             }
         }
         self::account(params, &mut account, findings);
-        let (name, order) = (name.said()?.to_owned(), order.as_ref().and_then(Node::said));
+        let (name, order) = (name.said()?.to_owned(), order.as_ref().and_then(rank).unwrap_or(FIRST));
         let is_prefix = || {
             let prefix = name.strip_suffix("/*").and_then(provider::named);
             prefix.is_some_and(|provider| provider.id == base)
@@ -114,7 +128,6 @@ impl Deployment {
         if name.contains('*') && !is_prefix() {
             findings.lose(&model, "names for several models are only `PROVIDER/*`, which needs no pool");
         }
-        let order = order.and_then(|said| said.parse().ok()).unwrap_or(FIRST);
         let model = model.text(own_name);
         let is_bounded = ["max_concurrent", "rpm", "tpm"].iter().any(|key| account.has(key));
         Some(Self { name, model, account: account.node(), base, order, is_bounded, weight, rpm, tpm })
@@ -210,7 +223,7 @@ fn account(mut params: Fields, account: &mut Made, findings: &mut Findings) {
 /// The weights of `members`: as said, or else by the requests or the tokens each takes in a minute.
 pub(super) fn weights(members: &[&Deployment]) -> Vec<Option<u32>> {
     let said = |of: fn(&Deployment) -> Option<&Node>| {
-        members.iter().map(|member| of(member)?.said()?.parse::<f64>().ok()).collect::<Vec<_>>()
+        members.iter().map(|member| number(of(member)?)).collect::<Vec<_>>()
     };
     let ways = [said(|d| d.weight.as_ref()), said(|d| d.rpm.as_ref()), said(|d| d.tpm.as_ref())];
     let Some(way) = ways.into_iter().find(|way| way.iter().any(Option::is_some)) else {
@@ -219,6 +232,11 @@ pub(super) fn weights(members: &[&Deployment]) -> Vec<Option<u32>> {
     // Shares are whole numbers here.
     let scale = if way.iter().flatten().all(|weight| weight.fract() == 0.0) { 1.0 } else { 100.0 };
     way.into_iter().map(|weight| Some(whole(weight.unwrap_or(1.0) * scale))).collect()
+}
+
+/// A share or a rate.
+fn number(node: &Node) -> Option<f64> {
+    node.said()?.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]

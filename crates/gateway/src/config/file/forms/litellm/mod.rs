@@ -66,13 +66,10 @@ pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings
     made.list("pools", pools(&deployments, &backends, &settings, findings));
 }
 
-/// A reference as we write it; what looks like one of ours is none there.
+/// A reference as we write it. One that is already written so is filled in as well: `${NAME}` taken as it stands would
+/// be a key that anybody can guess.
 fn reference(text: &str) -> Option<String> {
-    match text.strip_prefix(VARIABLE) {
-        Some(name) => Some(format!("${{{name}}}")),
-        None if text.contains("${") => Some(text.replace("${", "$${")),
-        None => None,
-    }
+    text.strip_prefix(VARIABLE).map(|name| format!("${{{name}}}"))
 }
 
 /// What is said of all models.
