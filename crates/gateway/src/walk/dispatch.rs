@@ -191,7 +191,8 @@ async fn along(
         let now = Instant::now();
         let same_worker = !left.has_other(now);
         let own = worker.spec.max_retries.filter(|_| same_worker).map(|retries| retries.saturating_add(1));
-        let attempts = plan.wishes.attempts.or(own).unwrap_or(shared.attempts);
+        let most = own.unwrap_or(shared.attempts);
+        let attempts = plan.wishes.attempts.map_or(most, |wished| wished.min(most));
         let delay = Backoff { attempts, ..shared }.delay(done, failure.wait, same_worker, fastrand::f64());
         let is_spent = plan.question.form.as_ref().is_some_and(Form::is_spent);
         class = failure.class().filter(|_| !is_spent);

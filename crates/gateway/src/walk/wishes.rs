@@ -5,7 +5,7 @@ use http::HeaderMap;
 use std::time::Duration;
 use trunkline_core::{Fault, FaultKind};
 
-/// How often it is tried again; under `LiteLLM`'s name as well, as the others are.
+/// How often it is tried again at most; under `LiteLLM`'s name as well, as the others are.
 const RETRIES: [&str; 2] = ["x-trunkline-num-retries", "x-litellm-num-retries"];
 /// Seconds until an answer begins.
 const TIMEOUT: [&str; 2] = ["x-trunkline-timeout", "x-litellm-timeout"];
@@ -20,14 +20,14 @@ const LONGEST: f64 = 86_400.0;
 /// What the client asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
-    /// Attempts in all, in place of what the configuration says.
+    /// Most attempts in all, where the configuration allows no fewer.
     pub(super) attempts: Option<u32>,
     /// How long each may take to begin its answer.
     pub(super) timeout: Option<Duration>,
 }
 
 impl Wishes {
-    /// One attempt, whatever the configuration says.
+    /// One attempt, however many the configuration allows.
     pub(super) fn once() -> Self {
         Self { attempts: Some(1), ..Self::default() }
     }

@@ -135,7 +135,7 @@ async fn models_and_everything_else_have_fallbacks() {
         ("short", &[], vec!["n"], Some("o")),
         ("m", &[("x-provider", "openai")], vec!["m"], None),
         ("m", &[("x-trunkline-num-retries", "0")], vec!["m"], None),
-        ("m", &[("x-trunkline-num-retries", "1")], vec!["m", "m"], None),
+        ("m", &[("x-trunkline-num-retries", "1")], vec!["m", "n"], None),
     ] {
         let before = asked_of(&broken).len();
         let answer = ask(model, headers).await;

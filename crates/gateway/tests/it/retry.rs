@@ -219,6 +219,27 @@ async fn a_client_says_how_often_and_for_how_long_it_wants_to_wait() {
 }
 
 #[tokio::test]
+async fn a_client_has_nothing_tried_more_often_than_the_operator_allows() {
+    let failing = Upstream::directed(|_, _| error(503)).await.unwrap();
+    for (what, attempts, own, wished, requests) in [
+        ("attempts of all", 1, None, "3", 1),
+        ("more than it wants", 3, None, "1", 2),
+        ("retries of its own", 1, Some(2), "9", 3),
+        ("none of its own", 3, Some(0), "9", 1),
+    ] {
+        let spec = WorkerSpec { max_retries: own, ..CHAT.worker(failing.url()) };
+        let mut config = settings([spec]);
+        config.retry.attempts = attempts;
+        let rig = Rig::start(config).await;
+        let before = failing.requests().len();
+        let answer = rig.ask(&CHAT.ask(false).header("x-trunkline-num-retries", wished)).await;
+        assert_eq!(answer.status, 503, "{what}");
+        assert_eq!(failing.requests().len() - before, requests, "{what}");
+        rig.at_rest().await;
+    }
+}
+
+#[tokio::test]
 async fn retry_after_is_honoured_on_the_same_worker_only() {
     let limited = || Reply::rate_limited(1);
     let upstream = Upstream::replying([limited(), CHAT.answer(false)]).await.unwrap();
