@@ -36,7 +36,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     let draw = Draw { now, chance: chance.u64(..) };
                     let chosen = policy.pick(&prompt, black_box(fleet), &[], draw);
-                    chosen.map(|candidate| candidate.slot)
+                    chosen.map(|choice| choice.candidate.slot)
                 });
             });
             drop(guards);

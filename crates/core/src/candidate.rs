@@ -1,8 +1,8 @@
 //! What routing chooses from: a worker seen without its address, with live load and health.
 
-use crate::{Allowance, Breaker, Entry, Finding, Quota, Recent, Rules, Turn, Witness, WorkerId};
+use crate::{Allowance, Backlog, Breaker, Entry, Finding, Quota, Recent, Rules, Turn, Witness, WorkerId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// One worker that may serve a call. Cheap to clone; load and health are shared and live.
@@ -101,6 +101,10 @@ pub struct Load {
     in_flight: AtomicU64,
     served: AtomicU64,
     health: AtomicU8,
+    /// One more than its number as an owner of prompts; 0 where it has none.
+    owner: AtomicU32,
+    /// What it has yet to read.
+    pub backlog: Backlog,
     /// What its calls came to lately.
     pub breaker: Breaker,
     /// How long its answers took lately.
@@ -161,6 +165,17 @@ impl Load {
         self.served.load(Relaxed)
     }
 
+    /// Its number where it is kept in mind who holds which prompts.
+    #[must_use]
+    pub fn owner(&self) -> Option<u16> {
+        u16::try_from(self.owner.load(Relaxed).checked_sub(1)?).ok()
+    }
+
+    /// Gives it that number, or none.
+    pub fn set_owner(&self, owner: Option<u16>) {
+        self.owner.store(owner.map_or(0, |number| u32::from(number) + 1), Relaxed);
+    }
+
     /// Where the worker is in its life.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -211,6 +226,8 @@ impl Load {
 pub struct LoadGuard {
     load: Arc<Load>,
     entry: Entry,
+    /// Its part of the backlog.
+    unread: u64,
 }
 
 impl LoadGuard {
@@ -219,7 +236,18 @@ impl LoadGuard {
     pub fn new(load: &Arc<Load>) -> Self {
         load.in_flight.fetch_add(1, Relaxed);
         load.served.fetch_add(1, Relaxed);
-        Self { load: Arc::clone(load), entry: Entry::Free }
+        Self { load: Arc::clone(load), entry: Entry::Free, unread: 0 }
+    }
+
+    /// The worker has so many tokens of the prompt to read before it answers.
+    pub fn reads(&mut self, tokens: u64) {
+        self.load.backlog.add(tokens);
+        self.unread += tokens;
+    }
+
+    /// The answer has begun: the prompt is read.
+    pub fn has_read(&mut self) {
+        self.load.backlog.remove(std::mem::take(&mut self.unread));
     }
 
     /// Whether the worker's breaker lets the call in, if need be as a trial, which it is for as long as this lives.
@@ -260,6 +288,7 @@ impl LoadGuard {
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
+        self.has_read();
         self.load.in_flight.fetch_sub(1, Relaxed);
         if self.is_trial() {
             self.load.breaker.leave();
@@ -316,6 +345,23 @@ mod tests {
         assert_eq!((load.in_flight(), load.served()), (2, 2));
         drop((first, second));
         assert_eq!((load.in_flight(), load.served()), (0, 2));
+    }
+
+    #[test]
+    fn prompts_are_unread_until_their_answer_begins_or_will_not_come() {
+        let load = Arc::new(Load::default());
+        let [mut first, mut second, third] = [100, 0, 7].map(|tokens| {
+            let mut guard = LoadGuard::new(&load);
+            guard.reads(tokens);
+            guard
+        });
+        assert_eq!(load.backlog.tokens(), 107);
+        first.has_read();
+        first.has_read();
+        second.has_read();
+        assert_eq!((load.backlog.tokens(), load.in_flight()), (7, 3));
+        drop((first, third));
+        assert_eq!((load.backlog.tokens(), load.in_flight()), (0, 1));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! Nothing here does I/O, reads a clock or the environment, or knows a vendor.
 
+mod backlog;
 mod breaker;
 mod calendar;
 mod call;
@@ -31,6 +32,7 @@ mod trusted;
 mod upload;
 mod usage;
 
+pub use backlog::Backlog;
 pub use breaker::{
     Breaker, BreakerRules, CooldownRules, Entry, Figures, Finding, Moves, Phase, Rules, Turn, Why, Witness,
 };

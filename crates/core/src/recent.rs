@@ -16,6 +16,10 @@ const KEPT: usize = 64;
 /// that fails at once would be the fastest of all.
 const FAILED: Duration = Duration::from_secs(60);
 
+/// How long a failure is held against a worker, in milliseconds, where the window is no shorter. Who is shunned for it
+/// answers next to nothing that would outweigh it, so that time has to.
+const HELD: u64 = 30_000;
+
 /// How long one worker's answers took lately. Time comes from the caller.
 #[derive(Debug, Default)]
 pub struct Recent {
@@ -100,6 +104,7 @@ struct Call {
     ttft: f32,
     per_token: f32,
     total: f32,
+    has_failed: bool,
 }
 
 impl Recent {
@@ -113,16 +118,32 @@ impl Recent {
                 ttft: ttft.as_secs_f32(),
                 per_token: per_token.as_secs_f32(),
                 total: total.as_secs_f32(),
+                has_failed: false,
             },
             Attempt::Failed(after) => {
                 let seconds = after.max(FAILED).as_secs_f32();
-                Call { at, ttft: seconds, per_token: seconds, total: seconds }
+                Call { at, ttft: seconds, per_token: seconds, total: seconds, has_failed: true }
             }
         };
         let mut calls = self.calls();
         calls.push(call);
         // Under the lock, so that nothing is worked out for one revision from the calls of another.
         self.revision.fetch_add(1, Relaxed);
+    }
+
+    /// Forgets the calls that failed: the worker has been found well again.
+    pub fn forgive(&self) {
+        let mut calls = self.calls();
+        calls.forgive();
+        self.revision.fetch_add(1, Relaxed);
+    }
+
+    /// How many failures are held against the worker in `ranking`'s window, which ends `now`.
+    #[must_use]
+    pub fn failures(&self, ranking: Ranking, now: Instant) -> usize {
+        let Some(began) = self.began.get() else { return 0 };
+        let now = millis(now.saturating_duration_since(*began));
+        self.calls().calls.iter().filter(|call| call.has_failed && now <= ranking.last(call)).count()
     }
 
     /// What the calls of `ranking`'s window, which ends `now`, say.
@@ -148,18 +169,18 @@ impl Recent {
     fn work_out(&self, ranking: Ranking, now: u64) -> f32 {
         let calls = self.calls();
         let mut seconds = [f32::NAN; KEPT];
-        let (mut count, mut oldest) = (0, u64::MAX);
-        let recent = calls.calls.iter().filter(|call| ranking.is_recent(call.at, now));
+        let (mut count, mut until) = (0, u64::MAX);
+        let recent = calls.calls.iter().filter(|call| now <= ranking.last(call));
         for (place, call) in seconds.iter_mut().zip(recent) {
             *place = call.seconds(ranking.metric);
             count += 1;
-            oldest = oldest.min(call.at);
+            until = until.min(ranking.last(call));
         }
         let known = seconds.get_mut(..count).unwrap_or_default();
         let at = (usize::from(ranking.percentile) * count).div_ceil(1000).saturating_sub(1);
         let seconds = if count == 0 { f32::NAN } else { *known.select_nth_unstable_by(at, f32::total_cmp).1 };
         let key = ranking.key(self.revision.load(Relaxed));
-        self.found(ranking.metric).write(&calls, key, seconds, oldest.saturating_add(ranking.window_ms()));
+        self.found(ranking.metric).write(&calls, key, seconds, until);
         seconds
     }
 
@@ -186,6 +207,13 @@ impl Ring {
             *oldest = call;
         }
         self.oldest = (self.oldest + 1) % KEPT;
+    }
+
+    fn forgive(&mut self) {
+        // With room in it again, it begins at its oldest.
+        self.calls.rotate_left(self.oldest);
+        self.oldest = 0;
+        self.calls.retain(|call| !call.has_failed);
     }
 }
 
@@ -219,6 +247,12 @@ impl Ranking {
 
     fn is_recent(self, at: u64, now: u64) -> bool {
         now <= at.saturating_add(self.window_ms())
+    }
+
+    /// The last millisecond at which `call` counts.
+    fn last(self, call: &Call) -> u64 {
+        let window = self.window_ms();
+        call.at.saturating_add(if call.has_failed { window.min(HELD) } else { window })
     }
 
     /// It and a revision as one number, which is not 0: a window never is.
@@ -341,6 +375,40 @@ mod tests {
             "the first are forgotten"
         );
         assert_eq!(recent.calls().calls.len(), KEPT);
+    }
+
+    #[test]
+    fn failures_are_not_held_against_a_worker_for_the_whole_window() {
+        let (recent, began) = (Recent::default(), Instant::now());
+        let ranking = Ranking::new(Metric::Ttft, 0.9, Duration::from_secs(300));
+        (0..20).for_each(|_| recent.report(took(100), began));
+        (0..20).for_each(|_| recent.report(after(1), began));
+        for (ms, failures, standing) in [
+            (HELD, 20, Standing::Takes(60.0)),
+            (HELD + 1, 0, Standing::Takes(0.1)),
+            (300_000, 0, Standing::Takes(0.1)),
+            (300_001, 0, Standing::Unknown),
+        ] {
+            let now = began + Duration::from_millis(ms);
+            assert_eq!((recent.failures(ranking, now), recent.standing(ranking, now)), (failures, standing));
+        }
+    }
+
+    #[test]
+    fn who_is_forgiven_is_ranked_by_its_answers_alone() {
+        let (recent, now) = (Recent::default(), Instant::now());
+        let ranking = Ranking::new(Metric::Ttft, 1.0, WINDOW);
+        // Past the end of the ring, so that its oldest stands in the middle.
+        (0..KEPT).for_each(|_| recent.report(took(900), now));
+        (0..KEPT / 2).for_each(|_| recent.report(after(1), now));
+        assert_eq!(recent.standing(ranking, now), Standing::Takes(60.0));
+        recent.forgive();
+        assert_eq!((recent.failures(ranking, now), recent.standing(ranking, now)), (0, Standing::Takes(0.9)));
+        // Each new one takes the place of the oldest.
+        (0..KEPT).for_each(|_| recent.report(took(100), now));
+        assert_eq!(recent.standing(ranking, now), Standing::Takes(0.1));
+        recent.forgive();
+        assert_eq!(recent.calls().calls.len(), KEPT, "answers are kept");
     }
 
     #[test]

@@ -103,16 +103,24 @@ impl Rope {
         out
     }
 
+    /// The bytes of `range`, as they lie; what lies beyond the end is left out.
+    pub fn parts(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        self.within(range).filter_map(|(piece, range)| piece.get(range))
+    }
+
     fn copy_range(&self, range: Range<usize>, out: &mut Self) {
+        self.within(range).for_each(|(piece, range)| out.push(piece.slice(range)));
+    }
+
+    /// The pieces that `range` covers some of, and what of each.
+    fn within(&self, range: Range<usize>) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
         let mut base = 0;
-        for piece in &self.pieces {
+        self.pieces.iter().filter_map(move |piece| {
             let from = range.start.clamp(base, base + piece.len()) - base;
             let to = range.end.clamp(base, base + piece.len()) - base;
-            if from < to {
-                out.push(piece.slice(from..to));
-            }
             base += piece.len();
-        }
+            (from < to).then_some((piece, from..to))
+        })
     }
 }
 

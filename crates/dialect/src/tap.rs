@@ -13,7 +13,8 @@ pub(crate) use search::{first_value, value_after};
 
 use crate::anthropic_messages::Counts;
 use crate::codec::{StreamReader, read_reply};
-use crate::{json, openai_chat, openai_responses, surface};
+use crate::json::{self, Cursor};
+use crate::{openai_chat, openai_responses, surface};
 use bytes::Bytes;
 use frames::{MessagesEvent, OpenaiChunk, ResponsesEvent};
 use memchr::memmem::{self, Finder};
@@ -50,8 +51,8 @@ pub struct Seen {
 const LONGEST_LINE: usize = 256 << 10;
 /// How much of a line that is passed over is looked at.
 const START: usize = 256;
-/// How much of the end of a whole answer is searched for usage.
-const TAIL: usize = 32 << 10;
+/// How much of the end of a whole answer is searched for usage first, in bytes.
+pub const TAIL: usize = 32 << 10;
 
 /// What every event is searched for; preparing a search costs more than searching an event.
 static FINISH_REASON: Key = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
@@ -304,30 +305,20 @@ pub fn tap_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
 
 fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     let joined;
-    let tail: &[u8] = if let [only] = pieces {
-        only.get(only.len().saturating_sub(TAIL)..).unwrap_or_default()
+    let all: &[u8] = if let [only] = pieces {
+        only
     } else {
         joined = pieces.concat();
-        joined.get(joined.len().saturating_sub(TAIL)..).unwrap_or_default()
+        &joined
     };
+    let tail = all.get(all.len().saturating_sub(TAIL)..).unwrap_or_default();
     let mut tapped = Tapped { ended: true, ..Tapped::default() };
-    if let Some(object) = last_value(tail, &USAGE) {
-        let usage = match dialect {
-            Dialect::AnthropicMessages => object_at(object).and_then(|raw| Counts::default().take(raw)),
-            Dialect::OpenaiResponses => object_at(object).and_then(openai_responses::read_usage),
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions => {
-                json::text(object).and_then(openai_chat::counts).map(|counts| counts.usage)
-            }
-            Dialect::GeminiGenerate
-            | Dialect::OllamaChat
-            | Dialect::OllamaGenerate
-            | Dialect::BedrockConverse
-            | Dialect::CohereChat
-            | Dialect::ReplicatePredictions
-            | Dialect::Surface(_) => None,
-        };
+    let at_end = || last_value(tail, &USAGE).and_then(|object| usage_at(dialect, object)).filter(counts_any);
+    // Where it does not stand, as it usually does, at the end, the answer's own members are gone through.
+    let usage = at_end().or_else(|| usage_at(dialect, member(all, "usage")?.as_bytes()));
+    if let Some(usage) = usage {
         let tier = last_value(tail, &SERVICE_TIER).and_then(first_value::<Cow<'_, str>>);
-        tapped.usage = usage.and_then(|usage| billed(usage, tier));
+        tapped.usage = billed(usage, tier);
     }
     let key = match dialect {
         Dialect::AnthropicMessages => &STOP_REASON,
@@ -343,6 +334,41 @@ fn search_reply(dialect: Dialect, pieces: &[Bytes]) -> Tapped {
     };
     tapped.finish = last_value(tail, key).and_then(first_value::<String>);
     tapped
+}
+
+/// What the object that `bytes` begin with counts.
+fn usage_at(dialect: Dialect, bytes: &[u8]) -> Option<Usage> {
+    match dialect {
+        Dialect::AnthropicMessages => object_at(bytes).and_then(|raw| Counts::default().take(raw)),
+        Dialect::OpenaiResponses => object_at(bytes).and_then(openai_responses::read_usage),
+        Dialect::OpenaiChat | Dialect::OpenaiCompletions => {
+            json::text(bytes).and_then(openai_chat::counts).map(|counts| counts.usage)
+        }
+        Dialect::GeminiGenerate
+        | Dialect::OllamaChat
+        | Dialect::OllamaGenerate
+        | Dialect::BedrockConverse
+        | Dialect::CohereChat
+        | Dialect::ReplicatePredictions
+        | Dialect::Surface(_) => None,
+    }
+}
+
+/// Whether it counts anything: something else may be called usage, too.
+fn counts_any(usage: &Usage) -> bool {
+    usage.input_total.is_some() || usage.output_total.is_some()
+}
+
+/// The value of the last member of this name of the object that `bytes` begin with, which may be cut.
+fn member<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut found = None;
+    // One that is cut ends early; what was found by then counts.
+    let _ = Cursor::new(json::text(bytes)?).object(|key, value| {
+        if key == name {
+            found = value.value().or(found);
+        }
+    });
+    found
 }
 
 /// What the books need of `usage`: its tier, which OpenAI's dialects say beside it, and not its own object.

@@ -52,6 +52,22 @@ pub(crate) fn record_inner(extra: &Extra, own: &[Dialect], path: &dyn Fn() -> St
     }
 }
 
+/// Fields of a tool that spare tokens or time: without them the model sees the same tool.
+const TOOL_HINTS: [&str; 2] = ["defer_loading", "eager_input_streaming"];
+
+/// Records unknown fields of a tool, which `path` names, unless `own` made them. They say how the model may
+/// use it, so leaving one out is more than a hint.
+pub(crate) fn record_tool(extra: &Extra, own: &[Dialect], path: &dyn Fn() -> String, losses: &mut Losses) {
+    for field in foreign(extra, own) {
+        let (path, reason) = (format!("{}.{}", path(), field.key), "the target does not know this field");
+        if TOOL_HINTS.contains(&&*field.key) {
+            losses.hint(path, reason);
+        } else {
+            losses.dropped(path, reason);
+        }
+    }
+}
+
 /// Unknown fields that say something and that none of `own` defined.
 pub(crate) fn foreign<'e>(extra: &'e Extra, own: &'e [Dialect]) -> impl Iterator<Item = &'e ExtraField> {
     let says = |field: &&ExtraField| !matches!(field.value.as_str(), "null" | "[]" | "{}" | "\"\"");

@@ -116,12 +116,16 @@ fn table(explanation: &Explanation) -> String {
 fn row(considered: &Considered, choice: Option<&str>) -> [String; 9] {
     let Considered { worker, url, model, priority, in_flight, state, passage, eligible, filtered, .. } =
         considered;
-    let Considered { trouble, score, .. } = considered;
+    let Considered { trouble, score, failures, .. } = considered;
     let verdict = match (filtered, trouble) {
         (Some(why), Some(trouble)) => format!("out: {why}, {trouble}"),
         (Some(why), None) => format!("out: {why}"),
         (None, _) if choice == Some(worker) => "chosen".to_owned(),
         (None, _) => "could be chosen".to_owned(),
+    };
+    let verdict = match failures {
+        Some(failures) => format!("{verdict}; {failures} failures in its score"),
+        None => verdict,
     };
     debug_assert_eq!(*eligible, filtered.is_none());
     [
@@ -156,6 +160,7 @@ mod tests {
             filtered: filtered.map(str::to_owned),
             trouble: filtered.map(|_| "does not answer".to_owned()),
             score,
+            failures: (worker == "w2").then_some(3),
         };
         let text = table(&Explanation {
             asked: "fast".to_owned(),
@@ -179,7 +184,7 @@ mod tests {
                     \n\
                     WORKER  URL        MODEL  STATE    PRIORITY  IN FLIGHT  PASSAGE  SCORE  VERDICT\n\
                     w1      http://w1  llama  ready    50        2          splice   3.00   chosen\n\
-                    w2      http://w2  llama  ready    50        2          splice   4.50   could be chosen\n\
+                    w2      http://w2  llama  ready    50        2          splice   4.50   could be chosen; 3 failures in its score\n\
                     w3      http://w3  llama  pending  50        2          splice   -      out: is pending, does not answer\n";
         assert_eq!(text, want);
     }

@@ -107,8 +107,9 @@ impl Snapshot {
             servers.contains_key(name.as_str())
                 || wild.keys().chain(groups.keys()).any(|provider| any_of(provider) == *name)
         });
-        let new_policy = || policy::of_config(&config);
+        let prompts = Arc::clone(&heirlooms.prompts);
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
+            let new_policy = || policy::of_config(&config, &name, &prompts);
             let (policy, model) = heirlooms
                 .by_model
                 .entry(name.clone())

@@ -36,6 +36,11 @@ impl Latency {
         }
     }
 
+    /// How many failures the score goes by as well.
+    pub(crate) fn failures(&self, candidate: &Candidate, now: Instant) -> usize {
+        candidate.load.recent.failures(self.ranking, now)
+    }
+
     /// One of which nothing is known comes first, but with one call at a time: until that is over, and where it says
     /// nothing, it stands behind all that are known. Several of those stand in the order of their load.
     fn rank(&self, candidate: &Candidate, now: Instant) -> f64 {

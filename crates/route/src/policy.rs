@@ -11,6 +11,7 @@
 //! something stands against, or has to work a latency out anew, locks that worker's figures for it. Where a policy finds
 //! several as good, weight settles it.
 
+use crate::cache_aware::CacheAware;
 use crate::latency::Latency;
 use crate::tier::{Filter, Standing, Tier};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -43,6 +44,17 @@ pub enum Policy {
     Sticky,
     /// The first, in order.
     Priority,
+    /// The one that holds most of the prompt, unless others wait there.
+    CacheAware(CacheAware),
+}
+
+/// The worker that serves a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'f> {
+    /// Which.
+    pub candidate: &'f Candidate,
+    /// About how many tokens of the prompt it has to read, as far as is known.
+    pub unread: u64,
 }
 
 /// What a pick depends on besides the call and the fleet.
@@ -112,6 +124,7 @@ impl Policy {
             Self::Ab => "ab",
             Self::Sticky => "sticky",
             Self::Priority => "priority",
+            Self::CacheAware(_) => "cache_aware",
         }
     }
 
@@ -120,6 +133,7 @@ impl Policy {
     pub fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Latency(this), Self::Latency(other)) => this == other,
+            (Self::CacheAware(this), Self::CacheAware(other)) => this.is_like(other),
             _ => self.name() == other.name(),
         }
     }
@@ -131,10 +145,17 @@ impl Policy {
         fleet: &'f [Candidate],
         tried: &[WorkerId],
         draw: Draw,
-    ) -> Option<&'f Candidate> {
+    ) -> Option<Choice<'f>> {
+        let tier = Tier::of(fleet, Filter { tried, prompt, now: draw.now })?;
+        if let Self::CacheAware(policy) = self {
+            let known = policy.look(prompt, tier.members());
+            let choice = policy.choose(prompt, &tier, &known, draw.chance)?;
+            policy.record(&known, choice.candidate);
+            return Some(choice);
+        }
         let turn = |turns: &RoundRobin, _ahead| turns.of(tried).fetch_add(1, Relaxed);
-        let filter = Filter { tried, prompt, now: draw.now };
-        self.choose(prompt, &Tier::of(fleet, filter)?, draw, turn)
+        let candidate = self.choose(prompt, &tier, draw, turn)?;
+        Some(Choice { candidate, unread: prompt.tokens })
     }
 
     /// What each of `fleet` is to this policy, in order, and the one [`Policy::pick`] would take with the
@@ -209,6 +230,10 @@ impl Policy {
                 None => tier.next(draw.chance),
             },
             Self::Priority => tier.nth(0),
+            Self::CacheAware(policy) => {
+                let known = policy.look(prompt, tier.members());
+                policy.choose(prompt, tier, &known, draw.chance).map(|choice| choice.candidate)
+            }
         }
     }
 
@@ -216,6 +241,31 @@ impl Policy {
     #[must_use]
     pub fn has_other(prompt: &Prompt<'_>, fleet: &[Candidate], tried: &[WorkerId], now: Instant) -> bool {
         Tier::of(fleet, Filter { tried, prompt, now }).is_some()
+    }
+
+    /// Whether it goes by what a prompt says.
+    #[must_use]
+    pub const fn reads_prompts(&self) -> bool {
+        matches!(self, Self::CacheAware(_))
+    }
+
+    /// How many failures its scores hold against a worker for longer than they took; none where they do not.
+    #[must_use]
+    pub fn failures_held(&self, candidate: &Candidate, now: Instant) -> usize {
+        match self {
+            Self::Latency(latency) => latency.failures(candidate, now),
+            Self::RoundRobin(_)
+            | Self::Weighted(_)
+            | Self::Random
+            | Self::PowerOfTwo
+            | Self::LeastConnections
+            | Self::Cost
+            | Self::Usage
+            | Self::Ab
+            | Self::Sticky
+            | Self::CacheAware(_)
+            | Self::Priority => 0,
+        }
     }
 
     /// Whether what workers are given, and what they say of it, is to be counted for it.
@@ -226,6 +276,10 @@ impl Policy {
 
     fn score(&self, prompt: &Prompt<'_>, candidate: &Candidate, now: Instant) -> Option<f64> {
         match self {
+            Self::CacheAware(policy) => {
+                let known = policy.look(prompt, std::iter::once(candidate));
+                Some(policy.work(prompt, candidate, &known))
+            }
             Self::RoundRobin(_)
             | Self::Weighted(_)
             | Self::Random

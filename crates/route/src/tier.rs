@@ -93,7 +93,7 @@ impl<'f, 't> Tier<'f, 't> {
             && candidate.wait(self.filter.prompt, self.filter.now).is_zero()
     }
 
-    fn members(&self) -> impl Iterator<Item = &'f Candidate> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = &'f Candidate> {
         self.fleet.iter().filter(|c| c.priority == self.priority && self.admits(c))
     }
 

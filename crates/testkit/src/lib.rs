@@ -10,8 +10,9 @@
 //! | [`mcp`] | an MCP server |
 //! | [`load`] | a load generator |
 //! | [`frame`] | AWS event-stream frames, for scripts |
+//! | [`fleet`] | many engines in simulated time, chosen from by the gateway's policies |
 //!
-//! Nothing here shares code with the gateway, so agreement between the two proves something. All of it
+//! But for [`fleet`], nothing here shares code with the gateway, so agreement between the two proves something. All of it
 //! listens on and calls loopback addresses only, and nothing prints.
 #![expect(clippy::disallowed_methods, reason = "simulated servers are owned by the handle that starts them")]
 
@@ -19,6 +20,7 @@ mod brain;
 pub mod clock;
 pub mod cloud;
 pub mod engine;
+pub mod fleet;
 pub mod frame;
 pub mod load;
 pub mod loopback;

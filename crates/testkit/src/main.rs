@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         "mock" => mock(flags),
         "load" => load(flags),
         "body" => body(flags),
+        "simulate" => simulate(flags),
         "" | "help" | "--help" | "-h" => Ok(say(USAGE)?),
         other => Err(format!("unknown command `{other}`\n\n{USAGE}").into()),
     });
@@ -74,6 +75,52 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn simulate(mut flags: Flags) -> Outcome {
+    use trunkline_route::Weights;
+    use trunkline_testkit::fleet::{PACE, Run, Shape, Way};
+    let engines = flags.value("engines", 16)?;
+    let seconds = flags.value("seconds", 300.0)?;
+    let seed = flags.value("seed", 1)?;
+    let default = Weights::default();
+    let weights = Weights {
+        miss: flags.value("miss", default.miss)?,
+        answer: flags.value("answer", default.answer)?,
+        least: flags.value("least", default.least)?,
+    };
+    let only = flags.text("shape");
+    let ways = flags.list("ways");
+    flags.finish()?;
+    for shape in Shape::ALL {
+        if only.as_ref().is_some_and(|only| !shape.name().contains(only)) {
+            continue;
+        }
+        say(&format!("{}\n", shape.name()))?;
+        for way in
+            [Way::CacheAware(weights), Way::Threshold, Way::LeastConnections, Way::RoundRobin, Way::Oracle]
+        {
+            if ways.as_ref().is_some_and(|ways| !ways.iter().any(|name| name == way.name())) {
+                continue;
+            }
+            let run = Run { shape, way, engines: vec![PACE; engines], seconds, seed, incident: None };
+            let r = run.report();
+            say(&format!(
+                "{:18} calls {:6} hits {:.3} pooled {:.3} ttft {:.3} {:.3} tok/s {:.0} busy {:.2} busiest {:.2} fullest {:.2}\n",
+                way.name(),
+                r.calls,
+                r.hits,
+                r.pooled,
+                r.ttft[0],
+                r.ttft[1],
+                r.throughput,
+                r.busy,
+                r.busiest,
+                r.fullest
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 fn engine(mut flags: Flags) -> Outcome {

@@ -14,12 +14,11 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         "cache_control",
         "user",
         "safety_identifier",
-        "speed",
-        "inference_geo",
         "thinking.display",
     ];
     let is_own = call.dialect == DIALECT;
-    taken.extend(["container", "context_management", "metadata"].into_iter().filter(|_| is_own));
+    let only_own = ["container", "context_management", "metadata", "speed", "inference_geo"];
+    taken.extend(only_own.into_iter().filter(|_| is_own));
     taken.extend(tier(call).map(|_| "service_tier"));
     // Claude's thoughts come with their proofs, asked for or not.
     taken.extend(call.include.is_empty().then_some("include"));

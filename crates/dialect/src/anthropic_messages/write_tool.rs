@@ -2,12 +2,12 @@
 
 use super::block::{Mark, Marks};
 use super::prepare::{Prepare, unsupported};
-use super::unsent;
 use crate::claude::schema;
 use crate::codec::Vendor;
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::restore::JSON_TOOL;
+use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trunkline_core::{AllowedMode, Dialect, Extra, Fault, Json, Tool, ToolChoice, ToolKind};
@@ -176,7 +176,7 @@ fn allowed(choice: Option<&ToolChoice>) -> Option<HashSet<&str>> {
 }
 
 fn entry<'c>(prepare: &mut Prepare<'c, '_>, tool: &'c Tool, path: &str) -> Result<Entry<'c>, Fault> {
-    unsent::record_inner(&tool.extra, &|| path.to_owned(), prepare.losses);
+    unsent::record_tool(&tool.extra, &[DIALECT], &|| path.to_owned(), prepare.losses);
     let (name, description, schema, strict) = match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {
             let schema = schema::for_tool(schema.as_ref());

@@ -26,5 +26,6 @@ pub(crate) static SPELLING: Spelling = Spelling {
         ("tool_choice", "toolConfig.toolChoice"),
         ("metadata", "requestMetadata"),
         ("service_tier", "serviceTier"),
+        ("speed", "performanceConfig.latency"),
     ],
 };

@@ -204,7 +204,7 @@ fn offered<'c>(prepare: &Prepare<'c, '_>, choice: Option<&Choice<'_>>) -> Option
 }
 
 fn entry<'c>(prepare: &mut Prepare<'c, '_>, tool: &'c Tool, path: &str) -> Result<Entry<'c>, Fault> {
-    unsent::record_inner(&tool.extra, &[DIALECT], &|| path.to_owned(), prepare.losses);
+    unsent::record_tool(&tool.extra, &[DIALECT], &|| path.to_owned(), prepare.losses);
     let mark = prepare.mark(tool.cache.as_ref(), &|| path.to_owned());
     let (name, description, schema, mut strict) = match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {

@@ -45,8 +45,9 @@ impl StreamReader {
                 Ok(Self::OpenaiResponses(openai_responses::StreamReader::new(event_bytes)))
             }
             Dialect::GeminiGenerate => Ok(Self::GeminiGenerate(gemini::StreamReader::new(event_bytes))),
-            Dialect::OllamaChat => Ok(Self::Ollama(ollama::StreamReader::new(event_bytes))),
-            Dialect::OllamaGenerate => Err(untranslated(dialect)),
+            Dialect::OllamaChat | Dialect::OllamaGenerate => {
+                Ok(Self::Ollama(ollama::StreamReader::new(event_bytes)))
+            }
             Dialect::BedrockConverse => Ok(Self::BedrockConverse(bedrock::StreamReader::new(event_bytes))),
             Dialect::CohereChat => Ok(Self::Cohere(cohere::StreamReader::new(event_bytes))),
             Dialect::ReplicatePredictions => Ok(Self::Replicate(replicate::StreamReader::new(event_bytes))),

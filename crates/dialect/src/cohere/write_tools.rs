@@ -83,7 +83,7 @@ fn plan_tool<'c>(
     if tool.cache.is_some() {
         losses.hint(path(), "the target takes no cache marks");
     }
-    unsent::record_inner(&tool.extra, &[OURS], &path, losses);
+    unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     match &tool.kind {
         ToolKind::Function { name, description, schema, .. } => Ok(WireTool {
             name: names.target(name),

@@ -2,10 +2,11 @@
 
 use super::DIALECT;
 use super::prepare::Prepare;
-use super::{schema, unsent};
+use super::schema;
 use crate::free_text;
 use crate::json::Writer;
 use crate::restore::JSON_TOOL;
+use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{AllowedMode, Extra, Fault, FaultKind, Json, Tool, ToolChoice, ToolKind};
 
@@ -56,7 +57,7 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
     let mut tools = Tools::default();
     for (at, tool) in call.tools.iter().enumerate() {
         let path = format!("tools[{at}]");
-        unsent::record_inner(&tool.extra, &|| path.clone(), prepare.losses);
+        unsent::record_tool(&tool.extra, &[DIALECT], &|| path.clone(), prepare.losses);
         if tool.cache.is_some() {
             prepare.losses.hint(path.clone(), "target has no cache marks");
         }

@@ -19,6 +19,11 @@ pub(super) struct Line<'a> {
     pub(super) created_at: Raw<'a>,
     #[serde(borrow)]
     pub(super) message: Option<Words<'a>>,
+    /// What `/api/generate` says in place of a message.
+    #[serde(borrow)]
+    pub(super) response: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) thinking: Raw<'a>,
     #[serde(borrow)]
     pub(super) logprobs: Raw<'a>,
     #[serde(borrow)]

@@ -57,7 +57,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, Fault> {
     let mut fold = Fold::default();
     let mut each = |event: Event<'_>| fold.push(event);
     match Line::read(body) {
-        Some(line) if line.message.is_none() && line.error.is_none() => {
+        Some(line) if line.message.is_none() && line.response.is_none() && line.error.is_none() => {
             return Err(upstream("upstream's answer has no message"));
         }
         Some(_) => {
@@ -109,6 +109,9 @@ impl Machine {
         }
         if let Some(words) = &line.message {
             self.words(words, each);
+        } else {
+            self.say(Said::Reasoning, text(line.thinking), each);
+            self.say(Said::Text, text(line.response), each);
         }
         if let Some(raw) = line.logprobs.and_then(logprobs) {
             each(Event::Logprobs { choice: 0, dialect: OURS, raw });

@@ -84,7 +84,7 @@ fn plan_tool<'c>(
     if tool.cache.is_some() {
         losses.hint(path(), "the target takes no cache marks");
     }
-    unsent::record_inner(&tool.extra, &[OURS], &path, losses);
+    unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     Ok(match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {
             if *strict == Some(true) {

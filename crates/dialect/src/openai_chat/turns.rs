@@ -4,12 +4,14 @@
 //! of assistant items becomes one message; of the run that follows, results come first, then what of
 //! them is no text (a tool message holds nothing else), then the rest as it stood.
 
+use super::OURS;
 use super::write_parts::{Content, WireKind, WirePart, own, plan};
 use crate::codec::{Target, keeps};
 use crate::names::Names;
 use crate::openai::{Mark, mark};
 use crate::place::{Place, Position};
 use crate::profile::{MessageNames, Profile, ReasoningBack, Unknown};
+use crate::unsent;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{
@@ -156,7 +158,10 @@ impl<'c> Planner<'c, '_> {
                     self.words(message, place, &mut turn, &mut parts)?;
                     turn.extra.push(self.own(&item.extra, place));
                 }
-                ItemKind::Reasoning(reasoning) => self.reasoning(reasoning, place, &mut turn),
+                ItemKind::Reasoning(reasoning) => {
+                    unsent::record_inner(&item.extra, &[OURS], &|| place.to_string(), self.losses);
+                    self.reasoning(reasoning, place, &mut turn);
+                }
                 ItemKind::ToolCall(call) => {
                     if call.cache.is_some() {
                         self.losses.hint(place.to_string(), "the target takes no cache marks on calls");
@@ -284,12 +289,13 @@ impl<'c> Planner<'c, '_> {
                 continue;
             };
             answered.insert(call);
-            let (content, media) = self.result(result, Place::item(self.call, &self.positions, at), "")?;
+            let place = Place::item(self.call, &self.positions, at);
+            let (content, media) = self.result(result, place, "")?;
             late.extend(media);
             let id = self.ids.target(&result.call_id);
             let takes = matches!(self.profile.names, MessageNames::All | MessageNames::Results);
             let name = result.name.as_deref().filter(|_| takes);
-            let extra = self.own(&item.extra, Place::item(self.call, &self.positions, at));
+            let extra = own(&item.extra, self.profile, &|| place.to_string(), self.losses);
             self.turns.push(Turn::Result { id, name, content, extra });
         }
         for (at, call) in calls.into_iter().filter(|(at, _)| !answered.contains(at)) {
@@ -339,6 +345,7 @@ impl<'c> Planner<'c, '_> {
             }
             ItemKind::ToolResult(result) => {
                 self.losses.degraded(place.to_string(), "a tool result without its call is sent as text");
+                unsent::record_inner(&item.extra, &[OURS], &|| place.to_string(), self.losses);
                 let head = format!("[tool result for {}] ", result.call_id);
                 let (content, media) = self.result(result, place, &head)?;
                 let content = match content {

@@ -7,6 +7,7 @@ use crate::json::Writer;
 use crate::openai::{Mark, mark};
 use crate::place::Place;
 use crate::profile::{Documents, Profile, Unknown};
+use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{
     Audio, Document, DocumentSource, Extra, Fault, Image, Json, Losses, MediaSource, Part, PartKind, Video,
@@ -227,6 +228,7 @@ pub(super) fn plan<'c>(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<WirePart<'c>>, Fault> {
+    unsent::record_inner(&part.extra, &[OURS], &|| place.to_string(), losses);
     let kind = match &part.kind {
         PartKind::Text { text, citations } => {
             if !citations.is_empty() {
@@ -267,13 +269,24 @@ pub(super) fn plan<'c>(
     Ok(vec![WirePart {
         kind,
         mark: mark(part.cache.as_ref(), place, target, losses),
-        extra: own(&part.extra, target.vendor.profile(), &|| place.to_string(), losses),
+        extra: returned(&part.extra, target.vendor.profile(), &|| place.to_string(), losses),
     }])
+}
+
+/// [`returned`], once what other dialects said in the object is told.
+pub(super) fn own<'c>(
+    extra: &'c Extra,
+    profile: &Profile,
+    path: &dyn Fn() -> String,
+    losses: &mut Losses,
+) -> &'c [trunkline_core::ExtraField] {
+    unsent::record_inner(extra, &[OURS], path, losses);
+    returned(extra, profile, path, losses)
 }
 
 /// The fields we may send back, if any. A provider that refuses what it does not know gets all of an object's
 /// fields or none; `path` names the object.
-pub(super) fn own<'c>(
+pub(super) fn returned<'c>(
     extra: &'c Extra,
     profile: &Profile,
     path: &dyn Fn() -> String,
@@ -401,7 +414,7 @@ fn plan_document<'c>(
                 }
                 MediaSource::Url(_) => return Err(place.unsupported("a document by address")),
             };
-            let extra = own(&part.extra, target.vendor.profile(), &|| place.to_string(), losses);
+            let extra = returned(&part.extra, target.vendor.profile(), &|| place.to_string(), losses);
             parts.push(WirePart { kind, mark: None, extra });
         }
     }

@@ -3,12 +3,13 @@
 use super::OURS;
 use super::format::Format;
 use super::write_messages::write_extra;
-use super::write_parts::{own, write_nested};
+use super::write_parts::{returned, write_nested};
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
 use crate::profile::{Disposition, Parameter, Profile, Sheet};
 use crate::restore::JSON_TOOL;
+use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trunkline_core::{
@@ -67,7 +68,9 @@ pub(super) fn plan<'c>(
         if allowed.as_ref().is_some_and(|names| !tool.name().is_some_and(|name| names.contains(name))) {
             continue;
         }
-        let extra = own(&tool.extra, profile, &|| format!("tools[{at}]"), losses);
+        let path = || format!("tools[{at}]");
+        unsent::record_tool(&tool.extra, &[OURS], &path, losses);
+        let extra = returned(&tool.extra, profile, &path, losses);
         tools.push(match &tool.kind {
             ToolKind::Function { name, description, schema, strict } => WireTool::Function {
                 name: names.target(name),

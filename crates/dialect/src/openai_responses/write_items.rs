@@ -13,6 +13,7 @@ use crate::names::Names;
 use crate::openai::mark;
 use crate::place::{Place, Position};
 use crate::seal::is_minted;
+use crate::unsent;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use trunkline_core::{
@@ -140,6 +141,11 @@ impl<'c, 'x> Planner<'c, 'x> {
     }
 
     fn item(&mut self, item: &'c Item, place: Place<'c>) -> Result<(), Fault> {
+        let path = || match &item.kind {
+            ItemKind::Message(_) => place.message(),
+            _ => place.to_string(),
+        };
+        unsent::record_inner(&item.extra, &[OURS], &path, self.losses);
         let extra = own(&item.extra);
         match &item.kind {
             ItemKind::Message(message) => self.message(message, extra, place)?,

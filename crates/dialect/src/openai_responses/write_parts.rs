@@ -6,6 +6,7 @@ use crate::data_url::data_url;
 use crate::json::Writer;
 use crate::openai::{Mark, mark};
 use crate::place::Place;
+use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{
     Audio, Citation, Document, DocumentSource, Extra, Fault, Image, Json, Losses, MediaSource, Part, PartKind,
@@ -161,6 +162,7 @@ pub(super) fn plan<'c>(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<WirePart<'c>>, Fault> {
+    unsent::record_inner(&part.extra, &[OURS], &|| place.to_string(), losses);
     let text = |text: Cow<'c, str>| WireKind::Text { text, citations: &[] };
     let kind = match &part.kind {
         PartKind::Text { text, citations } => {

@@ -6,6 +6,7 @@ use crate::codec::{Target, Vendor};
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::names::Names;
+use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trunkline_core::{AllowedMode, Call, Extra, Fault, FaultKind, Json, Losses, Tool, ToolChoice, ToolKind};
@@ -41,6 +42,7 @@ pub(super) fn plan<'c>(
         if tool.cache.is_some() {
             losses.hint(format!("tools[{at}]"), "the target takes no cache marks on tools");
         }
+        unsent::record_tool(&tool.extra, &[OURS], &|| format!("tools[{at}]"), losses);
         let extra = own(&tool.extra);
         tools.push(match (&tool.kind, target.vendor) {
             (ToolKind::Function { name, description, schema, strict }, _) => WireTool::Function {

@@ -390,6 +390,26 @@ fn c61_losses_and_faults_name_what_a_bedrock_client_sent() {
 }
 
 #[test]
+fn a_bedrock_clients_latency_is_told_of_by_its_own_name() {
+    let body = json!({
+        "messages": [{"role": "user", "content": [{"text": "x"}]}],
+        "performanceConfig": {"latency": "optimized"},
+    });
+    let others =
+        [Dialect::OpenaiResponses, Dialect::GeminiGenerate, Dialect::OllamaChat, Dialect::CohereChat];
+    for upstream in [AnthropicMessages, OpenaiChat].into_iter().chain(others) {
+        let pair = Pair { client: BedrockConverse, upstream };
+        let sent = pair.send(body.to_string(), &compatible("claude-sonnet-4-5")).unwrap();
+        assert!(
+            sent.lost().contains(&"performanceConfig.latency dropped".to_owned()),
+            "{pair:?} {:?}",
+            sent.lost()
+        );
+        assert_eq!(sent.body.get("speed"), None, "{pair:?}");
+    }
+}
+
+#[test]
 fn c103_a_bedrock_clients_call_reaches_bedrock_as_it_was() {
     let body = json!({
         "system": [{"text": "be brief"}, {"cachePoint": {"type": "default", "ttl": "1h"}}],

@@ -6,7 +6,7 @@ use crate::chain::{
 };
 use crate::corpus::{CHAT_CALL, MESSAGES_CALL};
 use serde_json::{Value, json};
-use trunkline_core::Dialect;
+use trunkline_core::{Dialect, OnUnsupported};
 use trunkline_dialect::Target;
 
 /// What a model writes into a free-text tool.
@@ -244,4 +244,76 @@ fn ids_stay_paired() {
     let call = &sent.body["messages"][1]["tool_calls"][0]["id"];
     assert_eq!(call, &sent.body["messages"][2]["tool_call_id"]);
     assert!(call.as_str().unwrap().len() <= 64);
+}
+
+#[test]
+fn what_only_the_clients_own_dialect_has_is_named_towards_every_other() {
+    let schema = json!({"type": "object", "properties": {}});
+    let messages = json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [
+                {"type": "tool_use", "id": "a", "name": "f", "input": {}, "caller": {"type": "direct"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "ok"}]}],
+        "tools": [{"name": "f", "input_schema": schema, "input_examples": [{}], "defer_loading": true,
+            "eager_input_streaming": true, "allowed_callers": ["direct"]}]});
+    let gemini = json!({"contents": [
+            {"role": "user", "parts": [{"text": "hi"},
+                {"inlineData": {"mimeType": "image/png", "data": "AA=="},
+                    "mediaResolution": {"level": "MEDIA_RESOLUTION_LOW"}}]},
+            {"role": "model", "parts": [{"functionCall": {"id": "a", "name": "f", "args": {}}}]},
+            {"role": "user", "parts": [{"functionResponse":
+                {"id": "a", "name": "f", "response": {"result": "ok"}, "scheduling": "WHEN_IDLE"}}]}],
+        "tools": [{"functionDeclarations": [
+            {"name": "f", "parametersJsonSchema": schema, "response": schema, "behavior": "BLOCKING"}]}]});
+    let responses = json!({"model": "m", "input": [
+            {"role": "user", "content": "hi"},
+            {"type": "message", "role": "assistant", "status": "completed", "phase": "commentary",
+                "content": [{"type": "output_text", "text": "hm", "annotations": []}]},
+            {"role": "user", "content": "and?"}],
+        "tools": [{"type": "function", "name": "f", "parameters": schema, "defer_loading": true}]});
+    let own = [
+        (
+            Dialect::AnthropicMessages,
+            messages,
+            &[
+                "tools[0].input_examples",
+                "tools[0].defer_loading",
+                "tools[0].eager_input_streaming",
+                "tools[0].allowed_callers",
+                "messages[1].content[0].caller",
+            ][..],
+            Some("tools[0].allowed_callers"),
+        ),
+        (
+            Dialect::GeminiGenerate,
+            gemini,
+            &[
+                "tools[0].response",
+                "tools[0].behavior",
+                "contents[0].parts[1].mediaResolution",
+                "contents[2].parts[0].scheduling",
+            ],
+            Some("tools[0].behavior"),
+        ),
+        (Dialect::OpenaiResponses, responses, &["tools[0].defer_loading", "input[1].phase"], None),
+    ];
+    for (client, body, want, refused) in own {
+        for upstream in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+            if client == upstream {
+                continue;
+            }
+            for target in [owner("gpt-5.2"), compatible("qwen3-32b")] {
+                let pair = Pair { client, upstream };
+                let sent = pair.send(body.to_string(), &target).unwrap();
+                let lost = sent.lost();
+                for path in want {
+                    let times = lost.iter().filter(|lost| **lost == format!("{path} dropped")).count();
+                    assert_eq!(times, 1, "{pair:?}: {path} in {lost:?}");
+                }
+                assert!(!lost.iter().any(|lost| lost.contains("status")), "{pair:?}: {lost:?}");
+                let named = sent.losses.refused(OnUnsupported::Reject).map(|loss| &*loss.path);
+                assert_eq!(named.filter(|path| want.contains(path)), refused, "{pair:?}");
+            }
+        }
+    }
 }

@@ -37,7 +37,6 @@ use trunkline_dialect::Vendor;
 use turns::Run;
 
 /// What a request is answered with.
-#[expect(clippy::large_enum_variant, reason = "nearly every answer is of the first kind, and is moved once")]
 pub(crate) enum Told {
     /// The answer to one call.
     Once(Answered),

@@ -141,15 +141,15 @@ fn documented_command_lines_of_later_features_say_so() {
 fn wrong_values_say_what_is_right() {
     for (line, first) in [
         (
-            "trunkline --worker-urls http://gpu1:8000 http://gpu2:8000 --policy cache_aware",
-            "error: invalid value 'cache_aware' for '--policy <POLICY>': `cache_aware` is not in this build: \
-             cache-aware routing comes later; known here: round_robin, random, power_of_two, weighted, \
-             least_connections, latency, cost, usage",
+            "trunkline --worker-urls http://gpu1:8000 http://gpu2:8000 --policy prefix_hash",
+            "error: invalid value 'prefix_hash' for '--policy <POLICY>': `prefix_hash` is not in this build: \
+             hashing policies come later; known here: round_robin, random, power_of_two, weighted, \
+             least_connections, latency, cost, usage, cache_aware",
         ),
         (
             "trunkline --policy fastest",
             "error: invalid value 'fastest' for '--policy <POLICY>': no such name; known here: round_robin, \
-             random, power_of_two, weighted, least_connections, latency, cost, usage",
+             random, power_of_two, weighted, least_connections, latency, cost, usage, cache_aware",
         ),
         (
             "trunkline --backend tokenspeed",

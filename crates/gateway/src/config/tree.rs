@@ -45,9 +45,12 @@ pub struct Config {
     /// `least_connections`: the least loaded for its weight), by how soon answers began in the last five minutes
     /// (`latency`: nine in ten of them; a call in twenty goes to one drawn by weight), or by the catalogue's prices
     /// for a prompt of that length (`cost`: engines cost nothing, and what has no price comes last), or by how much of
-    /// its limits each has used (`usage`: `rpm` and `tpm`, and what providers say of theirs). Where several are as good,
+    /// its limits each has used (`usage`: `rpm` and `tpm`, and what providers say of theirs), or by who holds most of the
+    /// prompt in its KV cache (`cache_aware`). Where several are as good,
     /// weight decides.
     pub policy: PolicyName,
+    /// How `cache_aware` keeps in mind who holds which prompts.
+    pub cache_aware: CacheAwareSettings,
     /// Names clients may use, and the model each stands for.
     pub aliases: BTreeMap<String, String>,
     /// Show the alias as `model` in answers instead of the upstream's own name.
@@ -269,6 +272,23 @@ pub enum PolicyName {
     Cost,
     /// The one that has used the smallest share of its limits.
     Usage,
+    /// The one that holds most of the prompt in its KV cache, as far as is known, unless others wait there.
+    CacheAware,
+}
+
+/// How it is kept in mind who holds which prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheAwareSettings {
+    /// Most memory it takes, for all models together; what was used longest ago makes place. Read at the start only.
+    #[serde(with = "super::units::size")]
+    pub memory: usize,
+}
+
+impl Default for CacheAwareSettings {
+    fn default() -> Self {
+        Self { memory: 64 << 20 }
+    }
 }
 
 /// Who may call.

@@ -133,6 +133,16 @@ impl Place {
         self.load.enter(now)
     }
 
+    /// The worker has so many tokens of the prompt to read before it answers.
+    pub fn reads(&mut self, tokens: u64) {
+        self.load.reads(tokens);
+    }
+
+    /// The answer has begun: the prompt is read.
+    pub fn has_read(&mut self) {
+        self.load.has_read();
+    }
+
     /// What counts the call, and tells the worker's breaker of it.
     #[must_use]
     pub fn call(&self) -> &LoadGuard {

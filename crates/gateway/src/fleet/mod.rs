@@ -49,7 +49,7 @@ pub struct Fleet {
     dawn: Dawn,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     workers: Vec<Arc<Worker>>,
     tasks: HashMap<WorkerId, AbortHandle>,
@@ -86,7 +86,7 @@ impl Fleet {
     /// A fleet without workers.
     #[must_use]
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, control: Handle, pool: Arc<Pool>) -> Arc<Self> {
-        let mut state = State::default();
+        let mut state = State::new(config.cache_aware.memory);
         let admission = Arc::new(Admission::new(&config.limits));
         let snapshot = Snapshot::build(config, 0, Vec::new(), admission, &mut state.heirlooms, &metrics);
         Arc::new(Self {
@@ -300,6 +300,16 @@ impl Fleet {
 }
 
 impl State {
+    fn new(memory: usize) -> Self {
+        Self {
+            workers: Vec::new(),
+            tasks: HashMap::new(),
+            troubles: HashMap::new(),
+            heirlooms: Heirlooms::new(memory),
+            revision: 0,
+        }
+    }
+
     fn find(&self, id: &str) -> Result<Arc<Worker>, FleetError> {
         let found = self.workers.iter().find(|w| w.id.as_str() == id && w.load.health() != Health::Draining);
         found.map(Arc::clone).ok_or_else(|| FleetError::NotFound(id.chars().take(64).collect()))
@@ -326,7 +336,9 @@ impl State {
             }
         });
         let worker = Worker::new(id, spec, config, Arc::new(Load::default()));
-        let worker = Arc::new(worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?);
+        let mut worker = worker.map_err(|e| FleetError::Invalid(format!("url {e}")))?;
+        worker.keep(self.heirlooms.prompts.enlist());
+        let worker = Arc::new(worker);
         self.workers.push(Arc::clone(&worker));
         tracing::info!(worker = %worker.id, url = %worker.spec.url, "worker registered");
         Ok(worker)

@@ -270,6 +270,9 @@ fn changed(fleet: &Fleet, worker: &Worker, before: Health, now: Health, why: imp
     }
     if now != Health::Ready {
         fleet.troubled(&worker.id, why());
+    } else if before != Health::Pending {
+        // Most were started anew; of the others, what they hold is soon known again.
+        worker.has_forgotten();
     }
 }
 

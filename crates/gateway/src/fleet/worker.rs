@@ -21,7 +21,7 @@ use trunkline_dialect::provider::{self, AuthStyle, ENGINE_DIALECTS, OLLAMA_DIALE
 use trunkline_dialect::replicate;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{Vendor, anthropic_messages, gemini};
-use trunkline_route::Thresholds;
+use trunkline_route::{Owner, Thresholds};
 use trunkline_upstream::engine::{Engine, NoList};
 use trunkline_upstream::{Endpoint, Signer};
 
@@ -60,6 +60,8 @@ pub struct Worker {
     pub labels: BTreeMap<String, String>,
     /// Load and health.
     pub load: Arc<Load>,
+    /// What it is known by where it is kept in mind who holds which prompts.
+    owner: Option<Arc<Owner>>,
     /// How many calls it has at once, where that is bounded.
     pub gate: Option<Arc<Gate>>,
     /// Whether calls reach it.
@@ -180,6 +182,7 @@ impl Worker {
             lender,
             provider,
             load,
+            owner: None,
             gate: spec.max_concurrent.map(Gate::new),
             reach: Arc::default(),
             rules: spec.breaker.rules(&config.breaker, &config.cooldown),
@@ -195,6 +198,7 @@ impl Worker {
         self.endpoint = Arc::clone(&before.endpoint);
         self.annexes = Arc::clone(&before.annexes);
         self.reach = Arc::clone(&before.reach);
+        self.owner.clone_from(&before.owner);
         if let Some(gate) = &before.gate {
             // Who waits for a place goes on where there is no bound any more.
             gate.resize(self.spec.max_concurrent.unwrap_or(usize::MAX));
@@ -230,6 +234,19 @@ impl Worker {
         fresh.no_list = self.no_list;
         fresh.labels.clone_from(&self.labels);
         Some(fresh)
+    }
+
+    /// It is known by `owner` from now on.
+    pub(super) fn keep(&mut self, owner: Option<Owner>) {
+        self.load.set_owner(owner.as_ref().map(Owner::number));
+        self.owner = owner.map(Arc::new);
+    }
+
+    /// It was away, and holds none of the prompts that it held.
+    pub(super) fn has_forgotten(&self) {
+        if let Some(owner) = &self.owner {
+            self.load.set_owner(Some(owner.renew()));
+        }
     }
 
     /// Takes what an attempt on it found.

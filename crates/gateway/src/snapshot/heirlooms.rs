@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use trunkline_dialect::catalog::{Catalog, Listing};
-use trunkline_route::Policy;
+use trunkline_route::{Policy, PrefixIndex};
 
 /// What lives longer than a snapshot: positions of policies and metric handles, by model.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Heirlooms {
+    /// Who holds which prompts.
+    pub prompts: Arc<PrefixIndex>,
     pub(super) by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
     /// The catalogue of the configuration that it was made of.
     catalog: Option<(Arc<Config>, Arc<Catalog>)>,
@@ -27,6 +29,19 @@ pub struct Heirlooms {
 pub(super) type Way = (Strategy, LatencySpec);
 
 impl Heirlooms {
+    /// Nothing yet; what is kept of prompts takes at most so many bytes.
+    #[must_use]
+    pub fn new(memory: usize) -> Self {
+        Self {
+            prompts: Arc::new(PrefixIndex::new(memory)),
+            by_model: HashMap::new(),
+            catalog: None,
+            listing: None,
+            by_pool: HashMap::new(),
+            by_mirror: HashMap::new(),
+        }
+    }
+
     /// Takes `listing` for what is known of models, or the built-in one; whether that is another than before.
     pub fn list(&mut self, listing: Option<Arc<Listing>>) -> bool {
         let is_new = listing.is_some() || self.listing.is_some();

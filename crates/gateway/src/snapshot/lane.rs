@@ -106,6 +106,7 @@ impl Lane {
             | Policy::Usage
             | Policy::Ab
             | Policy::Sticky
+            | Policy::CacheAware(_)
             | Policy::Priority => self,
         }
     }

@@ -2,11 +2,12 @@
 
 use super::heirlooms::Way;
 use crate::config::{Config, LatencyMetric, LatencySpec, PolicyName, Strategy};
+use std::sync::Arc;
 use trunkline_core::{Metric, Ranking};
-use trunkline_route::{Latency, Policy};
+use trunkline_route::{CacheAware, Latency, Policy, PrefixIndex, Weights, seed};
 
-/// How one of the workers that serve a model is picked.
-pub(super) fn of_config(config: &Config) -> Policy {
+/// How one of the workers that serve `model` is picked, with what is known in `prompts` of who holds which.
+pub(super) fn of_config(config: &Config, model: &str, prompts: &Arc<PrefixIndex>) -> Policy {
     match config.policy {
         PolicyName::RoundRobin => Policy::round_robin(),
         PolicyName::Random => Policy::Random,
@@ -16,6 +17,9 @@ pub(super) fn of_config(config: &Config) -> Policy {
         PolicyName::Latency => Policy::Latency(latency(&LatencySpec::default())),
         PolicyName::Cost => Policy::Cost,
         PolicyName::Usage => Policy::Usage,
+        PolicyName::CacheAware => {
+            Policy::CacheAware(CacheAware::new(Arc::clone(prompts), seed(model), Weights::default()))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::plan::Plan;
 use super::relay::{Flow, Step, silent};
 use super::settle::{Ledger, Outcome};
-use super::verdict::{Keys, Mishap};
+use super::verdict::{CALLERS_TIME, Keys, Mishap};
 use crate::fleet::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header, response};
@@ -54,7 +54,7 @@ pub(super) struct Patience {
     /// Between two pieces.
     pub(super) idle: Duration,
     /// Until its content.
-    content: Duration,
+    content: Limit,
     /// Until the client has to hear of it, content or not; zero for as long as it takes.
     heartbeat: Duration,
 }
@@ -67,10 +67,29 @@ impl Patience {
     }
 }
 
+/// How long something may take, and who says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) time: Duration,
+    /// The caller, who gives less than the operator: nothing is wrong with a worker that takes longer.
+    pub(super) is_callers: bool,
+}
+
 /// How long an answer of `worker` may take to begin: until its head, and from there until the content of a stream.
-pub(super) fn until_begun(plan: &Plan, worker: &Worker) -> Duration {
+pub(super) fn until_begun(plan: &Plan, worker: &Worker) -> Limit {
     let usual = plan.question.snapshot.config.timeouts.first_byte;
-    plan.wishes.timeout.or(worker.spec.timeout).unwrap_or(usual)
+    let operators = worker.spec.timeout.unwrap_or(usual);
+    let time = plan.wishes.timeout.unwrap_or(operators);
+    Limit { time, is_callers: time < operators }
+}
+
+/// A time as clients are told of it.
+pub(super) fn in_words(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis().max(1))
+    } else {
+        format!("{} s", time.as_secs_f64())
+    }
 }
 
 /// Reads until the answer's content has begun. A failure before that can still be tried elsewhere; but a client that
@@ -88,7 +107,7 @@ pub(super) async fn prime(
     };
     let mut ready = BytesMut::new();
     let began = Instant::now();
-    let content = began + patience.content;
+    let content = began + patience.content.time;
     let mut due = (!patience.heartbeat.is_zero()).then(|| began + patience.heartbeat);
     let (mut last, mut is_overdue) = (began, false);
     loop {
@@ -125,10 +144,15 @@ pub(super) async fn prime(
                 return Err(failed(flow, ledger, "idle_timeout", silent(patience.idle)));
             }
             Err(_) => {
-                let message =
-                    format!("the upstream's answer had no content after {} s", patience.content.as_secs());
-                let fault = Fault::new(FaultKind::Timeout, message).code("upstream_content_timeout");
-                return Err(failed(flow, ledger, "content_timeout", fault));
+                let Limit { time, is_callers } = patience.content;
+                let message = format!("the upstream's answer had no content after {}", in_words(time));
+                let (class, code) = if is_callers {
+                    (CALLERS_TIME, CALLERS_TIME)
+                } else {
+                    ("content_timeout", "upstream_content_timeout")
+                };
+                let fault = Fault::new(FaultKind::Timeout, message).code(code);
+                return Err(failed(flow, ledger, class, fault));
             }
         }
     }
@@ -180,4 +204,16 @@ pub(super) fn join(pieces: &[Bytes], size: usize) -> Bytes {
 pub(super) fn is_stream(dialect: Dialect, head: &response::Parts) -> bool {
     let kind = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     Framing::of(dialect).is_announced_by(kind.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_never_told_as_none() {
+        for (micros, words) in [(1, "1 ms"), (50_000, "50 ms"), (1_000_000, "1 s"), (1_500_000, "1.5 s")] {
+            assert_eq!(in_words(Duration::from_micros(micros)), words);
+        }
+    }
 }

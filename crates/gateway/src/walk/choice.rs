@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_core::{Allotted, Candidate, Fault, FaultKind, Prompt, WorkerId};
+use trunkline_dialect::rope::Rope;
+use trunkline_dialect::scan::Scanned;
 use trunkline_route::{Draw, Policy};
 
 /// Whom to try next.
@@ -71,20 +73,23 @@ impl<'p> Left<'p> {
 
     /// One with a place free of those that are not `without`; all of them where none has.
     fn free(&self, without: &[WorkerId], now: Instant) -> Next<'p> {
-        let (lane, prompt) = (self.lane, &self.prompt);
+        let lane = self.lane;
+        let text = text(lane, &self.plan.question.body, &self.plan.question.scanned);
+        let prompt = Prompt { chunks: &text, ..self.prompt };
         let pick = |without: &[WorkerId]| {
             let draw = Draw { now: now.into_std(), chance: fastrand::u64(..) };
-            let candidate = lane.policy.pick(prompt, &lane.candidates, without, draw)?;
-            Some((candidate, lane.workers.get(candidate.slot)?))
+            let choice = lane.policy.pick(&prompt, &lane.candidates, without, draw)?;
+            Some((choice, lane.workers.get(choice.candidate.slot)?))
         };
         let mut full = SmallVec::new();
         let mut passed: SmallVec<[WorkerId; 4]> = SmallVec::new();
-        while let Some((candidate, worker)) = pick(if passed.is_empty() { without } else { &passed }) {
+        while let Some((choice, worker)) = pick(if passed.is_empty() { without } else { &passed }) {
             match Place::free(worker) {
                 None => full.push(worker),
                 Some(mut place) => {
                     if place.enter(now.into_std()) {
-                        return Next::Free(candidate, worker, place);
+                        place.reads(choice.unread);
+                        return Next::Free(choice.candidate, worker, place);
                     }
                     // Others were faster to try it.
                 }
@@ -168,4 +173,11 @@ impl<'p> Left<'p> {
     fn has_but(&self, without: &[WorkerId], now: Instant) -> bool {
         Policy::has_other(&self.prompt, &self.lane.candidates, without, now.into_std())
     }
+}
+
+/// The text of a prompt, for a lane whose policy goes by it.
+pub(super) fn text<'b>(lane: &Lane, body: &'b Rope, scanned: &Scanned) -> SmallVec<[&'b [u8]; 2]> {
+    let range =
+        scanned.prompt.as_ref().filter(|_| lane.policy.reads_prompts()).map(|(_, range)| range.clone());
+    range.map(|range| body.parts(range).collect()).unwrap_or_default()
 }

@@ -2,13 +2,13 @@
 //! reached the client. Retries, credentials and the choice between splicing and translating are here and
 //! nowhere else.
 
-use super::answer::{Answered, Content, until_begun};
+use super::answer::{Answered, Content, Limit, until_begun};
 use super::bridge::{Translation, translate};
 use super::choice::{Left, Next};
 use super::count;
 use super::failure::{
     Failure, UPSTREAM_AUTH, error_answer, limits_told, nobody_left, refused, unanswered, unfit, unlent,
-    unnameable,
+    unnameable, waited_no_longer,
 };
 use super::fallback::Chain;
 use super::form::Form;
@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use trunkline_core::{Candidate, Dialect, Fault, Kind};
 use trunkline_dialect::rope::Rope;
 use trunkline_route::Backoff;
-use trunkline_upstream::{Answer, BodyHash, Unsigned};
+use trunkline_upstream::{Answer, BodyHash, Unsigned, UpstreamError};
 
 /// Where the official libraries say how often they asked already.
 const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
@@ -157,6 +157,7 @@ async fn along(
             // Boxed, so that calls that find a place do not carry the room for it.
             Next::Full(workers) => match Box::pin(queue::wait(ledger, plan, &workers)).await {
                 Ok((worker, mut place)) => {
+                    place.reads(plan.prompt.tokens);
                     let is_open = |_: &&Candidate| place.enter(Instant::now().into_std());
                     match left.candidate(worker).filter(|waited| waited.may_serve()).filter(is_open) {
                         Some(candidate) => (candidate, worker, place),
@@ -387,7 +388,7 @@ pub(super) async fn send(
         }
         headers
     };
-    let first_byte = until_begun(plan, worker);
+    let Limit { time: first_byte, is_callers } = until_begun(plan, worker);
     let answer = match form {
         None if to.owner() == Dialect::ReplicatePredictions => {
             predict::make(ledger, worker, &path, headers(), body, config).await
@@ -413,7 +414,12 @@ pub(super) async fn send(
         let told = limits_told(&answer.head);
         worker.load.quota.told(told, Instant::now().into_std());
     }
-    let mut answer = answer.map_err(|error| unanswered(ledger, worker, &error))?;
+    let mut answer = answer.map_err(|error| match error {
+        UpstreamError::FirstByteTimeout(limit) if is_callers && limit == first_byte => {
+            waited_no_longer(ledger, worker, limit)
+        }
+        error => unanswered(ledger, worker, &error),
+    })?;
     forward::clean(&mut answer.head.headers, credential);
     if answer.head.status.is_success() {
         return Ok(answer);

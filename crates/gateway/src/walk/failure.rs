@@ -1,12 +1,12 @@
 //! What became of an attempt that gave the client nothing, and what the client gets when no other follows.
 
-use super::answer::{Answered, Content, collect};
+use super::answer::{Answered, Content, collect, in_words};
 use super::form;
 use super::forward::Credential;
 use super::redact::redact;
 use super::relay::broke_off;
 use super::settle::{Ledger, Outcome};
-use super::verdict::{Again, Key, Keys, Mishap};
+use super::verdict::{Again, CALLERS_TIME, Key, Keys, Mishap};
 use crate::config::Class;
 use crate::fault::SHOULD_RETRY;
 use crate::fleet::worker::Worker;
@@ -124,7 +124,7 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
     let (kind, what) = match error {
         UpstreamError::FirstByteTimeout(limit) => (
             FaultKind::Timeout,
-            format!("the model's worker did not begin to answer within {} s", limit.as_secs()),
+            format!("the model's worker did not begin to answer within {}", in_words(*limit)),
         ),
         UpstreamError::ConnectTimeout(_) | UpstreamError::IdleTimeout(_) => {
             (FaultKind::Timeout, "the model's worker could not be reached in time".to_owned())
@@ -151,6 +151,17 @@ pub(super) fn unanswered(ledger: &Ledger, worker: &Worker, error: &UpstreamError
     tracing::warn!(request_id = %ledger.id, worker = %worker.id, %error, "no answer from a worker");
     let fault = Fault::new(kind, what).code(format!("upstream_{}", error.class()));
     Failure::of(mishap, outcome, Err(fault))
+}
+
+/// No answer began in the time that the caller gives.
+pub(super) fn waited_no_longer(ledger: &Ledger, worker: &Worker, limit: Duration) -> Failure {
+    tracing::debug!(request_id = %ledger.id, worker = %worker.id, ?limit, "the caller did not wait for a worker");
+    let message = format!(
+        "the model's worker did not begin to answer within {}, the time that was given",
+        in_words(limit)
+    );
+    let fault = Fault::new(FaultKind::Timeout, message).code(CALLERS_TIME);
+    Failure::of(Mishap::Impatient, Outcome::Failed(CALLERS_TIME), Err(fault))
 }
 
 /// An answer with an error status.

@@ -1,6 +1,6 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
-use super::choice::{barred, broken};
+use super::choice::{self, barred, broken};
 use super::fallback::{Fallen, Ways, fallbacks_of};
 use super::fit::{Demand, fitting};
 use super::read::Question;
@@ -468,6 +468,9 @@ pub struct Considered {
     /// What the policy thinks of it; lower is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+    /// Failures of late that the score counts as answers of a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<usize>,
 }
 
 /// What there is to explain.
@@ -518,19 +521,18 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     let full: Vec<_> = lane.candidates.iter().filter(is_full).map(|candidate| candidate.id.clone()).collect();
     // Where all are full, the first that has a place again.
     let passed = if full.len() < lane.candidates.len() { full.as_slice() } else { &[] };
-    let prompt = prompt(&lane, &asking, None);
+    let text = choice::text(&lane, &request.body.0, &request.body.1);
+    let prompt = Prompt { chunks: &text, ..prompt(&lane, &asking, None) };
     let (verdicts, choice) = lane.policy.explain(&prompt, &lane.candidates, passed, Draw { now, chance });
     let choice = choice.map(|candidate| candidate.id.to_string());
     let verdicts: Vec<_> = lane.candidates.iter().map(|c| c.slot).zip(verdicts).collect();
     let all = entry.map(|entry| entry.workers.as_slice()).unwrap_or_default();
     let idle = all.iter().filter(|worker| !lane.workers.iter().any(|able| able.id == worker.id));
-    let priority = |slot: Option<usize>| {
-        let candidate = lane.candidates.iter().find(|candidate| Some(candidate.slot) == slot);
-        candidate.map(|candidate| candidate.priority)
-    };
     let considered = |(slot, worker): (Option<usize>, &Arc<Worker>)| {
         let verdict = verdicts.iter().find(|(of, _)| Some(*of) == slot).map(|(_, verdict)| *verdict);
         let aside = lane.aside.iter().find(|(of, _)| Some(*of) == slot).map(|(_, why)| why.to_string());
+        let candidate = lane.candidates.iter().find(|candidate| Some(candidate.slot) == slot);
+        let failures = candidate.map(|candidate| lane.policy.failures_held(candidate, now));
         let figures = worker.load.breaker.figures(now);
         let phase = figures.phase;
         let (filtered, score) = match verdict {
@@ -569,7 +571,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             worker: worker.id.to_string(),
             url: worker.spec.url.clone(),
             model: worker.name_for(model).to_owned(),
-            priority: priority(slot).unwrap_or(worker.spec.priority),
+            priority: candidate.map_or(worker.spec.priority, |candidate| candidate.priority),
             in_flight: worker.load.in_flight(),
             state: worker.load.health().name(),
             breaker: phase.name(),
@@ -583,6 +585,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             filtered,
             trouble: fleet.trouble(worker),
             score,
+            failures: failures.filter(|failures| *failures > 0 && score.is_some()),
         }
     };
     let of_lane = lane.workers.iter().enumerate().map(|(slot, worker)| (Some(slot), worker));

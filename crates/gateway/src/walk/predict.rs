@@ -1,7 +1,7 @@
 //! Predictions: jobs that are made with one request and read with others. The answer to the first becomes the
 //! answer to the call here, so that the rest of the walk need not know.
 
-use super::answer::collect;
+use super::answer::{collect, in_words};
 use super::failure::{Failure, broken, error_answer, unanswered, unreadable};
 use super::forward::{self, Credential};
 use super::plan::Plan;
@@ -367,7 +367,7 @@ fn not_one() -> Failure {
 }
 
 fn too_slow(after: Duration) -> Failure {
-    let message = format!("the prediction was not over after {} s (`timeouts.first_byte`)", after.as_secs());
+    let message = format!("the prediction was not over after {} (`timeouts.first_byte`)", in_words(after));
     let fault = Fault::new(FaultKind::Timeout, message).code("upstream_timeout");
     Failure::of(Mishap::StalledBeforeHead, Outcome::Failed("first_byte_timeout"), Err(fault))
 }

@@ -1,5 +1,6 @@
 //! Waiting for a place, where everybody who may answer has as many calls as it takes at once.
 
+use super::answer::in_words;
 use super::plan::Plan;
 use super::settle::Ledger;
 use crate::fleet::gate::{Full, Place, first_free};
@@ -46,7 +47,7 @@ fn full(plan: &Plan, workers: usize, why: Full) -> Fault {
     };
     let why = match why {
         Full::Queue => "its queue is full".to_owned(),
-        Full::Timeout(waited) => format!("no place came free in {} s", waited.as_secs_f64()),
+        Full::Timeout(waited) => format!("no place came free in {}", in_words(waited)),
     };
     let message = format!("{who} at once, and {why}; try again shortly");
     let mut fault = Fault::new(FaultKind::RateLimit, message).code("backend_full");

@@ -1,11 +1,13 @@
 //! Stage 6: the answer to the client, as it comes. The client's reads drive the upstream's: nothing here
 //! runs by itself, and dropping the relay aborts the upstream.
 
+mod copy;
 mod translate;
 
+pub(crate) use copy::Copy;
 pub(crate) use translate::{Leg, Teller, Translate};
 
-use super::answer::{Answered, Content};
+use super::answer::{Answered, Content, in_words};
 use super::form;
 use super::settle::{Ledger, price, refuse, stamp};
 use super::verdict::Mishap;
@@ -21,7 +23,7 @@ use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::stream_usage;
-use trunkline_dialect::tap::{StreamTap, tap_reply};
+use trunkline_dialect::tap::StreamTap;
 use trunkline_dialect::write_stream_error;
 use trunkline_upstream::{AnswerBody, UpstreamError};
 
@@ -48,7 +50,7 @@ pub(crate) fn respond(mut ledger: Ledger, answered: Answered) -> Response<Body> 
             let mut headers = headers;
             stamp(&mut headers, &ledger);
             // Bare sound says nothing of its cost: what is known of that is known now.
-            if matches!(flow, Flow::Copy { .. }) && ledger.endpoint.dialect.kind() == Kind::Speak {
+            if matches!(flow, Flow::Copy(_)) && ledger.endpoint.dialect.kind() == Kind::Speak {
                 price(&mut headers, &mut ledger);
             }
             let relay = Relay { primed, flow, idle, timer: None, last: Instant::now(), ledger: Some(ledger) };
@@ -80,7 +82,7 @@ pub(crate) enum Flow {
     /// A stream that passes untouched.
     Splice(Box<Splice>),
     /// A whole answer that passes untouched, too large to be held.
-    Copy { body: AnswerBody, tail: Vec<Bytes> },
+    Copy(Box<Copy>),
     /// A stream that is translated.
     Translate(Box<Translate>),
 }
@@ -109,6 +111,7 @@ impl Relay {
         let Some(ledger) = &mut self.ledger else { return Poll::Ready(None) };
         if let Some(primed) = self.primed.take() {
             ledger.sent(primed.len());
+            self.close_complete();
             return Poll::Ready(Some(Ok(primed)));
         }
         let step = match self.flow.poll(cx, ledger) {
@@ -140,6 +143,7 @@ impl Relay {
             Step::Data(bytes) => {
                 self.last = Instant::now();
                 ledger.sent(bytes.len());
+                self.close_complete();
                 Poll::Ready(Some(Ok(bytes)))
             }
             Step::End => {
@@ -166,6 +170,16 @@ impl Relay {
 }
 
 impl Relay {
+    /// Closes the books of an answer whose last byte was handed out, where that is known: nobody asks for more then.
+    fn close_complete(&mut self) {
+        if self.flow.is_complete() {
+            if let Some(ledger) = &mut self.ledger {
+                ledger.done();
+            }
+            self.close();
+        }
+    }
+
     /// Closes the books, with what the answer said of itself so far.
     fn close(&mut self) {
         if let Some(mut ledger) = self.ledger.take() {
@@ -182,7 +196,7 @@ impl Drop for Relay {
 }
 
 pub(crate) fn silent(idle: Duration) -> Fault {
-    let message = format!("the upstream went silent for {} s in the middle of its answer", idle.as_secs());
+    let message = format!("the upstream went silent for {} in the middle of its answer", in_words(idle));
     Fault::new(FaultKind::Timeout, message).code("upstream_idle_timeout")
 }
 
@@ -214,19 +228,13 @@ impl Flow {
         match self {
             Self::Splice(splice) => splice.poll(cx, ledger),
             Self::Translate(translate) => translate.poll(cx, ledger),
-            Self::Copy { body, tail } => Poll::Ready(match std::task::ready!(body.poll_data(cx)) {
-                Some(Ok(data)) => {
-                    // Usage stands at the end; the last pieces are kept until there is no more.
-                    if tail.len() >= 2 {
-                        tail.remove(0);
-                    }
-                    tail.push(data.clone());
-                    Step::Data(data)
-                }
-                Some(Err(error)) => Step::Failed(broke_off(Some(&error))),
-                None => Step::End,
-            }),
+            Self::Copy(copy) => copy.poll(cx),
         }
+    }
+
+    /// Whether all of it was handed out, where that is known before its end is asked for.
+    fn is_complete(&self) -> bool {
+        matches!(self, Self::Copy(copy) if copy.is_complete())
     }
 
     /// When the client should hear of us, if it got nothing since `last`.
@@ -245,7 +253,7 @@ impl Flow {
     pub(super) fn used(&mut self) -> Option<Box<Usage>> {
         match self {
             Self::Splice(splice) => splice.tap.tapped.usage.take(),
-            Self::Copy { .. } => None,
+            Self::Copy(_) => None,
             Self::Translate(translate) => translate.used(),
         }
     }
@@ -253,7 +261,7 @@ impl Flow {
     /// What a loop was told since it asked last.
     pub(crate) fn overheard(&mut self) -> Vec<Event<'static>> {
         match self {
-            Self::Splice(_) | Self::Copy { .. } => Vec::new(),
+            Self::Splice(_) | Self::Copy(_) => Vec::new(),
             Self::Translate(translate) => translate.overheard(),
         }
     }
@@ -262,7 +270,7 @@ impl Flow {
     pub(crate) fn account(&mut self, ledger: &mut Ledger) {
         let tapped = match self {
             Self::Splice(splice) => std::mem::take(&mut splice.tap.tapped),
-            Self::Copy { tail, .. } => tap_reply(ledger.endpoint.dialect, tail),
+            Self::Copy(copy) => copy.tapped(ledger.endpoint.dialect),
             Self::Translate(translate) => return translate.account(ledger),
         };
         ledger.usage = tapped.usage;
@@ -273,7 +281,7 @@ impl Flow {
     pub(crate) fn has_begun(&self) -> bool {
         match self {
             Self::Splice(splice) => splice.has_content || splice.tap.tapped.failed || splice.tap.tapped.ended,
-            Self::Copy { .. } => true,
+            Self::Copy(_) => true,
             Self::Translate(translate) => translate.has_content(),
         }
     }
@@ -282,7 +290,7 @@ impl Flow {
     pub(crate) fn has_failed(&self) -> bool {
         match self {
             Self::Splice(splice) => splice.tap.tapped.failed && !splice.has_content,
-            Self::Copy { .. } | Self::Translate(_) => false,
+            Self::Copy(_) | Self::Translate(_) => false,
         }
     }
 
@@ -304,7 +312,7 @@ impl Flow {
                 let gap = if splice.events.is_torn() { splice.framing.gap() } else { b"" };
                 Some([gap, &told].concat().into())
             }
-            Self::Copy { .. } => None,
+            Self::Copy(_) => None,
             Self::Translate(translate) => Some(translate.tell(fault)),
         }
     }

@@ -285,7 +285,7 @@ impl Ledger {
     /// long.
     pub(crate) fn failed(&mut self, mishap: Mishap, wait: Option<Duration>) {
         self.blame(mishap, wait);
-        self.report(|after| mishap.row().says(after));
+        self.report(|after| mishap.says(after));
     }
 
     /// Counts what the worker of the last attempt is to blame for.
@@ -327,7 +327,11 @@ impl Ledger {
                 // Perhaps nobody is there any more, which its task finds out.
                 worker.reach.wake();
             }
-            Some(Turn::Closed) => tracing::info!(worker = %worker.id, "a worker that failed is well again"),
+            Some(Turn::Closed) => {
+                // It answered its trials: policies need not shun it any longer.
+                place.load().recent.forgive();
+                tracing::info!(worker = %worker.id, "a worker that failed is well again");
+            }
             Some(Turn::CoolsDown(why, pause)) => {
                 let why = why.name();
                 tracing::info!(worker = %worker.id, why, ?pause, "others go before a worker for a while");
@@ -444,7 +448,10 @@ impl Ledger {
     /// Content of a stream has arrived.
     pub(crate) fn content(&mut self, now: Instant) {
         match self.last_content.replace(now) {
-            None => self.ttft = Some(now.duration_since(self.began)),
+            None => {
+                self.ttft = Some(now.duration_since(self.began));
+                self.places.iter_mut().for_each(Place::has_read);
+            }
             Some(before) => {
                 if self.itl.is_none() {
                     self.itl = self.lane.as_ref().map(|lane| Box::new(Mutex::new(lane.metrics.itl.local())));

@@ -5,7 +5,7 @@ use super::answer::{Answered, Content, HELD, Patience, is_stream, join, next, pr
 use super::failure::{Failure, broken, unreadable};
 use super::forward;
 use super::plan::Plan;
-use super::relay::{Dress, Flow, LastUsage, Splice};
+use super::relay::{Copy, Dress, Flow, LastUsage, Splice};
 use super::settle::{Ledger, Outcome};
 use super::translate::{context, on_unsupported};
 use super::verdict::{Keys, Mishap};
@@ -141,7 +141,7 @@ fn answers_json(head: &response::Parts) -> bool {
 fn sound(plan: &Plan, answer: Answer) -> Answered {
     let Answer { head, body } = answer;
     let idle = plan.question.snapshot.config.timeouts.idle;
-    let flow = Flow::Copy { body, tail: Vec::new() };
+    let flow = Flow::Copy(Box::new(Copy::new(body, &head.headers, Bytes::new())));
     let content = Content::Flow { flow, primed: None, idle };
     Answered { status: head.status, headers: head.headers, content }
 }
@@ -265,8 +265,8 @@ async fn splice_whole(
     if dialect.kind() == Kind::Transcribe {
         ledger.asked_for = surface::heard(&start).map(Box::new);
     }
+    let flow = Flow::Copy(Box::new(Copy::new(body, &head.headers, start.clone())));
     let primed = Some(start);
-    let flow = Flow::Copy { body, tail: Vec::new() };
     Ok(Answered { status: head.status, headers: head.headers, content: Content::Flow { flow, primed, idle } })
 }
 

@@ -74,6 +74,9 @@ pub enum Key {
     Caller,
 }
 
+/// The code of faults that are due to the time that the caller gives.
+pub(super) const CALLERS_TIME: &str = "caller_timeout";
+
 /// A way in which an upstream can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mishap {
@@ -93,6 +96,8 @@ pub enum Mishap {
     NotHttp,
     /// The request was sent and no answer began in time.
     StalledBeforeHead,
+    /// No answer began, or none had content, within the time that the caller gives, which is less than the operator's.
+    Impatient,
     /// 3xx: nobody follows a redirection with a key in hand.
     Redirected,
     /// 400, and other statuses that mean the same.
@@ -157,15 +162,6 @@ pub enum Mishap {
     ErrorInside,
 }
 
-impl Row {
-    /// What policies are told of the worker, whose attempt went on for so long: nothing, where nobody would have done
-    /// better.
-    pub(super) fn says(self, after: Duration) -> Attempt {
-        let is_workers = self.counts != Counts::No || self.again >= Again::Others;
-        if is_workers { Attempt::Failed(after) } else { Attempt::Untold }
-    }
-}
-
 const fn row(name: &'static str, what: &'static str, again: Again, counts: Counts, told: Told) -> Row {
     Row { name, what, again, counts, told }
 }
@@ -183,8 +179,16 @@ impl Mishap {
         }
     }
 
+    /// What policies are told of the worker, whose attempt went on for so long: nothing, where nobody would have done
+    /// better or who asked did not wait.
+    pub(super) fn says(self, after: Duration) -> Attempt {
+        let row = self.row();
+        let is_workers = row.counts != Counts::No || row.again >= Again::Others;
+        if is_workers && self != Self::Impatient { Attempt::Failed(after) } else { Attempt::Untold }
+    }
+
     /// All of them, in the order of the page.
-    pub const ALL: [Self; 46] = {
+    pub const ALL: [Self; 47] = {
         use Key::{Caller, Operator};
         [
             Self::Unresolved,
@@ -195,6 +199,7 @@ impl Mishap {
             Self::Dropped,
             Self::NotHttp,
             Self::StalledBeforeHead,
+            Self::Impatient,
             Self::Redirected,
             Self::BadRequest,
             Self::Unauthorized(Operator),
@@ -257,6 +262,7 @@ impl Mishap {
             Self::Dropped => row("dropped", "standing connection closed before an answer", Everyone, Fault, Ours(Upstream, "upstream_reset")),
             Self::NotHttp => row("not_http", "garbage in place of HTTP", Everyone, Fault, Ours(Upstream, "upstream_protocol")),
             Self::StalledBeforeHead => row("stalled_before_head", "nothing within `timeouts.first_byte`", Others, Fault, Ours(Timeout, "upstream_first_byte_timeout")),
+            Self::Impatient => row("impatient", "no content within a shorter time that the caller gives", Others, No, Ours(Timeout, CALLERS_TIME)),
             Self::Redirected => row("redirected", "3xx", Others, Fault, Ours(Upstream, "upstream_redirect")),
             Self::BadRequest => row("bad_request", "400, 405, 415, 431", Nowhere, No, Said(400, InvalidRequest)),
             Self::Unauthorized(Operator) => row("unauthorized", "401, operator's key", Others, Account, Ours(Upstream, "upstream_auth")),
@@ -393,6 +399,7 @@ impl Mishap {
             Some("upstream_cut") => Self::CutBeforeContent,
             Some("upstream_idle_timeout") => Self::StalledBeforeContent,
             Some("upstream_content_timeout") => Self::DripBeforeContent,
+            Some(CALLERS_TIME) => Self::Impatient,
             Some("upstream_unreadable") => Self::InvalidEvents,
             Some("upstream_too_large" | "too_many_tool_calls" | "too_many_parts" | "event_too_long") => {
                 Self::Excess
@@ -433,6 +440,13 @@ mod tests {
             assert_eq!((found, found.row().counts), (mishap, counts), "{error}");
             assert_eq!(found.row().again, Again::Everyone, "{error}");
         }
+    }
+
+    #[test]
+    fn policies_hear_of_slowness_but_not_of_impatience() {
+        let after = Duration::from_millis(10);
+        assert_eq!(Mishap::StalledBeforeHead.says(after), Attempt::Failed(after));
+        assert_eq!(Mishap::Impatient.says(after), Attempt::Untold);
     }
 
     #[test]

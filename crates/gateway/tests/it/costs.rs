@@ -194,3 +194,44 @@ async fn c105_a_call_costs_the_same_in_every_clients_dialect() {
         }
     }
 }
+
+/// An answer in which `usage` stands before or behind `length` bytes of text.
+fn long(length: usize, is_first: bool) -> String {
+    let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
+    let text = "y".repeat(length);
+    let choices = format!(
+        r#""choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}]"#
+    );
+    let (first, second) = if is_first { (usage, choices.as_str()) } else { (choices.as_str(), usage) };
+    format!(r#"{{"id":"c","object":"chat.completion","model":"gpt-4o",{first},{second}}}"#)
+}
+
+/// However long an answer is, wherever its usage stands and however it comes: its end is its end, and it is paid for.
+#[tokio::test]
+async fn long_answers_are_delivered_and_paid_for() {
+    for (length, piece) in
+        [(1, 7), (60_000, 60_000), (262_000, 9_000), (270_000, 100_000), (2_000_000, 70_000)]
+    {
+        for is_first in [false, true] {
+            for is_chunked in [false, true] {
+                let body = long(length, is_first);
+                let (whole, pieces) = (body.clone(), piece.min(body.len()));
+                let upstream = Upstream::directed(move |_, _| match is_chunked {
+                    true => {
+                        let pieces: Vec<Vec<u8>> = whole.as_bytes().chunks(pieces).map(Into::into).collect();
+                        Reply::stream("application/json", pieces, Duration::ZERO)
+                    }
+                    false => Reply::json(200, whole.clone()),
+                });
+                let upstream = upstream.await.unwrap();
+                let rig = Rig::start(settings([cloud(upstream.url(), "openai", "gpt-4o", Some("k"))])).await;
+                let answer = rig.ask(&asking(CHAT, "gpt-4o", false)).await;
+                let what = format!("{length}, usage first: {is_first}, chunked: {is_chunked}");
+                assert!(answer.status == 200 && answer.text() == body, "{what}");
+                let line = rig.access_line("endpoint=").await;
+                assert!(line.contains("status=200 end=done"), "{what}: {line}");
+                assert!(line.contains("cost_usd=0.0000275"), "{what}: {line}");
+            }
+        }
+    }
+}

@@ -71,7 +71,7 @@ fn counts(fleet: &[Candidate], picks: &[&str]) -> Vec<u64> {
 
 fn names<'f>(policy: &Policy, fleet: &'f [Candidate], tried: &[WorkerId], times: u64) -> Vec<&'f str> {
     (0..times)
-        .filter_map(|n| policy.pick(&Prompt::default(), fleet, tried, draw(n)))
+        .filter_map(|n| Some(policy.pick(&Prompt::default(), fleet, tried, draw(n))?.candidate))
         .map(|c| c.id.as_str())
         .collect()
 }
@@ -194,8 +194,9 @@ fn retries_spread_over_the_live_workers() {
         let policy = Policy::round_robin();
         let mut served = vec![0usize; workers];
         for chance in 0..1200 {
-            let pick =
-                |tried: &[WorkerId]| policy.pick(&Prompt::default(), &fleet, tried, draw(chance)).unwrap();
+            let pick = |tried: &[WorkerId]| {
+                policy.pick(&Prompt::default(), &fleet, tried, draw(chance)).unwrap().candidate
+            };
             let mut chosen = pick(&[]);
             if chosen.slot == dead {
                 chosen = pick(std::slice::from_ref(&chosen.id));
@@ -265,7 +266,7 @@ fn turns_by_weight_are_right_however_many_take_them_at_once() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for n in 0..2500 {
-                    let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+                    let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
                     served[pick.slot].fetch_add(1, Relaxed);
                 }
             });
@@ -295,7 +296,7 @@ fn fewest_connections_for_the_weight() {
     let fleet = weighted(&[4, 2, 1]);
     let mut guards = Vec::new();
     for n in 0..70 {
-        let pick = Policy::LeastConnections.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+        let pick = Policy::LeastConnections.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
         guards.push(LoadGuard::new(&pick.load));
     }
     assert_eq!(fleet.iter().map(|c| c.load.in_flight()).collect::<Vec<_>>(), [40, 20, 10]);
@@ -319,7 +320,7 @@ fn the_cheapest_for_this_prompt() {
     let picks = |fleet: &[Candidate], tried: &[&str], tokens, answer| {
         let tried: Vec<_> = tried.iter().map(|t| WorkerId::new(*t)).collect();
         let prompt = Prompt { tokens, answer, ..Prompt::default() };
-        let pick = |n| Policy::Cost.pick(&prompt, fleet, &tried, draw(n)).unwrap().id.to_string();
+        let pick = |n| Policy::Cost.pick(&prompt, fleet, &tried, draw(n)).unwrap().candidate.id.to_string();
         let picks: Vec<_> = (0..400).map(pick).collect();
         counts(fleet, &picks.iter().map(String::as_str).collect::<Vec<_>>())
     };
@@ -351,7 +352,7 @@ fn the_first_in_order() {
 fn owners(policy: &Policy, fleet: &[Candidate], keys: std::ops::Range<u64>) -> Vec<usize> {
     let owner = |n: u64| {
         let prompt = Prompt { key: Some(another(n)), ..Prompt::default() };
-        policy.pick(&prompt, fleet, &[], draw(n)).unwrap().slot
+        policy.pick(&prompt, fleet, &[], draw(n)).unwrap().candidate.slot
     };
     keys.map(owner).collect()
 }
@@ -373,7 +374,9 @@ fn the_one_that_used_least_of_its_limits() {
     }
     let prompt = Prompt { tokens: 60, answer: 40, ..Prompt::default() };
     let mut guards = Vec::new();
-    while let Some(pick) = Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64)) {
+    while let Some(Choice { candidate: pick, .. }) =
+        Policy::Usage.pick(&prompt, &fleet, &[], draw(guards.len() as u64))
+    {
         guards.push((LoadGuard::new(&pick.load), Allotted::new(pick, &prompt, draw(0).now).unwrap()));
         let served: Vec<f64> = fleet.iter().map(|c| c.load.served() as f64).collect();
         let shares = [served[0] / 10.0, served[1] / 40.0, served[2] / 5.0];
@@ -397,7 +400,7 @@ fn served(fleet: &[Candidate], seconds: u64, answer: impl Fn(&str, u64) -> Attem
     for n in 0..seconds * 10 {
         let at = |tenths| began + Duration::from_millis(tenths * 100);
         let draw = Draw { now: at(n), ..draw(n) };
-        let pick = policy.pick(&Prompt::default(), fleet, &[], draw).unwrap();
+        let pick = policy.pick(&Prompt::default(), fleet, &[], draw).unwrap().candidate;
         pick.load.recent.report(answer(pick.id.as_str(), n / 10), at(n + 1));
         picks.push(pick.slot);
     }
@@ -442,7 +445,7 @@ fn one_that_fails_at_once_is_not_fast() {
 fn one_that_is_not_known_gets_one_call_at_a_time() {
     let fleet = weighted(&[1, 1]);
     let policy = Policy::Latency(Latency { explore: 0.0, ..p90() });
-    let pick = |n| policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+    let pick = |n| policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
     fleet[0].load.recent.report(took(100), draw(0).now);
     assert!((0..20).all(|n| pick(n).slot == 1), "what is not known is found out");
     let guard = LoadGuard::new(&fleet[1].load);
@@ -460,7 +463,7 @@ fn many_calls_at_once_do_not_all_go_to_one_that_is_not_known() {
     let policy = Policy::Latency(Latency { explore: 0.0, ..p90() });
     let mut guards = Vec::new();
     for n in 0..400 {
-        let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap();
+        let pick = policy.pick(&Prompt::default(), &fleet, &[], draw(n)).unwrap().candidate;
         guards.push(LoadGuard::new(&pick.load));
     }
     let load: Vec<_> = fleet.iter().map(|c| c.load.in_flight()).collect();
@@ -511,7 +514,7 @@ proptest! {
         for policy in all() {
             let (verdicts, foreseen) = policy.explain(&Prompt::default(), &fleet, &tried, draw(chance));
             let foreseen = foreseen.map(|c| c.id.clone());
-            let pick = policy.pick(&Prompt::default(), &fleet, &tried, draw(chance));
+            let pick = policy.pick(&Prompt::default(), &fleet, &tried, draw(chance)).map(|choice| choice.candidate);
             prop_assert_eq!(pick.map(|c| c.priority), top, "{}", policy.name());
             prop_assert!(pick.iter().all(eligible));
             prop_assert_eq!(pick.map(|c| c.id.clone()), foreseen);

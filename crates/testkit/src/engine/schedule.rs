@@ -65,6 +65,7 @@ pub struct Schedule {
 struct Waiting {
     id: u64,
     path: Vec<u64>,
+    answer: Vec<u64>,
     prompt_tokens: usize,
     output_tokens: usize,
 }
@@ -73,6 +74,8 @@ struct Waiting {
 struct Running {
     id: u64,
     path: Vec<u64>,
+    /// Names of the blocks that its answer becomes, where somebody may ask on.
+    answer: Vec<u64>,
     private: usize,
     /// Prompt tokens still to prefill.
     prefill: usize,
@@ -94,9 +97,34 @@ impl Schedule {
         self.waiting.push_back(Waiting {
             id: job.id,
             path: block_path(&job.prompt, self.pace.block_size),
+            answer: Vec::new(),
             prompt_tokens: job.prompt.len(),
             output_tokens: job.output_tokens.max(1),
         });
+    }
+
+    /// The same for a prompt of whole blocks, by their names, whose answer stays in the cache under these names.
+    pub fn submit_blocks(&mut self, id: u64, prompt: &[u64], answer: &[u64]) {
+        self.waiting.push_back(Waiting {
+            id,
+            path: prompt.to_vec(),
+            answer: answer.to_vec(),
+            prompt_tokens: prompt.len() * self.pace.block_size,
+            output_tokens: (answer.len() * self.pace.block_size).max(1),
+        });
+    }
+
+    /// Tokens of the prompt with these blocks that are in the cache.
+    #[must_use]
+    pub fn cached(&self, path: &[u64]) -> usize {
+        self.cache.matched(path) * self.pace.block_size
+    }
+
+    /// Prompt tokens still to prefill, if those who wait find what is in the cache now.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        let waiting = self.waiting.iter().map(|job| job.prompt_tokens - self.cached(&job.path));
+        self.running.iter().map(|job| job.prefill).chain(waiting).sum()
     }
 
     /// Takes a job out, wherever it is; its place is free for the next round.
@@ -171,7 +199,8 @@ impl Schedule {
             self.cache.hold(&next.path, private);
             admitted.push((next.id, cached));
             let (prefill, output) = (next.prompt_tokens - cached, next.output_tokens);
-            self.running.push(Running { id: next.id, path: next.path, private, prefill, output });
+            let Waiting { id, path, answer, .. } = next;
+            self.running.push(Running { id, path, answer, private, prefill, output });
         }
         admitted
     }
@@ -182,6 +211,11 @@ impl Schedule {
             let stays = !leaves(job);
             if !stays {
                 cache.release(&job.path, job.private);
+            }
+            if !stays && job.output == 0 && !job.answer.is_empty() {
+                let whole: Vec<u64> = job.path.iter().chain(&job.answer).copied().collect();
+                cache.hold(&whole, 0);
+                cache.release(&whole, 0);
             }
             stays
         });
@@ -264,6 +298,17 @@ mod tests {
         assert_eq!(drain(&mut schedule)[0].admitted, [(3, 4)], "the last block is computed again");
         schedule.submit(&job(4, 5..13, 1));
         assert_eq!(drain(&mut schedule)[0].admitted, [(4, 0)], "same tokens, other prefix");
+    }
+
+    #[test]
+    fn an_answer_stays_for_who_asks_on() {
+        let mut schedule = Schedule::new(PACE);
+        schedule.submit_blocks(1, &[1, 2], &[3, 4]);
+        assert_eq!((schedule.unread(), schedule.cached(&[1, 2])), (8, 0));
+        drain(&mut schedule);
+        schedule.submit_blocks(2, &[1, 2, 3, 4, 5], &[]);
+        assert_eq!((schedule.unread(), schedule.cached(&[1, 2, 3, 4, 5])), (4, 16));
+        assert_eq!(drain(&mut schedule)[0].admitted, [(2, 16)]);
     }
 
     #[test]

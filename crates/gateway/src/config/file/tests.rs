@@ -264,15 +264,17 @@ fn everything_wrong_is_told_with_its_place() {
         (
             "policy: fastest\n",
             "gw.yaml:1:9: policy: unknown name `fastest`; use one of `round_robin`, `random`, \
-             `power_of_two`, `weighted`, `least_connections`, `latency`, `cost`, `usage`\n\
+             `power_of_two`, `weighted`, `least_connections`, `latency`, `cost`, `usage`, \
+             `cache_aware`\n\
              \x20 1 | policy: fastest\n\
              \x20   |         ^^^^^^^",
         ),
         (
-            "policy: cache_aware\n",
-            "gw.yaml:1:9: policy: `cache_aware` is not in this build: cache-aware routing comes later; known here: \
-             `round_robin`, `random`, `power_of_two`, `weighted`, `least_connections`, `latency`, `cost`, `usage`\n\
-             \x20 1 | policy: cache_aware\n\
+            "policy: prefix_hash\n",
+            "gw.yaml:1:9: policy: `prefix_hash` is not in this build: hashing policies come later; known here: \
+             `round_robin`, `random`, `power_of_two`, `weighted`, `least_connections`, `latency`, `cost`, `usage`, \
+             `cache_aware`\n\
+             \x20 1 | policy: prefix_hash\n\
              \x20   |         ^^^^^^^^^^^",
         ),
         (

@@ -154,7 +154,11 @@ fn seen(mishap: Mishap, streams: bool) -> Option<Mishap> {
 }
 
 fn ask(fleet: Fleet, client: Speech, upstream: Speech, streams: bool, id: &str, mishap: Mishap) -> Ask {
-    let ask = crate::client::post(client.path, client.body(fleet.name(), streams)).header("x-request-id", id);
+    let mut ask =
+        crate::client::post(client.path, client.body(fleet.name(), streams)).header("x-request-id", id);
+    if mishap == Mishap::Impatient {
+        ask = ask.header("x-trunkline-timeout", &PATIENCE.as_secs_f64().to_string());
+    }
     if !is_callers(mishap) {
         return ask;
     }

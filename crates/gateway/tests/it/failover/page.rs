@@ -38,8 +38,8 @@ Three things stand against a backend, and `GET /workers`, `explain` and metrics 
   `breaker.error_share` of at least `breaker.minimum_calls` calls within `breaker.window` have failed, it gets no calls for
   `breaker.open`. Then up to `breaker.trials` calls at once try it: `breaker.success_threshold` answers in a row bring it
   back, one failure keeps calls away for twice as long, up to `breaker.max_open`. A stream counts when it is over: as
-  answered when it ended properly, as failed when it was cut. A client that hangs up, or whose request was wrong, says
-  nothing. While the breakers of all that could answer are open, clients get 503 with `Retry-After`.
+  answered when it ended properly, as failed when it was cut. A client that hangs up, whose request was wrong, or
+  that waits less (`x-trunkline-timeout`) than the operator would, says nothing. While the breakers of all that could answer are open, clients get 503 with `Retry-After`.
 - *cool-down*: others go before it for as long as `Retry-After` says, up to `cooldown.max`, or for `cooldown.busy`, doubled
   each time in a row. When nobody else is left, it is asked all the same.
 - *account*: the same for `cooldown.credentials`, since a key that is refused does not mend itself. Another key in the

@@ -61,7 +61,7 @@ fn reply(mishap: Mishap, speech: Speech, streams: bool) -> Reply {
     match mishap {
         Mishap::HungUp => Reply::hang_up(),
         Mishap::NotHttp => Reply::garbage(),
-        Mishap::StalledBeforeHead => Reply::hang(),
+        Mishap::StalledBeforeHead | Mishap::Impatient => Reply::hang(),
         Mishap::Redirected => Reply::new(302, "text/html", "").header("location", "http://127.0.0.1:1/"),
         Mishap::BadRequest => error(400, "invalid_request_error", "x"),
         Mishap::Unauthorized(_) => error(401, "authentication_error", "invalid_api_key"),

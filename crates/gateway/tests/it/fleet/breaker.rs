@@ -431,3 +431,68 @@ async fn changes_keep_what_stands_against_a_worker() {
     put(yaml("sk-right", "")).await;
     assert_eq!(standing().await, ("open".to_owned(), false), "another key may be welcome");
 }
+
+/// Who does not wait for as long as the operator would says nothing of the worker; who waits as long does.
+#[tokio::test]
+async fn impatient_callers_open_no_breaker() {
+    let begun = || Reply::events([CHAT.stream[0]], Duration::ZERO).then(Then::Hang);
+    for (what, timeout, streams, phase_then, code) in [
+        ("before the head", None, false, Phase::Closed, "caller_timeout"),
+        ("before content", None, true, Phase::Closed, "caller_timeout"),
+        ("no longer than the operator", Some(20), false, Phase::Open, "upstream_first_byte_timeout"),
+        ("content in the operator's time", Some(20), true, Phase::Open, "upstream_content_timeout"),
+    ] {
+        let is_slow = Arc::new(AtomicBool::new(true));
+        let a = ailing(&is_slow, if streams { begun } else { Reply::hang }).await;
+        let mut spec = backend("a", "openai", &a, "gpt-4o");
+        spec.timeout = timeout.map(Duration::from_millis);
+        let rig = Rig::start(lasting(settings([spec]))).await;
+        let given = if timeout.is_some() { "0.02" } else { "0.05" };
+        let ask = post(CHAT.path, CHAT.body("gpt-4o", streams)).header("x-trunkline-timeout", given);
+        for _ in 0..3 {
+            let answer = rig.ask(&ask).await;
+            assert_eq!((answer.status, answer.header("x-trunkline-error-code")), (504, code), "{what}");
+            let limit = if timeout.is_some() { "20 ms" } else { "50 ms" };
+            assert!(answer.text().contains(limit), "{what}: {}", answer.text());
+        }
+        rig.at_rest().await;
+        is_slow.store(false, Relaxed);
+        assert_eq!(phase(&rig, "a"), phase_then, "{what}");
+        let faults = rig.metric("trunkline_worker_faults_total", &[]).await;
+        let answer = rig.ask(&post(CHAT.path, CHAT.body("gpt-4o", streams))).await;
+        let (want, status) = if phase_then == Phase::Open { (3.0, 503) } else { (0.0, 200) };
+        assert!((faults - want).abs() < 0.1, "{what}: {faults}");
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+    }
+}
+
+/// Failures are held against a worker by policies that go by times, until its breaker finds it well.
+#[tokio::test]
+async fn who_is_well_again_is_ranked_by_its_answers() {
+    let is_ill = Arc::new(AtomicBool::new(true));
+    let (a, b) = (ailing(&is_ill, || Reply::json(500, "{}")).await, answering(CHAT).await);
+    let mut config = chain(&a, &b);
+    config.pools = vec![pool("p", Strategy::Latency, true, &[("a", 1), ("b", 1)])];
+    config.breaker.failure_threshold = 4;
+    let rig = Rig::start(config).await;
+    let of_a = asking("p").header("x-trunkline-backend", "a").header("x-trunkline-num-retries", "0");
+    let explained =
+        async || rig.ask(&asking("p").at("/admin/v1/explain")).await.json()["candidates"][0].clone();
+    for _ in 0..3 {
+        assert_eq!(rig.ask(&of_a).await.status, 500);
+    }
+    let shunned = explained().await;
+    assert_eq!((&shunned["failures"], &shunned["score"]), (&json!(3), &json!(60.0)), "{shunned}");
+
+    assert_eq!((rig.ask(&of_a).await.status, phase(&rig, "a")), (500, Phase::Open));
+    is_ill.store(false, Relaxed);
+    worker(&rig, "a").load.breaker.hasten();
+    for _ in 0..3 {
+        assert_eq!(rig.ask(&of_a).await.status, 200);
+        rig.at_rest().await;
+    }
+    assert_eq!(phase(&rig, "a"), Phase::Closed);
+    let forgiven = explained().await;
+    assert_eq!(forgiven["failures"], json!(null), "{forgiven}");
+    assert!(forgiven["score"].as_f64().is_some_and(|seconds| seconds < 60.0), "{forgiven}");
+}

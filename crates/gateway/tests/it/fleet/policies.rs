@@ -177,3 +177,68 @@ async fn the_cheapest_serves_and_what_has_no_price_comes_last() {
         assert_eq!(served(), want);
     }
 }
+
+/// A chat request in which so many turns of a conversation that `n` others are not like are told again.
+fn turn(n: u64, turns: usize) -> String {
+    let mut rng = fastrand::Rng::with_seed(n);
+    let mut says = || std::iter::repeat_with(|| rng.alphanumeric()).take(2_000).collect::<String>();
+    let messages: Vec<Value> = (0..turns).map(|_| json!({"role": "user", "content": says()})).collect();
+    json!({"model": "m", "messages": messages}).to_string()
+}
+
+#[tokio::test]
+async fn conversations_go_on_where_they_began() {
+    let upstreams = [chatting().await, chatting().await, chatting().await];
+    let workers = upstreams.iter().zip(["a", "b", "c"]);
+    let workers = workers
+        .map(|(upstream, name)| WorkerSpec { name: Some(name.to_owned()), ..engine(upstream.url(), "m") });
+    let rig = Rig::start(picking(PolicyName::CacheAware, workers)).await;
+    let said = |turns| (0..12).map(move |n| turn(n, turns));
+    let mut homes = Vec::new();
+    for first in said(1) {
+        homes.push(rig.post("/v1/chat/completions", &first).await.header("x-trunkline-backend").to_owned());
+    }
+    let mut all = homes.clone();
+    all.sort_unstable();
+    all.dedup();
+    assert!(all.len() > 1, "who is known for nothing is given a share, too: {homes:?}");
+    for turns in 2..5 {
+        for (home, next) in homes.iter().zip(said(turns)) {
+            let answer = rig.post("/v1/chat/completions", &next).await;
+            assert_eq!(answer.header("x-trunkline-backend"), home, "turn {turns}");
+        }
+    }
+    // Least to read where it is held.
+    let explained = rig.post("/admin/v1/explain", &turn(3, 5)).await.json();
+    assert_eq!(explained["policy"], "cache_aware");
+    let candidates = explained["candidates"].as_array().unwrap();
+    let score = |one: &Value| one["score"].as_f64().unwrap();
+    let lowest = candidates.iter().min_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
+    assert_eq!(lowest["worker"], *homes[3]);
+    assert!(candidates.iter().filter(|one| score(one) > 2.0 * score(lowest)).count() == 2, "{explained}");
+    rig.at_rest().await;
+    assert!(rig.shared().fleet.snapshot().workers.iter().all(|worker| worker.load.backlog.tokens() == 0));
+}
+
+/// What a prompt has to be read for is counted until its answer begins, or nobody waits for it.
+#[tokio::test]
+async fn prompts_are_a_workers_load_until_they_are_read() {
+    let begins = || Reply::events([CHAT.stream[0], CHAT.stream[1]], Duration::ZERO).then(Then::Hang);
+    for (what, reply, reads) in [
+        ("no answer", Reply::hang as fn() -> Reply, true),
+        ("no content", Reply::head_then_hang, true),
+        ("an answer", begins, false),
+    ] {
+        let upstream = Upstream::directed(move |_, _| reply()).await.unwrap();
+        let rig = Rig::start(picking(PolicyName::CacheAware, [engine(upstream.url(), "m")])).await;
+        let load = Arc::clone(&rig.shared().fleet.snapshot().workers[0].load);
+        let mut client = Line::open(rig.address()).await;
+        let body = turn(1, 4).replacen('{', r#"{"stream":true,"#, 1);
+        client.write(&post("/v1/chat/completions", body).bytes()).await.unwrap();
+        until("the prompt has arrived", async || upstream.requests().len() == 1).await;
+        until(what, async || (load.backlog.tokens() > 1_500) == reads).await;
+        assert_eq!(load.in_flight(), 1, "{what}");
+        drop(client);
+        until("nobody waits any more", async || load.backlog.tokens() + load.in_flight() == 0).await;
+    }
+}

@@ -2,8 +2,10 @@
 
 use super::ok;
 use crate::client::events;
-use crate::rig::{CHAT, COMPLETIONS, MESSAGES, Rig, cloud, settings};
+use crate::rig::{CHAT, COMPLETIONS, MESSAGES, Rig, cloud, engine, settings};
 use serde_json::{Value, json};
+use std::time::Duration;
+use trunkline_gateway::config::{RuntimeName, WorkerSpec};
 use trunkline_testkit::script::{Reply, Upstream};
 
 fn lines(text: &str) -> Vec<Value> {
@@ -103,4 +105,32 @@ async fn c40_cohere_answers_openai_clients() {
     assert!(answer.text().contains("\"content\":\"hello\"") && answer.text().ends_with("data: [DONE]\n\n"));
     assert!(upstream.requests().iter().all(|request| request.path() == "/v2/chat"));
     rig.at_rest().await;
+}
+
+/// What an Ollama server says to `/api/generate` passes, as a stream and whole, and is counted.
+#[tokio::test]
+async fn generate_passes_to_servers_of_its_own_kind() {
+    let line = |text: &str, end: &str| {
+        format!(r#"{{"model":"m","created_at":"2026-01-01T00:00:00Z","response":"{text}","done":{end}}}"#)
+    };
+    let end = r#"true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2"#;
+    let stream = format!("{}\n{}\n{}\n", line("hel", "false"), line("lo", "false"), line("", end));
+    let whole = line("hello", end);
+    let (streamed, said) = (stream.clone(), whole.clone());
+    let upstream = Upstream::directed(move |request, _| match request.json()["stream"] == false {
+        true => Reply::json(200, said.clone()),
+        false => Reply::stream("application/x-ndjson", [streamed.clone()], Duration::ZERO),
+    });
+    let upstream = upstream.await.unwrap();
+    let worker = WorkerSpec { runtime: Some(RuntimeName::Ollama), ..engine(upstream.url(), "m") };
+    let rig = Rig::start(settings([worker])).await;
+    for (streams, want) in [("", &stream), (r#","stream":false"#, &whole)] {
+        let body = format!(r#"{{"model":"m","prompt":"hi","keep_alive":7{streams}}}"#);
+        let answer = ok(rig.post("/api/generate", &body).await);
+        assert_eq!(answer.text(), want);
+        let line = rig.access_line("end=done").await;
+        assert!(line.contains("input_tokens=3 output_tokens=2") && line.contains("finish=stop"), "{line}");
+        rig.at_rest().await;
+    }
+    assert!(upstream.requests().iter().filter(|request| request.path() == "/api/generate").count() == 2);
 }
