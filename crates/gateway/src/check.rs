@@ -88,9 +88,13 @@ fn pools(config: &Config) -> Vec<String> {
 
 fn routes(config: &Config) -> Vec<String> {
     let line = |route: &RouteSpec| {
+        let models = match route.models.as_slice() {
+            [] => String::new(),
+            models => format!(", models {}", models.join(", ")),
+        };
         let path = route.path.as_deref().unwrap_or("any path");
         format!(
-            "{}{path} to {}",
+            "{}{path}{models} to {}",
             if route.name.is_empty() { String::new() } else { format!("{}: ", route.name) },
             route.backend
         )
@@ -137,6 +141,7 @@ fn callers(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use trunkline_core::Secret;
 
     #[test]
@@ -146,6 +151,8 @@ mod tests {
         config.aliases.insert("fast".into(), "llama".into());
         config.limits.concurrent_requests = 64;
         config.auth.api_key = Some(Secret::new("very-secret"));
+        let route = json!({"name": "r", "models": ["gpt-*", "o3"], "backend": "both"});
+        config.routes.push(serde_json::from_value(route).unwrap());
         let text = describe(&config, Some(Path::new("gateway.yaml")));
         for line in [
             "  file     gateway.yaml",
@@ -154,6 +161,7 @@ mod tests {
             "           http://w7:8000, priority 50",
             "           and 2 more",
             "  policy   round_robin, 5 attempts at most",
+            "  routes   r: any path, models gpt-*, o3 to both",
             "  aliases  fast = llama",
             "  limits   bodies up to 512MiB, 64 requests at once, 100 more may wait for 1m",
             "  callers  must present the gateway's key",

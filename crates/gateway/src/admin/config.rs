@@ -78,6 +78,12 @@ enum Refusal {
          or listen on loopback alone"
     )]
     Open,
+    /// A browser says whose page it asks for; what runs on this machine otherwise says nothing.
+    #[error(
+        "this gateway asks for no key, so pages in browsers do not change its configuration; set `auth.api_key`, or \
+         ask without the header `Origin`"
+    )]
+    Page,
 }
 
 /// Who asks, if they may change the configuration. Without a key of the gateway's own that is whoever is on this
@@ -87,8 +93,9 @@ fn may_change(shared: &Shared, headers: &HeaderMap) -> Result<String, Refusal> {
     let Config { auth, listen, .. } = &*snapshot.config;
     let by = match &auth.api_key {
         Some(_) => "with the gateway's key",
-        None if listen.host.is_loopback() && !headers.contains_key(header::ORIGIN) => "without a key",
-        None => return Err(Refusal::Open),
+        None if !listen.host.is_loopback() => return Err(Refusal::Open),
+        None if headers.contains_key(header::ORIGIN) => return Err(Refusal::Page),
+        None => "without a key",
     };
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("unnamed");
     Ok(format!("{} {by}", agent.chars().take(LONGEST_NAME).collect::<String>()))
@@ -121,11 +128,11 @@ fn refuse(refusal: &Refusal) -> Response {
         Refusal::Change(ChangeError::Lost { .. }) => (StatusCode::PRECONDITION_FAILED, "version_mismatch"),
         Refusal::Change(ChangeError::Gone(_)) => (StatusCode::NOT_FOUND, "version_not_found"),
         Refusal::Number(_) => (StatusCode::BAD_REQUEST, "invalid_version"),
-        Refusal::Open => (StatusCode::FORBIDDEN, "key_required"),
+        Refusal::Open | Refusal::Page => (StatusCode::FORBIDDEN, "key_required"),
     };
     let problems = match refusal {
         Refusal::Change(error) => error.problems().iter().map(Told::from).collect(),
-        Refusal::Number(_) | Refusal::Open => Vec::new(),
+        Refusal::Number(_) | Refusal::Open | Refusal::Page => Vec::new(),
     };
     let error = object!({"message": refusal.to_string(), "type": "invalid_request_error", "code": code,
         "problems": problems});

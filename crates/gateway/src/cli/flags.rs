@@ -46,7 +46,7 @@ pub struct Flags {
     /// Start with any number of workers, also none, and take more over /workers.
     #[arg(long, help_heading = "Workers")]
     pub enable_igw: bool,
-    /// How a worker is picked: round_robin, random, power_of_two, weighted, least_connections, latency or cost
+    /// How a worker is picked: round_robin, random, power_of_two, weighted, least_connections, latency, cost or usage
     /// [default: round_robin].
     #[arg(long, value_parser = policy, help_heading = "Workers")]
     pub policy: Option<PolicyName>,

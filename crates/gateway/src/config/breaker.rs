@@ -146,7 +146,8 @@ impl WorkerBreaker {
             ("trials", self.trials),
         ];
         let times = [("window", self.window), ("open", self.open)];
-        problems(counts, times, self.error_share)
+        let is_short = self.open.zip(self.max_open).is_some_and(|(open, most)| most < open);
+        problems(counts, times, self.error_share).into_iter().chain(is_short.then(short)).collect()
     }
 }
 
@@ -159,8 +160,14 @@ impl BreakerSettings {
             ("trials", Some(self.trials)),
         ];
         let times = [("window", Some(self.window)), ("open", Some(self.open))];
-        problems(counts, times, Some(self.error_share))
+        // Where nothing was said of the longest, the first is as long as it is said to be.
+        let is_short = self.max_open < self.open && self.max_open != Self::default().max_open;
+        problems(counts, times, Some(self.error_share)).into_iter().chain(is_short.then(short)).collect()
     }
+}
+
+fn short() -> Problem {
+    Problem::new("max_open", "is shorter than `open`; make it at least as long, or leave it out")
 }
 
 fn problems(
@@ -230,6 +237,14 @@ mod tests {
             BreakerSettings::default().problems().is_empty()
                 && WorkerBreaker::default().problems().is_empty()
         );
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let wrong = BreakerSettings { open: minutes(10), max_open: minutes(1), ..BreakerSettings::default() };
+        assert_eq!(wrong.problems(), [short()]);
+        let long = BreakerSettings { open: minutes(10), ..BreakerSettings::default() };
+        assert_eq!(long.problems(), [], "nothing was said of the longest");
+        let own =
+            WorkerBreaker { open: Some(minutes(10)), max_open: Some(minutes(1)), ..WorkerBreaker::default() };
+        assert_eq!(own.problems(), [short()]);
         let own = WorkerBreaker { error_share: Some(f64::NAN), ..WorkerBreaker::default() };
         assert_eq!(own.problems().len(), 1);
     }

@@ -190,9 +190,20 @@ pub(crate) fn read_prices(prices: &[String]) -> Vec<Price> {
 
 /// What is wrong with the prices at `path`.
 pub(super) fn price_problems(path: &str, prices: &[String]) -> Vec<Problem> {
+    let read: Vec<Option<Price>> = prices.iter().map(|price| price.parse().ok()).collect();
+    let is_said = |place: usize, price: &Price| {
+        let mut before = read.iter().take(place).flatten();
+        before.any(|other| other.meter == price.meter && other.when == price.when)
+    };
     let wrong = |(place, price): (usize, &String)| {
-        let error = price.parse::<Price>().err()?;
-        Some(Problem::new(format!("{path}[{place}]"), error.to_string()))
+        let why = match price.parse::<Price>() {
+            Err(error) => error.to_string(),
+            Ok(price) if is_said(place, &price) => {
+                "is another price of the same; keep one, or say when each holds".to_owned()
+            }
+            Ok(_) => return None,
+        };
+        Some(Problem::new(format!("{path}[{place}]"), why))
     };
     prices.iter().enumerate().filter_map(wrong).collect()
 }

@@ -12,6 +12,7 @@ mod fallbacks;
 mod file;
 pub(crate) mod later;
 mod mcp;
+mod odd;
 mod origin;
 mod pools;
 mod problem;
@@ -131,6 +132,7 @@ fn read(sources: &Sources, text: Option<Text>, unset: Unset) -> Result<Config, C
     // Last, since a flag may say where we listen.
     surroundings::providers(Environment(&sources.env), &mut config);
     config.place_backends();
+    config.warnings.append(&mut odd::warnings(&config));
     // A backend of another form that was refused is none of ours; that there are none would then only mislead.
     let is_refused = !problems.is_empty() && document.as_ref().is_some_and(file::Document::is_foreign);
     for problem in config.validate().into_iter().filter(|problem| !(is_refused && problem.path == "workers"))

@@ -491,6 +491,14 @@ fn everything_out_of_range_is_found() {
             "backends[0].url: is missing: only you know where this provider is; write https://HOST",
         ),
         (
+            "workers: [{url: http://a, prices: [input 1, output 2, input 3 tier=batch, input 2]}]",
+            "workers[0].prices[3]: is another price of the same; keep one, or say when each holds",
+        ),
+        (
+            "breaker: {open: 10m, max_open: 1m}",
+            "breaker.max_open: is shorter than `open`; make it at least as long, or leave it out",
+        ),
+        (
             "workers: [{provider: vertex-ai, location: us-central1}]",
             "workers[0].project: is missing: models of Vertex AI are below a project and a location; set both",
         ),
@@ -777,6 +785,24 @@ fn the_tree_never_shows_a_secret() {
 }
 
 /// Workers also come as JSON over the network; the same types read both.
+/// What is well-formed and can hardly be meant is taken, and told.
+#[test]
+fn what_can_hardly_be_meant_is_told() {
+    let text = "igw: true\nauth: {api_key: short}\naliases: {a: b, b: a, c: gpt}\n\
+                catalog: {models: {nosuch/x: {context: 1}, openai/x: {context: 1}, self_hosted/x: {context: 1}}}\n";
+    let sources = Sources::default();
+    let config = load_text(&sources, Some(Text::of("gw.yaml", text))).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(
+        config.warnings,
+        [
+            "auth.api_key: has fewer than 8 characters, which can be guessed; use a longer one",
+            "aliases.a: stands for an alias, and those are not followed: the model `b` itself is asked for",
+            "aliases.b: stands for an alias, and those are not followed: the model `a` itself is asked for",
+            "catalog.models.nosuch/x: no provider is called `nosuch`, so nothing is looked up there",
+        ]
+    );
+}
+
 #[test]
 fn a_worker_is_read_from_json() {
     let body = r#"{"url":"http://worker:8000","api_key":"optional-key","runtime":"sglang","worker_type":"regular",

@@ -427,7 +427,7 @@ fn same_spec(a: &WorkerSpec, b: &WorkerSpec) -> bool {
 
 fn check(spec: &WorkerSpec, config: &Config) -> Result<(), FleetError> {
     let problems: Vec<String> =
-        spec.validate(&config.aws).iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+        spec.validate(&config.aws).iter().map(|p| format!("`{}`: {}", p.path, p.message)).collect();
     if problems.is_empty() { Ok(()) } else { Err(FleetError::Invalid(problems.join("; "))) }
 }
 

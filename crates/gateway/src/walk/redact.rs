@@ -6,19 +6,21 @@ use trunkline_core::Secret;
 
 /// How the identifiers begin that providers put into error texts.
 const PREFIXES: [&[u8]; 3] = [b"sk-", b"org-", b"proj_"];
-/// Shortest rest of an identifier; what is shorter is a word.
+/// Shortest rest of an identifier, and shortest key that stands in no word by chance.
 const SHORTEST: usize = 8;
 /// Stands for what was taken out.
 const MASK: &[u8] = b"***";
 
-/// `text` with `key` masked wherever it stands, and every identifier cut down to its prefix.
+/// `text` with `key` masked wherever it stands, one that is short only where it is no part of a word, and every identifier cut down to its prefix.
 pub(super) fn redact(text: &Bytes, key: &Secret) -> Bytes {
     let key = key.reveal().as_bytes();
     let mut out: Vec<u8> = Vec::new();
     let (mut kept, mut at) = (0, 0);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let begins_word = at == 0 || !text.get(at - 1).is_some_and(|byte| is_part(*byte));
-        let found = if !key.is_empty() && rest.starts_with(key) {
+        let ends_word = !rest.get(key.len()).is_some_and(|byte| is_part(*byte));
+        let stands_alone = key.len() >= SHORTEST || (begins_word && ends_word);
+        let found = if !key.is_empty() && rest.starts_with(key) && stands_alone {
             Some((0, key.len()))
         } else {
             begins_word.then(|| identifier(rest)).flatten()
@@ -78,5 +80,7 @@ mod tests {
             let got = redact(&Bytes::from_static(text.as_bytes()), &Secret::new("hunter2-hunter2"));
             assert_eq!(std::str::from_utf8(&got).unwrap(), want);
         }
+        let got = redact(&Bytes::from_static(b"model `x` does not exist: x, x-1"), &Secret::new("x"));
+        assert_eq!(got, "model `***` does not exist: ***, x-1");
     }
 }

@@ -336,7 +336,9 @@ async fn without_a_key_only_this_machine_changes_the_configuration() {
     let good = yaml(&upstream.url(), "");
     let (rig, _) = started(folder.path(), &good).await;
     let of_page = put(good.clone()).header("origin", "http://evil.example");
-    assert_eq!(rig.ask(&of_page).await.status, 403);
+    let answer = rig.ask(&of_page).await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("`Origin`") && !answer.text().contains("loopback"), "{}", answer.text());
     let wide = good.replace("127.0.0.1, port: 0", "0.0.0.0, port: 0");
     let (rig, _) = started(folder.path(), &wide).await;
     for ask in

@@ -6,7 +6,7 @@
 use super::path::is_within;
 
 /// Keys that are judged by others of the same map: with one of those in doubt, so is the judgement.
-const BESIDE: [(&str, &[&str]); 16] = [
+const BESIDE: [(&str, &[&str]); 19] = [
     ("url", &["provider", "name", "aws", "project", "location"]),
     ("provider", &["url"]),
     ("aws", &["url", "provider"]),
@@ -21,6 +21,9 @@ const BESIDE: [(&str, &[&str]); 16] = [
     ("tls_cert", &["tls_key"]),
     ("tls_key", &["tls_cert"]),
     ("max_backoff", &["initial_backoff"]),
+    ("max_open", &["open"]),
+    ("project", &["provider", "url", "location"]),
+    ("location", &["provider", "url", "project"]),
     ("queue_timeout", &["queue"]),
     ("max_prompt_tokens", &["min_prompt_tokens"]),
 ];

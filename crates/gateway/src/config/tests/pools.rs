@@ -106,12 +106,12 @@ fn pools_routes_and_names_are_checked() {
             "pools[0].region: is empty; name the region, or leave it out",
         ),
         (
-            "workers: [{url: http://a}]\ncatalog: {models: {a/b: {cannot: [visions]}}}",
-            "catalog.models.a/b.cannot[0]: is no capability; did you mean `vision`?",
+            "workers: [{url: http://a}]\ncatalog: {models: {openai/b: {cannot: [visions]}}}",
+            "catalog.models.openai/b.cannot[0]: is no capability; did you mean `vision`?",
         ),
         (
-            "workers: [{url: http://a}]\ncatalog: {models: {a/b: {can: [tools], cannot: [tools]}}}",
-            "catalog.models.a/b.cannot[0]: is in `can` as well; keep the one or the other",
+            "workers: [{url: http://a}]\ncatalog: {models: {openai/b: {can: [tools], cannot: [tools]}}}",
+            "catalog.models.openai/b.cannot[0]: is in `can` as well; keep the one or the other",
         ),
         ("pools: [{name: p, backends: []}]", "pools[0].backends: is empty; a pool has one member or more"),
         (
