@@ -6,7 +6,7 @@ use super::read::Question;
 use super::settle::Ledger;
 use crate::config::{Config, Translate as Settings};
 use crate::fleet::worker::Worker;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use std::time::Duration;
 use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model, OnUnsupported};
 use trunkline_dialect::anthropic_messages::VERSIONS;
@@ -58,6 +58,7 @@ impl Parsed {
             call.model = Model::new(said.model.as_str());
         }
         call.stream.on = question.stream;
+        call.betas = betas(dialect, &question.head.headers);
         unseal(&mut call, key, &mut losses);
         let audience = Audience::Client;
         Ok(Self { call, audience, losses, on_unsupported, echo: echo(dialect, &body) })
@@ -161,6 +162,14 @@ pub(crate) fn on_unsupported(question: &Question) -> Result<OnUnsupported, Fault
         let message = format!("{ON_UNSUPPORTED} must be `warn`, `drop` or `reject`");
         Fault::new(FaultKind::InvalidRequest, message)
     })
+}
+
+/// Features still in trial that a client of Anthropic's dialect names: in one header or several, each a list.
+fn betas(dialect: Dialect, headers: &HeaderMap) -> Vec<String> {
+    let said =
+        headers.get_all("anthropic-beta").into_iter().filter(|_| dialect == Dialect::AnthropicMessages);
+    let names = said.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// A client that speaks a version nobody here has read about must not be answered in another one. Where the
