@@ -47,10 +47,11 @@ impl Parsed {
     ///
     /// # Errors
     /// 400 naming the field.
-    pub(crate) fn read(dialect: Dialect, question: &Question, key: &Key) -> Result<Self, Fault> {
+    pub(crate) fn read(dialect: Dialect, plan: &Plan, key: &Key) -> Result<Self, Fault> {
+        let question = &plan.question;
         knows_version(dialect, question)?;
         let mut losses = Losses::default();
-        let on_unsupported = on_unsupported(question)?;
+        let on_unsupported = on_unsupported(plan)?;
         let body = question.body.joined();
         let mut call = read_call(dialect, &body, &mut losses)?;
         // Some dialects say both in the path.
@@ -150,13 +151,14 @@ pub(crate) fn fetch_limits(settings: &Settings) -> Option<media::Limits> {
 /// The request's own setting.
 const ON_UNSUPPORTED: HeaderName = HeaderName::from_static("x-trunkline-on-unsupported-param");
 
-/// What becomes of what a target cannot take: the request says it, or else the configuration.
+/// What becomes of what a target cannot take: the request says it, or else its route, or else the configuration.
 ///
 /// # Errors
 /// 400 for a setting there is not.
-pub(crate) fn on_unsupported(question: &Question) -> Result<OnUnsupported, Fault> {
+pub(crate) fn on_unsupported(plan: &Plan) -> Result<OnUnsupported, Fault> {
+    let question = &plan.question;
     let Some(said) = question.head.headers.get(ON_UNSUPPORTED) else {
-        return Ok(question.snapshot.config.translate.on_unsupported_param);
+        return Ok(plan.on_unsupported.unwrap_or(question.snapshot.config.translate.on_unsupported_param));
     };
     said.to_str().ok().and_then(OnUnsupported::parse).ok_or_else(|| {
         let message = format!("{ON_UNSUPPORTED} must be `warn`, `drop` or `reject`");
