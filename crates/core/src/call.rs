@@ -45,6 +45,8 @@ pub struct Call {
     pub prompt_template: Option<Json>,
     /// Extra output asked for by name (OpenAI Responses `include`).
     pub include: Vec<String>,
+    /// Features still in trial that were asked for by name (Anthropic's header `anthropic-beta`).
+    pub betas: Vec<String>,
     /// How the answer is to be delivered.
     pub stream: StreamOptions,
     /// Settings of local engines.
@@ -78,6 +80,7 @@ impl Call {
             web_search: None,
             prompt_template: None,
             include: Vec::new(),
+            betas: Vec::new(),
             stream: StreamOptions::default(),
             local: Local::default(),
             extra: Vec::new(),

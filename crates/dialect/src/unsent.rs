@@ -110,7 +110,7 @@ fn behaviour(call: &Call) -> [(&'static str, bool); 28] {
 }
 
 /// What changes price, speed or book-keeping only.
-fn hints(call: &Call) -> [(&'static str, bool); 18] {
+fn hints(call: &Call) -> [(&'static str, bool); 19] {
     let (cache, identity, service) = (&call.cache, &call.identity, &call.service);
     let reasoning = &call.reasoning;
     [
@@ -132,5 +132,6 @@ fn hints(call: &Call) -> [(&'static str, bool); 18] {
         ("reasoning.summary", reasoning.summary.is_some()),
         ("thinking.display", reasoning.display.is_some()),
         ("reasoning.context", reasoning.context.is_some()),
+        ("anthropic-beta", !call.betas.is_empty()),
     ]
 }

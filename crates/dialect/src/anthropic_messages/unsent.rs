@@ -15,6 +15,8 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         "user",
         "safety_identifier",
         "thinking.display",
+        // A header goes on as it came.
+        "anthropic-beta",
     ];
     let is_own = call.dialect == DIALECT;
     let only_own = ["container", "context_management", "metadata", "speed", "inference_geo"];

@@ -11,6 +11,7 @@
 //! One form stands in front of models of many makers, which take different things (`family.rs`), and a turn
 //! must be just so; writing therefore plans first and cannot fail once it writes.
 
+mod betas;
 mod block;
 mod error;
 mod family;

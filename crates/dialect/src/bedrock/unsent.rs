@@ -7,7 +7,7 @@ use trunkline_core::{Call, Dialect, Losses};
 const DIALECT: Dialect = Dialect::BedrockConverse;
 
 /// Settings that are sent, or told of where it is known whether the model takes them.
-const TAKEN: [&str; 8] = [
+const TAKEN: [&str; 9] = [
     "top_k",
     "parallel_tool_calls",
     "web_search_options",
@@ -16,6 +16,7 @@ const TAKEN: [&str; 8] = [
     "safety_identifier",
     "metadata",
     "thinking.display",
+    "anthropic-beta",
 ];
 
 /// Records what of `call` is never sent to Bedrock.

@@ -3,6 +3,7 @@
 //! Bedrock refuses fields it does not know, so the body is built from what it lists and never from what the
 //! client sent; unknown fields go back only when they came in this dialect.
 
+use super::betas;
 use super::block::{Block, BlockKind, Marks, write_all};
 use super::family::{Choices, Family, TopK};
 use super::metadata::{Metadata, tier};
@@ -73,7 +74,9 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
     let metadata = Metadata::of(call, target.user_ids, prepare.losses);
     let mut names = prepare.names;
     let free_text = restore::free_text(call, &mut names);
-    let parts = Parts { call, family, conversation, format: &format, plan, tools, sampling, stop, metadata };
+    let betas = betas::plan(call, family, losses);
+    let parts =
+        Parts { call, family, conversation, format: &format, plan, tools, sampling, betas, stop, metadata };
     let body = parts.body(losses);
     Ok(Written {
         body,
@@ -200,6 +203,7 @@ struct Parts<'c, 'f> {
     plan: Plan<'c>,
     tools: Tools<'c>,
     sampling: claude::Sampling,
+    betas: Vec<&'c str>,
     stop: Vec<&'c str>,
     metadata: Metadata,
 }
@@ -299,7 +303,7 @@ impl Parts<'_, '_> {
 
     fn write_additional(&self, w: &mut Writer<'_>) {
         let top_k = self.sampling.top_k.as_ref().zip(self.family.top_k);
-        let said = top_k.is_some() || self.plan.is_said() || self.tools.is_serial();
+        let said = top_k.is_some() || self.plan.is_said() || self.tools.is_serial() || !self.betas.is_empty();
         self.write_object("additionalModelRequestFields", said, w, |w| {
             match top_k {
                 Some((number, TopK::Field(key))) => w.key(key).raw(number.as_str()),
@@ -310,6 +314,9 @@ impl Parts<'_, '_> {
             }
             self.plan.write_additional(w);
             self.tools.write_additional(w);
+            if !self.betas.is_empty() {
+                w.key("anthropic_beta").array(|w| self.betas.iter().for_each(|name| w.string(name)));
+            }
         });
     }
 

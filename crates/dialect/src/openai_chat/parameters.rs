@@ -285,6 +285,7 @@ impl Settings<'_, '_> {
             ("thinking.display", reasoning.display.is_some()),
             ("reasoning.context", reasoning.context.is_some()),
             ("include", reasoning.include_encrypted || !self.call.include.is_empty()),
+            ("anthropic-beta", !self.call.betas.is_empty()),
         ] {
             if said {
                 self.losses.hint(key, "the target has no such field");

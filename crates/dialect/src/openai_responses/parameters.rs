@@ -263,6 +263,7 @@ fn write_identity(w: &mut Writer<'_>, call: &Call, losses: &mut Losses) {
         ("speed", service.speed.is_some()),
         ("priority", service.priority.is_some()),
         ("keep_alive", call.local.keep_alive.is_some()),
+        ("anthropic-beta", !call.betas.is_empty()),
     ] {
         if said {
             losses.hint(key, NO_SUCH);

@@ -60,7 +60,7 @@ pub(crate) fn may_want(plan: &Plan, dialect: Dialect) -> bool {
 /// # Errors
 /// As [`dispatch::dispatch`], and for servers that may not be named or cannot be reached.
 pub(crate) async fn answer(ledger: &mut Ledger, plan: Plan) -> Result<Told, Fault> {
-    let mut parsed = Parsed::read(ledger.endpoint.dialect, &plan.question, &ledger.local.shared.key)?;
+    let mut parsed = Parsed::read(ledger.endpoint.dialect, &plan, &ledger.local.shared.key)?;
     let servers = parsed.call.tools.iter().filter_map(declared::server_tool);
     let mut are_ours = servers.map(declared::is_ours).peekable();
     let runs_here = are_ours.peek().is_some() && (are_ours.any(|ours| ours) || !vendor_runs(&plan));

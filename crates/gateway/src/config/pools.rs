@@ -6,6 +6,7 @@ use super::validate::is_header_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use trunkline_core::OnUnsupported;
 
 /// Several backends that answer for each other.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -425,6 +426,10 @@ pub struct RouteSpec {
     /// The region that they must stay in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// What becomes of parameters the target cannot take, in place of `translate.on_unsupported_param`; a request's own
+    /// header goes before both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unsupported_param: Option<OnUnsupported>,
     /// The pool or backend that answers.
     #[serde(alias = "pool")]
     pub backend: String,
@@ -453,6 +458,7 @@ impl Default for RouteSpec {
             when: None,
             content: None,
             region: None,
+            on_unsupported_param: None,
             backend: String::new(),
             mirror: None,
         }

@@ -504,7 +504,7 @@ pub enum ForceUsage {
 #[serde(deny_unknown_fields, default)]
 pub struct Translate {
     /// What becomes of parameters the target cannot take: left out with a warning, left out without one, or the
-    /// request is refused. A request's header `x-trunkline-on-unsupported-param` overrides it. What only makes
+    /// request is refused. A route's own setting and a request's header `x-trunkline-on-unsupported-param` override it. What only makes
     /// answers faster or cheaper (cache marks) is never a reason to refuse.
     pub on_unsupported_param: OnUnsupported,
     /// What becomes of user names where the target wants opaque ids.

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::SystemTime;
-use trunkline_core::Dialect;
+use trunkline_core::{Dialect, OnUnsupported};
 use trunkline_dialect::fields::fields;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
@@ -38,6 +38,8 @@ pub struct Route {
     pub mirror: Option<Arc<Mirror>>,
     /// The region that its requests must stay in.
     pub region: Option<Box<str>>,
+    /// What becomes of what a target cannot take, where that is said of the route.
+    pub on_unsupported: Option<OnUnsupported>,
     path: Option<Path>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -110,6 +112,7 @@ impl Route {
             pool,
             mirror,
             region: spec.region.as_deref().map(Into::into),
+            on_unsupported: spec.on_unsupported_param,
             path,
             methods: spec.methods.iter().map(method).collect::<Option<_>>()?,
             headers: spec.headers.iter().map(header).collect::<Option<_>>()?,

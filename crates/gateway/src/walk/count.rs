@@ -22,7 +22,7 @@ pub(super) fn estimate(ledger: &mut Ledger, plan: &Plan) -> Result<Answered, Fau
     ledger.lost(&losses, dialect.name(), OURSELVES);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let setting = on_unsupported(&plan.question)?;
+    let setting = on_unsupported(plan)?;
     if let Some(warnings) = warnings(&losses, setting) {
         headers.insert(WARNINGS, warnings);
     }

@@ -335,7 +335,7 @@ async fn converse(
         Some(parsed) => parsed,
         None => {
             let (dialect, key) = (ledger.endpoint.dialect, &ledger.local.shared.key);
-            let read = Parsed::read(dialect, &plan.question, key).map_err(refused)?;
+            let read = Parsed::read(dialect, plan, key).map_err(refused)?;
             parsed.insert(Box::new(read))
         }
     };

@@ -89,6 +89,7 @@ fn begin(ledger: &Ledger, plan: &Plan, mirror: &Arc<Mirror>) -> Result<(), Skip>
         wishes: Wishes::once(),
         mirror: None,
         route: None,
+        on_unsupported: plan.on_unsupported,
     };
     let ledger = books(ledger, &copy);
     let timeout = mirror.timeout;

@@ -21,7 +21,9 @@ use serde::Serialize;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
-use trunkline_core::{Candidate, Dialect, Fault, FaultKind, Model, Phase, Prompt, Secret, TenantId, Why};
+use trunkline_core::{
+    Candidate, Dialect, Fault, FaultKind, Model, OnUnsupported, Phase, Prompt, Secret, TenantId, Why,
+};
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
 use trunkline_route::{Draw, Verdict};
@@ -50,6 +52,8 @@ pub(crate) struct Plan {
     pub(super) mirror: Option<Arc<Mirror>>,
     /// The route that it came by.
     pub(super) route: Option<Arc<str>>,
+    /// What that route says of what a target cannot take.
+    pub(super) on_unsupported: Option<OnUnsupported>,
 }
 
 impl Plan {
@@ -84,6 +88,7 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let snapshot = &question.snapshot;
     let Found { route, model, lane, entry, regions, mirror, is_alone } =
         choose(snapshot, &asking, ledger.endpoint.dialect, forced.as_ref())?;
+    let on_unsupported = route.and_then(|route| route.on_unsupported);
     let route = route.map(|route| Arc::clone(&route.name));
     let model =
         asked.as_ref().filter(|asked| asked.as_str() == model).cloned().unwrap_or_else(|| Model::new(model));
@@ -106,7 +111,21 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
     let pool = meant.pool.clone();
-    Ok(Plan { question, asked, model, lane, prompt, pool, regions, fallen, is_forced, wishes, mirror, route })
+    Ok(Plan {
+        question,
+        asked,
+        model,
+        lane,
+        prompt,
+        pool,
+        regions,
+        fallen,
+        is_forced,
+        wishes,
+        mirror,
+        route,
+        on_unsupported,
+    })
 }
 
 /// A lane without those who cannot serve the call, and with prices where it goes by them.

@@ -249,7 +249,7 @@ fn admit(
     losses: &Losses,
     to: Surface,
 ) -> Result<OnUnsupported, Fault> {
-    let setting = on_unsupported(&plan.question)?;
+    let setting = on_unsupported(plan)?;
     embed::check(losses, setting)?;
     ledger.lost(losses, to.name(), worker.owner());
     Ok(setting)

@@ -78,7 +78,7 @@ pub(super) fn is_misread(plan: &Plan, worker: &Worker, dialect: Dialect) -> Resu
     if dialect != Dialect::OpenaiChat || profile.unknown == Unknown::Passed {
         return Ok(false);
     }
-    let ignored = match on_unsupported(&plan.question)? {
+    let ignored = match on_unsupported(plan)? {
         OnUnsupported::Reject => Ignored::Trouble,
         OnUnsupported::Warn | OnUnsupported::Drop => Ignored::Fine,
     };

@@ -6,7 +6,7 @@ use super::read::Question;
 use super::settle::Ledger;
 use crate::config::{Config, Translate as Settings};
 use crate::fleet::worker::Worker;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use std::time::Duration;
 use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model, OnUnsupported};
 use trunkline_dialect::anthropic_messages::VERSIONS;
@@ -47,10 +47,11 @@ impl Parsed {
     ///
     /// # Errors
     /// 400 naming the field.
-    pub(crate) fn read(dialect: Dialect, question: &Question, key: &Key) -> Result<Self, Fault> {
+    pub(crate) fn read(dialect: Dialect, plan: &Plan, key: &Key) -> Result<Self, Fault> {
+        let question = &plan.question;
         knows_version(dialect, question)?;
         let mut losses = Losses::default();
-        let on_unsupported = on_unsupported(question)?;
+        let on_unsupported = on_unsupported(plan)?;
         let body = question.body.joined();
         let mut call = read_call(dialect, &body, &mut losses)?;
         // Some dialects say both in the path.
@@ -58,6 +59,7 @@ impl Parsed {
             call.model = Model::new(said.model.as_str());
         }
         call.stream.on = question.stream;
+        call.betas = betas(dialect, &question.head.headers);
         unseal(&mut call, key, &mut losses);
         let audience = Audience::Client;
         Ok(Self { call, audience, losses, on_unsupported, echo: echo(dialect, &body) })
@@ -149,18 +151,27 @@ pub(crate) fn fetch_limits(settings: &Settings) -> Option<media::Limits> {
 /// The request's own setting.
 const ON_UNSUPPORTED: HeaderName = HeaderName::from_static("x-trunkline-on-unsupported-param");
 
-/// What becomes of what a target cannot take: the request says it, or else the configuration.
+/// What becomes of what a target cannot take: the request says it, or else its route, or else the configuration.
 ///
 /// # Errors
 /// 400 for a setting there is not.
-pub(crate) fn on_unsupported(question: &Question) -> Result<OnUnsupported, Fault> {
+pub(crate) fn on_unsupported(plan: &Plan) -> Result<OnUnsupported, Fault> {
+    let question = &plan.question;
     let Some(said) = question.head.headers.get(ON_UNSUPPORTED) else {
-        return Ok(question.snapshot.config.translate.on_unsupported_param);
+        return Ok(plan.on_unsupported.unwrap_or(question.snapshot.config.translate.on_unsupported_param));
     };
     said.to_str().ok().and_then(OnUnsupported::parse).ok_or_else(|| {
         let message = format!("{ON_UNSUPPORTED} must be `warn`, `drop` or `reject`");
         Fault::new(FaultKind::InvalidRequest, message)
     })
+}
+
+/// Features still in trial that a client of Anthropic's dialect names: in one header or several, each a list.
+fn betas(dialect: Dialect, headers: &HeaderMap) -> Vec<String> {
+    let said =
+        headers.get_all("anthropic-beta").into_iter().filter(|_| dialect == Dialect::AnthropicMessages);
+    let names = said.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// A client that speaks a version nobody here has read about must not be answered in another one. Where the

@@ -2,10 +2,15 @@
 
 use super::ok;
 use crate::client::post;
+use crate::pools::{backend, config, to};
 use crate::rig::{CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, cloud, settings};
 use serde_json::{Value, json};
 use trunkline_core::OnUnsupported;
-use trunkline_testkit::script::Upstream;
+use trunkline_gateway::config::RouteSpec;
+use trunkline_testkit::script::{Reply, Upstream};
+
+/// What Bedrock answers.
+const CONVERSED: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"hello"}]}},"stopReason":"end_turn","usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5}}"#;
 
 /// A gateway in front of an account with `provider`, which answers every request.
 async fn account(provider: &str, streams: bool) -> (Upstream, Rig) {
@@ -124,6 +129,76 @@ async fn the_request_decides_what_becomes_of_what_cannot_be_sent() {
             let counted = rig.metric("trunkline_translation_losses_total", &labels).await;
             assert!((counted - 1.0).abs() < 0.1, "{what} {parameter}: {counted}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_route_decides_it_where_the_request_does_not() {
+    let body = format!(r#"{{"model":"m",{},"logit_bias":{{"5":1}}}}"#, CHAT.prompt);
+    for (header, route, everywhere, status, warned) in [
+        (None, Some(OnUnsupported::Drop), OnUnsupported::Reject, 200, false),
+        (None, Some(OnUnsupported::Warn), OnUnsupported::Reject, 200, true),
+        (None, Some(OnUnsupported::Reject), OnUnsupported::Warn, 400, false),
+        (None, None, OnUnsupported::Reject, 400, false),
+        (Some("warn"), Some(OnUnsupported::Reject), OnUnsupported::Reject, 200, true),
+    ] {
+        let what = format!("{header:?} {route:?} {everywhere:?}");
+        let upstream = Upstream::directed(move |_, _| CHAT.answer(false)).await.unwrap();
+        let route = RouteSpec { on_unsupported_param: route, ..to("special") };
+        let worker = backend("special", "mistral", &upstream, "mistral-small");
+        let mut config = config(vec![worker], Vec::new(), vec![route]);
+        config.translate.on_unsupported_param = everywhere;
+        let rig = Rig::start(config).await;
+        let mut ask = post(CHAT.path, body.as_str());
+        if let Some(said) = header {
+            ask = ask.header("x-trunkline-on-unsupported-param", said);
+        }
+        let answer = rig.ask(&ask).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert_eq!(answer.headers.contains_key("x-trunkline-warnings"), warned, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn trial_features_are_named_in_the_body_for_bedrocks_claude_and_told_of_elsewhere() {
+    let ask = |model: &str| {
+        post(MESSAGES.path, format!(r#"{{"model":"{model}","max_tokens":9,{}}}"#, MESSAGES.prompt))
+            .header("anthropic-beta", "context-1m-2025-08-07, new-2099-01-01")
+            .header("anthropic-beta", "interleaved-thinking-2025-05-14")
+    };
+    let claude = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let known = json!(["context-1m-2025-08-07", "interleaved-thinking-2025-05-14"]);
+    for (provider, model, betas, warning) in [
+        ("bedrock", claude, known, Some("anthropic-beta dropped (the target does not have new-2099-01-01)")),
+        (
+            "bedrock",
+            "amazon.nova-pro-v1:0",
+            Value::Null,
+            Some("anthropic-beta dropped (the model is not Claude)"),
+        ),
+        ("openai", "gpt-5.2", Value::Null, Some("anthropic-beta dropped (the target has no such field)")),
+        ("anthropic", "claude-sonnet-4-5", Value::Null, None),
+    ] {
+        let speech = match provider {
+            "openai" => CHAT,
+            _ => MESSAGES,
+        };
+        let upstream = Upstream::directed(move |_, _| match provider {
+            "bedrock" => Reply::json(200, CONVERSED),
+            _ => speech.answer(false),
+        })
+        .await
+        .unwrap();
+        let rig = Rig::start(settings([cloud(upstream.url(), provider, model, Some("k"))])).await;
+        let answer = ok(rig.ask(&ask(model)).await);
+        let warnings = answer.headers.get("x-trunkline-warnings").map(|said| said.to_str().unwrap());
+        let told = warnings.and_then(|all| all.split("; ").find(|one| one.starts_with("anthropic-beta")));
+        assert_eq!(told, warning, "{provider} {model}: {warnings:?}");
+        let requests = upstream.requests();
+        let sent: Value = serde_json::from_slice(&requests[0].body).unwrap();
+        assert_eq!(sent["additionalModelRequestFields"]["anthropic_beta"], betas, "{model}: {sent}");
+        let header = requests[0].headers.get_all("anthropic-beta").iter().count();
+        assert_eq!(header, if provider == "anthropic" { 2 } else { 0 }, "{provider}");
     }
 }
 
