@@ -141,10 +141,8 @@ impl<'c, 'x> Planner<'c, 'x> {
     }
 
     fn item(&mut self, item: &'c Item, place: Place<'c>) -> Result<(), Fault> {
-        let path = || match &item.kind {
-            ItemKind::Message(_) => place.message(),
-            _ => place.to_string(),
-        };
+        let is_message = matches!(item.kind, ItemKind::Message(_));
+        let path = || if is_message { place.message() } else { place.to_string() };
         unsent::record_inner(&item.extra, &[OURS], &path, self.losses);
         let extra = own(&item.extra);
         match &item.kind {

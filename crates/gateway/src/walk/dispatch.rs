@@ -415,11 +415,12 @@ pub(super) async fn send(
         let told = limits_told(&answer.head);
         worker.load.quota.told(told, Instant::now().into_std());
     }
-    let mut answer = answer.map_err(|error| match error {
-        UpstreamError::FirstByteTimeout(limit) if is_callers && limit == first_byte => {
-            waited_no_longer(ledger, worker, limit)
+    let mut answer = answer.map_err(|error| {
+        if is_callers && matches!(error, UpstreamError::FirstByteTimeout(limit) if limit == first_byte) {
+            waited_no_longer(ledger, worker, first_byte)
+        } else {
+            unanswered(ledger, worker, &error)
         }
-        error => unanswered(ledger, worker, &error),
     })?;
     forward::clean(&mut answer.head.headers, credential);
     if answer.head.status.is_success() {
