@@ -99,7 +99,7 @@ async fn a_queue_is_left_by_who_gives_up() {
     assert_eq!(impatient.status, 429);
     let told = impatient.json();
     assert_eq!(told["error"]["code"], "backend_full");
-    assert!(CHAT.error(&told).contains("no place came free in 0.05 s"), "{told}");
+    assert!(CHAT.error(&told).contains("no place came free in 50 ms"), "{told}");
     drop(first);
     assert_eq!(third.head().await.unwrap().status, 200);
     drop(third);
@@ -263,7 +263,7 @@ async fn bounds_are_checked_and_shown() {
     assert_eq!(shown[0]["max_concurrent"], 3);
     assert_eq!(shown[0]["queue"], json!({"size": 7, "timeout": "5s"}));
     for (more, word) in [
-        (json!({"max_concurrent": 0}), "max_concurrent is 0"),
+        (json!({"max_concurrent": 0}), "`max_concurrent`: is 0"),
         (json!({"queue": {"size": 3}}), "set `max_concurrent`"),
     ] {
         let mut spec = json!({"url": "http://127.0.0.1:10"});

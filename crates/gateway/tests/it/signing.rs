@@ -214,9 +214,9 @@ async fn keys_come_over_the_network_too_and_are_never_shown() {
     let logged = rig.log();
     assert!([KEY, SECRET, TOKEN].iter().all(|secret| !logged.contains(secret)), "{logged}");
     for (aws, why) in [
-        (r#"{"access_key_id":"AKID"}"#, "secret_access_key is missing"),
-        (r#"{"access_key_id":"AKID","secret_access_key":"s"}"#, "aws.region is missing"),
-        (r#"{"session_token":"t"}"#, "aws.session_token belongs to a key"),
+        (r#"{"access_key_id":"AKID"}"#, "`aws.secret_access_key`: is missing"),
+        (r#"{"access_key_id":"AKID","secret_access_key":"s"}"#, "`aws.region`: is missing"),
+        (r#"{"session_token":"t"}"#, "`aws.session_token`: belongs to a key"),
         (r#"{"key":"x"}"#, "unknown field `key`"),
     ] {
         let body = format!(r#"{{"url":"http://127.0.0.1:9","provider":"bedrock","aws":{aws}}}"#);
