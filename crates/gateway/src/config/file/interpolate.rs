@@ -3,6 +3,7 @@
 //! Only values are filled in, never keys, and what is filled in is never parsed as YAML again, so a
 //! variable cannot change the shape of the configuration.
 
+use super::Unset;
 use super::node::{Document, Mark, Node, Value};
 use super::path::Path;
 use crate::config::problem::Problem;
@@ -17,15 +18,17 @@ const MALFORMED: &str = "`${` begins no reference; write `${NAME}`, `${NAME:-def
 ///
 /// A variable that is not set is such a problem, since nobody can tell what was meant. Only where it is all there is
 /// of a setting that a worker may lack, and that is no secret, the worker does without, which is told: files name
-/// variables such as an organisation's that most of their users do not have, and manifests set them to nothing.
-pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>) -> Vec<Problem> {
+/// variables such as an organisation's that most of their users do not have, and manifests set them to nothing. Where
+/// what is [`Unset`] is fine, nothing is said of what such a worker then lacks.
+pub(super) fn fill(document: &mut Document, env: &BTreeMap<String, String>, unset: Unset) -> Vec<Problem> {
     let mut found = Found::default();
     walk(&mut document.root, &Path::Root, env, &mut found);
     let placed = |(mark, path, message): (Mark, String, String)| {
         let place = Some(document.place(&mark, &[]));
         document.named(Problem { place, ..Problem::new(path, message) })
     };
-    let unknown: Vec<_> = found.missing.iter().map(|(_, path, _)| path.clone()).collect();
+    let left_out = found.absent.iter().filter(|_| unset == Unset::Fine);
+    let unknown: Vec<_> = found.missing.iter().chain(left_out).map(|(_, path, _)| path.clone()).collect();
     let absent: Vec<_> = found.absent.into_iter().map(placed).collect();
     let missing = found.missing.into_iter().map(placed).collect();
     document.lost.extend(absent);

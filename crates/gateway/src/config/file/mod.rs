@@ -42,7 +42,7 @@ pub(crate) fn read(
 ) -> Option<(Config, Document)> {
     let mut document = Document::parse(text, problems)?;
     problems.extend(forms::naturalise(&mut document));
-    let unfilled = interpolate::fill(&mut document, env);
+    let unfilled = interpolate::fill(&mut document, env, unset);
     problems.extend(unfilled.into_iter().filter(|_| unset == Unset::Wrong));
     let config = lower::lower(&mut document, problems);
     problems.sort_by(Problem::by_place);
