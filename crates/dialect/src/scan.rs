@@ -13,7 +13,7 @@ mod number;
 pub use error::ScanError;
 
 use crate::json;
-use field::{Field, OWNED};
+use field::{Field, OWNED, PREAMBLE};
 use number::Num;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -39,12 +39,23 @@ pub struct Scanned {
     pub stream_options: Option<Range<usize>>,
     /// The prompt (`messages`, `prompt`, `input` or `contents`): its key and range.
     pub prompt: Option<(&'static str, Range<usize>)>,
+    /// What a model reads before the prompt, in the order in which it does: tools, and what the system says. Of a field
+    /// that stands there twice, the last.
+    pub preamble: [Option<Range<usize>>; 2],
     /// Whether the prompt is there but holds nothing (`[]` or `""`).
     pub prompt_is_empty: bool,
     /// Just behind the opening brace, where a field can be inserted.
     pub inside: usize,
     /// Whether the object has any member, so that an inserted one needs a comma.
     pub has_members: bool,
+}
+
+impl Scanned {
+    /// Where everything stands that a model reads, in the order in which it does.
+    pub fn read_by_model(&self) -> impl Iterator<Item = Range<usize>> {
+        let prompt = self.prompt.as_ref().map(|(_, range)| range);
+        self.preamble.iter().flatten().chain(prompt).cloned()
+    }
 }
 
 /// The automaton. Feed it with [`Scan::push`], end with [`Scan::finish`].
@@ -363,6 +374,7 @@ impl Scan {
             | Field::Choices
             | Field::StreamOptions
             | Field::Prompt(_)
+            | Field::Preamble(_)
             | Field::Other => Ok(()),
         }
     }
@@ -414,7 +426,8 @@ impl Scan {
                 return Ok(*field);
             }
         }
-        Ok(Field::Other)
+        let beside = PREAMBLE.iter().find(|(name, _)| key == *name);
+        Ok(beside.map_or(Field::Other, |(_, place)| Field::Preamble(*place)))
     }
 
     fn value_end(&mut self, end: usize) -> Result<(), ScanError> {
@@ -443,6 +456,11 @@ impl Scan {
                 self.found.prompt_is_empty = self.held.is_empty();
                 self.found.prompt = Some((key, range));
             }
+            Field::Preamble(place) => {
+                if let Some(part) = self.found.preamble.get_mut(place) {
+                    *part = Some(range);
+                }
+            }
             Field::Model | Field::Prompt(_) | Field::Other => {}
         }
         self.field = Field::Other;
@@ -453,7 +471,7 @@ impl Scan {
     fn hold(&mut self, bytes: &[u8], key: bool) {
         let limit = match (key, self.field) {
             (true, _) if self.depth == 1 => LONGEST_KEY,
-            (true, _) | (false, Field::Other | Field::StreamOptions) => return,
+            (true, _) | (false, Field::Other | Field::Preamble(_) | Field::StreamOptions) => return,
             (false, Field::Model | Field::Stream | Field::Choices) if self.depth == 1 => LONGEST_MODEL + 1,
             // Enough to tell `null` from an empty prompt from one with something in it.
             (false, Field::Prompt(_)) if self.depth == 1 => 5,

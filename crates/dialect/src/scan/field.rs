@@ -8,6 +8,8 @@ pub(super) enum Field {
     Choices,
     StreamOptions,
     Prompt(&'static str),
+    /// A part of the preamble, by its place there.
+    Preamble(usize),
     Other,
 }
 
@@ -21,4 +23,16 @@ pub(super) const OWNED: [(&str, Field); 8] = [
     ("prompt", Field::Prompt("prompt")),
     ("input", Field::Prompt("input")),
     ("contents", Field::Prompt("contents")),
+];
+
+/// The fields that hold what a model reads before the prompt, in any dialect: tools first, then what the system says, as
+/// engines' templates have it.
+pub(super) const PREAMBLE: [(&str, usize); 7] = [
+    ("tools", 0),
+    ("functions", 0),
+    ("toolConfig", 0),
+    ("system", 1),
+    ("instructions", 1),
+    ("systemInstruction", 1),
+    ("system_instruction", 1),
 ];

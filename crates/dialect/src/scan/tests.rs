@@ -21,6 +21,25 @@ fn finds_what_routing_needs() {
 }
 
 #[test]
+fn what_a_model_reads_is_found_wherever_it_stands() {
+    for (body, want) in [
+        (r#"{"messages":[1],"tools":[2],"system":"s"}"#, r#"[2]"s"[1]"#),
+        (r#"{"systemInstruction":{"parts":[]},"contents":[1],"a":{"tools":[9]}}"#, r#"{"parts":[]}[1]"#),
+        (r#"{"instructions":"i","input":"x","functions":[]}"#, r#"[]"i""x""#),
+        (r#"{"toolConfig":{"tools":[]},"messages":[]}"#, r#"{"tools":[]}[]"#),
+        (r#"{"tools":[1],"tools":[2]}"#, "[2]"),
+        (r#"{"model":"tools"}"#, ""),
+    ] {
+        for cut in 0..body.len() {
+            let (left, right) = body.split_at(cut);
+            let found = scan(&[left.as_bytes(), right.as_bytes()]).unwrap();
+            let read: String = found.read_by_model().map(|range| &body[range]).collect();
+            assert_eq!(read, want, "{body}");
+        }
+    }
+}
+
+#[test]
 fn odd_but_valid() {
     for (body, model, empty) in [
         (r#"{"mod\u0065l":"x"}"#, Some("x"), false),

@@ -245,7 +245,8 @@ impl<'a> Asking<'a> {
         named.chain(nested).any(|tools| tools.as_array().is_some_and(|tools| !tools.is_empty()))
     }
 
-    /// About how many tokens its prompt has: four bytes of it, JSON included, are about one.
+    /// About how many tokens its prompt has, tools and what the system says included: four bytes of it, JSON
+    /// included, are about one.
     #[must_use]
     pub fn prompt_tokens(&self) -> u64 {
         (self.prompt_bytes() / TOKEN) as u64
@@ -256,7 +257,7 @@ impl<'a> Asking<'a> {
     }
 
     fn prompt_bytes(&self) -> usize {
-        self.scanned.prompt.as_ref().map_or(0, |(_, range)| range.len())
+        self.scanned.read_by_model().map(|range| range.len()).sum()
     }
 
     /// Its prompt as it stands there.

@@ -175,9 +175,11 @@ impl<'p> Left<'p> {
     }
 }
 
-/// The text of a prompt, for a lane whose policy goes by it.
-pub(super) fn text<'b>(lane: &Lane, body: &'b Rope, scanned: &Scanned) -> SmallVec<[&'b [u8]; 2]> {
-    let range =
-        scanned.prompt.as_ref().filter(|_| lane.policy.reads_prompts()).map(|(_, range)| range.clone());
-    range.map(|range| body.parts(range).collect()).unwrap_or_default()
+/// The text of a prompt, for a lane whose policy goes by it: all that a model reads, in the order in which it does.
+pub(super) fn text<'b>(lane: &Lane, body: &'b Rope, scanned: &Scanned) -> SmallVec<[&'b [u8]; 4]> {
+    if lane.policy.reads_prompts() {
+        scanned.read_by_model().flat_map(|range| body.parts(range)).collect()
+    } else {
+        SmallVec::new()
+    }
 }

@@ -224,6 +224,34 @@ async fn conversations_go_on_where_they_began() {
     assert!(rig.shared().fleet.snapshot().workers.iter().all(|worker| worker.load.backlog.tokens() == 0));
 }
 
+/// What stands beside the messages is read before them: who has the tools and the system's text of an agent is known
+/// before a word of the conversation is, wherever they stand.
+#[tokio::test]
+async fn agents_come_together_by_their_tools() {
+    let (one, other) = (chatting().await, chatting().await);
+    let workers = [(&one, "one"), (&other, "other")];
+    let workers = workers
+        .map(|(upstream, name)| WorkerSpec { name: Some(name.to_owned()), ..engine(upstream.url(), "m") });
+    let rig = Rig::start(picking(PolicyName::CacheAware, workers)).await;
+    let ask = |agent: u64, word: &str| {
+        let mut rng = fastrand::Rng::with_seed(agent);
+        let says: String = std::iter::repeat_with(|| rng.alphanumeric()).take(8_000).collect();
+        let tool = json!({"type": "function", "function": {"name": "f", "description": says}});
+        json!({"messages": [{"role": "user", "content": word}], "model": "m", "tools": [tool]}).to_string()
+    };
+    for (agent, word) in [(1, "a"), (2, "b"), (1, "c"), (2, "d"), (1, "e"), (2, "f")] {
+        assert_eq!(rig.post("/v1/chat/completions", &ask(agent, word)).await.status, 200);
+    }
+    let agents = |upstream: &Upstream| {
+        let tools = upstream.requests().into_iter().map(|request| request.json()["tools"].to_string());
+        tools.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!(agents(&one) + agents(&other), 2, "each agent stays where it began");
+    let explained = rig.post("/admin/v1/explain", &ask(1, "z")).await.json();
+    let held = |of: usize| explained["candidates"][of]["held_tokens"].as_u64().unwrap();
+    assert!(held(0).max(held(1)) > 1_900 && held(0).min(held(1)) < 100, "{explained}");
+}
+
 /// What a prompt has to be read for is counted until its answer begins, or nobody waits for it.
 #[tokio::test]
 async fn prompts_are_a_workers_load_until_they_are_read() {
