@@ -41,16 +41,12 @@ fn result(id: &str, parts: Vec<Part>, is_error: Option<bool>) -> Item {
 }
 
 fn function(name: &str) -> Tool {
-    Tool {
-        kind: ToolKind::Function {
-            name: name.into(),
-            description: None,
-            schema: Some(Json::object()),
-            strict: None,
-        },
-        cache: None,
-        extra: Vec::new(),
-    }
+    Tool::new(ToolKind::Function {
+        name: name.into(),
+        description: None,
+        schema: Some(Json::object()),
+        strict: None,
+    })
 }
 
 fn png() -> Part {
@@ -314,7 +310,7 @@ fn what_the_model_would_not_see_is_a_fault() {
         name: None,
         raw,
     };
-    let tools = vec![function("f"), Tool { kind, cache: None, extra: Vec::new() }];
+    let tools = vec![function("f"), Tool::new(kind)];
     let fault = write(&Call { tools, ..call() }, &engine()).unwrap_err();
     assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::Unsupported, Some("tools[1]")));
 }
