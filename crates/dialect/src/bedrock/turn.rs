@@ -6,7 +6,9 @@ use super::prepare::{Inside, Prepare};
 use crate::arguments::{INPUT, RAW, object_of, wrapped};
 use crate::codec::may_replay;
 use crate::place::{Place, positions};
-use crate::turns::{self, MidSystem, Said, SaidKind, Speaker, Stretch, Turn, leading_system, say, turns};
+use crate::turns::{
+    self, MidSystem, NO_OUTPUT, Said, SaidKind, Speaker, Stretch, Turn, leading_system, say, turns,
+};
 use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{
@@ -211,7 +213,7 @@ fn tool_result<'c>(
     }
     if content.is_empty() {
         prepare.losses.invented(place.message(), "target takes no empty result");
-        content.push(turns::Block::text("(no output)"));
+        content.push(turns::Block::text(NO_OUTPUT));
     }
     Ok(Block { kind: BlockKind::ToolResult { id: tool_id(&result.call_id), content, status }, mark })
 }
