@@ -46,7 +46,13 @@ impl<'c> Prepare<'c, '_> {
         Ok(out)
     }
 
-    fn part(&mut self, part: &'c Part, place: Place<'c>, out: &mut Vec<Wire<'c>>) -> Result<(), Fault> {
+    /// Adds what one part becomes.
+    pub(super) fn part(
+        &mut self,
+        part: &'c Part,
+        place: Place<'c>,
+        out: &mut Vec<Wire<'c>>,
+    ) -> Result<(), Fault> {
         unsent::record_inner(&part.extra, &|| place.to_string(), self.losses);
         if part.cache.is_some() {
             self.losses.hint(place.to_string(), "target has no cache marks");
