@@ -145,7 +145,9 @@ fn c46_anthropic_shaped_history() {
             ]},
             {"role": "tool", "tool_call_id": "toolu_2", "content": "Error: bad"},
             {"role": "tool", "tool_call_id": "toolu_1", "content": "x\ny"},
-            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "Result of f (toolu_2):"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
             {"role": "user", "content": "and?"}
         ])
     );
