@@ -131,6 +131,11 @@ impl<'c> Place<'c> {
         }
     }
 
+    /// Its cache mark.
+    pub(crate) fn mark(self) -> String {
+        format!("{self}{}", spelling(self.call.dialect).mark)
+    }
+
     /// The message it stands in.
     pub(crate) fn message(self) -> String {
         let spelling = spelling(self.call.dialect);

@@ -121,11 +121,13 @@ impl<'c> Prepare<'c, '_> {
         let about = [document.title.as_deref(), document.context.as_deref()];
         match &document.source {
             DocumentSource::Text(text) => {
+                self.losses.degraded(place.to_string(), "a document is sent as text");
                 out.extend(about.into_iter().flatten().map(Wire::text));
                 out.push(Wire::text(text));
                 Ok(())
             }
             DocumentSource::Parts(parts) => {
+                self.losses.degraded(place.to_string(), "a document is sent as text");
                 out.extend(about.into_iter().flatten().map(Wire::text));
                 parts.iter().try_for_each(|part| self.part(part, place, out))
             }

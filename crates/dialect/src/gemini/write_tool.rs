@@ -75,7 +75,8 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
         prepare.losses.dropped("tools", why);
         tools.own.clear();
     }
-    if call.parallel_tool_calls == Some(false) && tools.functions.len() > 1 {
+    // Even one function may be called more than once.
+    if call.parallel_tool_calls == Some(false) && !tools.functions.is_empty() {
         prepare.losses.dropped("parallel_tool_calls", "target may call several tools in one turn");
     }
     tools.choice = if tools.functions.is_empty() { unmet(prepare) } else { chosen(prepare) };

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{
     Call, Effort, Extra, ExtraField, Fault, Instruction, Item, ItemKind, Losses, MediaSource, Message,
-    OriginRole, PartKind, ReasoningItem, ReasoningMode, Role, ToolCall, ToolResult,
+    OriginRole, Part, PartKind, ReasoningItem, ReasoningMode, Role, ToolCall, ToolResult,
 };
 
 /// One message as it will be written.
@@ -211,9 +211,15 @@ impl<'c> Planner<'c, '_> {
         for (n, part) in message.parts.iter().enumerate() {
             let place = place.part(n);
             match &part.kind {
-                PartKind::Refusal(text) => turn.refusal.push_str(text),
+                PartKind::Refusal(text) => {
+                    self.bare(part, place);
+                    turn.refusal.push_str(text);
+                }
                 PartKind::Audio(audio) => match &audio.source {
-                    MediaSource::File(id) => turn.audio = Some(id),
+                    MediaSource::File(id) => {
+                        self.bare(part, place);
+                        turn.audio = Some(id);
+                    }
                     MediaSource::Base64 { .. } | MediaSource::Url(_) => {
                         return Err(place.unsupported("audio in an assistant message"));
                     }
@@ -238,6 +244,14 @@ impl<'c> Planner<'c, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Records what is lost of a part that becomes a member of its message.
+    fn bare(&mut self, part: &'c Part, place: Place<'c>) {
+        unsent::record_inner(&part.extra, &[], &|| place.to_string(), self.losses);
+        if part.cache.is_some() {
+            self.losses.hint(place.mark(), "the target takes no cache mark here");
+        }
     }
 
     fn reasoning(&mut self, item: &'c ReasoningItem, place: Place<'c>, turn: &mut Assistant<'c>) {

@@ -4,10 +4,10 @@ use super::{engine, owner, read, target, write};
 use crate::codec::Vendor;
 use serde_json::{Value, json};
 use trunkline_core::{
-    CacheKind, CacheMark, Call, Dialect, Document, DocumentSource, ExtraField, FaultKind, Image, Instruction,
-    Item, ItemKind, Json, MediaSource, Message, Model, Number, OriginRole, OutputFormat, Part, PartKind,
-    ReasoningItem, ReasoningMode, Role, ServerTool, Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind,
-    ToolResult,
+    Audio, CacheKind, CacheMark, Call, Dialect, Document, DocumentSource, ExtraField, FaultKind, Image,
+    Instruction, Item, ItemKind, Json, MediaSource, Message, Model, Number, OriginRole, OutputFormat, Part,
+    PartKind, ReasoningItem, ReasoningMode, Role, ServerTool, Tool, ToolCall, ToolCallKind, ToolChoice,
+    ToolKind, ToolResult,
 };
 
 fn call() -> Call {
@@ -342,7 +342,28 @@ fn documents_go_as_files_or_text() {
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
         ])
     );
-    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(losses, ["messages[0].content[1] degraded", "messages[0].content[2] degraded"]);
+}
+
+/// A refusal and earlier audio are members of their message, where nothing may stand beside them.
+#[test]
+fn what_a_member_of_a_message_cannot_keep_is_told() {
+    let odd = |kind: PartKind| Part {
+        extra: vec![ExtraField {
+            dialect: Dialect::GeminiGenerate,
+            key: "odd".into(),
+            value: Json::string("x"),
+        }],
+        ..Part::new(kind)
+    };
+    let spoken = Audio { source: MediaSource::File("audio_1".into()), format: None, transcript: None };
+    let parts = vec![odd(PartKind::Refusal("no".into())), odd(PartKind::Audio(spoken))];
+    let base =
+        Call { items: vec![said(Role::User, vec![Part::text("a")]), said(Role::Assistant, parts)], ..call() };
+    let (body, losses) = write(&base, &owner()).unwrap();
+    let said = &body["messages"][1];
+    assert_eq!((&said["refusal"], &said["audio"]["id"]), (&json!("no"), &json!("audio_1")));
+    assert_eq!(losses, ["messages[1].content[0].odd dropped", "messages[1].content[1].odd dropped"]);
 }
 
 #[test]
@@ -369,7 +390,7 @@ fn cache_marks_are_openais_own() {
             ]}
         ])
     );
-    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(losses, ["system[1].cache_control dropped"], "an hour is not to be had");
     let (body, losses) = write(&base, &engine()).unwrap();
     assert_eq!(
         body["messages"],
