@@ -203,7 +203,7 @@ fn emptiness_is_said_in_words() {
             "several",
             json!([user(""), said, user(""), user("")]),
             json!([user("."), said, user(".")]),
-            &["messages[3] dropped", "messages[2] invented", "messages[0] invented"],
+            &["messages[0] invented", "messages[2] dropped", "messages[3] invented"],
         ),
         (
             "an empty part",

@@ -41,8 +41,8 @@ pub(super) struct Planner<'c, 'x> {
     late: Vec<WireMessage<'c>>,
     /// Thoughts of the open turn.
     thought: Vec<Place<'c>>,
-    /// Messages of the user's that say nothing: where they stand in the plan, and in the request.
-    silent: Vec<(usize, Place<'c>)>,
+    /// Messages of the user's that say nothing so far.
+    silent: Vec<Place<'c>>,
 }
 
 impl<'c, 'x> Planner<'c, 'x> {
@@ -98,7 +98,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             if message.role != "user" {
                 return self.losses.hint(place.message(), EMPTY);
             }
-            self.silent.push((self.plan.messages.len(), place));
+            self.silent.push(place);
         }
         self.plan.messages.push(message);
     }
@@ -106,18 +106,23 @@ impl<'c, 'x> Planner<'c, 'x> {
     /// An empty message of the user's is left out where the client's side is heard all the same, and says as
     /// little as can be where it is the whole turn.
     fn fill_silence(&mut self) {
-        let clients = |message: &WireMessage<'_>| matches!(message.role, "user" | "tool");
-        // From the last, so that the numbers of those before it stay true.
-        for (at, place) in std::mem::take(&mut self.silent).into_iter().rev() {
-            let messages = &mut self.plan.messages;
-            let before = at.checked_sub(1).and_then(|before| messages.get(before));
-            if before.is_some_and(clients) || messages.get(at + 1).is_some_and(clients) {
-                messages.remove(at);
-                self.losses.hint(place.message(), EMPTY);
-            } else if let Some(message) = messages.get_mut(at) {
-                message.content.push(Block::Text(Cow::Borrowed(SILENCE)));
+        let is_clients = |message: &WireMessage<'_>| matches!(message.role, "user" | "tool");
+        let mut silent = std::mem::take(&mut self.silent).into_iter();
+        let mut planned = std::mem::take(&mut self.plan.messages).into_iter().peekable();
+        while let Some(mut message) = planned.next() {
+            if message.role == "user"
+                && message.content.is_empty()
+                && let Some(place) = silent.next()
+            {
+                let before = self.plan.messages.last();
+                if before.is_some_and(is_clients) || planned.peek().is_some_and(is_clients) {
+                    self.losses.hint(place.message(), EMPTY);
+                    continue;
+                }
                 self.losses.invented(place.message(), "the target wants the user to say something");
+                message.content.push(Block::Text(Cow::Borrowed(SILENCE)));
             }
+            self.plan.messages.push(message);
         }
     }
 
