@@ -164,6 +164,7 @@ mod tests {
             filtered: filtered.map(str::to_owned),
             trouble: filtered.map(|_| "does not answer".to_owned()),
             held_tokens: (worker == "w1").then_some(1200),
+            engine: None,
             unread_tokens: 0,
             score,
             failures: (worker == "w2").then_some(3),

@@ -6,11 +6,11 @@
 use crate::endpoint::{ENDPOINTS, Endpoint};
 use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
-    CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::sync::{Mutex, OnceLock, PoisonError};
-use trunkline_core::{Figures, Moves, Phase, Why};
+use trunkline_core::{Figures, Moves, Phase, Sample, Why};
 
 /// Everything measured.
 #[derive(Debug)]
@@ -62,6 +62,9 @@ pub struct Metrics {
     pub credential_refreshes: IntCounterVec,
     /// Probes of workers, by result.
     pub probes: IntCounterVec,
+    /// Questions to engines for their load, by what came of them.
+    pub load_polls: IntCounterVec,
+    engines: EngineMetrics,
     worker_health: IntGaugeVec,
     worker_in_flight: IntGaugeVec,
     worker_waiting: IntGaugeVec,
@@ -150,6 +153,36 @@ pub struct EndpointMetrics {
     ok: IntCounter,
 }
 
+/// What engines say of themselves, of those that lately did.
+#[derive(Debug)]
+struct EngineMetrics {
+    running: GaugeVec,
+    waiting: GaugeVec,
+    kv: GaugeVec,
+    throughput: GaugeVec,
+}
+
+impl EngineMetrics {
+    fn fill(&self, workers: &[WorkerReading<'_>]) {
+        for gauges in [&self.running, &self.waiting, &self.kv, &self.throughput] {
+            gauges.reset();
+        }
+        for WorkerReading { id, engine, .. } in workers {
+            let Some(Sample { running, waiting, kv, throughput, .. }) = *engine else { continue };
+            for (gauges, figure) in [
+                (&self.running, Some(f64::from(running))),
+                (&self.waiting, Some(f64::from(waiting))),
+                (&self.kv, kv.map(f64::from)),
+                (&self.throughput, throughput.map(f64::from)),
+            ] {
+                if let Some(figure) = figure {
+                    gauges.with_label_values(&[id]).set(figure);
+                }
+            }
+        }
+    }
+}
+
 /// What is read off one worker.
 #[derive(Debug)]
 pub struct WorkerReading<'a> {
@@ -163,6 +196,8 @@ pub struct WorkerReading<'a> {
     pub waiting: Option<usize>,
     /// What its breaker knows.
     pub breaker: Figures,
+    /// What it says of its load, where it is asked.
+    pub engine: Option<Sample>,
 }
 
 /// What the scrape reads off elsewhere.
@@ -209,6 +244,11 @@ impl Metrics {
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
             let gauge = IntGaugeVec::new(Opts::new(format!("trunkline_{name}"), help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let numbers = |name: &str, help: &str| -> Result<GaugeVec, prometheus::Error> {
+            let gauge = GaugeVec::new(Opts::new(format!("trunkline_{name}"), help), &["worker"])?;
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
@@ -313,6 +353,23 @@ impl Metrics {
                 &["provider", "outcome"],
             )?,
             probes: counter("worker_probes_total", "Health probes of workers.", &["result"])?,
+            load_polls: counter(
+                "worker_load_polls_total",
+                "Questions to engines for their load.",
+                &["result"],
+            )?,
+            engines: EngineMetrics {
+                running: numbers("engine_running_requests", "Requests an engine says it works on.")?,
+                waiting: numbers("engine_waiting_requests", "Requests an engine says are waiting.")?,
+                kv: numbers(
+                    "engine_kv_cache_usage_ratio",
+                    "Share of its KV cache an engine says is in use.",
+                )?,
+                throughput: numbers(
+                    "engine_generation_tokens_per_second",
+                    "Tokens an engine says it writes in a second.",
+                )?,
+            },
             worker_health: gauges("worker_state", "1 for the state a worker is in.", &["worker", "state"])?,
             worker_in_flight: gauges(
                 "worker_in_flight_requests",
@@ -416,6 +473,7 @@ impl Metrics {
         self.worker_in_flight.reset();
         self.worker_waiting.reset();
         self.breakers.fill(&readings.workers);
+        self.engines.fill(&readings.workers);
         for WorkerReading { id, state, in_flight, waiting, .. } in &readings.workers {
             self.worker_health.with_label_values(&[id, state]).set(1);
             self.worker_in_flight.with_label_values(&[id]).set(whole(*in_flight));
@@ -482,8 +540,14 @@ mod tests {
         metrics.answered(Some(&model), &ENDPOINTS[0], 429, 0.5);
         metrics.answered(None, &ENDPOINTS[4], 404, 0.01);
         model.output.inc_by(7);
-        let worker =
-            WorkerReading { id: "w1", state: "ready", in_flight: 2, waiting: Some(3), breaker: failing() };
+        let worker = WorkerReading {
+            id: "w1",
+            state: "ready",
+            in_flight: 2,
+            waiting: Some(3),
+            breaker: failing(),
+            engine: None,
+        };
         let readings = Readings { workers: vec![worker], ..Readings::default() };
         // Scrapes read; they do not add up.
         let _first = metrics.render(&readings);

@@ -122,5 +122,6 @@ fn read(worker: &Worker) -> WorkerReading<'_> {
         in_flight: worker.load.in_flight(),
         waiting: worker.gate.as_ref().map(|gate| gate.waiting()),
         breaker: worker.load.breaker.figures(Instant::now().into_std()),
+        engine: worker.load.gauge.sample(),
     }
 }

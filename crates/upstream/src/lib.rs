@@ -13,6 +13,7 @@ mod head;
 mod http1;
 mod http2;
 mod inspect;
+pub mod load;
 pub mod media;
 mod pool;
 pub mod reach;

@@ -62,6 +62,7 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("prometheus-host", "metrics.host"),
     ("prometheus-port", "metrics.port"),
     ("prometheus-duration-buckets", "metrics.duration_buckets"),
+    ("engine-metrics", "metrics.engines"),
     ("runtime-worker-threads", "runtime.threads"),
 ];
 
@@ -189,5 +190,6 @@ fn observe(flags: &Flags, config: &mut Config) {
     set(flags.prometheus_host.as_ref(), &mut metrics.host);
     set(flags.prometheus_port.as_ref(), &mut metrics.port);
     set_list(&flags.prometheus_duration_buckets, &mut metrics.duration_buckets);
+    config.metrics.engines |= flags.engine_metrics;
     set(flags.runtime_worker_threads.as_ref(), &mut config.runtime.threads);
 }

@@ -188,6 +188,9 @@ pub struct Flags {
     /// Bucket bounds of durations, ascending seconds.
     #[arg(long, value_name = "SECONDS", num_args = 1.., help_heading = "Logs and metrics")]
     pub prometheus_duration_buckets: Vec<f64>,
+    /// Show what engines say of their load.
+    #[arg(long, help_heading = "Logs and metrics")]
+    pub engine_metrics: bool,
 
     /// What others' cache-aware routing is told.
     #[command(flatten)]

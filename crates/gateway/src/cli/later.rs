@@ -55,7 +55,6 @@ const LATER: &[Row] = &[
     ("plugins come later", &["storage-hook-wasm-path", "storage-context-headers"], &["enable-wasm"]),
     ("the extra health listener comes later; /health is on the main one", &["health-check-port"], &[]),
     ("a delay before the first probe comes later", &["worker-startup-delay"], &[]),
-    ("metrics of engines come later", &[], &["engine-metrics"]),
     ("tensor transports come later", &["multimodal-tensor-transport", "multimodal-shm-min-bytes"], &[]),
     ("WebRTC comes later", &["webrtc-bind-addr", "webrtc-stun-server"], &[]),
     (

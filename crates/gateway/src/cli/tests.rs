@@ -198,9 +198,9 @@ fn every_flag_reaches_the_tree() {
          --prometheus-duration-buckets 0.1 1 10 --runtime-worker-threads 3 --routing-key-override \
          --prefix-token-count 26 --prefix-hash-load-factor 2.7 --least-load-kv-pressure-weight 0.28 \
          --least-load-default-throughput 29 --least-load-mean-prefill-tokens 30 --load-monitor-interval 31 \
-         --bucket-adjust-interval-secs 32 --assignment-mode min_load --max-idle-secs 33",
+         --bucket-adjust-interval-secs 32 --assignment-mode min_load --max-idle-secs 33 --engine-metrics",
     );
-    assert!(config.routing_key_override);
+    assert!(config.routing_key_override && config.metrics.engines);
     let (prefix_hash, least_load) = (config.prefix_hash, config.least_load);
     assert_eq!((prefix_hash.prefix_token_count, prefix_hash.load_factor), (26, 2.7));
     assert_eq!((least_load.kv_pressure_weight, least_load.default_throughput), (0.28, 29.0));

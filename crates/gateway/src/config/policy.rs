@@ -1,6 +1,8 @@
 //! How one of several workers is picked, and what the ways to do so can be told.
 
+use super::pools::Strategy;
 use super::problem::Problem;
+use super::tree::Config;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -115,6 +117,16 @@ pub enum AssignmentMode {
     MinLoad,
     /// The one with fewest keys for its weight.
     MinGroup,
+}
+
+impl Config {
+    /// Whether engines are asked for their load.
+    #[must_use]
+    pub fn asks_for_load(&self) -> bool {
+        self.policy == PolicyName::LeastLoad
+            || self.metrics.engines
+            || self.pools.iter().any(|pool| pool.strategy == Strategy::LeastLoad)
+    }
 }
 
 impl Default for CacheAwareSettings {

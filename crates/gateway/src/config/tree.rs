@@ -604,6 +604,8 @@ pub struct Metrics {
     pub port: u16,
     /// Bucket bounds of durations, seconds, ascending.
     pub duration_buckets: Vec<f64>,
+    /// Ask engines for their load every `least_load.interval` and show it, also where no policy goes by it.
+    pub engines: bool,
 }
 
 impl Default for Metrics {
@@ -616,6 +618,7 @@ impl Default for Metrics {
                 90.0, 120.0, 180.0, 240.0, 300.0, 480.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0, 5400.0,
                 7200.0,
             ],
+            engines: false,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod inventory;
 mod layout;
 pub mod lender;
+mod load;
 pub mod reach;
 mod refresh;
 mod watch;

@@ -1,7 +1,7 @@
 //! One task per worker: gets to know it, then watches it for as long as it is registered.
 
-use super::Fleet;
 use super::worker::{Served, Worker, dialects_of};
+use super::{Fleet, load};
 use crate::config::Config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,12 +42,15 @@ const LIST_AGAIN: Duration = Duration::from_secs(600);
 /// How long a pause may be before the configuration is looked at anew.
 const NAP: Duration = Duration::from_secs(60);
 
-/// Gets to know worker `id`, then looks after it until it is removed, and keeps what is lent to it meanwhile.
+/// Gets to know worker `id`, then looks after it until it is removed, and keeps what is lent to it meanwhile, and what it says of
+/// its load.
 pub(super) async fn watch(fleet: Arc<Fleet>, id: WorkerId) {
     let keeping = keep(&fleet, &id);
+    let asking = load::keep(&fleet, &id);
     let looking = look_after(Arc::clone(&fleet), id.clone());
     tokio::select! {
         () = keeping => {}
+        () = asking => {}
         () = looking => {}
     }
 }
@@ -387,7 +390,7 @@ async fn refresh(fleet: &Arc<Fleet>, worker: &Arc<Worker>, config: &Config) {
     }
 }
 
-fn inquiry<'a>(fleet: &'a Fleet, worker: &'a Worker, config: &Config) -> Inquiry<'a> {
+pub(super) fn inquiry<'a>(fleet: &'a Fleet, worker: &'a Worker, config: &Config) -> Inquiry<'a> {
     Inquiry {
         pool: &fleet.pool,
         endpoint: &worker.endpoint,
@@ -398,6 +401,6 @@ fn inquiry<'a>(fleet: &'a Fleet, worker: &'a Worker, config: &Config) -> Inquiry
 }
 
 /// An interval moved by up to a tenth either way, so that probes of many workers do not beat together.
-fn spread(interval: Duration) -> Duration {
+pub(super) fn spread(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + 0.2 * fastrand::f64())
 }

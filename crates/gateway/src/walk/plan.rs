@@ -23,7 +23,8 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
 use trunkline_core::{
-    Candidate, Dialect, Fault, FaultKind, Model, OnUnsupported, Phase, Prompt, Secret, TenantId, Why,
+    Candidate, Dialect, Fault, FaultKind, Gauge, Model, OnUnsupported, Phase, Prompt, Sample, Secret,
+    TenantId, Why,
 };
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::scan::Scanned;
@@ -500,6 +501,9 @@ pub struct Considered {
     /// About how many tokens of the prompt it holds in its KV cache, where the policy goes by that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_tokens: Option<u64>,
+    /// What it last said of its load, where it is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Said>,
     /// Prompt tokens that it was given and has not read yet.
     pub unread_tokens: u64,
     /// What the policy thinks of it; lower is better.
@@ -508,6 +512,41 @@ pub struct Considered {
     /// Failures of late that the score counts as answers of a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<usize>,
+}
+
+/// What an engine last said of its load.
+#[derive(Debug, Serialize)]
+pub struct Said {
+    /// Requests that it was working on.
+    pub running: u32,
+    /// Requests that waited.
+    pub waiting: u32,
+    /// Tokens that those had to be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_tokens: Option<u64>,
+    /// Share of its KV cache that was in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_usage: Option<f32>,
+    /// Tokens that it wrote in a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f32>,
+    /// Prompt tokens that it was given since.
+    pub given_tokens: u64,
+}
+
+impl Said {
+    fn of(gauge: &Gauge) -> Option<Self> {
+        let Sample { running, waiting, waiting_tokens, kv, throughput } = gauge.sample()?;
+        let given_tokens = gauge.given();
+        Some(Self {
+            running,
+            waiting,
+            waiting_tokens,
+            kv_usage: kv,
+            tokens_per_second: throughput,
+            given_tokens,
+        })
+    }
 }
 
 /// What there is to explain.
@@ -622,6 +661,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             filtered,
             trouble: fleet.trouble(worker),
             held_tokens: candidate.and_then(|candidate| lane.policy.held(&prompt, candidate)),
+            engine: Said::of(&worker.load.gauge),
             unread_tokens: worker.load.backlog.tokens(),
             score,
             failures: failures.filter(|failures| *failures > 0 && score.is_some()),

@@ -1,14 +1,16 @@
 //! Policies for engines, over HTTP: each test fails where another policy stands in its place.
 
-use super::chatting;
+use super::{chatting, simulated};
 use crate::client::post;
-use crate::rig::{Rig, engine, settings};
+use crate::rig::{CHAT, Rig, engine, settings, until};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use trunkline_gateway::config::{
     AssignmentMode, Config, ManualSettings, MemberSpec, PolicyName, PoolSpec, PrefixHashSettings, Strategy,
     WorkerSpec,
 };
+use trunkline_testkit::engine::Flavour;
 use trunkline_testkit::script::{Reply, Upstream};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -245,4 +247,122 @@ async fn the_busier_of_two_is_passed_over() {
     let before = fast.requests().len();
     assert_eq!(rig.chat("m", 20).await, vec![200; 20]);
     assert_eq!((slow.requests().len(), fast.requests().len()), (1, before + 20));
+}
+
+/// An engine that answers chat, and says of its load what `says` holds; nothing while that is empty.
+async fn saying(says: &Arc<Mutex<String>>) -> Upstream {
+    let says = Arc::clone(says);
+    Upstream::directed(move |request, _| match request.path() {
+        "/v1/chat/completions" => CHAT.answer(false),
+        "/metrics" => match says.lock().unwrap().clone() {
+            text if text.is_empty() => Reply::json(404, "{}"),
+            text => Reply::json(200, text),
+        },
+        _ => Reply::json(404, "{}"),
+    })
+    .await
+    .unwrap()
+}
+
+/// Where the least is to be done is what engines say, not what calls in flight are.
+#[tokio::test]
+async fn engines_are_asked_for_their_load() {
+    let vllm = |waiting: u32, kv: f64, written: u32| {
+        format!(
+            "vllm:num_requests_running{{engine=\"0\"}} 4\nvllm:num_requests_waiting{{engine=\"0\"}} {waiting}\n\
+             vllm:kv_cache_usage_perc{{engine=\"0\"}} {kv}\nvllm:generation_tokens_total{{engine=\"0\"}} {written}\n"
+        )
+    };
+    let loads = [vllm(9, 0.1, 0), vllm(0, 0.2, 0)].map(|text| Arc::new(Mutex::new(text)));
+    let upstreams = [saying(&loads[0]).await, saying(&loads[1]).await];
+    let worker = |(upstream, name): (&Upstream, &str)| WorkerSpec {
+        name: Some(name.to_owned()),
+        ..engine(upstream.url(), "m")
+    };
+    let mut config = settings(upstreams.iter().zip(NAMES).map(worker));
+    config.policy = PolicyName::LeastLoad;
+    config.least_load.interval = Duration::from_millis(50);
+    let rig = Rig::start(config).await;
+    let explained = async || rig.post("/admin/v1/explain", &says("hi")).await.json();
+    let waiting = async |of: usize| explained().await["candidates"][of]["engine"]["waiting"].clone();
+    until("both were asked", async || waiting(0).await == 9 && waiting(1).await == 0).await;
+    let asked = || {
+        upstreams.each_ref().map(|upstream| {
+            let chats = upstream.requests().into_iter();
+            chats.filter(|request| request.path() == "/v1/chat/completions").count()
+        })
+    };
+    assert_eq!(rig.chat("m", 10).await, vec![200; 10]);
+    assert_eq!(asked(), [0, 10]);
+    // Its cache is full now, and the other one is through.
+    *loads[0].lock().unwrap() = vllm(0, 0.1, 500);
+    *loads[1].lock().unwrap() = vllm(0, 0.99, 500);
+    until("both were asked again", async || waiting(0).await == 0).await;
+    until("the cache is known", async || {
+        explained().await["candidates"][1]["engine"]["kv_usage"].as_f64().is_some_and(|kv| kv > 0.9)
+    })
+    .await;
+    assert_eq!(rig.chat("m", 10).await, vec![200; 10]);
+    assert_eq!(asked(), [10, 10]);
+    let metrics = rig.get("/metrics").await.text().to_owned();
+    for line in [
+        r#"trunkline_engine_running_requests{worker="a"} 4"#,
+        r#"trunkline_engine_kv_cache_usage_ratio{worker="a"} 0.1"#,
+        r#"trunkline_worker_load_polls_total{result="told"}"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    // One that says nothing any more is as busy as its calls are.
+    loads[1].lock().unwrap().clear();
+    until("nothing is known of it", async || explained().await["candidates"][1].get("engine").is_none())
+        .await;
+    assert_eq!(rig.chat("m", 10).await, vec![200; 10]);
+    assert_eq!(asked(), [10, 20], "it has no calls, so nothing to do");
+    let metrics = rig.get("/metrics").await.text().to_owned();
+    assert!(!metrics.contains(r#"trunkline_engine_running_requests{worker="b"}"#), "{metrics}");
+    assert!(metrics.contains(r#"trunkline_worker_load_polls_total{result="untold"}"#), "{metrics}");
+}
+
+/// Every engine that says its load is understood as it says it.
+#[tokio::test]
+async fn loads_are_read_off_every_engine() {
+    for (flavour, known) in [
+        (Flavour::Sglang, true),
+        (Flavour::Vllm, true),
+        (Flavour::Llamacpp, true),
+        (Flavour::Tgi, true),
+        (Flavour::Trtllm, true),
+        (Flavour::Mlx, false),
+    ] {
+        let upstream = simulated(flavour, "m").await;
+        let mut config = settings([WorkerSpec::new(upstream.url())]);
+        config.metrics.engines = true;
+        config.least_load.interval = Duration::from_millis(20);
+        let rig = Rig::start(config).await;
+        let count = async |result: &str| {
+            let line = format!(r#"trunkline_worker_load_polls_total{{result="{result}"}}"#);
+            rig.get("/metrics").await.text().contains(&line)
+        };
+        until(flavour.name(), async || count(if known { "told" } else { "untold" }).await).await;
+        let load = &rig.shared().fleet.snapshot().workers[0].load;
+        assert_eq!(
+            load.gauge.sample().map(|sample| sample.running),
+            known.then_some(0),
+            "{}",
+            flavour.name()
+        );
+    }
+}
+
+/// Nobody is asked where nobody goes by it.
+#[tokio::test]
+async fn engines_are_left_alone_where_their_load_is_of_no_use() {
+    let says = Arc::new(Mutex::new(String::new()));
+    let upstream = saying(&says).await;
+    let mut config = settings([engine(upstream.url(), "m")]);
+    config.least_load.interval = Duration::from_millis(10);
+    let rig = Rig::start(config).await;
+    assert_eq!(rig.chat("m", 20).await, vec![200; 20]);
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert!(upstream.requests().iter().all(|request| request.path() != "/metrics"));
 }
