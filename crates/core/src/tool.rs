@@ -11,6 +11,8 @@ pub struct Tool {
     pub cache: Option<CacheMark>,
     /// Fields of it that we do not understand.
     pub extra: Extra,
+    /// Where it stood in the client's request, unless as an entry of `tools` with its own number.
+    pub path: Option<Box<str>>,
 }
 
 /// What a tool is.
@@ -50,6 +52,12 @@ pub enum ToolKind {
 }
 
 impl Tool {
+    /// A tool with nothing but what it is.
+    #[must_use]
+    pub fn new(kind: ToolKind) -> Self {
+        Self { kind, cache: None, extra: Vec::new(), path: None }
+    }
+
     /// The name the model calls it by.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

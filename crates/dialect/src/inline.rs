@@ -2,6 +2,7 @@
 //! before it is written.
 
 use crate::codec::must_inline;
+use crate::place::{Place, positions};
 use std::collections::HashSet;
 use trunkline_core::{Call, Dialect, Document, DocumentSource, Image, ItemKind, MediaSource, Part, PartKind};
 
@@ -19,6 +20,19 @@ pub fn needs_inlining(to: Dialect, call: &Call) -> Vec<String> {
         }
     }
     found
+}
+
+/// Where the call names `url` first, and as what.
+#[must_use]
+pub fn named_at(call: &Call, url: &str) -> Option<(String, &'static str)> {
+    let positions = positions(call);
+    call.items.iter().enumerate().find_map(|(at, item)| {
+        let place = Place::item(call, &positions, at);
+        let is_named = |part: &&Part| matches!(source(part), Some(MediaSource::Url(named)) if named == url);
+        let (n, part) = parts(&item.kind)?.iter().enumerate().find(|(_, part)| is_named(part))?;
+        let what = if matches!(part.kind, PartKind::Document(_)) { "a document" } else { "an image" };
+        Some((place.part(n).to_string(), what))
+    })
 }
 
 /// Puts the content of `url` in its place wherever the call names it. `data` is base64 in the standard
@@ -104,6 +118,8 @@ mod tests {
             call.items.push(Item::new(ItemKind::Message(Message { role, name: None, id: None, parts })));
         }
         assert_eq!(needs_inlining(Dialect::AnthropicMessages, &call), ["http://x/b.png"]);
+        let named = named_at(&call, "http://x/b.png");
+        assert_eq!(named, Some(("messages[0].content[1]".to_owned(), "an image")));
         inline(&mut call, "http://x/b.png", "image/png", "AAAA");
         assert!(needs_inlining(Dialect::AnthropicMessages, &call).is_empty());
         for item in &call.items {

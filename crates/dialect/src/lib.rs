@@ -64,4 +64,4 @@ pub use codec::{
     read_reply, read_reply_of, reads, speaks, streams_by_default, translates, write_call, write_error,
     write_reply, write_stream_error, writes,
 };
-pub use inline::{inline, needs_inlining};
+pub use inline::{inline, named_at, needs_inlining};

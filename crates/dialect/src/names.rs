@@ -31,6 +31,8 @@ impl Alphabet {
     /// Anthropic tool-use ids: `[a-zA-Z0-9_-]+`.
     pub const ANTHROPIC_ID: Self = Self { also: "_-", shortest: 1, longest: 128 };
 
+    /// Cohere tool names: `[a-zA-Z_][a-zA-Z0-9_]*`.
+    pub const COHERE_NAME: Self = Self { also: "_", shortest: 1, longest: 64 };
     /// Gemini function names: `[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}`; newer models take longer ones.
     pub const GEMINI_NAME: Self = Self { also: "_-.:", shortest: 1, longest: 64 };
     /// Bedrock tool names: `[a-zA-Z0-9_-]{1,64}`.

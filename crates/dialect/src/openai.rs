@@ -6,6 +6,9 @@ use crate::place::Place;
 use std::borrow::Cow;
 use trunkline_core::{CacheKind, CacheMark, Effort, Fault, Losses, Reasoning};
 
+/// Why a way to think is lost that has no counterpart.
+pub(crate) const NO_MODE: &str = "the target has no such mode; the model thinks as it does by itself";
+
 /// An OpenAI cache breakpoint.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark<'c> {
@@ -49,7 +52,10 @@ pub(crate) fn mark<'c>(
         (CacheKind::Breakpoint, ttl) => ttl,
         // OpenAI's default outlives five minutes; half an hour is the nearest it has to one hour.
         (CacheKind::Ephemeral | CacheKind::Point, None | Some("5m")) => None,
-        (CacheKind::Ephemeral | CacheKind::Point, Some("1h")) => Some("30m"),
+        (CacheKind::Ephemeral | CacheKind::Point, Some("1h")) => {
+            losses.hint(place.mark(), "cached for 30m, the nearest to 1h that the target has");
+            Some("30m")
+        }
         (CacheKind::Ephemeral | CacheKind::Point, ttl) => ttl,
     };
     Some(Mark { ttl })

@@ -7,7 +7,7 @@
 use crate::codec::spelling;
 use std::borrow::Cow;
 use std::fmt;
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role};
+use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role, Tool};
 
 /// The code of faults about content the target could not show to the model.
 pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
@@ -49,6 +49,11 @@ pub(crate) enum Above {
     Field(&'static str, &'static str),
     /// In a field of their own, which is one text, or as the first messages of the list.
     Split(&'static str),
+}
+
+/// Where a tool of the client's stood, which is the `at`th of all.
+pub(crate) fn tool(tool: &Tool, at: usize) -> String {
+    tool.path.as_deref().map_or_else(|| format!("tools[{at}]"), str::to_owned)
 }
 
 /// Where an image of a client of `dialect` says its level of detail; `path` is that of its part.
@@ -124,6 +129,11 @@ impl<'c> Place<'c> {
             message if message.is_empty() => key.to_owned(),
             message => format!("{message}.{key}"),
         }
+    }
+
+    /// Its cache mark.
+    pub(crate) fn mark(self) -> String {
+        format!("{self}{}", spelling(self.call.dialect).mark)
     }
 
     /// The message it stands in.

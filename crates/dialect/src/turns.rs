@@ -9,7 +9,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{Extra, Losses};
 
 /// What stands in for a user turn that the client never said.
-const SILENCE: &str = ".";
+pub(crate) const SILENCE: &str = ".";
+
+/// What stands in for a tool's result that says nothing.
+pub(crate) const NO_OUTPUT: &str = "(no output)";
 
 /// What a strict dialect's turns are made of.
 pub(crate) trait Block: Sized {

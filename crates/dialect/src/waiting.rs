@@ -33,6 +33,11 @@ impl<I: Clone + Eq + Hash> Waiting<I> {
         at.is_some_and(|at| self.ids.remove(&at).is_some())
     }
 
+    /// Whether every call is answered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
     /// Takes out the first call of all.
     pub(crate) fn pop(&mut self) -> Option<I> {
         let (_, id) = self.ids.pop_first()?;

@@ -12,16 +12,13 @@ pub(super) fn tool(raw: &RawValue, path: String, losses: &mut Losses) -> Result<
     let mut fields = Fields::read(raw, path)?;
     let native_type = fields.string("type")?;
     if let Some(native_type) = native_type.filter(|t| t != "custom") {
-        return Ok(Tool {
-            kind: ToolKind::Server {
-                dialect: DIALECT,
-                native_type: native_type.into(),
-                name: fields.string("name")?.map(Into::into),
-                raw: Json::from_raw(raw),
-            },
-            cache: cache(&mut fields, losses)?,
-            extra: Vec::new(),
-        });
+        let kind = ToolKind::Server {
+            dialect: DIALECT,
+            native_type: native_type.into(),
+            name: fields.string("name")?.map(Into::into),
+            raw: Json::from_raw(raw),
+        };
+        return Ok(Tool { cache: cache(&mut fields, losses)?, ..Tool::new(kind) });
     }
     let kind = ToolKind::Function {
         name: fields.need_string("name")?.into(),
@@ -29,7 +26,7 @@ pub(super) fn tool(raw: &RawValue, path: String, losses: &mut Losses) -> Result<
         schema: fields.json("input_schema"),
         strict: fields.bool("strict")?,
     };
-    Ok(Tool { kind, cache: cache(&mut fields, losses)?, extra: fields.rest(DIALECT) })
+    Ok(Tool { cache: cache(&mut fields, losses)?, extra: fields.rest(DIALECT), ..Tool::new(kind) })
 }
 
 /// Reads `tool_choice`: the choice, and whether calls may come in parallel.

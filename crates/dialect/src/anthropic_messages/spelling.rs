@@ -13,6 +13,7 @@ pub(crate) static SPELLING: Spelling = Spelling {
     bookkeeping: &[],
     settings: &[
         ("stop", "stop_sequences"),
+        ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
         ("reasoning", "thinking"),
         ("reasoning_effort", "output_config.effort"),
         ("user", "metadata.user_id"),

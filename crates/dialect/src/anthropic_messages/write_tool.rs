@@ -6,6 +6,7 @@ use crate::claude::schema;
 use crate::codec::Vendor;
 use crate::free_text;
 use crate::json::{Fields, Writer};
+use crate::place;
 use crate::restore::JSON_TOOL;
 use crate::unsent;
 use std::borrow::Cow;
@@ -73,7 +74,7 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, needs: Needs<'c>) -> Resul
         allowed.as_ref().is_none_or(|names| tool.name().is_some_and(|name| names.contains(name)))
     };
     for (at, tool) in call.tools.iter().enumerate().filter(|(_, tool)| is_offered(tool)) {
-        entries.push(entry(prepare, tool, &format!("tools[{at}]"))?);
+        entries.push(entry(prepare, tool, &place::tool(tool, at))?);
     }
     entries.extend(web_search(prepare));
     let own = !entries.is_empty();

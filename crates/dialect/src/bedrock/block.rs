@@ -269,8 +269,8 @@ impl turns::Block for Block<'_> {
     fn no_result(id: &str) -> Self {
         Self::new(BlockKind::ToolResult {
             id: Cow::Owned(tool_id(id).into_owned()),
-            content: vec![turns::Block::text("no result provided")],
-            status: None,
+            content: vec![turns::Block::text("Error: no result provided")],
+            status: Some("error"),
         })
     }
 

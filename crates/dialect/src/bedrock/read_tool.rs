@@ -32,6 +32,7 @@ fn tool(raw: &RawValue, path: String, tools: &mut Vec<Tool>, losses: &mut Losses
         return Ok(());
     }
     let Some(mut spec) = entry.object("toolSpec")? else {
+        let path = Some(entry.here().into());
         let mut system = entry.object("systemTool")?;
         let name = system.as_mut().map(|tool| tool.string("name")).transpose()?.flatten();
         let native_type = if system.is_some() { "systemTool" } else { "" };
@@ -41,7 +42,7 @@ fn tool(raw: &RawValue, path: String, tools: &mut Vec<Tool>, losses: &mut Losses
             name: name.map(Into::into),
             raw: Json::from_raw(raw),
         };
-        tools.push(Tool { kind, cache: None, extra: Vec::new() });
+        tools.push(Tool { path, ..Tool::new(kind) });
         return Ok(());
     };
     let kind = ToolKind::Function {
@@ -50,7 +51,8 @@ fn tool(raw: &RawValue, path: String, tools: &mut Vec<Tool>, losses: &mut Losses
         schema: spec.object("inputSchema")?.and_then(|mut schema| schema.json("json")),
         strict: spec.bool("strict")?,
     };
-    tools.push(Tool { kind, cache: None, extra: spec.rest(DIALECT) });
+    let path = Some(spec.here().into());
+    tools.push(Tool { extra: spec.rest(DIALECT), path, ..Tool::new(kind) });
     Ok(())
 }
 

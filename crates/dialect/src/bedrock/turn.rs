@@ -6,7 +6,9 @@ use super::prepare::{Inside, Prepare};
 use crate::arguments::{INPUT, RAW, object_of, wrapped};
 use crate::codec::may_replay;
 use crate::place::{Place, positions};
-use crate::turns::{self, MidSystem, Said, SaidKind, Speaker, Stretch, Turn, leading_system, say, turns};
+use crate::turns::{
+    self, MidSystem, NO_OUTPUT, Said, SaidKind, Speaker, Stretch, Turn, leading_system, say, turns,
+};
 use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{
@@ -61,6 +63,9 @@ pub(super) fn conversation<'c>(prepare: &mut Prepare<'c, '_>) -> Result<Conversa
     }
     for turn in &mut turns {
         explain_documents(prepare, turn);
+        if !takes_status(prepare) {
+            hide_status(turn);
+        }
     }
     trim_last(&mut turns);
     Ok(Conversation { system, turns })
@@ -197,23 +202,33 @@ fn tool_result<'c>(
     // A mark stands behind the whole result or nowhere.
     let inner = content.iter_mut().filter_map(|block| block.mark.take()).last();
     let mark = prepare.mark(result.cache.as_ref(), &|| place.message()).or(inner);
-    let mut status = match result.is_error {
+    let status = match result.is_error {
         Some(true) => Some("error"),
         Some(false) => Some("success"),
         None => None,
     };
-    if !prepare.family.status && !prepare.is_own() {
-        status = None;
-        if result.is_error == Some(true) {
-            prepare.losses.degraded(place.message(), "this model is told of the failure in words");
-            content.insert(0, turns::Block::text("Error:"));
-        }
+    if !takes_status(prepare) && result.is_error == Some(true) {
+        prepare.losses.degraded(place.message(), "this model is told of the failure in words");
+        content.insert(0, turns::Block::text("Error:"));
     }
     if content.is_empty() {
         prepare.losses.invented(place.message(), "target takes no empty result");
-        content.push(turns::Block::text("(no output)"));
+        content.push(turns::Block::text(NO_OUTPUT));
     }
     Ok(Block { kind: BlockKind::ToolResult { id: tool_id(&result.call_id), content, status }, mark })
+}
+
+fn takes_status(prepare: &Prepare<'_, '_>) -> bool {
+    prepare.family.status || prepare.is_own()
+}
+
+/// Words alone tell how a call went.
+fn hide_status(turn: &mut Turn<'_, Block<'_>>) {
+    for block in &mut turn.blocks {
+        if let BlockKind::ToolResult { status, .. } = &mut block.kind {
+            *status = None;
+        }
+    }
 }
 
 /// Thoughts go back only to the provider that signed them; those of this dialect's clients as they were.

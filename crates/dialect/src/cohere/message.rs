@@ -47,8 +47,7 @@ impl<'c> WireMessage<'c> {
             w.key("role").string(self.role);
             w.opt_string("tool_call_id", self.tool_call_id);
             match self.content.as_slice() {
-                [] if self.role == "assistant" => {}
-                [] => w.key("content").string(""),
+                [] => {}
                 [Block::Text(text)] => w.key("content").string(text),
                 blocks => w.key("content").array(|w| blocks.iter().for_each(|block| block.write(w))),
             }

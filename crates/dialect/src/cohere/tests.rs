@@ -189,6 +189,89 @@ fn a_result_without_its_call_is_text() {
     assert_eq!(lost, ["messages[0] degraded"]);
 }
 
+/// Nothing leaves that the target is known to refuse, and what was put in its place is told.
+#[test]
+fn emptiness_is_said_in_words() {
+    let ask = |messages: Value| write(&json!({"model": "m", "messages": messages})).unwrap();
+    let user = |words: &str| json!({"role": "user", "content": words});
+    let said = json!({"role": "assistant", "content": "b"});
+    for (name, messages, want, told) in [
+        ("alone", json!([user("")]), json!([user(".")]), &["messages[0] invented"][..]),
+        ("behind words", json!([user("a"), user("")]), json!([user("a")]), &["messages[1] dropped"]),
+        ("before words", json!([user(""), user("a")]), json!([user("a")]), &["messages[0] dropped"]),
+        (
+            "several",
+            json!([user(""), said, user(""), user("")]),
+            json!([user("."), said, user(".")]),
+            &["messages[0] invented", "messages[2] dropped", "messages[3] invented"],
+        ),
+        (
+            "an empty part",
+            json!([{"role": "user", "content": [{"type": "text", "text": ""}]}]),
+            json!([user(".")]),
+            &["messages[0] invented"],
+        ),
+        (
+            "an empty instruction",
+            json!([{"role": "system", "content": ""}, user("a")]),
+            json!([user("a")]),
+            &["messages[0] dropped"],
+        ),
+    ] {
+        let (written, lost) = ask(messages);
+        assert_eq!((&written["messages"], lost), (&want, told.iter().map(|&t| t.into()).collect()), "{name}");
+    }
+
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let calls = json!({"role": "assistant", "tool_calls": [call("c1"), call("c2")]});
+    let result = |id: &str, words: &str| json!({"role": "tool", "tool_call_id": id, "content": words});
+    let (written, lost) = ask(json!([user("a"), calls, result("c2", ""), result("c1", "x"), user("")]));
+    let want = json!([user("a"), calls, result("c2", "(no output)"), result("c1", "x")]);
+    assert_eq!(written["messages"], want, "results stay in the caller's order");
+    assert_eq!(lost, ["messages[2] invented", "messages[4] dropped"]);
+
+    let (written, lost) =
+        ask(json!([user("a"), calls, result("c1", "x"), result("c1", "y"), result("c2", "z")]));
+    let roles: Vec<_> = written["messages"].as_array().unwrap().iter().map(|m| &m["role"]).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "tool", "user"], "nobody speaks before the results");
+    assert_eq!(lost, ["messages[3] degraded"]);
+}
+
+#[test]
+fn parameters_say_that_they_are_an_object() {
+    for (schema, want, told) in [
+        (json!({}), json!({"type": "object", "properties": {}}), "invented"),
+        (json!({"type": "object"}), json!({"type": "object"}), ""),
+        (
+            json!({"properties": {"a": {}}, "required": ["a"]}),
+            json!({"type": "object", "properties": {"a": {}}, "required": ["a"]}),
+            "invented",
+        ),
+        (json!({"type": ["object", "null"]}), json!({"type": "object", "properties": {}}), "degraded"),
+    ] {
+        let tool = json!({"type": "function", "function": {"name": "f", "parameters": schema}});
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "tools": [tool]});
+        let (written, lost) = write(&body).unwrap();
+        assert_eq!(written["tools"][0]["function"]["parameters"], want, "{schema}");
+        let told: Vec<_> = (!told.is_empty()).then(|| format!("tools[0] {told}")).into_iter().collect();
+        assert_eq!(lost, told, "{schema}");
+    }
+}
+
+#[test]
+fn names_are_written_as_the_target_spells_them() {
+    let tools = ["get-weather", "2fast", "plain_1"].map(function);
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "tools": tools});
+    let (written, lost) = write(&body).unwrap();
+    for tool in written["tools"].as_array().unwrap() {
+        let name = tool["function"]["name"].as_str().unwrap();
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        assert!(is_plain && !name.starts_with(|c: char| c.is_ascii_digit()), "{name}");
+    }
+    assert_eq!(written["tools"][2]["function"]["name"], "plain_1");
+    assert_eq!(lost, [""; 0], "names are restored in the answer");
+}
+
 fn sse(payloads: &[&str]) -> Vec<u8> {
     let event = |payload: &&str| {
         let value: Value = serde_json::from_str(payload).unwrap();

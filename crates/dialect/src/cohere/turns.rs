@@ -1,13 +1,14 @@
 //! Items to messages: which messages an upstream gets, in which order.
 //!
-//! Every call must be answered right behind its turn and every result must have its call. An assistant
-//! message without words has no content at all.
+//! Every call must be answered right behind its turn and every result must have its call, in any order. An
+//! assistant message without words has no content at all; nobody else's may be without.
 
 use super::OURS;
 use super::message::{Block, WireCall, WireDocument, WireMessage};
 use crate::arguments::{self, wrapped};
 use crate::names::Names;
 use crate::place::{Place, Position};
+use crate::turns::{NO_OUTPUT, SILENCE};
 use crate::unsent;
 use crate::waiting::Waiting;
 use std::borrow::Cow;
@@ -15,6 +16,8 @@ use trunkline_core::{
     Call, Document, DocumentSource, Fault, Image, Item, ItemKind, Losses, MediaSource, Message, Part,
     PartKind, ReasoningItem, Role, ToolCall, ToolCallKind, ToolResult,
 };
+
+const EMPTY: &str = "the target takes no empty message; it is left out";
 
 /// What is sent of the conversation.
 #[derive(Debug)]
@@ -34,8 +37,12 @@ pub(super) struct Planner<'c, 'x> {
     plan: Plan<'c>,
     /// Calls of the last turn without a result, by their items.
     waiting: Waiting<&'c str>,
+    /// What came between results and may only stand behind them.
+    late: Vec<WireMessage<'c>>,
     /// Thoughts of the open turn.
     thought: Vec<Place<'c>>,
+    /// Messages of the user's that say nothing so far.
+    silent: Vec<Place<'c>>,
 }
 
 impl<'c, 'x> Planner<'c, 'x> {
@@ -50,7 +57,9 @@ impl<'c, 'x> Planner<'c, 'x> {
             losses,
             plan,
             waiting: Waiting::default(),
+            late: Vec::new(),
             thought: Vec::new(),
+            silent: Vec::new(),
         }
     }
 
@@ -60,7 +69,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             let place = Place::instruction(self.call, at);
             self.name(instruction.name.as_deref(), place);
             let content = self.words(&instruction.parts, place)?;
-            self.plan.messages.push(WireMessage { role: "system", content, ..WireMessage::default() });
+            self.say(WireMessage { content, ..WireMessage::new("system") }, place);
         }
         let mut assistant = None;
         for (at, item) in self.call.items.iter().enumerate() {
@@ -79,7 +88,42 @@ impl<'c, 'x> Planner<'c, 'x> {
         }
         self.end_turn(assistant);
         self.settle();
+        self.fill_silence();
         Ok(self.plan)
+    }
+
+    /// Adds a message, of which only a user's may be empty for now.
+    fn say(&mut self, message: WireMessage<'c>, place: Place<'c>) {
+        if message.content.is_empty() {
+            if message.role != "user" {
+                return self.losses.hint(place.message(), EMPTY);
+            }
+            self.silent.push(place);
+        }
+        self.plan.messages.push(message);
+    }
+
+    /// An empty message of the user's is left out where the client's side is heard all the same, and says as
+    /// little as can be where it is the whole turn.
+    fn fill_silence(&mut self) {
+        let is_clients = |message: &WireMessage<'_>| matches!(message.role, "user" | "tool");
+        let mut silent = std::mem::take(&mut self.silent).into_iter();
+        let mut planned = std::mem::take(&mut self.plan.messages).into_iter().peekable();
+        while let Some(mut message) = planned.next() {
+            if message.role == "user"
+                && message.content.is_empty()
+                && let Some(place) = silent.next()
+            {
+                let before = self.plan.messages.last();
+                if before.is_some_and(is_clients) || planned.peek().is_some_and(is_clients) {
+                    self.losses.hint(place.message(), EMPTY);
+                    continue;
+                }
+                self.losses.invented(place.message(), "the target wants the user to say something");
+                message.content.push(Block::Text(Cow::Borrowed(SILENCE)));
+            }
+            self.plan.messages.push(message);
+        }
     }
 
     /// An assistant's message is over. Its thoughts stand beside its calls as their plan, unless the model
@@ -117,6 +161,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             let message = WireMessage { content, tool_call_id: Some(id), ..WireMessage::new("tool") };
             self.plan.messages.push(message);
         }
+        self.plan.messages.append(&mut self.late);
     }
 
     fn assistant(
@@ -180,7 +225,14 @@ impl<'c, 'x> Planner<'c, 'x> {
 
     fn client(&mut self, item: &'c Item, place: Place<'c>) -> Result<(), Fault> {
         let message = match &item.kind {
-            ItemKind::ToolResult(result) => self.result(result, place)?,
+            ItemKind::ToolResult(result) => {
+                let message = self.result(result, place)?;
+                if message.role == "user" && !self.waiting.is_empty() {
+                    self.late.push(message);
+                    return Ok(());
+                }
+                message
+            }
             ItemKind::Message(words) => {
                 self.settle();
                 self.message(words, place)?
@@ -191,7 +243,7 @@ impl<'c, 'x> Planner<'c, 'x> {
             | ItemKind::Reference(_)
             | ItemKind::Unknown { .. } => return Err(place.unsupported("an item of unknown type")),
         };
-        self.plan.messages.push(message);
+        self.say(message, place);
         Ok(())
     }
 
@@ -213,6 +265,10 @@ impl<'c, 'x> Planner<'c, 'x> {
         if result.is_error == Some(true) {
             self.losses.emulated(place.to_string(), "the failure is told in words");
             content.insert(0, Block::Text(Cow::Borrowed("Error:")));
+        }
+        if content.is_empty() {
+            self.losses.invented(place.to_string(), "the target takes no empty result");
+            content.push(Block::Text(Cow::Borrowed(NO_OUTPUT)));
         }
         if !self.waiting.answer(&result.call_id.as_str()) {
             self.losses.degraded(place.to_string(), "a tool result without its call is sent as text");

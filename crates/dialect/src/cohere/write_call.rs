@@ -19,7 +19,7 @@ pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Resu
         let message = "prompt is kept by its provider, which the chosen target is not; send its text instead";
         return Err(Fault::new(FaultKind::Unsupported, message).at("prompt").code(UNSUPPORTED_CONTENT));
     }
-    let mut names = Names::new(Alphabet::OPENAI_NAME);
+    let mut names = Names::new(Alphabet::COHERE_NAME).letter_first();
     let tools = write_tools::plan(call, &mut names, losses)?;
     let plan = Planner::new(call, settings::thinks(call), &mut names, losses).plan()?;
     let fan_out = codec::fan_out(call, losses)?;

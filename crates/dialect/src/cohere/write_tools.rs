@@ -3,8 +3,9 @@
 
 use super::OURS;
 use crate::free_text;
-use crate::json::Writer;
+use crate::json::{Fields, Writer};
 use crate::names::Names;
+use crate::place;
 use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{AllowedMode, Call, Fault, FaultKind, Json, Losses, Tool, ToolChoice, ToolKind};
@@ -21,7 +22,7 @@ pub(super) struct Tools<'c> {
 struct WireTool<'c> {
     name: Cow<'c, str>,
     description: Option<Cow<'c, str>>,
-    schema: &'c str,
+    schema: Cow<'c, str>,
 }
 
 /// The schema of a function without parameters.
@@ -79,7 +80,7 @@ fn plan_tool<'c>(
     names: &mut Names,
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
-    let path = || format!("tools[{at}]");
+    let path = || place::tool(tool, at);
     if tool.cache.is_some() {
         losses.hint(path(), "the target takes no cache marks");
     }
@@ -88,14 +89,17 @@ fn plan_tool<'c>(
         ToolKind::Function { name, description, schema, .. } => Ok(WireTool {
             name: names.target(name),
             description: description.as_deref().map(Cow::Borrowed),
-            schema: schema.as_ref().map_or(NOTHING, Json::as_str),
+            schema: match schema {
+                None => Cow::Borrowed(NOTHING),
+                Some(schema) => parameters(schema, &path, losses),
+            },
         }),
         ToolKind::Custom { name, description, format } => {
             losses.degraded(path(), "a free-text tool is offered as a function");
             Ok(WireTool {
                 name: names.target(name),
                 description: free_text::describe(description.as_deref(), format.as_ref()),
-                schema: free_text::SCHEMA,
+                schema: Cow::Borrowed(free_text::SCHEMA),
             })
         }
         ToolKind::Server { native_type, .. } => {
@@ -106,6 +110,33 @@ fn plan_tool<'c>(
             Err(Fault::new(FaultKind::Unsupported, message).at(path()).code("unsupported_tool"))
         }
     }
+}
+
+/// The target takes nothing but objects as parameters, and they have to say so.
+fn parameters<'c>(schema: &'c Json, path: &dyn Fn() -> String, losses: &mut Losses) -> Cow<'c, str> {
+    let Ok(mut fields) = Fields::read(schema.raw(), "") else {
+        losses.degraded(path(), "the target wants an object as parameters; an empty one is sent");
+        return Cow::Borrowed(NOTHING);
+    };
+    match fields.string("type") {
+        Ok(Some(kind)) if kind == "object" => return Cow::Borrowed(schema.as_str()),
+        Ok(None) => losses.invented(path(), "the target wants parameters that say they are an object"),
+        Ok(Some(_)) | Err(_) => {
+            losses.degraded(path(), "the target takes no other parameters than an object");
+        }
+    }
+    let has_properties = fields.has("properties");
+    let mut out = Vec::with_capacity(schema.as_str().len() + NOTHING.len());
+    Writer::new(&mut out).object(|w| {
+        w.key("type").string("object");
+        if !has_properties {
+            w.key("properties").object(|_| {});
+        }
+        for (key, value) in fields.left() {
+            w.member(&key).raw(value.get());
+        }
+    });
+    String::from_utf8(out).map_or(Cow::Borrowed(NOTHING), Cow::Owned)
 }
 
 /// Writes the tools and the choice.
@@ -120,7 +151,7 @@ pub(super) fn write(w: &mut Writer<'_>, tools: &Tools<'_>) {
                 w.key("function").object(|w| {
                     w.key("name").string(&tool.name);
                     w.opt_string("description", tool.description.as_deref());
-                    w.key("parameters").raw(tool.schema);
+                    w.key("parameters").raw(&tool.schema);
                 });
             });
         }

@@ -188,7 +188,7 @@ const fn words(fault: &Fault) -> (u16, &'static str) {
             Origin::Upstream(500) => (500, "INTERNAL"),
             Origin::Upstream(503) => (503, "UNAVAILABLE"),
             Origin::Upstream(504) => (504, "DEADLINE_EXCEEDED"),
-            Origin::Upstream(_) | Origin::Gateway => (502, "INTERNAL"),
+            Origin::Upstream(_) | Origin::Gateway => (502, "UNAVAILABLE"),
         },
         FaultKind::Unavailable | FaultKind::Overloaded => (503, "UNAVAILABLE"),
         FaultKind::Timeout => (504, "DEADLINE_EXCEEDED"),

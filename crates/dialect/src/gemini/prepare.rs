@@ -46,7 +46,13 @@ impl<'c> Prepare<'c, '_> {
         Ok(out)
     }
 
-    fn part(&mut self, part: &'c Part, place: Place<'c>, out: &mut Vec<Wire<'c>>) -> Result<(), Fault> {
+    /// Adds what one part becomes.
+    pub(super) fn part(
+        &mut self,
+        part: &'c Part,
+        place: Place<'c>,
+        out: &mut Vec<Wire<'c>>,
+    ) -> Result<(), Fault> {
         unsent::record_inner(&part.extra, &|| place.to_string(), self.losses);
         if part.cache.is_some() {
             self.losses.hint(place.to_string(), "target has no cache marks");
@@ -115,11 +121,13 @@ impl<'c> Prepare<'c, '_> {
         let about = [document.title.as_deref(), document.context.as_deref()];
         match &document.source {
             DocumentSource::Text(text) => {
+                self.losses.degraded(place.to_string(), "a document is sent as text");
                 out.extend(about.into_iter().flatten().map(Wire::text));
                 out.push(Wire::text(text));
                 Ok(())
             }
             DocumentSource::Parts(parts) => {
+                self.losses.degraded(place.to_string(), "a document is sent as text");
                 out.extend(about.into_iter().flatten().map(Wire::text));
                 parts.iter().try_for_each(|part| self.part(part, place, out))
             }

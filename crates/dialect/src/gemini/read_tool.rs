@@ -17,13 +17,15 @@ pub(super) fn tools(
     for (at, raw) in fields.array("functionDeclarations")?.unwrap_or_default().into_iter().enumerate() {
         tools.push(function(Fields::read(raw, format!("{list}[{at}]"))?.camel(), losses)?);
     }
+    let entry = fields.here().to_owned();
     for own in fields.rest(DIALECT) {
         let mut out = Vec::new();
         Writer::new(&mut out).object(|w| w.member(&own.key).raw(own.value.as_str()));
         let whole = std::str::from_utf8(&out).ok().and_then(|text| Json::parse(text).ok());
         let Some(raw) = whole else { continue };
+        let path = Some(format!("{entry}.{}", own.key).into());
         let kind = ToolKind::Server { dialect: DIALECT, native_type: own.key.into(), name: None, raw };
-        tools.push(Tool { kind, cache: None, extra: Vec::new() });
+        tools.push(Tool { path, ..Tool::new(kind) });
     }
     Ok(())
 }
@@ -37,7 +39,8 @@ fn function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Tool, Fault> 
         losses.degraded(fields.path("parameters"), "parametersJsonSchema says the same");
     }
     let kind = ToolKind::Function { name, description, schema: own.or(openapi), strict: None };
-    Ok(Tool { kind, cache: None, extra: fields.rest(DIALECT) })
+    let path = Some(fields.here().into());
+    Ok(Tool { extra: fields.rest(DIALECT), path, ..Tool::new(kind) })
 }
 
 /// Takes `functionCallingConfig` out of `toolConfig`.

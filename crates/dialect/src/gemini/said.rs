@@ -8,7 +8,7 @@ use crate::json::Writer;
 use crate::place::Place;
 use std::borrow::Cow;
 use trunkline_core::{
-    Extra, Fault, FaultKind, Part, PartKind, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
+    Extra, Fault, FaultKind, Json, Part, PartKind, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
 };
 
 /// Gateways without a field for a call's signature put it behind the id.
@@ -75,20 +75,20 @@ pub(super) fn response<'c>(
         prepare.losses.hint(place.to_string(), "target has no cache marks");
     }
     let failed = result.is_error == Some(true);
-    let (response, mut media) =
-        if let [Part { kind: PartKind::Json(json), .. }, media @ ..] = result.parts.as_slice() {
-            let response = match (failed, json.is_object()) {
-                (true, _) => Cow::Owned(member("error", json.as_str())),
-                (false, true) => Cow::Borrowed(json.as_str()),
-                (false, false) => Cow::Owned(member("result", json.as_str())),
-            };
-            (response, prepare.parts(media, place)?)
-        } else {
-            let parts = prepare.parts(&result.parts, place)?;
-            let (words, media): (Vec<_>, Vec<_>) =
-                parts.into_iter().partition(|part| matches!(part.body, Body::Text(_)));
-            (answered(joined(&words), failed), media)
-        };
+    let is_json = |part: &Part| matches!(part.kind, PartKind::Json(_));
+    let value = result.parts.iter().position(is_json);
+    let mut parts = Vec::with_capacity(result.parts.len());
+    for (at, part) in result.parts.iter().enumerate().filter(|(at, _)| Some(*at) != value) {
+        prepare.part(part, place.part(at), &mut parts)?;
+    }
+    // Nothing but media may stand in the parts of a response.
+    let (words, mut media): (Vec<_>, Vec<_>) =
+        parts.into_iter().partition(|part| matches!(part.body, Body::Text(_)));
+    let words = joined(&words);
+    let response = match value.and_then(|at| result.parts.get(at)).map(|part| &part.kind) {
+        Some(PartKind::Json(json)) => structured(json, &words, failed),
+        Some(_) | None => answered(words, failed),
+    };
     let mut beside = Vec::new();
     if !prepare.traits.result_media && !media.is_empty() {
         prepare.losses.degraded(place.to_string(), "media of a tool result is sent beside it");
@@ -114,10 +114,17 @@ fn answered(text: String, failed: bool) -> Cow<'static, str> {
     }
 }
 
-fn member(key: &str, json: &str) -> String {
+/// A value as a response: itself, when it is an object that nothing is said beside.
+fn structured<'c>(value: &'c Json, words: &str, failed: bool) -> Cow<'c, str> {
+    if !failed && words.is_empty() && value.is_object() {
+        return Cow::Borrowed(value.as_str());
+    }
     let mut out = Vec::new();
-    Writer::new(&mut out).object(|w| w.member(key).raw(json));
-    String::from_utf8(out).unwrap_or_default()
+    Writer::new(&mut out).object(|w| {
+        w.key(if failed { "error" } else { "result" }).raw(value.as_str());
+        w.opt_string("text", Some(words).filter(|words| !words.is_empty()));
+    });
+    String::from_utf8(out).unwrap_or_default().into()
 }
 
 /// What stands in for a result that never came.

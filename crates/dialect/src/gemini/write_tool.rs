@@ -5,6 +5,7 @@ use super::prepare::Prepare;
 use super::schema;
 use crate::free_text;
 use crate::json::Writer;
+use crate::place;
 use crate::restore::JSON_TOOL;
 use crate::unsent;
 use std::borrow::Cow;
@@ -56,7 +57,7 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
     let call = prepare.call;
     let mut tools = Tools::default();
     for (at, tool) in call.tools.iter().enumerate() {
-        let path = format!("tools[{at}]");
+        let path = place::tool(tool, at);
         unsent::record_tool(&tool.extra, &[DIALECT], &|| path.clone(), prepare.losses);
         if tool.cache.is_some() {
             prepare.losses.hint(path.clone(), "target has no cache marks");
@@ -74,7 +75,8 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
         prepare.losses.dropped("tools", why);
         tools.own.clear();
     }
-    if call.parallel_tool_calls == Some(false) && tools.functions.len() > 1 {
+    // Even one function may be called more than once.
+    if call.parallel_tool_calls == Some(false) && !tools.functions.is_empty() {
         prepare.losses.dropped("parallel_tool_calls", "target may call several tools in one turn");
     }
     tools.choice = if tools.functions.is_empty() { unmet(prepare) } else { chosen(prepare) };

@@ -104,7 +104,7 @@ fn read_tool(raw: &RawValue, path: String) -> Result<Tool, Fault> {
     if native_type != "function" {
         let (native_type, raw) = (native_type.into_owned(), Json::from_raw(raw));
         let kind = ToolKind::Server { dialect: OURS, native_type, name: None, raw };
-        return Ok(Tool { kind, cache: None, extra: Vec::new() });
+        return Ok(Tool::new(kind));
     }
     let mut function = fields.object("function")?.ok_or_else(|| fields.missing("function"))?;
     let name = function.need_string("name")?;
@@ -122,5 +122,5 @@ fn read_tool(raw: &RawValue, path: String) -> Result<Tool, Fault> {
         },
         strict: function.bool("strict")?,
     };
-    Ok(Tool { kind, cache: None, extra: fields.rest(OURS) })
+    Ok(Tool { extra: fields.rest(OURS), ..Tool::new(kind) })
 }

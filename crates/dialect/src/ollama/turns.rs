@@ -25,8 +25,10 @@ pub(super) struct Planner<'c, 'x> {
     names: &'x mut Names,
     losses: &'x mut Losses,
     messages: Vec<WireMessage<'c>>,
-    /// Pictures of results that wait for the user message behind them.
-    late: Vec<&'c str>,
+    /// Pictures of results that wait for the user message behind them, each with whose it is.
+    late: Vec<(&'c str, String)>,
+    /// How many results were given since anybody said anything else.
+    results: usize,
     /// Tools by the ids of their calls.
     called: HashMap<&'c str, &'c str>,
 }
@@ -40,7 +42,7 @@ impl<'c, 'x> Planner<'c, 'x> {
     ) -> Self {
         let positions = crate::place::positions(call);
         let (messages, late, called) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { call, positions, target, names, losses, messages, late, called }
+        Self { call, positions, target, names, losses, messages, late, results: 0, called }
     }
 
     /// Plans everything.
@@ -201,25 +203,34 @@ impl<'c, 'x> Planner<'c, 'x> {
         }
         let mut message = WireMessage::new("tool");
         self.parts(&result.parts, place, &mut message)?;
+        self.results += 1;
+        let name = self.called.get(result.call_id.as_str()).copied().or(result.name.as_deref());
+        message.tool_name = name.map(|name| self.names.target(name));
+        message.tool_call_id = Some(&result.call_id);
         if !message.images.is_empty() {
             self.losses.degraded(place.to_string(), "pictures of a result are sent in a user message");
-            self.late.append(&mut message.images);
+            let whose = format!("{} ({})", message.tool_name.as_deref().unwrap_or("result"), result.call_id);
+            self.late.extend(message.images.drain(..).map(|image| (image, whose.clone())));
         }
         if result.is_error == Some(true) {
             self.losses.emulated(place.to_string(), "the failure is told in words");
             message.content.insert_str(0, "Error: ");
         }
-        let name = self.called.get(result.call_id.as_str()).copied().or(result.name.as_deref());
-        message.tool_name = name.map(|name| self.names.target(name));
-        message.tool_call_id = Some(&result.call_id);
         Ok(message)
     }
 
+    /// Shows the pictures of the results so far, and tells those of several apart.
     fn show_late(&mut self) {
-        if !self.late.is_empty() {
-            let images = std::mem::take(&mut self.late);
-            self.messages.push(WireMessage { images, ..WireMessage::new("user") });
+        let results = std::mem::take(&mut self.results);
+        if self.late.is_empty() {
+            return;
         }
+        let (images, whose): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late).into_iter().unzip();
+        let mut message = WireMessage { images, ..WireMessage::new("user") };
+        if results > 1 {
+            message.say(&format!("Pictures in order: {}", whose.join(", ")));
+        }
+        self.messages.push(message);
     }
 
     fn parts(

@@ -5,6 +5,7 @@ use super::OURS;
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
+use crate::place;
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -80,7 +81,7 @@ fn plan_tool<'c>(
     names: &mut Names,
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
-    let path = || format!("tools[{at}]");
+    let path = || place::tool(tool, at);
     if tool.cache.is_some() {
         losses.hint(path(), "the target takes no cache marks");
     }

@@ -8,7 +8,7 @@ use super::OURS;
 use super::format::Format;
 use crate::codec::{Target, fan_out};
 use crate::json::Writer;
-use crate::openai::{bucket, resting_effort, taken_effort};
+use crate::openai::{NO_MODE, bucket, resting_effort, taken_effort};
 use crate::profile::{Disposition, EffortForm, Parameter, Profile, Sheet, Unknown};
 use crate::unsent;
 use trunkline_core::{Action, Call, Class, Effort, Fault, Json, Loss, Losses, Number, ReasoningMode};
@@ -230,10 +230,16 @@ impl Settings<'_, '_> {
             (None, Some(budget)) => Some(bucket(budget)),
             (None, None) => None,
         };
+        // An effort or a budget says more than a switch, and is written as an effort.
+        let switch = match reasoning.mode {
+            Some(ReasoningMode::Off) => Some(false),
+            Some(ReasoningMode::Enabled) if effort.is_none() => Some(true),
+            _ => None,
+        };
         let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
         match (self.sheet.of(Parameter::ReasoningEffort), self.profile.effort) {
             (Disposition::Dropped | Disposition::Refused | Disposition::Emulated, _) => {
-                if effort.is_some_and(|effort| effort != "none") {
+                if reasoning.is_wanted() {
                     self.losses.dropped(path, "the model does not reason");
                 }
             }
@@ -252,9 +258,10 @@ impl Settings<'_, '_> {
                         w.opt_string("reasoning_effort", effort.map(taken));
                     }
                     EffortForm::Template => w.opt_string("reasoning_effort", effort),
-                    EffortForm::Thinking => write_thinking(w, effort, off),
-                    EffortForm::Object => write_object(w, self.call, effort, off),
+                    EffortForm::Thinking => write_thinking(w, effort, switch),
+                    EffortForm::Object => write_object(w, self.call, effort, switch),
                 }
+                self.mode(form, effort);
             }
         }
         if off && reasoning.effort.as_ref().is_some_and(|effort| *effort != Effort::None) {
@@ -262,24 +269,28 @@ impl Settings<'_, '_> {
         }
         let kwargs = self.call.local.template_kwargs.as_ref();
         if self.profile.effort == EffortForm::Template {
-            // An effort or a budget says more than a switch, and is written as an effort.
-            let switch = match reasoning.mode {
-                Some(ReasoningMode::Off) => Some(false),
-                Some(ReasoningMode::Enabled) if effort.is_none() => Some(true),
-                _ => None,
-            };
             write_template_kwargs(w, kwargs, switch);
         } else {
             self.json(w, Parameter::ChatTemplateKwargs, kwargs);
         }
     }
 
+    /// Records a way to think that nothing was written for.
+    fn mode(&mut self, form: EffortForm, effort: Option<&str>) {
+        let is_lost = match &self.call.reasoning.mode {
+            None | Some(ReasoningMode::Off) => false,
+            Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) => true,
+            Some(ReasoningMode::Adaptive) => effort.is_none(),
+            Some(ReasoningMode::Enabled) => effort.is_none() && form == EffortForm::Field,
+        };
+        if is_lost {
+            self.losses.degraded("thinking", NO_MODE);
+        }
+    }
+
     /// What else is said of reasoning, and only other dialects know.
     fn reasoning(&mut self) {
         let reasoning = &self.call.reasoning;
-        if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
-            self.losses.degraded("thinking", "the target has no such mode");
-        }
         for (key, said) in [
             ("reasoning.summary", reasoning.summary.is_some()),
             ("thinking.display", reasoning.display.is_some()),
@@ -427,9 +438,9 @@ fn write_template_kwargs(w: &mut Writer<'_>, kwargs: Option<&Json>, switch: Opti
 }
 
 /// A switch, and a level for those models that know two of them.
-fn write_thinking(w: &mut Writer<'_>, effort: Option<&str>, off: bool) {
-    let off = off || effort == Some("none");
-    if off || effort.is_some() {
+fn write_thinking(w: &mut Writer<'_>, effort: Option<&str>, switch: Option<bool>) {
+    let off = switch == Some(false) || effort == Some("none");
+    if switch.is_some() || effort.is_some() {
         w.key("thinking").object(|w| w.key("type").string(if off { "disabled" } else { "enabled" }));
     }
     if matches!(effort, Some("high" | "xhigh" | "max")) && !off {
@@ -437,13 +448,13 @@ fn write_thinking(w: &mut Writer<'_>, effort: Option<&str>, off: bool) {
     }
 }
 
-fn write_object(w: &mut Writer<'_>, call: &Call, effort: Option<&str>, off: bool) {
+fn write_object(w: &mut Writer<'_>, call: &Call, effort: Option<&str>, switch: Option<bool>) {
     let budget = call.reasoning.budget_tokens.filter(|_| call.reasoning.effort.is_none());
-    if off || effort.is_some() {
-        w.key("reasoning").object(|w| match (budget, effort) {
-            _ if off => w.key("enabled").bool(false),
-            (Some(budget), _) => w.key("max_tokens").u64(budget),
-            (None, effort) => w.opt_string("effort", effort),
+    if switch.is_some() || effort.is_some() {
+        w.key("reasoning").object(|w| match (switch, budget) {
+            (Some(on), _) => w.key("enabled").bool(on),
+            (None, Some(budget)) => w.key("max_tokens").u64(budget),
+            (None, None) => w.opt_string("effort", effort),
         });
     }
 }

@@ -16,8 +16,9 @@ pub(super) fn read(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses
     for (at, raw) in fields.array("functions")?.unwrap_or_default().into_iter().enumerate() {
         let mut function = Fields::read(raw, format!("functions[{at}]"))?;
         let kind = read_function(&mut function)?;
+        let path = Some(function.here().into());
         leftover(function, losses);
-        call.tools.push(Tool { kind, cache: None, extra: Vec::new() });
+        call.tools.push(Tool { path, ..Tool::new(kind) });
     }
     call.parallel_tool_calls = fields.bool("parallel_tool_calls")?;
     call.tool_choice = match (fields.raw("tool_choice"), fields.raw("function_call")) {
@@ -58,13 +59,13 @@ fn read_tool(raw: &RawValue, path: String) -> Result<Tool, Fault> {
                 name,
                 raw: Json::from_raw(raw),
             };
-            return Ok(Tool { kind, cache: None, extra: Vec::new() });
+            return Ok(Tool::new(kind));
         }
     };
     let cache = read_cache(&mut fields)?;
     let mut extra = fields.rest(OURS);
     extra.extend(rest);
-    Ok(Tool { kind, cache, extra })
+    Ok(Tool { cache, extra, ..Tool::new(kind) })
 }
 
 fn read_function(fields: &mut Fields<'_>) -> Result<ToolKind, Fault> {

@@ -2,7 +2,8 @@
 //!
 //! This dialect wants one assistant message per turn and every call answered right behind it. So a run
 //! of assistant items becomes one message; of the run that follows, results come first, then what of
-//! them is no text (a tool message holds nothing else), then the rest as it stood.
+//! them is no text (a tool message holds nothing else), under the name of its call where there are several,
+//! then the rest as it stood.
 
 use super::OURS;
 use super::write_parts::{Content, WireKind, WirePart, own, plan};
@@ -16,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{
     Call, Effort, Extra, ExtraField, Fault, Instruction, Item, ItemKind, Losses, MediaSource, Message,
-    OriginRole, PartKind, ReasoningItem, ReasoningMode, Role, ToolCall, ToolResult,
+    OriginRole, Part, PartKind, ReasoningItem, ReasoningMode, Role, ToolCall, ToolResult,
 };
 
 /// One message as it will be written.
@@ -210,9 +211,15 @@ impl<'c> Planner<'c, '_> {
         for (n, part) in message.parts.iter().enumerate() {
             let place = place.part(n);
             match &part.kind {
-                PartKind::Refusal(text) => turn.refusal.push_str(text),
+                PartKind::Refusal(text) => {
+                    self.bare(part, place);
+                    turn.refusal.push_str(text);
+                }
                 PartKind::Audio(audio) => match &audio.source {
-                    MediaSource::File(id) => turn.audio = Some(id),
+                    MediaSource::File(id) => {
+                        self.bare(part, place);
+                        turn.audio = Some(id);
+                    }
                     MediaSource::Base64 { .. } | MediaSource::Url(_) => {
                         return Err(place.unsupported("audio in an assistant message"));
                     }
@@ -237,6 +244,14 @@ impl<'c> Planner<'c, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Records what is lost of a part that becomes a member of its message.
+    fn bare(&mut self, part: &'c Part, place: Place<'c>) {
+        unsent::record_inner(&part.extra, &[], &|| place.to_string(), self.losses);
+        if part.cache.is_some() {
+            self.losses.hint(place.mark(), "the target takes no cache mark here");
+        }
     }
 
     fn reasoning(&mut self, item: &'c ReasoningItem, place: Place<'c>, turn: &mut Assistant<'c>) {
@@ -274,25 +289,30 @@ impl<'c> Planner<'c, '_> {
         let mut late = Vec::new();
         let mut rest = Vec::new();
         // Ids may repeat; the first call of an id gets the first result.
-        let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
+        let mut waiting: HashMap<&str, VecDeque<(usize, &ToolCall)>> = HashMap::new();
         for (at, call) in &calls {
-            waiting.entry(&call.call_id).or_default().push_back(*at);
+            waiting.entry(&call.call_id).or_default().push_back((*at, call));
         }
+        let is_one_of_many = calls.len() > 1;
         let mut answered = HashSet::new();
         for (at, item) in (from..to).zip(items) {
             let ItemKind::ToolResult(result) = &item.kind else {
                 rest.push((at, item));
                 continue;
             };
-            let Some(call) = waiting.get_mut(result.call_id.as_str()).and_then(VecDeque::pop_front) else {
+            let known = waiting.get_mut(result.call_id.as_str()).and_then(VecDeque::pop_front);
+            let Some((asked, call)) = known else {
                 rest.push((at, item));
                 continue;
             };
-            answered.insert(call);
+            answered.insert(asked);
             let place = Place::item(self.call, &self.positions, at);
             let (content, media) = self.result(result, place, "")?;
-            late.extend(media);
             let id = self.ids.target(&result.call_id);
+            if is_one_of_many && !media.is_empty() {
+                late.push(WirePart::text(format!("Result of {} ({id}):", self.names.target(&call.name))));
+            }
+            late.extend(media);
             let takes = matches!(self.profile.names, MessageNames::All | MessageNames::Results);
             let name = result.name.as_deref().filter(|_| takes);
             let extra = own(&item.extra, self.profile, &|| place.to_string(), self.losses);

@@ -372,6 +372,9 @@ fn plan_document<'c>(
     let title = document.title.as_deref();
     let head = || [title, document.context.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("\n");
     let mut parts = Vec::new();
+    if !matches!(document.source, DocumentSource::Media(_)) {
+        losses.degraded(place.to_string(), "a document is sent as text");
+    }
     match &document.source {
         DocumentSource::Text(text) => {
             let head = head();

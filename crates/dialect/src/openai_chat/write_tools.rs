@@ -7,6 +7,7 @@ use super::write_parts::{returned, write_nested};
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
+use crate::place;
 use crate::profile::{Disposition, Parameter, Profile, Sheet};
 use crate::restore::JSON_TOOL;
 use crate::unsent;
@@ -63,12 +64,12 @@ pub(super) fn plan<'c>(
     let allowed = allowed(call, sheet);
     for (at, tool) in call.tools.iter().enumerate() {
         if tool.cache.is_some() {
-            losses.hint(format!("tools[{at}]"), "the target takes no cache marks on tools");
+            losses.hint(place::tool(tool, at), "the target takes no cache marks on tools");
         }
         if allowed.as_ref().is_some_and(|names| !tool.name().is_some_and(|name| names.contains(name))) {
             continue;
         }
-        let path = || format!("tools[{at}]");
+        let path = || place::tool(tool, at);
         unsent::record_tool(&tool.extra, &[OURS], &path, losses);
         let extra = returned(&tool.extra, profile, &path, losses);
         tools.push(match &tool.kind {
@@ -88,7 +89,7 @@ pub(super) fn plan<'c>(
                 }
             }
             ToolKind::Custom { name, description, format } => {
-                losses.degraded(format!("tools[{at}]"), "a free-text tool is offered as a function");
+                losses.degraded(place::tool(tool, at), "a free-text tool is offered as a function");
                 WireTool::Function {
                     name: names.target(name),
                     description: free_text::describe(description.as_deref(), format.as_ref()),
@@ -99,7 +100,7 @@ pub(super) fn plan<'c>(
             }
             ToolKind::Server { dialect: OURS, raw, .. } => WireTool::Raw(raw),
             ToolKind::Server { native_type, .. } => {
-                let path = format!("tools[{at}]");
+                let path = place::tool(tool, at);
                 let message = format!(
                     "{path} is {native_type}, which its own provider runs; leave it out or choose a target \
                      that has it"

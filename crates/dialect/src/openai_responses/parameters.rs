@@ -5,7 +5,7 @@ use super::read_call::{INCLUDE_ENCRYPTED, INCLUDE_LOGPROBS};
 use crate::codec::{Target, Vendor};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
-use crate::openai::{bucket, is_reasoning_model, least_effort, resting_effort, taken_effort};
+use crate::openai::{NO_MODE, bucket, is_reasoning_model, least_effort, resting_effort, taken_effort};
 use crate::unsent;
 use trunkline_core::{
     Action, Call, Class, Effort, Json, Loss, Losses, OutputFormat, Reasoning, ReasoningMode,
@@ -169,7 +169,7 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, model: &str,
     };
     let path = if reasoning.effort.is_some() { "reasoning_effort" } else { "thinking" };
     if thinks == Thinks::Never {
-        if effort.is_some() {
+        if reasoning.is_wanted() {
             losses.dropped(path, "the model does not reason");
         }
         return;
@@ -180,8 +180,13 @@ fn write_reasoning(w: &mut Writer<'_>, call: &Call, thinks: Thinks, model: &str,
     if !off && effort.is_some() && reasoning.effort.is_none() {
         losses.degraded("thinking", "an effort level is sent in place of the budget");
     }
-    if let Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) = &reasoning.mode {
-        losses.degraded("thinking", "the target has no such mode");
+    let is_mode_lost = match &reasoning.mode {
+        None | Some(ReasoningMode::Off) => false,
+        Some(ReasoningMode::BetweenTools | ReasoningMode::Other(_)) => true,
+        Some(ReasoningMode::Adaptive | ReasoningMode::Enabled) => effort.is_none(),
+    };
+    if is_mode_lost {
+        losses.degraded("thinking", NO_MODE);
     }
     let effort = effort.map(|effort| if off { effort } else { taken_effort(effort, model, path, losses) });
     let summary = reasoning.summary.as_deref().or_else(|| wants_thoughts(reasoning).then_some("auto"));

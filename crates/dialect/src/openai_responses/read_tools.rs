@@ -38,10 +38,10 @@ fn read_tool(raw: &RawValue, path: String, losses: &mut Losses) -> Result<Tool, 
             let name = fields.string("name").ok().flatten().map(Cow::into_owned);
             let raw = Json::from_raw(raw);
             let kind = ToolKind::Server { dialect: OURS, native_type: other.to_owned(), name, raw };
-            return Ok(Tool { kind, cache: None, extra: Vec::new() });
+            return Ok(Tool::new(kind));
         }
     };
-    Ok(Tool { kind, cache: read_cache(&mut fields)?, extra: fields.rest(OURS) })
+    Ok(Tool { cache: read_cache(&mut fields)?, extra: fields.rest(OURS), ..Tool::new(kind) })
 }
 
 /// The form of a free text as the neutral model has it: a grammar is an object of its own there.

@@ -246,6 +246,9 @@ fn plan_document<'c>(
     let title = document.title.as_deref();
     let head = [title, document.context.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("\n");
     let mut parts = Vec::new();
+    if !matches!(document.source, DocumentSource::Media(_)) {
+        losses.degraded(place.to_string(), "a document is sent as text");
+    }
     match &document.source {
         DocumentSource::Text(text) if head.is_empty() => parts.push(WirePart::text(text.as_str())),
         DocumentSource::Text(text) => parts.push(WirePart::text(format!("{head}\n\n{text}"))),

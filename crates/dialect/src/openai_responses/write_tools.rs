@@ -6,6 +6,7 @@ use crate::codec::{Target, Vendor};
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::names::Names;
+use crate::place;
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -40,9 +41,9 @@ pub(super) fn plan<'c>(
     let mut tools = Vec::with_capacity(call.tools.len());
     for (at, tool) in call.tools.iter().enumerate() {
         if tool.cache.is_some() {
-            losses.hint(format!("tools[{at}]"), "the target takes no cache marks on tools");
+            losses.hint(place::tool(tool, at), "the target takes no cache marks on tools");
         }
-        unsent::record_tool(&tool.extra, &[OURS], &|| format!("tools[{at}]"), losses);
+        unsent::record_tool(&tool.extra, &[OURS], &|| place::tool(tool, at), losses);
         let extra = own(&tool.extra);
         tools.push(match (&tool.kind, target.vendor) {
             (ToolKind::Function { name, description, schema, strict }, _) => WireTool::Function {
@@ -60,7 +61,7 @@ pub(super) fn plan<'c>(
                 extra,
             },
             (ToolKind::Custom { name, description, format }, Vendor::Compatible | Vendor::Provider(_)) => {
-                losses.degraded(format!("tools[{at}]"), "a free-text tool is offered as a function");
+                losses.degraded(place::tool(tool, at), "a free-text tool is offered as a function");
                 WireTool::Function {
                     name: names.target(name),
                     description: free_text::describe(description.as_deref(), format.as_ref()),
@@ -71,7 +72,7 @@ pub(super) fn plan<'c>(
             }
             (ToolKind::Server { dialect: OURS, raw, .. }, _) => WireTool::Raw(raw),
             (ToolKind::Server { native_type, .. }, _) => {
-                let path = format!("tools[{at}]");
+                let path = place::tool(tool, at);
                 let message = format!(
                     "{path} is {native_type}, which its own provider runs; leave it out or choose a target \
                      that has it"

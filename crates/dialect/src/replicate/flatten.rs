@@ -128,11 +128,15 @@ impl Flat {
                         return Err(place.unsupported("more than one image"));
                     }
                 }
-                PartKind::Document(document) => match &document.source {
-                    DocumentSource::Text(text) => words.push(text.clone()),
-                    DocumentSource::Parts(inner) => words.push(self.words(inner, place, losses)?),
-                    DocumentSource::Media(_) => return Err(place.unsupported("a document")),
-                },
+                PartKind::Document(document) => {
+                    losses.degraded(place.to_string(), "a document is sent as text");
+                    words.extend(document.title.iter().chain(&document.context).cloned());
+                    match &document.source {
+                        DocumentSource::Text(text) => words.push(text.clone()),
+                        DocumentSource::Parts(inner) => words.push(self.words(inner, place, losses)?),
+                        DocumentSource::Media(_) => return Err(place.unsupported("a document")),
+                    }
+                }
                 PartKind::CodeResult { output: words_of, .. }
                 | PartKind::ExecutableCode { code: words_of, .. } => {
                     losses.degraded(place.to_string(), "code and its result are sent as text");

@@ -333,6 +333,20 @@ fn thoughts_of_another_family_are_not_sent() {
 }
 
 #[test]
+fn a_call_that_nobody_answered_has_failed() {
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"},
+        {"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "go on"}]});
+    for (model, status) in [(CLAUDE, Some("error")), (NOVA, Some("error")), (LLAMA, None)] {
+        let sent = OC_BC.send(body.to_string(), &compatible(model)).unwrap();
+        let result = &sent.body["messages"][2]["content"][0]["toolResult"];
+        assert_eq!(result.get("status").and_then(|status| status.as_str()), status, "{model}");
+        assert_eq!(result["content"], json!([{"text": "Error: no result provided"}]), "{model}");
+        assert!(sent.lost().contains(&"messages[1] invented".to_owned()), "{model}: {:?}", sent.lost());
+    }
+}
+
+#[test]
 fn a_failed_call_is_told_in_words_where_there_is_no_flag() {
     let body =
         MESSAGES_CALL.replace(r#",{"type":"image","source":{"type":"url","url":"https://x/a.png"}}"#, "");

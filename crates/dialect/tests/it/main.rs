@@ -31,6 +31,7 @@ mod providers;
 mod replies;
 mod requests;
 mod responses;
+mod small_losses;
 mod spellings;
 mod streams;
 mod thinking;

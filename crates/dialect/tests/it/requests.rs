@@ -2,6 +2,7 @@
 
 use crate::chain::{AM_OC, CLAUDE, OC_AM, OC_OC, Pair, Sent, compatible, owner};
 use serde_json::{Value, json};
+use trunkline_core::Dialect::{AnthropicMessages, OllamaChat, OpenaiResponses};
 use trunkline_core::{Dialect, FaultKind, Losses, OnUnsupported};
 use trunkline_dialect::{Target, UserIds, Vendor, read_call, write_call};
 use trunkline_dialect::{inline, needs_inlining};
@@ -372,6 +373,60 @@ fn c20_cache_marks_become_anthropics_and_the_last_four_stay() {
     let marked: Vec<_> = marked.iter().map(|block| block.get("cache_control").is_some()).collect();
     assert_eq!(marked, [false, true, true, true, true]);
     assert_eq!(sent.lost(), ["messages[0].content[0].cache_control dropped"]);
+}
+
+/// Results of one turn lose their media to one message, which has to say whose they are.
+#[test]
+fn media_of_parallel_results_keep_their_calls() {
+    let data = "iVBORw0KGgo=";
+    let image =
+        json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}});
+    let pdf = json!({"type": "document", "title": "b.pdf",
+        "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}});
+    let call = |id: &str, name: &str| json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+    let result =
+        |id: &str, content: Value| json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    let body = |calls: Value, results: Value| {
+        json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"},
+            {"role": "assistant", "content": calls}, {"role": "user", "content": results}]})
+        .to_string()
+    };
+    let many = body(
+        json!([call("c1", "photo"), call("c2", "scan"), call("c3", "say")]),
+        json!([
+            result("c2", json!([pdf])),
+            result("c1", json!([{"type": "text", "text": "two"}, image, image])),
+            result("c3", json!("words")),
+        ]),
+    );
+    let sent = AM_OC.send(&many, &compatible("m")).unwrap();
+    let shown = json!({"type": "image_url", "image_url": {"url": PNG}});
+    let file = json!({"type": "file",
+        "file": {"filename": "b.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}});
+    let says = |text: &str| json!({"type": "text", "text": text});
+    assert_eq!(
+        sent.body["messages"][5],
+        json!({"role": "user", "content": [
+            says("Result of scan (c2):"), file, says("Result of photo (c1):"), shown, shown]})
+    );
+    let one = body(json!([call("c1", "photo")]), json!([result("c1", json!([image]))]));
+    let sent = AM_OC.send(&one, &compatible("m")).unwrap();
+    assert_eq!(sent.body["messages"][3]["content"], json!([shown]), "nothing to tell apart");
+
+    let responses = Pair { client: AnthropicMessages, upstream: OpenaiResponses };
+    let sent = responses.send(&many, &owner("gpt-5.2")).unwrap();
+    assert_eq!(sent.body["input"][5]["output"][1]["type"], "input_image", "it stands in its own result");
+
+    let pictures = body(
+        json!([call("c1", "photo"), call("c2", "scan")]),
+        json!([result("c1", json!([image])), result("c2", json!([image]))]),
+    );
+    let ollama = Pair { client: AnthropicMessages, upstream: OllamaChat };
+    for (body, content) in [(&pictures, "Pictures in order: photo (c1), scan (c2)"), (&one, "")] {
+        let sent = ollama.send(body, &compatible("m")).unwrap();
+        let last = sent.body["messages"].as_array().unwrap().last().unwrap();
+        assert_eq!((&last["role"], &last["content"]), (&json!("user"), &json!(content)));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::chain::{CLAUDE, Pair, compatible, context, list, owner};
 use serde_json::json;
 use trunkline_core::Dialect::{
-    AnthropicMessages, BedrockConverse, GeminiGenerate, OllamaChat, OllamaGenerate, OpenaiChat,
+    AnthropicMessages, BedrockConverse, CohereChat, GeminiGenerate, OllamaChat, OllamaGenerate, OpenaiChat,
     OpenaiCompletions, OpenaiResponses,
 };
 use trunkline_core::{Choice, Dialect, FaultKind, Item, ItemKind, Losses, ReasoningItem, Reply};
@@ -120,6 +120,52 @@ fn a_fifth_cache_mark_is_found_where_the_client_wrote_it() {
             Pair { client, upstream: AnthropicMessages }.send(body.to_string(), &owner(CLAUDE)).unwrap();
         assert_eq!(sent.lost().iter().filter(|lost| *lost == path).count(), 1, "{client}: {:?}", sent.lost());
     }
+}
+
+/// Some clients' lists of tools hold lists of functions, or marks between them.
+#[test]
+fn a_tool_is_found_where_the_client_wrote_it() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let function = |name: &str| json!({"name": name, "parameters": schema});
+    let odd = |name: &str| json!({"name": name, "parameters": schema, "odd": 1});
+    let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}],
+        "tools": [{"functionDeclarations": [function("f")]},
+            {"function_declarations": [function("g"), odd("h")]}]});
+    let spec = |name: &str| json!({"name": name, "inputSchema": {"json": schema}});
+    let mut bent = spec("g");
+    bent["odd"] = json!(1);
+    let bedrock = json!({"messages": [{"role": "user", "content": [{"text": "x"}]}],
+        "toolConfig": {"tools": [{"toolSpec": spec("f")}, {"cachePoint": {"type": "default"}}, {"toolSpec": bent}]}});
+    let messages = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}],
+        "tools": [{"name": "f", "input_schema": schema}, {"name": "g", "input_schema": schema, "odd": 1}]});
+    for (client, body, path) in [
+        (GeminiGenerate, &gemini, "tools[1].functionDeclarations[1].odd dropped"),
+        (BedrockConverse, &bedrock, "toolConfig.tools[2].toolSpec.odd dropped"),
+        (AnthropicMessages, &messages, "tools[1].odd dropped"),
+    ] {
+        for (upstream, model) in [
+            (OpenaiChat, "m"),
+            (OpenaiResponses, "m"),
+            (AnthropicMessages, CLAUDE),
+            (GeminiGenerate, "gemini-2.5-pro"),
+            (OllamaChat, "m"),
+            (BedrockConverse, "amazon.nova-pro-v1:0"),
+            (CohereChat, "command-a"),
+        ] {
+            let lost = lost(client, upstream, body, model);
+            assert_eq!(
+                lost.contains(&path.to_owned()),
+                client != upstream,
+                "{client} to {upstream}: {lost:?}"
+            );
+        }
+    }
+
+    let own = json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}],
+        "tools": [{"functionDeclarations": [function("f")]}, {"googleMaps": {}}]});
+    let pair = Pair { client: GeminiGenerate, upstream: OpenaiChat };
+    let fault = pair.send(own.to_string(), &compatible("m")).map(|_| ()).unwrap_err();
+    assert_eq!(fault.param.as_deref(), Some("tools[1].googleMaps"));
 }
 
 #[test]

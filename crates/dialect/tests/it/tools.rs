@@ -288,12 +288,12 @@ fn what_only_the_clients_own_dialect_has_is_named_towards_every_other() {
             Dialect::GeminiGenerate,
             gemini,
             &[
-                "tools[0].response",
-                "tools[0].behavior",
+                "tools[0].functionDeclarations[0].response",
+                "tools[0].functionDeclarations[0].behavior",
                 "contents[0].parts[1].mediaResolution",
                 "contents[2].parts[0].scheduling",
             ],
-            Some("tools[0].behavior"),
+            Some("tools[0].functionDeclarations[0].behavior"),
         ),
         (Dialect::OpenaiResponses, responses, &["tools[0].defer_loading", "input[1].phase"], None),
     ];

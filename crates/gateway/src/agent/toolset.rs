@@ -174,7 +174,7 @@ impl Exposed {
             // Servers write schemas of all kinds, of which a strict one is a few.
             strict: Some(false),
         };
-        Tool { kind, cache: None, extra: Vec::new() }
+        Tool::new(kind)
     }
 }
 

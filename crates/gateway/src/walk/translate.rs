@@ -12,7 +12,9 @@ use trunkline_core::{Call, Dialect, Extra, Fault, FaultKind, Losses, Model, OnUn
 use trunkline_dialect::anthropic_messages::VERSIONS;
 use trunkline_dialect::openai_responses::replay_served;
 use trunkline_dialect::seal::{Key, Sealer, unseal};
-use trunkline_dialect::{Context, Target, Written, echo, inline, needs_inlining, read_call, write_call};
+use trunkline_dialect::{
+    Context, Target, Written, echo, inline, named_at, needs_inlining, read_call, write_call,
+};
 use trunkline_upstream::media;
 
 /// How long fetching one picture may take.
@@ -118,27 +120,28 @@ impl Parsed {
     async fn bring_pictures(&mut self, ledger: &Ledger, config: &Config, to: Dialect) -> Result<(), Fault> {
         let settings = &config.translate;
         let urls = needs_inlining(to, &self.call);
-        if urls.is_empty() {
-            return Ok(());
-        }
-        let refuse = |why: &str| {
-            let message =
-                format!("an image is given by address, which the model's provider does not fetch; {why}");
-            Fault::new(FaultKind::Unsupported, message).code("unsupported_content")
-        };
-        let limits = fetch_limits(settings).ok_or_else(|| refuse("send it inline"))?;
+        let Some(first) = urls.first() else { return Ok(()) };
+        let limits = fetch_limits(settings).ok_or_else(|| unfetched(&self.call, first, "send it inline"))?;
         if urls.len() > MOST {
-            return Err(refuse("and these are too many to fetch; send them inline"));
+            let why = "and there are too many of them to fetch; send them inline";
+            return Err(unfetched(&self.call, first, why));
         }
-        for url in urls {
+        for url in &urls {
             let local = &ledger.local;
-            let media = media::fetch(&local.shared.connector, &local.pool, &url, limits)
+            let media = media::fetch(&local.shared.connector, &local.pool, url, limits)
                 .await
-                .map_err(|error| refuse(&error.to_string()))?;
-            inline(&mut self.call, &url, &media.mime, &media.base64);
+                .map_err(|error| unfetched(&self.call, url, &error.to_string()))?;
+            inline(&mut self.call, url, &media.mime, &media.base64);
         }
         Ok(())
     }
+}
+
+/// The fault for media by address that is not brought to a provider that does not fetch it itself.
+fn unfetched(call: &Call, url: &str, why: &str) -> Fault {
+    let (path, what) = named_at(call, url).unwrap_or_else(|| ("messages".to_owned(), "media"));
+    let message = format!("{path} holds {what} by address, which the model's provider does not fetch; {why}");
+    Fault::new(FaultKind::Unsupported, message).at(path).code("unsupported_content")
 }
 
 /// What of pictures may be fetched; `None` where nothing may.

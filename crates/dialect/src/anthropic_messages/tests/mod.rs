@@ -37,7 +37,7 @@ fn instruction(text: &str) -> Instruction {
 
 fn function(name: &str) -> Tool {
     let kind = ToolKind::Function { name: name.into(), description: None, schema: None, strict: None };
-    Tool { kind, cache: None, extra: Vec::new() }
+    Tool::new(kind)
 }
 
 /// The call as written, its body as a tree, and what it lost.

@@ -19,16 +19,12 @@ fn c05_blank_stop_texts_are_dropped() {
 
 #[test]
 fn c06_c07_tool_choice() {
-    let tool = Tool {
-        kind: ToolKind::Function {
-            name: "f".into(),
-            description: None,
-            schema: Some(Json::parse(r#"{"type":"object","properties":{"a":{"minimum":1.0}}}"#).unwrap()),
-            strict: Some(true),
-        },
-        cache: None,
-        extra: Vec::new(),
-    };
+    let tool = Tool::new(ToolKind::Function {
+        name: "f".into(),
+        description: None,
+        schema: Some(Json::parse(r#"{"type":"object","properties":{"a":{"minimum":1.0}}}"#).unwrap()),
+        strict: Some(true),
+    });
     let allowed = |mode| ToolChoice::Allowed { mode, names: vec!["f".into()] };
     for (choice, parallel, want) in [
         (Some(ToolChoice::Required), Some(false), json!({"type": "any", "disable_parallel_tool_use": true})),
@@ -196,18 +192,14 @@ fn settings_without_a_field_are_losses_in_the_clients_spelling() {
     call.output.modalities = vec!["text".into(), "audio".into()];
     call.prediction = Some(Json::object());
     call.web_search = Some(Json::parse(r#"{"user_location":{"approximate":{"city":"Oslo"}}}"#).unwrap());
-    call.tools.push(Tool {
-        kind: ToolKind::Custom {
-            name: "patch".into(),
-            description: Some("patches".into()),
-            format: Some(
-                Json::parse(r#"{"type":"grammar","grammar":{"syntax":"lark","definition":"start: /x/"}}"#)
-                    .unwrap(),
-            ),
-        },
-        cache: None,
-        extra: Vec::new(),
-    });
+    call.tools.push(Tool::new(ToolKind::Custom {
+        name: "patch".into(),
+        description: Some("patches".into()),
+        format: Some(
+            Json::parse(r#"{"type":"grammar","grammar":{"syntax":"lark","definition":"start: /x/"}}"#)
+                .unwrap(),
+        ),
+    }));
     let (body, losses) = sent(&call, &target("claude-sonnet-4-5"));
     assert_eq!(
         losses,
@@ -267,16 +259,12 @@ fn unknown_fields_go_back_to_their_own_dialect_only() {
 #[test]
 fn a_tool_of_another_provider_is_refused() {
     let mut call = foreign(vec![say(Role::User, "a")]);
-    call.tools.push(Tool {
-        kind: ToolKind::Server {
-            dialect: Dialect::OpenaiResponses,
-            native_type: "file_search".into(),
-            name: None,
-            raw: Json::object(),
-        },
-        cache: None,
-        extra: Vec::new(),
-    });
+    call.tools.push(Tool::new(ToolKind::Server {
+        dialect: Dialect::OpenaiResponses,
+        native_type: "file_search".into(),
+        name: None,
+        raw: Json::object(),
+    }));
     let fault = attempt(&call, &target("claude-sonnet-4-5")).unwrap_err();
     assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::Unsupported, Some("tools[0]")));
 }

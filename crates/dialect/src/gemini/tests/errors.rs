@@ -72,6 +72,7 @@ fn errors_have_googles_shape() {
         (FaultKind::NotFound, 404, "NOT_FOUND"),
         (FaultKind::RateLimit, 429, "RESOURCE_EXHAUSTED"),
         (FaultKind::Internal, 500, "INTERNAL"),
+        (FaultKind::Upstream, 502, "UNAVAILABLE"),
         (FaultKind::Overloaded, 503, "UNAVAILABLE"),
         (FaultKind::Timeout, 504, "DEADLINE_EXCEEDED"),
     ] {

@@ -52,7 +52,7 @@ fn thoughts(text: &str, signature: Option<&str>, stamp: Dialect) -> Item {
 fn function(name: &str, schema: Option<&str>) -> Tool {
     let schema = schema.map(|text| trunkline_core::Json::parse(text).unwrap());
     let kind = ToolKind::Function { name: name.into(), description: None, schema, strict: None };
-    Tool { kind, cache: None, extra: Vec::new() }
+    Tool::new(kind)
 }
 
 fn attempt(call: &Call, model: &str) -> Result<(Written, Value, Losses), Fault> {

@@ -91,6 +91,54 @@ fn errors_and_media_of_results() {
     assert_eq!(losses, ["messages[2] degraded"]);
 }
 
+/// The parts of a response are media and nothing else; text beside a value stands beside it.
+#[test]
+fn results_of_values_and_words() {
+    let value = |raw: &str| Part::new(PartKind::Json(Json::parse(raw).unwrap()));
+    let inline = json!([{"inlineData": {"mimeType": "image/png", "data": "aGk="}}]);
+    for (name, parts, is_error, response, media) in [
+        ("a value", vec![value(r#"{"n":1.0}"#)], None, json!({"n": 1.0}), Value::Null),
+        (
+            "a value and words",
+            vec![value(r#"{"n":1.0}"#), Part::text("as of noon"), Part::text("local")],
+            None,
+            json!({"result": {"n": 1.0}, "text": "as of noon\nlocal"}),
+            Value::Null,
+        ),
+        (
+            "words, a value and a picture",
+            vec![Part::text("as of noon"), value("[1]"), png()],
+            Some(false),
+            json!({"result": [1], "text": "as of noon"}),
+            inline.clone(),
+        ),
+        (
+            "a failure",
+            vec![value(r#"{"code":7}"#), Part::text("try again")],
+            Some(true),
+            json!({"error": {"code": 7}, "text": "try again"}),
+            Value::Null,
+        ),
+        (
+            "several values",
+            vec![value("1"), value("2")],
+            None,
+            json!({"result": 1, "text": "2"}),
+            Value::Null,
+        ),
+        ("words and a picture", vec![Part::text("x"), png()], None, json!({"result": "x"}), inline),
+    ] {
+        let mut answered = result("a", "");
+        let ItemKind::ToolResult(inner) = &mut answered.kind else { panic!() };
+        (inner.parts, inner.is_error) = (parts, is_error);
+        let call = foreign(vec![say(Role::User, "x"), use_tool("a", "f", ""), answered]);
+        let (body, losses) = sent(&call, THIRD);
+        let written = &body["contents"][2]["parts"][0]["functionResponse"];
+        assert_eq!((&written["response"], &written["parts"]), (&response, &media), "{name}");
+        assert_eq!(losses, ["messages[1] invented"], "{name}: the signature alone is made up");
+    }
+}
+
 #[test]
 fn c23_calls_are_signed_for_the_newest_models() {
     let signature =
@@ -265,16 +313,12 @@ fn c29_media_alone_gets_words_where_the_model_wants_them() {
 
 #[test]
 fn c50_tools_of_other_providers_have_counterparts() {
-    let search = Tool {
-        kind: ToolKind::Server {
-            dialect: Dialect::AnthropicMessages,
-            native_type: "web_search_20250305".into(),
-            name: Some("web_search".into()),
-            raw: Json::parse(r#"{"type":"web_search_20250305"}"#).unwrap(),
-        },
-        cache: None,
-        extra: Vec::new(),
-    };
+    let search = Tool::new(ToolKind::Server {
+        dialect: Dialect::AnthropicMessages,
+        native_type: "web_search_20250305".into(),
+        name: Some("web_search".into()),
+        raw: Json::parse(r#"{"type":"web_search_20250305"}"#).unwrap(),
+    });
     let mut call = foreign(user("x"));
     call.tools = vec![search.clone()];
     let (body, losses) = sent(&call, SECOND);

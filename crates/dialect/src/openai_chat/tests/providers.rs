@@ -256,6 +256,31 @@ fn who_wants_no_thoughts_is_never_ignored_in_silence() {
     }
 }
 
+/// A wish to think that says nothing of how much is a switch where there is one.
+#[test]
+fn who_wants_thoughts_is_told_where_nobody_can_be_asked() {
+    use ReasoningMode::{Adaptive, Enabled};
+    for (provider, model, mode, want, lost) in [
+        ("deepseek", "deepseek-chat", Enabled, json!({"thinking": {"type": "enabled"}}), None),
+        ("deepseek", "deepseek-chat", Adaptive, json!({}), Some("thinking degraded")),
+        ("openrouter", "x/y", Enabled, json!({"reasoning": {"enabled": true}}), None),
+        ("openrouter", "x/y", Adaptive, json!({}), Some("thinking degraded")),
+        ("openai", "gpt-5-mini", Enabled, json!({}), Some("thinking degraded")),
+        ("openai", "gpt-4o", Adaptive, json!({}), Some("thinking dropped")),
+    ] {
+        let mut call = read(&json!({"model": "m", "messages": hi()}).to_string()).unwrap();
+        call.reasoning.mode = Some(mode);
+        let (written, losses) = write(&call, &at(provider, model)).unwrap();
+        let mut fields = written.as_object().unwrap().clone();
+        fields.retain(|key, _| key != "model" && key != "messages");
+        assert_eq!(
+            (Value::Object(fields), losses.first().map(String::as_str)),
+            (want, lost),
+            "{provider} {model}"
+        );
+    }
+}
+
 #[test]
 fn limits_of_single_parameters() {
     let stops = json!(["1", "2", "3", "4", "5"]);

@@ -4,10 +4,10 @@ use super::{engine, owner, read, target, write};
 use crate::codec::Vendor;
 use serde_json::{Value, json};
 use trunkline_core::{
-    CacheKind, CacheMark, Call, Dialect, Document, DocumentSource, ExtraField, FaultKind, Image, Instruction,
-    Item, ItemKind, Json, MediaSource, Message, Model, Number, OriginRole, OutputFormat, Part, PartKind,
-    ReasoningItem, ReasoningMode, Role, ServerTool, Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind,
-    ToolResult,
+    Audio, CacheKind, CacheMark, Call, Dialect, Document, DocumentSource, ExtraField, FaultKind, Image,
+    Instruction, Item, ItemKind, Json, MediaSource, Message, Model, Number, OriginRole, OutputFormat, Part,
+    PartKind, ReasoningItem, ReasoningMode, Role, ServerTool, Tool, ToolCall, ToolCallKind, ToolChoice,
+    ToolKind, ToolResult,
 };
 
 fn call() -> Call {
@@ -41,16 +41,12 @@ fn result(id: &str, parts: Vec<Part>, is_error: Option<bool>) -> Item {
 }
 
 fn function(name: &str) -> Tool {
-    Tool {
-        kind: ToolKind::Function {
-            name: name.into(),
-            description: None,
-            schema: Some(Json::object()),
-            strict: None,
-        },
-        cache: None,
-        extra: Vec::new(),
-    }
+    Tool::new(ToolKind::Function {
+        name: name.into(),
+        description: None,
+        schema: Some(Json::object()),
+        strict: None,
+    })
 }
 
 fn png() -> Part {
@@ -149,7 +145,9 @@ fn c46_anthropic_shaped_history() {
             ]},
             {"role": "tool", "tool_call_id": "toolu_2", "content": "Error: bad"},
             {"role": "tool", "tool_call_id": "toolu_1", "content": "x\ny"},
-            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "Result of f (toolu_2):"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
             {"role": "user", "content": "and?"}
         ])
     );
@@ -314,7 +312,7 @@ fn what_the_model_would_not_see_is_a_fault() {
         name: None,
         raw,
     };
-    let tools = vec![function("f"), Tool { kind, cache: None, extra: Vec::new() }];
+    let tools = vec![function("f"), Tool::new(kind)];
     let fault = write(&Call { tools, ..call() }, &engine()).unwrap_err();
     assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::Unsupported, Some("tools[1]")));
 }
@@ -344,7 +342,28 @@ fn documents_go_as_files_or_text() {
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
         ])
     );
-    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(losses, ["messages[0].content[1] degraded", "messages[0].content[2] degraded"]);
+}
+
+/// A refusal and earlier audio are members of their message, where nothing may stand beside them.
+#[test]
+fn what_a_member_of_a_message_cannot_keep_is_told() {
+    let odd = |kind: PartKind| Part {
+        extra: vec![ExtraField {
+            dialect: Dialect::GeminiGenerate,
+            key: "odd".into(),
+            value: Json::string("x"),
+        }],
+        ..Part::new(kind)
+    };
+    let spoken = Audio { source: MediaSource::File("audio_1".into()), format: None, transcript: None };
+    let parts = vec![odd(PartKind::Refusal("no".into())), odd(PartKind::Audio(spoken))];
+    let base =
+        Call { items: vec![said(Role::User, vec![Part::text("a")]), said(Role::Assistant, parts)], ..call() };
+    let (body, losses) = write(&base, &owner()).unwrap();
+    let said = &body["messages"][1];
+    assert_eq!((&said["refusal"], &said["audio"]["id"]), (&json!("no"), &json!("audio_1")));
+    assert_eq!(losses, ["messages[1].content[0].odd dropped", "messages[1].content[1].odd dropped"]);
 }
 
 #[test]
@@ -371,7 +390,7 @@ fn cache_marks_are_openais_own() {
             ]}
         ])
     );
-    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(losses, ["system[1].cache_control dropped"], "an hour is not to be had");
     let (body, losses) = write(&base, &engine()).unwrap();
     assert_eq!(
         body["messages"],

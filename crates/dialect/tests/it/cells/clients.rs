@@ -22,6 +22,8 @@ pub(super) struct Client {
     pub(super) words: [(Kind, &'static str); 8],
     /// The word for a failure of the upstream in the middle of a stream.
     pub(super) broken: &'static str,
+    /// The word for a whole answer that stops in its middle.
+    pub(super) cut: &'static str,
     pub(super) can: Can,
     pub(super) gaps: &'static [(Feature, Gap)],
     /// The request that goes on after an answer with results for its calls.
@@ -215,6 +217,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::openai_error,
         words: OPENAI_WORDS,
         broken: "server_error",
+        cut: "server_error",
         can: ALL,
         gaps: &[],
         next: Some(next::chat),
@@ -228,6 +231,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::openai_error,
         words: OPENAI_WORDS,
         broken: "server_error",
+        cut: "server_error",
         can: Can {
             converse: false,
             calls: false,
@@ -269,6 +273,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::openai_error,
         words: OPENAI_WORDS,
         broken: "server_error",
+        cut: "server_error",
         can: Can { stop: false, marks: 1, ..ALL },
         gaps: &[],
         next: Some(next::responses),
@@ -291,6 +296,7 @@ pub(super) const CLIENTS: [Client; 8] = [
             (Kind::Overloaded, "overloaded_error"),
         ],
         broken: "api_error",
+        cut: "api_error",
         can: ALL,
         gaps: &[],
         next: Some(next::messages),
@@ -312,7 +318,8 @@ pub(super) const CLIENTS: [Client; 8] = [
             (Kind::Unavailable, "UNAVAILABLE"),
             (Kind::Overloaded, "UNAVAILABLE"),
         ],
-        broken: "INTERNAL",
+        broken: "UNAVAILABLE",
+        cut: "UNAVAILABLE",
         can: Can { marks: 0, counts_written: false, ..ALL },
         gaps: &[],
         next: Some(next::gemini),
@@ -326,6 +333,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::ollama_error,
         words: UNTOLD,
         broken: "",
+        cut: "",
         can: Can { force: false, marks: 0, ids: false, counts_read: false, counts_written: false, ..ALL },
         gaps: &[(
             Feature::Document,
@@ -342,6 +350,7 @@ pub(super) const CLIENTS: [Client; 8] = [
         error: told::ollama_error,
         words: UNTOLD,
         broken: "",
+        cut: "",
         can: Can {
             converse: false,
             marks: 0,
@@ -379,6 +388,7 @@ pub(super) const CLIENTS: [Client; 8] = [
             (Kind::Overloaded, "ServiceUnavailableException"),
         ],
         broken: "modelStreamErrorException",
+        cut: "ModelErrorException",
         can: ALL,
         gaps: &[],
         next: Some(next::bedrock),

@@ -101,7 +101,7 @@ impl Pair {
         same("class", &fault.kind, &FaultKind::Upstream)?;
         let shown = String::from_utf8(write_error(self.client.dialect, &fault, "req-1"));
         let trouble = (self.client.error)(&shown.map_err(|error| error.to_string())?)?;
-        same("word", &trouble.word.as_str(), &self.client.word(Kind::Server))
+        same("word", &trouble.word.as_str(), &self.client.cut)
     }
 
     fn cut_stream(&self, pieces: &[Vec<u8>], restore: &Restore, must_fail: bool) -> Result<(), String> {

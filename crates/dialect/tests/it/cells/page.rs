@@ -26,6 +26,9 @@ documents, schemas, finish reasons, token counts, errors. Streams arrive in one 
 cut anyhow, and the client's bytes are the same each time. A stream cut off at any event never ends like a whole one.
 In the diagonal the bytes pass untouched; translating the dialect to itself is checked there as well.
 
+Tool names and ids that a target would refuse are written otherwise to it. That is no loss, and no warning tells of it:
+they are written alike wherever they stand in a request, no two of them meet, and answers have the client's own again.
+
 ";
 
 pub(super) fn write(cells: &Cells) -> String {

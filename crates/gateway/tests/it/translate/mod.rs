@@ -39,6 +39,26 @@ async fn generic() -> (Engine, Rig) {
     (simulated, rig)
 }
 
+/// A refusal names the part and says what it is.
+#[tokio::test]
+async fn media_that_nobody_fetches_is_named() {
+    let upstream = Upstream::directed(|_, _| CHAT.answer(false)).await.unwrap();
+    let mut config = settings([cloud(upstream.url(), "gemini", "m", Some("k"))]);
+    config.translate.fetch_media = false;
+    let rig = Rig::start(config).await;
+    let document = json!({"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}});
+    let image = json!({"type": "image", "source": {"type": "url", "url": "https://x.example/a.png"}});
+    for (part, what) in [(document, "a document"), (image, "an image")] {
+        let body = json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "x"}, part]}]});
+        let answer = rig.post(MESSAGES.path, &body.to_string()).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        let told = format!("messages[0].content[1] holds {what} by address");
+        assert!(answer.text().contains(&told), "{}", answer.text());
+    }
+    assert!(upstream.requests().is_empty(), "nothing is sent");
+}
+
 fn ok(answer: Answer) -> Answer {
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer
