@@ -11,11 +11,13 @@ pub(crate) static SPELLING: Spelling = Spelling {
     detail: "detail",
     mark: ".cache_control",
     bookkeeping: &[],
+    kept: &[],
     settings: &[
         ("stop", "stop_sequences"),
         ("reasoning", "thinking"),
         ("reasoning_effort", "output_config.effort"),
         ("user", "metadata.user_id"),
+        ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
         ("response_format", "output_config.format"),
         ("response_format.json_schema.schema", "output_config.format.schema"),
     ],

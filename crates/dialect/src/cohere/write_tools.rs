@@ -5,6 +5,7 @@ use super::OURS;
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
+use crate::place::mark;
 use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{AllowedMode, Call, Fault, FaultKind, Json, Losses, Tool, ToolChoice, ToolKind};
@@ -35,6 +36,12 @@ pub(super) fn plan<'c>(call: &'c Call, names: &mut Names, losses: &mut Losses) -
     let mut tools = Tools { choice, ..Tools::default() };
     let mut lax = 0;
     for (at, tool) in call.tools.iter().enumerate().filter(|(_, tool)| is_offered(tool)) {
+        if let Some(cache) = &tool.cache {
+            losses.hint(
+                mark(cache, call.dialect, format_args!("tools[{at}]")),
+                "the target takes no cache marks",
+            );
+        }
         tools.list.push(plan_tool(tool, at, names, losses)?);
         lax += usize::from(!matches!(tool.kind, ToolKind::Function { strict: Some(true), .. }));
     }
@@ -80,9 +87,6 @@ fn plan_tool<'c>(
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
     let path = || format!("tools[{at}]");
-    if tool.cache.is_some() {
-        losses.hint(path(), "the target takes no cache marks");
-    }
     unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     match &tool.kind {
         ToolKind::Function { name, description, schema, .. } => Ok(WireTool {

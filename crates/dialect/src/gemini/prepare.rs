@@ -48,8 +48,8 @@ impl<'c> Prepare<'c, '_> {
 
     fn part(&mut self, part: &'c Part, place: Place<'c>, out: &mut Vec<Wire<'c>>) -> Result<(), Fault> {
         unsent::record_inner(&part.extra, &|| place.to_string(), self.losses);
-        if part.cache.is_some() {
-            self.losses.hint(place.to_string(), "target has no cache marks");
+        if let Some(mark) = &part.cache {
+            self.losses.hint(place.mark(mark), "target has no cache marks");
         }
         let body = match &part.kind {
             PartKind::Text { text, citations } => {

@@ -5,6 +5,7 @@ use super::prepare::Prepare;
 use super::schema;
 use crate::free_text;
 use crate::json::Writer;
+use crate::place::mark;
 use crate::restore::JSON_TOOL;
 use crate::unsent;
 use std::borrow::Cow;
@@ -58,8 +59,8 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
     for (at, tool) in call.tools.iter().enumerate() {
         let path = format!("tools[{at}]");
         unsent::record_tool(&tool.extra, &[DIALECT], &|| path.clone(), prepare.losses);
-        if tool.cache.is_some() {
-            prepare.losses.hint(path.clone(), "target has no cache marks");
+        if let Some(cache) = &tool.cache {
+            prepare.losses.hint(mark(cache, call.dialect, &path), "target has no cache marks");
         }
         tool_of(prepare, tool, &path, &mut tools)?;
     }

@@ -5,6 +5,7 @@ use super::OURS;
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
+use crate::place::mark;
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -29,6 +30,12 @@ pub(super) fn plan<'c>(
     let offered = choose(call, losses);
     let mut tools = Vec::with_capacity(call.tools.len());
     for (at, tool) in call.tools.iter().enumerate() {
+        if let Some(cache) = &tool.cache {
+            losses.hint(
+                mark(cache, call.dialect, format_args!("tools[{at}]")),
+                "the target takes no cache marks",
+            );
+        }
         let is_offered = match &offered {
             Offered::All => true,
             Offered::None => false,
@@ -81,9 +88,6 @@ fn plan_tool<'c>(
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
     let path = || format!("tools[{at}]");
-    if tool.cache.is_some() {
-        losses.hint(path(), "the target takes no cache marks");
-    }
     unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     Ok(match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {

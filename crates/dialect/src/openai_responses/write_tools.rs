@@ -6,6 +6,7 @@ use crate::codec::{Target, Vendor};
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::names::Names;
+use crate::place::mark;
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -39,8 +40,11 @@ pub(super) fn plan<'c>(
 ) -> Result<Vec<WireTool<'c>>, Fault> {
     let mut tools = Vec::with_capacity(call.tools.len());
     for (at, tool) in call.tools.iter().enumerate() {
-        if tool.cache.is_some() {
-            losses.hint(format!("tools[{at}]"), "the target takes no cache marks on tools");
+        if let Some(cache) = &tool.cache {
+            losses.hint(
+                mark(cache, call.dialect, format_args!("tools[{at}]")),
+                "the target takes no cache marks on tools",
+            );
         }
         unsent::record_tool(&tool.extra, &[OURS], &|| format!("tools[{at}]"), losses);
         let extra = own(&tool.extra);

@@ -34,4 +34,5 @@ mod responses;
 mod spellings;
 mod streams;
 mod thinking;
+mod told;
 mod tools;

@@ -257,7 +257,10 @@ fn c20_cache_marks_are_four_and_the_last() {
     assert_eq!(*mark(0, 1), json!({"type": "ephemeral"}));
     assert_eq!(*mark(2, 0), json!({"type": "ephemeral"}));
     assert_eq!(*mark(2, 1), json!({"type": "ephemeral", "ttl": "5m"}));
-    let hints = ["messages[0].content[0] dropped", "messages[2].content[0] dropped"];
+    let hints = [
+        "messages[0].content[0].prompt_cache_breakpoint dropped",
+        "messages[2].content[0].prompt_cache_breakpoint dropped",
+    ];
     assert_eq!(losses, [hints[0], hints[1], "tools[0].cache_control dropped"]);
 
     call.tools.clear();
