@@ -269,7 +269,10 @@ fn c20_cache_marks_are_four_and_the_last() {
     call.items.truncate(1);
     let (body, losses) = sent(&call, &target("claude-sonnet-4-5"));
     assert_eq!(body["messages"][0]["content"][0]["cache_control"], json!({"type": "ephemeral"}));
-    let paths = ["messages[1].content[0] dropped", "messages[1].content[0].cache_control dropped"];
+    let paths = [
+        "messages[1].content[0].prompt_cache_breakpoint dropped",
+        "messages[1].content[0].cache_control dropped",
+    ];
     assert_eq!(losses, paths, "an hour may not follow five minutes");
 }
 
