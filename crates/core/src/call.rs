@@ -13,6 +13,9 @@ pub struct Call {
     pub instructions: Vec<Instruction>,
     /// The conversation, in order.
     pub items: Vec<Item>,
+    /// The number of the message in the client's list that each item was read from, for messages that name it; it
+    /// says nothing of items that were added behind those that were read.
+    pub origins: Vec<usize>,
     /// What the model may call.
     pub tools: Vec<Tool>,
     /// Which of them it must or must not call.
@@ -64,6 +67,7 @@ impl Call {
             model,
             instructions: Vec::new(),
             items: Vec::new(),
+            origins: Vec::new(),
             tools: Vec::new(),
             tool_choice: None,
             parallel_tool_calls: None,

@@ -2,6 +2,7 @@
 //! emulated or invented thing becomes a [`Loss`], and the operator decides what happens then.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// Bytes of the longest "; +N more".
@@ -159,6 +160,17 @@ impl Losses {
         }
     }
 
+    /// Leaves out what was found twice since there were `known` losses: several things of one part of a request
+    /// may be lost in the same way.
+    pub fn unique(&mut self, known: usize) {
+        if self.0.len() > known + 1 {
+            let mut seen = HashSet::new();
+            let found = self.0.split_off(known.min(self.0.len()));
+            let is_new = |loss: &Loss| seen.insert((loss.path.clone(), loss.action, loss.reason.clone()));
+            self.0.extend(found.into_iter().filter(is_new));
+        }
+    }
+
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Loss> {
         self.0.iter()
@@ -192,7 +204,9 @@ impl Losses {
     pub fn header(&self, limit: usize) -> String {
         let mut out = String::new();
         for (at, loss) in self.0.iter().enumerate() {
-            let entry = [&*loss.path, " ", loss.action.name(), " (", &*loss.reason, ")"];
+            // What stands between two entries stands in none.
+            let reason = loss.reason.replace("; ", ", ");
+            let entry = [&*loss.path, " ", loss.action.name(), " (", &*reason, ")"];
             let length: usize = entry.iter().map(|piece| piece.len()).sum();
             let between = if out.is_empty() { "" } else { "; " };
             if out.len() + between.len() + length + LONGEST_MORE > limit {
@@ -237,6 +251,33 @@ mod tests {
         assert!(header.len() <= 4096 && header.is_ascii());
         assert!(header.starts_with("messages[0].n?me dropped (target has no field for it); "), "{header}");
         assert!(header.ends_with("more"), "{header}");
+    }
+
+    #[test]
+    fn entries_of_the_header_can_be_told_apart() {
+        let mut losses = Losses::default();
+        losses.invented("messages[1]", "target wants a signature; a placeholder is sent");
+        losses.dropped("seed", "x");
+        let header = losses.header(4096);
+        let entries: Vec<_> = header.split("; ").collect();
+        let first = "messages[1] invented (target wants a signature, a placeholder is sent)";
+        assert_eq!(entries, [first, "seed dropped (x)"]);
+    }
+
+    #[test]
+    fn the_same_is_told_once() {
+        let mut losses = Losses::default();
+        for path in ["a", "b", "a", "c", "b"] {
+            losses.hint(path, "x");
+        }
+        losses.hint("a", "y");
+        losses.unique(1);
+        let found: Vec<_> = losses.iter().map(|loss| (&*loss.path, &*loss.reason)).collect();
+        assert_eq!(
+            found,
+            [("a", "x"), ("b", "x"), ("a", "x"), ("c", "x"), ("a", "y")],
+            "but the first is another's"
+        );
     }
 
     #[test]

@@ -269,6 +269,7 @@ pub fn write_call(
         written.restore.model = Some(target.model.into());
     }
     losses.respell(known, |path| respelled(client, path));
+    losses.unique(known);
     written.map_err(|mut fault| {
         let param = fault.param.as_deref().and_then(|path| respelled(client, path));
         fault.param = param.or(fault.param);

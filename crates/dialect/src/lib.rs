@@ -24,6 +24,7 @@ pub mod json;
 mod media;
 pub mod names;
 mod ndjson;
+pub mod nesting;
 pub mod ollama;
 mod openai;
 pub mod openai_chat;

@@ -45,7 +45,7 @@ pub(crate) fn mark<'c>(
 ) -> Option<Mark<'c>> {
     let cache = cache?;
     if !target.vendor.profile().cache_marks {
-        losses.hint(place.to_string(), "the target has no cache marks");
+        losses.hint(place.mark(cache), "the target has no cache marks");
         return None;
     }
     let ttl = match (cache.kind, cache.ttl.as_deref()) {

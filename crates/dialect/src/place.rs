@@ -7,13 +7,19 @@
 use crate::codec::spelling;
 use std::borrow::Cow;
 use std::fmt;
+<<<<<<< HEAD
 use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role, Tool};
+=======
+use trunkline_core::{
+    CacheKind, CacheMark, Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role,
+};
+>>>>>>> diaC
 
 /// The code of faults about content the target could not show to the model.
 pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
 
 /// The neutral name of the conversation, for what is lost of it as a whole.
-const CONVERSATION: &str = "messages";
+pub(crate) const CONVERSATION: &str = "messages";
 
 /// How one dialect's requests spell what the neutral model holds.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(crate) struct Spelling {
     pub mark: &'static str,
     /// Members of messages and calls that answers have and that say nothing to a model.
     pub bookkeeping: &'static [&'static str],
+    /// Fields of a call that are what is left of an object once it was read, and the path of that object.
+    pub kept: &'static [(&'static str, &'static str)],
     /// Settings that are not spelled as in OpenAI Chat, which the neutral model follows: its name for each,
     /// and the dialect's.
     pub settings: &'static [(&'static str, &'static str)],
@@ -59,6 +67,15 @@ pub(crate) fn tool(tool: &Tool, at: usize) -> String {
 /// Where an image of a client of `dialect` says its level of detail; `path` is that of its part.
 pub(crate) fn detail(dialect: Dialect, path: impl fmt::Display) -> String {
     format!("{path}.{}", spelling(dialect).detail)
+}
+
+/// The cache mark that a client of `dialect` set on what stands at `path`.
+pub(crate) fn mark(cache: &CacheMark, dialect: Dialect, path: impl fmt::Display) -> String {
+    let member = match cache.kind {
+        CacheKind::Breakpoint => ".prompt_cache_breakpoint",
+        CacheKind::Ephemeral | CacheKind::Point => spelling(dialect).mark,
+    };
+    format!("{path}{member}")
 }
 
 impl Spelling {
@@ -131,9 +148,15 @@ impl<'c> Place<'c> {
         }
     }
 
+<<<<<<< HEAD
     /// Its cache mark.
     pub(crate) fn mark(self) -> String {
         format!("{self}{}", spelling(self.call.dialect).mark)
+=======
+    /// The cache mark on it.
+    pub(crate) fn mark(self, cache: &CacheMark) -> String {
+        mark(cache, self.call.dialect, self)
+>>>>>>> diaC
     }
 
     /// The message it stands in.
@@ -220,14 +243,17 @@ pub(crate) fn positions(call: &Call) -> Vec<Position> {
     };
     let (mut here, mut before) = (Position { message, part: 0 }, None);
     let mut positions = Vec::with_capacity(call.items.len());
-    for item in &call.items {
-        if let Some(before) = before {
-            here = if joins(before, &item.kind) {
+    for (at, item) in call.items.iter().enumerate() {
+        let origin = call.origins.get(at).copied();
+        here = match before {
+            Some(before)
+                if origin.map_or_else(|| joins(before, &item.kind), |origin| origin == here.message) =>
+            {
                 Position { part: here.part + parts(before), ..here }
-            } else {
-                Position { message: here.message + 1, part: 0 }
-            };
-        }
+            }
+            Some(_) => Position { message: origin.unwrap_or(here.message + 1), part: 0 },
+            None => Position { message: origin.unwrap_or(here.message), part: 0 },
+        };
         positions.push(here);
         before = Some(&item.kind);
     }

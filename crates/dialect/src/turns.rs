@@ -4,7 +4,7 @@
 //! next user turn, and the answers to stand first in it, in the order of the calls. Other dialects want none
 //! of that, so turns are put together here, and whatever had to be changed for it is a loss.
 
-use crate::place::Place;
+use crate::place::{CONVERSATION, Place};
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{Extra, Losses};
 
@@ -112,6 +112,14 @@ pub(crate) fn turns<'c, B: Block>(
     turns.turns
 }
 
+/// Where the conversation begins; a request may hold instructions alone.
+fn first_path<B>(stretches: &[Stretch<'_, B>]) -> String {
+    let first = stretches.iter().find_map(|stretch| match stretch {
+        Stretch::User(list) | Stretch::Assistant(list) => list.first(),
+    });
+    first.map_or_else(|| CONVERSATION.to_owned(), |said| said.place.message())
+}
+
 /// Turns under construction.
 struct Turns<'l, 'c, B> {
     losses: &'l mut Losses,
@@ -123,8 +131,9 @@ impl<'c, B: Block> Turns<'_, 'c, B> {
     fn take(&mut self, stretches: Vec<Stretch<'c, B>>) {
         let mut unanswered = Vec::new();
         if !matches!(stretches.first(), Some(Stretch::User(_))) {
-            self.losses.invented("messages[0]", "target wants the user to speak first");
-            self.say(Speaker::User, vec![B::text(SILENCE)], None, "messages[0]".to_owned());
+            let path = first_path(&stretches);
+            self.losses.invented(path.clone(), "target wants the user to speak first");
+            self.say(Speaker::User, vec![B::text(SILENCE)], None, path);
         }
         for stretch in stretches {
             match stretch {

@@ -30,8 +30,24 @@ pub(crate) fn record(call: &Call, own: &[Dialect], taken: &[&str], losses: &mut 
             reason: "the target has no such safeguard".into(),
         });
     }
-    for field in foreign(&call.extra, own) {
-        losses.dropped(field.key.to_string(), "the target does not know this field");
+    record_foreign(&call.extra, own, "the target does not know this field", losses);
+}
+
+/// Records the fields of a request that none of `own` defined; of an object that was understood in part, those
+/// that are left of it.
+pub(crate) fn record_foreign(extra: &Extra, own: &[Dialect], reason: &'static str, losses: &mut Losses) {
+    for field in foreign(extra, own) {
+        let kept = spelling(field.dialect).kept.iter().find(|(key, _)| **key == *field.key);
+        let left = kept.and_then(|(_, path)| Fields::read(field.value.raw(), *path).ok());
+        match left {
+            Some(object) => {
+                let here = object.here().to_owned();
+                for inner in foreign(&object.rest(field.dialect), own) {
+                    losses.dropped(format!("{here}.{}", inner.key), reason);
+                }
+            }
+            None => losses.dropped(field.key.to_string(), reason),
+        }
     }
 }
 

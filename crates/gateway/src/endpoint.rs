@@ -24,6 +24,17 @@ impl Endpoint {
     pub const fn takes_forms(&self) -> bool {
         matches!(self.dialect, Dialect::Surface(surface) if surface.is_form())
     }
+
+    /// Whether it reads a body as JSON whatever the client calls it, as Ollama does: `curl -d` and many a script
+    /// send theirs as a form.
+    pub const fn takes_any_type(&self) -> bool {
+        matches!(
+            self.dialect,
+            Dialect::OllamaChat
+                | Dialect::OllamaGenerate
+                | Dialect::Surface(Surface::OllamaEmbed | Surface::OllamaEmbeddings)
+        )
+    }
 }
 
 /// All of them.

@@ -8,7 +8,7 @@ use crate::codec::Target;
 use crate::inline::is_plain_http;
 use crate::media::{decoded, is_text, standard};
 use crate::names::Names;
-use crate::place::{Place, detail};
+use crate::place::{self, Place, detail};
 use trunkline_core::{
     Audio, CacheMark, Call, Citation, Dialect, Document, DocumentSource, Fault, FaultKind, Image, Losses,
     MediaSource, Part, PartKind, SearchResult,
@@ -206,16 +206,18 @@ impl<'c> Prepare<'c, '_> {
 
     /// A cache mark in Anthropic's lifetimes.
     pub(super) fn mark(&mut self, mark: Option<&CacheMark>, path: &dyn Fn() -> String) -> Option<Mark> {
-        let ttl = match mark?.ttl.as_deref() {
+        let (mark, dialect) = (mark?, self.call.dialect);
+        let ttl = match mark.ttl.as_deref() {
             None => None,
             Some("5m") => Some("5m"),
             Some("1h") => Some("1h"),
             Some("12h" | "24h") => {
-                self.losses.hint(path(), "cached for 1h, the longest the target has");
+                self.losses
+                    .hint(place::mark(mark, dialect, path()), "cached for 1h, the longest the target has");
                 Some("1h")
             }
             Some(_) => {
-                self.losses.hint(path(), "cached for 5m, the target's default");
+                self.losses.hint(place::mark(mark, dialect, path()), "cached for 5m, the target's default");
                 None
             }
         };

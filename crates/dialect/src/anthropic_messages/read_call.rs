@@ -42,6 +42,7 @@ pub fn read_counted(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
     }
     for (at, message) in messages.into_iter().enumerate() {
         read_turn::read(message, format!("messages[{at}]"), &mut call.items, losses)?;
+        call.origins.resize(call.items.len(), at);
     }
     for (at, tool) in fields.array("tools")?.unwrap_or_default().into_iter().enumerate() {
         call.tools.push(read_tool::tool(tool, format!("tools[{at}]"), losses)?);

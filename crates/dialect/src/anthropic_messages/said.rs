@@ -10,8 +10,8 @@ use crate::place::Place;
 use crate::turns::{Said, SaidKind, Stretch, say};
 use std::borrow::Cow;
 use trunkline_core::{
-    Dialect, Fault, FaultKind, Instruction, Item, ItemKind, Message, OriginRole, Part, PartKind,
-    ReasoningItem, Role, ServerTool, ToolCall, ToolCallKind, ToolResult,
+    Dialect, Fault, FaultKind, Instruction, Item, ItemKind, Message, Part, PartKind, ReasoningItem, Role,
+    ServerTool, ToolCall, ToolCallKind, ToolResult,
 };
 
 const DIALECT: Dialect = Dialect::AnthropicMessages;
@@ -36,14 +36,10 @@ pub(super) fn instruction_blocks<'c>(
     instruction: &'c Instruction,
     at: usize,
 ) -> Result<Vec<Block<'c>>, Fault> {
-    let own = prepare.call.dialect == DIALECT;
-    let part_path = move |part: usize| match instruction.origin {
-        OriginRole::Instructions => "instructions".to_owned(),
-        OriginRole::System | OriginRole::Developer if own => format!("system[{part}]"),
-        OriginRole::System | OriginRole::Developer => format!("messages[{at}].content[{part}]"),
-    };
+    let place = Place::instruction(prepare.call, at);
+    let part_path = move |part: usize| place.part(part).to_string();
     if instruction.name.is_some() {
-        prepare.losses.dropped(format!("messages[{at}].name"), "target has no names on messages");
+        prepare.losses.dropped(place.field("name"), "target has no names on messages");
     }
     if let Some(at) = instruction.parts.iter().position(|part| part.as_text().is_none()) {
         return Err(only_text(part_path(at)));
@@ -121,9 +117,8 @@ pub(super) fn read_item<'c>(
         ItemKind::Reasoning(thoughts) => match replayed(thoughts, prepare.target.model) {
             Some(kind) => (true, SaidKind::Words(vec![Block { kind, mark: None, extra: Some(&item.extra) }])),
             None => {
-                prepare
-                    .losses
-                    .hint(place.message(), "thoughts that Anthropic did not sign are not sent to it");
+                let reason = "thoughts that Anthropic did not sign are not sent to it";
+                prepare.losses.hint(place.to_string(), reason);
                 return Ok(());
             }
         },
@@ -156,7 +151,7 @@ fn tool_use<'c>(
     place: Place<'c>,
 ) -> Result<Block<'c>, Fault> {
     if call.signature.is_some() {
-        prepare.losses.hint(place.message(), "state of another provider is not sent with a tool call");
+        prepare.losses.hint(place.to_string(), "state of another provider is not sent with a tool call");
     }
     let input = match call.kind {
         ToolCallKind::Custom => Cow::Owned(wrapped(arguments::INPUT, &call.arguments)),

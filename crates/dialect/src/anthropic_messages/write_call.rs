@@ -104,7 +104,7 @@ enum Format<'c> {
 fn format<'c>(prepare: &mut Prepare<'c, '_>, conversation: &mut Conversation<'c>) -> Format<'c> {
     let call = prepare.call;
     if let OutputFormat::JsonSchema { description: Some(_), .. } = &call.output.format {
-        let path = "response_format.description";
+        let path = "response_format.json_schema.description";
         prepare.losses.hint(path, "target describes a schema in the schema itself");
     }
     match &call.output.format {

@@ -5,8 +5,10 @@ use trunkline_core::{Call, Losses};
 
 const HEADER: &str = "anthropic-beta";
 
-/// Those that Bedrock has. It refuses a call that names another, and Anthropic's clients name several that are
-/// of no matter here.
+/// Those that Converse takes, from AWS's guide to `anthropic_beta` (Claude's Messages, "Request and Response") and the
+/// tables of other gateways, which agree on the names but not on the models they are for. It refuses a call that
+/// names another, and Anthropic's clients name several that are of no matter here. `compact-2026-01-12` is for
+/// InvokeModel alone, says the guide's page on compaction.
 const KNOWN: [&str; 12] = [
     "computer-use-2024-10-22",
     "computer-use-2025-01-24",

@@ -6,7 +6,7 @@ use super::formats::{DOCUMENTS, IMAGES, SOUNDS, VIDEOS, of_mime, of_name};
 use crate::codec::Target;
 use crate::media::{is_text, standard};
 use crate::names::Names;
-use crate::place::{Place, detail};
+use crate::place::{self, Place, detail};
 use crate::unsent;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -224,9 +224,9 @@ impl<'c> Prepare<'c, '_> {
 
     /// A cache mark in Bedrock's lifetimes, where the model has marks.
     pub(super) fn mark(&mut self, mark: Option<&CacheMark>, path: &dyn Fn() -> String) -> Option<Mark> {
-        let mark = mark?;
+        let (mark, dialect) = (mark?, self.call.dialect);
         if !self.family.cache && !self.is_own() {
-            self.losses.hint(path(), "this model keeps no prompts");
+            self.losses.hint(place::mark(mark, dialect, path()), "this model keeps no prompts");
             return None;
         }
         let takes = self.family.cache_ttl || self.is_own();
@@ -235,12 +235,13 @@ impl<'c> Prepare<'c, '_> {
             Some("5m") if takes => Some("5m"),
             Some("1h") if takes => Some("1h"),
             Some("12h" | "24h") if takes => {
-                self.losses.hint(path(), "cached for 1h, the longest the target has");
+                self.losses
+                    .hint(place::mark(mark, dialect, path()), "cached for 1h, the longest the target has");
                 Some("1h")
             }
             Some("5m") => None,
             Some(_) => {
-                self.losses.hint(path(), "cached for 5m, the target's default");
+                self.losses.hint(place::mark(mark, dialect, path()), "cached for 5m, the target's default");
                 None
             }
         };

@@ -32,6 +32,7 @@ pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
     }
     for (at, message) in messages.into_iter().enumerate() {
         read_turn::read(message, format!("messages[{at}]"), &mut call.items, losses)?;
+        call.origins.resize(call.items.len(), at);
     }
     read_tool::read(&mut fields, &mut call, losses)?;
     inference(&mut fields, &mut call)?;

@@ -11,6 +11,11 @@ pub(crate) static SPELLING: Spelling = Spelling {
     detail: "detail",
     mark: "",
     bookkeeping: &[],
+    kept: &[
+        ("inferenceConfig", "inferenceConfig"),
+        ("outputConfig", "outputConfig"),
+        ("additionalModelRequestFields", "additionalModelRequestFields"),
+    ],
     settings: &[
         ("max_tokens", "inferenceConfig.maxTokens"),
         ("temperature", "inferenceConfig.temperature"),

@@ -119,7 +119,7 @@ fn read_item<'c>(
             Some(kind) => (true, SaidKind::Words(vec![Block::new(kind)])),
             None => {
                 let reason = "thoughts that this model did not sign are not sent to it";
-                prepare.losses.hint(place.message(), reason);
+                prepare.losses.hint(place.to_string(), reason);
                 return Ok(());
             }
         },

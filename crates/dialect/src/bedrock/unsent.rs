@@ -25,6 +25,8 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
     if tier(call).is_some() {
         taken.push("service_tier");
     }
+    // The state of thoughts is always handed out.
+    taken.extend(call.include.is_empty().then_some("include"));
     if call.dialect == DIALECT {
         taken.push("speed");
     }

@@ -258,8 +258,8 @@ impl<'c, 'x> Planner<'c, 'x> {
 
     /// This dialect has no field for a failure, so the text says it.
     fn result(&mut self, result: &'c ToolResult, place: Place<'c>) -> Result<WireMessage<'c>, Fault> {
-        if result.cache.is_some() {
-            self.losses.hint(place.to_string(), "the target takes no cache marks");
+        if let Some(mark) = &result.cache {
+            self.losses.hint(place.mark(mark), "the target takes no cache marks");
         }
         let mut content = self.words(&result.parts, place)?;
         if result.is_error == Some(true) {
@@ -304,8 +304,8 @@ impl<'c, 'x> Planner<'c, 'x> {
     }
 
     fn part(&mut self, part: &'c Part, place: Place<'c>, blocks: &mut Vec<Block<'c>>) -> Result<(), Fault> {
-        if part.cache.is_some() {
-            self.losses.hint(place.to_string(), "the target takes no cache marks");
+        if let Some(mark) = &part.cache {
+            self.losses.hint(place.mark(mark), "the target takes no cache marks");
         }
         unsent::record_inner(&part.extra, &[OURS], &|| place.to_string(), self.losses);
         let text = match &part.kind {

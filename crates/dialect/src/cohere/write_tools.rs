@@ -5,7 +5,11 @@ use super::OURS;
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::names::Names;
+<<<<<<< HEAD
 use crate::place;
+=======
+use crate::place::mark;
+>>>>>>> diaC
 use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{AllowedMode, Call, Fault, FaultKind, Json, Losses, Tool, ToolChoice, ToolKind};
@@ -36,6 +40,12 @@ pub(super) fn plan<'c>(call: &'c Call, names: &mut Names, losses: &mut Losses) -
     let mut tools = Tools { choice, ..Tools::default() };
     let mut lax = 0;
     for (at, tool) in call.tools.iter().enumerate().filter(|(_, tool)| is_offered(tool)) {
+        if let Some(cache) = &tool.cache {
+            losses.hint(
+                mark(cache, call.dialect, format_args!("tools[{at}]")),
+                "the target takes no cache marks",
+            );
+        }
         tools.list.push(plan_tool(tool, at, names, losses)?);
         lax += usize::from(!matches!(tool.kind, ToolKind::Function { strict: Some(true), .. }));
     }
@@ -80,10 +90,14 @@ fn plan_tool<'c>(
     names: &mut Names,
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
+<<<<<<< HEAD
     let path = || place::tool(tool, at);
     if tool.cache.is_some() {
         losses.hint(path(), "the target takes no cache marks");
     }
+=======
+    let path = || format!("tools[{at}]");
+>>>>>>> diaC
     unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     match &tool.kind {
         ToolKind::Function { name, description, schema, .. } => Ok(WireTool {

@@ -30,6 +30,12 @@ const SECOND_BYTES: u64 = 16 << 10;
 /// A second of video, and its bytes.
 const FILM: (u64, u64) = (290, 256 << 10);
 
+/// Who counts, the dialect of what is counted, and the member of the answer that holds the number.
+const KEYS: [(Surface, Dialect, &str); 2] = [
+    (Surface::AnthropicCount, Dialect::AnthropicMessages, "input_tokens"),
+    (Surface::GeminiCount, Dialect::GeminiGenerate, "totalTokens"),
+];
+
 /// Client to neutral: the conversation in a request to count.
 ///
 /// # Errors
@@ -49,10 +55,8 @@ pub fn read_call(dialect: Dialect, body: &[u8], losses: &mut Losses) -> Result<C
 /// # Errors
 /// For a dialect that counts nothing.
 pub fn write_reply(dialect: Dialect, tokens: u64) -> Result<Vec<u8>, Fault> {
-    const KEYS: [(Surface, &str); 2] =
-        [(Surface::AnthropicCount, "input_tokens"), (Surface::GeminiCount, "totalTokens")];
-    let key = KEYS.iter().find(|(surface, _)| dialect == (*surface).into());
-    let (_, key) = key.ok_or_else(|| untranslated(dialect))?;
+    let key = KEYS.iter().find(|(surface, ..)| dialect == (*surface).into());
+    let (.., key) = key.ok_or_else(|| untranslated(dialect))?;
     Ok(format!("{{\"{key}\":{tokens}}}").into_bytes())
 }
 
@@ -73,9 +77,15 @@ pub fn estimate(call: &Call, losses: &mut Losses) -> u64 {
     if let OutputFormat::JsonSchema { schema, .. } = &call.output.format {
         sum.text(schema.as_str());
     }
-    losses.emulated("tokens", "an estimate: no upstream of this model counts them");
-    if sum.has_media {
-        losses.emulated("tokens", "pictures, sound and documents are counted by their size");
+    let why = if sum.has_media {
+        "an estimate: nobody counts them in this dialect; pictures, sound and documents go by their size"
+    } else {
+        "an estimate: nobody counts them in this dialect"
+    };
+    let key = KEYS.iter().find(|(_, dialect, _)| *dialect == call.dialect);
+    losses.emulated(key.map_or("tokens", |(.., key)| *key), why);
+    if call.cache.resource.is_some() {
+        losses.dropped("cachedContent", "what the provider keeps is not counted");
     }
     sum.tokens
 }
@@ -211,7 +221,7 @@ mod tests {
             r#",{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]}]}"#,
         );
         assert_eq!(picture, plain + PICTURE);
-        assert!(said.contains("counted by their size"), "{said}");
+        assert!(said.contains("go by their size"), "{said}");
         let result = r#"]},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{"city":"Berlin"}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"It rains cats and dogs."}]}]}"#;
         assert!(with(result).0 > plain + 12);
     }

@@ -54,8 +54,8 @@ impl<'c> Prepare<'c, '_> {
         out: &mut Vec<Wire<'c>>,
     ) -> Result<(), Fault> {
         unsent::record_inner(&part.extra, &|| place.to_string(), self.losses);
-        if part.cache.is_some() {
-            self.losses.hint(place.to_string(), "target has no cache marks");
+        if let Some(mark) = &part.cache {
+            self.losses.hint(place.mark(mark), "target has no cache marks");
         }
         let body = match &part.kind {
             PartKind::Text { text, citations } => {

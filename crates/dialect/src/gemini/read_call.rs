@@ -46,6 +46,7 @@ fn read_fields(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Call, Faul
     let mut reading = Contents::default();
     for (at, content) in contents.into_iter().enumerate() {
         reading.content(content, &format!("contents[{at}]"))?;
+        call.origins.resize(reading.items.len(), at);
     }
     call.items = reading.items;
     for (at, tool) in fields.array("tools")?.unwrap_or_default().into_iter().enumerate() {

@@ -8,7 +8,12 @@ use crate::json::Writer;
 use crate::place::Place;
 use std::borrow::Cow;
 use trunkline_core::{
+<<<<<<< HEAD
     Extra, Fault, FaultKind, Json, Part, PartKind, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
+=======
+    Extra, Fault, FaultKind, Item, ItemKind, Part, PartKind, ReasoningItem, ToolCall, ToolCallKind,
+    ToolResult,
+>>>>>>> diaC
 };
 
 /// Gateways without a field for a call's signature put it behind the id.
@@ -20,8 +25,8 @@ pub(super) fn call<'c>(
     call: &'c ToolCall,
     place: Place<'c>,
 ) -> Result<Wire<'c>, Fault> {
-    if call.cache.is_some() {
-        prepare.losses.hint(place.to_string(), "target has no cache marks");
+    if let Some(mark) = &call.cache {
+        prepare.losses.hint(place.mark(mark), "target has no cache marks");
     }
     let args = match (call.kind, object_of(&call.arguments)) {
         (ToolCallKind::Custom, _) => Cow::Owned(wrapped(INPUT, &call.arguments)),
@@ -71,8 +76,8 @@ pub(super) fn response<'c>(
     extra: Option<&'c Extra>,
     place: Place<'c>,
 ) -> Result<Vec<Wire<'c>>, Fault> {
-    if result.cache.is_some() {
-        prepare.losses.hint(place.to_string(), "target has no cache marks");
+    if let Some(mark) = &result.cache {
+        prepare.losses.hint(place.mark(mark), "target has no cache marks");
     }
     let failed = result.is_error == Some(true);
     let is_json = |part: &Part| matches!(part.kind, PartKind::Json(_));
@@ -155,6 +160,25 @@ pub(super) fn thoughts(thoughts: &ReasoningItem) -> Option<Wire<'_>> {
         (false, _) => Body::Thought(text),
     };
     Some(Wire { signature: signature.map(Cow::Borrowed), ..Wire::new(body) })
+}
+
+/// Whether an item carries state that Gemini made.
+pub(super) fn proves(item: &Item) -> bool {
+    match &item.kind {
+        // No other provider has state behind calls.
+        ItemKind::ToolCall(call) => call.signature.is_some(),
+        ItemKind::Reasoning(thoughts) => thoughts.stamp == Some(DIALECT) && !is_unproven(thoughts),
+        ItemKind::Message(_)
+        | ItemKind::ToolResult(_)
+        | ItemKind::ServerTool(_)
+        | ItemKind::Reference(_)
+        | ItemKind::Unknown { .. } => false,
+    }
+}
+
+/// Whether thoughts are words alone.
+pub(super) fn is_unproven(thoughts: &ReasoningItem) -> bool {
+    [&thoughts.signature, &thoughts.encrypted, &thoughts.redacted].into_iter().all(Option::is_none)
 }
 
 /// The texts of parts, one below the other.

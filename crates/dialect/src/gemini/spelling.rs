@@ -12,6 +12,11 @@ pub(crate) static SPELLING: Spelling = Spelling {
     detail: "detail",
     mark: ".cache_control",
     bookkeeping: &[],
+    kept: &[
+        ("generationConfig", "generationConfig"),
+        ("toolConfig", "toolConfig"),
+        ("thinkingConfig", "generationConfig.thinkingConfig"),
+    ],
     settings: &[
         ("temperature", "generationConfig.temperature"),
         ("top_p", "generationConfig.topP"),
@@ -51,7 +56,8 @@ fn is_words(kind: &ItemKind) -> bool {
     matches!(kind, ItemKind::Message(_))
 }
 
-fn is_models(kind: &ItemKind) -> bool {
+/// Whether a model said it.
+pub(super) fn is_models(kind: &ItemKind) -> bool {
     match kind {
         ItemKind::Message(message) => message.role == Role::Assistant,
         ItemKind::ToolResult(_) => false,

@@ -7,6 +7,7 @@
 use super::DIALECT;
 use super::prepare::Prepare;
 use super::said;
+use super::spelling::is_models;
 use super::unsent;
 use super::wire::{Body, Wire};
 use crate::place::{Place, positions};
@@ -74,6 +75,7 @@ pub(super) fn conversation<'c>(prepare: &mut Prepare<'c, '_>) -> Result<Conversa
         functions: HashMap::new(),
         results: HashMap::new(),
         heard: Vec::new(),
+        is_proven: false,
     };
     for (at, instruction) in call.instructions.iter().enumerate() {
         let place = Place::instruction(call, at);
@@ -84,8 +86,13 @@ pub(super) fn conversation<'c>(prepare: &mut Prepare<'c, '_>) -> Result<Conversa
         turns.system.extend(only_text(parts, place)?);
     }
     let positions = positions(call);
-    for (at, item) in call.items.iter().enumerate() {
-        turns.item(item, Place::item(call, &positions, at))?;
+    let mut at = 0;
+    for said in call.items.chunk_by(|one, next| is_models(&one.kind) == is_models(&next.kind)) {
+        turns.is_proven = said.iter().any(said::proves);
+        for item in said {
+            turns.item(item, Place::item(call, &positions, at))?;
+            at += 1;
+        }
     }
     if !turns.heard.is_empty() || !turns.results.is_empty() || !turns.asked.is_empty() {
         turns.user();
@@ -115,6 +122,8 @@ struct Turns<'p, 'c, 'l> {
     /// Their results so far, by id.
     results: HashMap<&'c str, VecDeque<(Vec<Wire<'c>>, String)>>,
     heard: Vec<(Heard<'c>, Option<&'c Extra>, String)>,
+    /// Whether what the model says now carries state of Gemini's.
+    is_proven: bool,
 }
 
 impl<'c> Turns<'_, 'c, '_> {
@@ -148,9 +157,11 @@ impl<'c> Turns<'_, 'c, '_> {
                     wire.extra = extra;
                     self.model(vec![wire], None, place);
                 }
+                // Words beside Gemini's own state sum up thoughts that the state holds whole.
+                None if self.is_proven && said::is_unproven(thoughts) => {}
                 None => {
-                    let why = "thoughts that Gemini did not have are not sent to it";
-                    self.prepare.losses.hint(place.message(), why);
+                    let why = "thoughts without a signature of Gemini's are not sent to it";
+                    self.prepare.losses.hint(place.to_string(), why);
                 }
             },
             ItemKind::ServerTool(ServerTool { dialect: DIALECT, raw, .. })

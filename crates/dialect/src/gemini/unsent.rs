@@ -33,6 +33,8 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
     if tier(call).is_some() {
         taken.push("service_tier");
     }
+    // The state of thoughts is always handed out.
+    taken.extend(call.include.is_empty().then_some("include"));
     unsent::record(call, &[DIALECT], &taken, losses);
 }
 

@@ -5,7 +5,11 @@ use super::prepare::Prepare;
 use super::schema;
 use crate::free_text;
 use crate::json::Writer;
+<<<<<<< HEAD
 use crate::place;
+=======
+use crate::place::mark;
+>>>>>>> diaC
 use crate::restore::JSON_TOOL;
 use crate::unsent;
 use std::borrow::Cow;
@@ -59,8 +63,8 @@ pub(super) fn plan<'c>(prepare: &mut Prepare<'c, '_>, answer: Option<&'c Json>) 
     for (at, tool) in call.tools.iter().enumerate() {
         let path = place::tool(tool, at);
         unsent::record_tool(&tool.extra, &[DIALECT], &|| path.clone(), prepare.losses);
-        if tool.cache.is_some() {
-            prepare.losses.hint(path.clone(), "target has no cache marks");
+        if let Some(cache) = &tool.cache {
+            prepare.losses.hint(mark(cache, call.dialect, &path), "target has no cache marks");
         }
         tool_of(prepare, tool, &path, &mut tools)?;
     }

@@ -39,6 +39,7 @@ pub(super) fn read(messages: &[&RawValue], call: &mut Call, losses: &mut Losses)
                 return Err(invalid(&fields.path("role"), what));
             }
         }
+        call.origins.resize(call.items.len(), at);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ pub(crate) static SPELLING: Spelling = Spelling {
     detail: "detail",
     mark: ".cache_control",
     bookkeeping: &[],
+    kept: &[],
     settings: SETTINGS,
 };
 
@@ -26,6 +27,7 @@ pub(crate) static GENERATE_SPELLING: Spelling = Spelling {
     detail: "detail",
     mark: ".cache_control",
     bookkeeping: &[],
+    kept: &[],
     settings: SETTINGS,
 };
 

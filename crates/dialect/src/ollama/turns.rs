@@ -169,8 +169,8 @@ impl<'c, 'x> Planner<'c, 'x> {
         item: &'c Item,
         place: Place<'c>,
     ) -> Result<WireCall<'c>, Fault> {
-        if call.cache.is_some() {
-            self.losses.hint(place.to_string(), "the target takes no cache marks");
+        if let Some(mark) = &call.cache {
+            self.losses.hint(place.mark(mark), "the target takes no cache marks");
         }
         if call.signature.is_some() {
             self.losses.hint(place.to_string(), "the target takes no signatures on calls");
@@ -198,8 +198,8 @@ impl<'c, 'x> Planner<'c, 'x> {
 
     /// This dialect has no field for a failure, so the text says it.
     fn result(&mut self, result: &'c ToolResult, place: Place<'c>) -> Result<WireMessage<'c>, Fault> {
-        if result.cache.is_some() {
-            self.losses.hint(place.to_string(), "the target takes no cache marks");
+        if let Some(mark) = &result.cache {
+            self.losses.hint(place.mark(mark), "the target takes no cache marks");
         }
         let mut message = WireMessage::new("tool");
         self.parts(&result.parts, place, &mut message)?;
@@ -246,8 +246,8 @@ impl<'c, 'x> Planner<'c, 'x> {
     }
 
     fn part(&mut self, part: &'c Part, place: Place<'c>, message: &mut WireMessage<'c>) -> Result<(), Fault> {
-        if part.cache.is_some() {
-            self.losses.hint(place.to_string(), "the target takes no cache marks");
+        if let Some(mark) = &part.cache {
+            self.losses.hint(place.mark(mark), "the target takes no cache marks");
         }
         unsent::record_inner(&part.extra, &[OURS], &|| place.to_string(), self.losses);
         match &part.kind {

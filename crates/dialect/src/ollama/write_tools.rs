@@ -5,7 +5,11 @@ use super::OURS;
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
+<<<<<<< HEAD
 use crate::place;
+=======
+use crate::place::mark;
+>>>>>>> diaC
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -30,6 +34,12 @@ pub(super) fn plan<'c>(
     let offered = choose(call, losses);
     let mut tools = Vec::with_capacity(call.tools.len());
     for (at, tool) in call.tools.iter().enumerate() {
+        if let Some(cache) = &tool.cache {
+            losses.hint(
+                mark(cache, call.dialect, format_args!("tools[{at}]")),
+                "the target takes no cache marks",
+            );
+        }
         let is_offered = match &offered {
             Offered::All => true,
             Offered::None => false,
@@ -81,10 +91,14 @@ fn plan_tool<'c>(
     names: &mut Names,
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
+<<<<<<< HEAD
     let path = || place::tool(tool, at);
     if tool.cache.is_some() {
         losses.hint(path(), "the target takes no cache marks");
     }
+=======
+    let path = || format!("tools[{at}]");
+>>>>>>> diaC
     unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     Ok(match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {

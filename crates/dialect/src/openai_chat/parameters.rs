@@ -11,7 +11,9 @@ use crate::json::Writer;
 use crate::openai::{NO_MODE, bucket, resting_effort, taken_effort};
 use crate::profile::{Disposition, EffortForm, Parameter, Profile, Sheet, Unknown};
 use crate::unsent;
-use trunkline_core::{Action, Call, Class, Effort, Fault, Json, Loss, Losses, Number, ReasoningMode};
+use trunkline_core::{
+    Action, Call, Class, Effort, ExtraField, Fault, Json, Loss, Losses, Number, ReasoningMode,
+};
 
 /// What the gateway does in the provider's stead, or sends beside the body.
 #[derive(Debug, Default)]
@@ -406,11 +408,11 @@ impl Settings<'_, '_> {
 
     /// Fields nobody here knows.
     fn rest(&mut self, w: &mut Writer<'_>) {
-        for field in self.call.extra.iter().filter(|field| *field.key != *"stream_options") {
+        unsent::record_foreign(&self.call.extra, &[OURS], "the target has no such field", self.losses);
+        let own = |field: &&ExtraField| field.dialect == OURS && *field.key != *"stream_options";
+        for field in self.call.extra.iter().filter(own) {
             let is_known = self.profile.own.contains(&&*field.key);
-            if field.dialect != OURS {
-                self.losses.dropped(field.key.to_string(), "the target has no such field");
-            } else if self.profile.unknown == Unknown::Refused && !is_known {
+            if self.profile.unknown == Unknown::Refused && !is_known {
                 self.losses.dropped(field.key.to_string(), "the target refuses fields it does not know");
             } else {
                 w.member(&field.key).raw(field.value.as_str());

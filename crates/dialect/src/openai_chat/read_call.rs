@@ -27,9 +27,10 @@ pub fn read_call(body: &[u8], losses: &mut Losses) -> Result<Call, Fault> {
         )
         .code("missing_required_parameter")
     })?;
-    let Conversation { instructions, items, .. } = read_messages::read(&messages, losses)?;
+    let Conversation { instructions, items, origins, .. } = read_messages::read(&messages, losses)?;
     call.instructions = instructions;
     call.items = items;
+    call.origins = origins;
     read_tools::read(&mut fields, &mut call, losses)?;
     read_output(&mut fields, &mut call, losses)?;
     read_sampling(&mut fields, &mut call)?;

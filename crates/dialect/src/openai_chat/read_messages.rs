@@ -20,6 +20,8 @@ use trunkline_core::{
 pub(super) struct Conversation {
     pub(super) instructions: Vec<Instruction>,
     pub(super) items: Vec<Item>,
+    /// The message of each.
+    pub(super) origins: Vec<usize>,
     /// The last call of each function, for legacy results, which name no other.
     last_calls: HashMap<String, String>,
 }
@@ -49,6 +51,7 @@ pub(super) fn read(messages: &[&RawValue], losses: &mut Losses) -> Result<Conver
                 return Err(invalid(&fields.path("role"), what));
             }
         }
+        conversation.origins.resize(conversation.items.len(), at);
     }
     Ok(conversation)
 }

@@ -11,5 +11,6 @@ pub(crate) static SPELLING: Spelling = Spelling {
     detail: "image_url.detail",
     mark: ".cache_control",
     bookkeeping: &[],
+    kept: &[],
     settings: &[("reasoning", "reasoning_effort")],
 };

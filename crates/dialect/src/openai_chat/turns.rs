@@ -164,8 +164,8 @@ impl<'c> Planner<'c, '_> {
                     self.reasoning(reasoning, place, &mut turn);
                 }
                 ItemKind::ToolCall(call) => {
-                    if call.cache.is_some() {
-                        self.losses.hint(place.to_string(), "the target takes no cache marks on calls");
+                    if let Some(mark) = &call.cache {
+                        self.losses.hint(place.mark(mark), "the target takes no cache marks on calls");
                     }
                     if call.signature.is_some() {
                         self.losses.hint(place.to_string(), "the target takes no signatures on calls");

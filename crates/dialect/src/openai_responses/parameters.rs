@@ -28,9 +28,7 @@ pub(super) fn write(w: &mut Writer<'_>, call: &Call, target: &Target<'_>, losses
             w.key("stream_options").object(|w| w.key("include_obfuscation").bool(padded));
         }
     }
-    for field in call.extra.iter().filter(|field| field.dialect != OURS) {
-        losses.dropped(field.key.to_string(), "the target has no such field");
-    }
+    unsent::record_foreign(&call.extra, &[OURS], "the target has no such field", losses);
     w.extra(&call.extra, OURS);
 }
 

@@ -54,6 +54,7 @@ pub(super) fn read(fields: &mut Fields<'_>, call: &mut Call, losses: &mut Losses
     let list = array(raw).ok_or_else(|| fields.wrong("input", "a text or an array of items", raw))?;
     for (at, raw) in list.into_iter().enumerate() {
         read_item(raw, Fields::read(raw, format!("input[{at}]"))?, call, losses)?;
+        call.origins.resize(call.items.len(), at);
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ pub fn replay_served(call: &mut Call, name: impl Fn(&str, &str) -> String) {
     if !call.items.iter().any(|item| served(item).is_some()) {
         return;
     }
+    // What one item becomes may be two, or none.
+    call.origins.clear();
     let items = std::mem::take(&mut call.items);
     for item in items {
         match served(&item) {

@@ -11,6 +11,7 @@ pub(crate) static SPELLING: Spelling = Spelling {
     detail: "detail",
     mark: ".cache_control",
     bookkeeping: &["status"],
+    kept: &[],
     settings: &[
         ("max_tokens", "max_output_tokens"),
         ("max_completion_tokens", "max_output_tokens"),

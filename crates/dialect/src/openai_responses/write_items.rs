@@ -212,8 +212,8 @@ impl<'c, 'x> Planner<'c, 'x> {
     }
 
     fn call(&mut self, call: &'c ToolCall, extra: Option<&'c Extra>, place: Place<'c>) {
-        if call.cache.is_some() {
-            self.losses.hint(place.to_string(), "the target takes no cache marks on calls");
+        if let Some(mark) = &call.cache {
+            self.losses.hint(place.mark(mark), "the target takes no cache marks on calls");
         }
         if call.signature.is_some() {
             self.losses.hint(place.to_string(), "the target takes no signatures on calls");

@@ -49,8 +49,8 @@ pub(super) fn flatten(call: &Call, losses: &mut Losses) -> Result<Flat, Fault> {
                 });
             }
             ItemKind::ToolCall(tool) => {
-                if tool.cache.is_some() {
-                    losses.hint(place.to_string(), NO_MARKS);
+                if let Some(mark) = &tool.cache {
+                    losses.hint(place.mark(mark), NO_MARKS);
                 }
                 losses.degraded(place.to_string(), "a tool call is sent as text");
                 turns.push(("Assistant", format!("[called {} with {}]", tool.name, tool.arguments)));
@@ -99,8 +99,8 @@ impl Flat {
         place: Place<'_>,
         losses: &mut Losses,
     ) -> Result<String, Fault> {
-        if result.cache.is_some() {
-            losses.hint(place.to_string(), NO_MARKS);
+        if let Some(mark) = &result.cache {
+            losses.hint(place.mark(mark), NO_MARKS);
         }
         let failed = if result.is_error == Some(true) { "Error: " } else { "" };
         Ok(format!("[result] {failed}{}", self.words(&result.parts, place, losses)?))
@@ -111,8 +111,8 @@ impl Flat {
         let mut words = Vec::with_capacity(parts.len());
         for (nth, part) in parts.iter().enumerate() {
             let place = place.part(nth);
-            if part.cache.is_some() {
-                losses.hint(place.to_string(), NO_MARKS);
+            if let Some(mark) = &part.cache {
+                losses.hint(place.mark(mark), NO_MARKS);
             }
             unsent::record_inner(&part.extra, &[OURS], &|| place.to_string(), losses);
             match &part.kind {

@@ -109,6 +109,9 @@ pub(super) fn alight(call: &mut Call, mut riders: Vec<(usize, Vec<State>)>, loss
         if is_models(&item) { turn.items.push(item) } else { out.push(item) }
     }
     turn.end(&mut out, losses);
+    if out.len() != call.origins.len() {
+        call.origins.clear();
+    }
     call.items = out;
 }
 

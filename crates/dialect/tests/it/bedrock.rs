@@ -209,7 +209,13 @@ fn c33_marks_become_blocks_right_behind() {
     assert_eq!(sent.body["messages"][0]["content"], json!([{"text": "a"}, point, {"text": "b"}]));
     let plain = chat(LLAMA, json!({"messages": messages}));
     assert_eq!(plain.body["system"], json!([{"text": "be brief"}]));
-    assert_eq!(plain.lost(), ["messages[0].content[0] dropped", "messages[1].content[0] dropped"]);
+    assert_eq!(
+        plain.lost(),
+        [
+            "messages[0].content[0].prompt_cache_breakpoint dropped",
+            "messages[1].content[0].prompt_cache_breakpoint dropped"
+        ]
+    );
 }
 
 #[test]
@@ -328,7 +334,7 @@ fn thoughts_of_another_family_are_not_sent() {
         MESSAGES_CALL.replace(r#",{"type":"image","source":{"type":"url","url":"https://x/a.png"}}"#, "");
     let sent = AM_BC.send(body, &compatible(NOVA)).unwrap();
     assert!(!sent.text.contains("reasoningContent"), "{}", sent.text);
-    assert!(sent.lost().contains(&"messages[1] dropped".to_owned()), "{:?}", sent.lost());
+    assert!(sent.lost().contains(&"messages[1].content[0] dropped".to_owned()), "{:?}", sent.lost());
     assert_eq!(sent.body["messages"][2]["content"][1]["toolResult"]["status"], "error");
 }
 

@@ -35,4 +35,5 @@ mod small_losses;
 mod spellings;
 mod streams;
 mod thinking;
+mod told;
 mod tools;

@@ -187,7 +187,7 @@ fn c46_results_of_anthropic_clients_reach_ollama() {
     assert_eq!(
         sent.lost(),
         [
-            "system[0] dropped",
+            "system[0].cache_control dropped",
             "messages[1].content[0] dropped",
             "messages[2].content[0] degraded",
             "messages[2].content[0] emulated",

@@ -180,7 +180,7 @@ fn foreign_thoughts_are_sealed_and_stripped() {
             {"type": "tool_result", "tool_use_id": "call_b", "content": "y"}]}]});
     let sent = AM_AM.send(body.to_string(), &owner(CLAUDE)).unwrap();
     assert!(!sent.text.contains("tl1.") && !sent.text.contains("thinking"), "{}", sent.text);
-    assert_eq!(sent.lost()[0], "messages[1] dropped");
+    assert_eq!(sent.lost()[0], "messages[1].content[0] dropped");
     // Back to the engine, the text of them is what it takes.
     let sent = AM_OC.send(body.to_string(), &compatible("qwen3-32b")).unwrap();
     assert_eq!(sent.body["messages"][1]["reasoning_content"], "Two cities.");

@@ -586,6 +586,7 @@ fn everything_out_of_range_is_found() {
         ("limits: {headers: 0}", "limits.headers: is 0; use 1 or more"),
         ("limits: {event_bytes: 0}", "limits.event_bytes: is 0; use 1 or more"),
         ("limits: {reply_bytes: 0}", "limits.reply_bytes: is 0; use 1 or more"),
+        ("limits: {reply_depth: 0}", "limits.reply_depth: is 0; use 1 or more"),
         ("limits: {json_depth: 0}", "limits.json_depth: is 0; use 1 or more"),
         (
             "limits: {queue_timeout: 0}",

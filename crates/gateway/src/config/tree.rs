@@ -302,6 +302,8 @@ pub struct Limits {
     pub reply_bytes: usize,
     /// Most tool calls in one answer that has to be translated; 1 to 1024.
     pub tool_calls: usize,
+    /// Deepest nesting of an answer that has to be translated; in a stream, of each event.
+    pub reply_depth: usize,
     /// Deepest nesting of a request body.
     pub json_depth: usize,
     /// Most inference requests at once, streams until their end; 0 is no bound.
@@ -322,6 +324,7 @@ impl Default for Limits {
             event_bytes: 16 << 20,
             reply_bytes: 256 << 20,
             tool_calls: 1024,
+            reply_depth: 128,
             json_depth: 128,
             concurrent_requests: 0,
             queue: 100,

@@ -493,6 +493,7 @@ impl Check {
             ("limits.event_bytes", limits.event_bytes),
             ("limits.reply_bytes", limits.reply_bytes),
             ("limits.tool_calls", limits.tool_calls),
+            ("limits.reply_depth", limits.reply_depth),
             ("limits.json_depth", limits.json_depth),
         ]);
         if limits.tool_calls > 1024 {

@@ -56,7 +56,7 @@ fn check_type(headers: &HeaderMap, endpoint: &Endpoint) -> Result<(), Fault> {
     let (fits, wanted) = if endpoint.takes_forms() {
         (is_form(headers), "multipart/form-data with its boundary")
     } else {
-        (kind.is_none_or(is_json), "application/json")
+        (endpoint.takes_any_type() || kind.is_none_or(is_json), "application/json")
     };
     if fits {
         return Ok(());

@@ -7,7 +7,7 @@ use super::fan;
 use super::forward;
 use super::plan::Plan;
 use super::predict::{self, Job};
-use super::relay::{Flow, Leg, Teller, Translate, too_many_calls};
+use super::relay::{Flow, Leg, Teller, Translate, too_deep, too_many_calls};
 use super::settle::{Ledger, WARNINGS, warnings};
 use super::translate::Audience;
 use super::verdict::Keys;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use trunkline_core::{
     Dialect, Event, Extra, Fault, Fold, ItemKind, Losses, OnUnsupported, Open, Reply, unfold,
 };
+use trunkline_dialect::nesting::Nesting;
 use trunkline_dialect::rope::Rope;
 use trunkline_dialect::{StreamReader, StreamWriter, Written, read_reply_of, write_reply};
 use trunkline_upstream::Answer;
@@ -124,7 +125,8 @@ fn begin(
     for (answer, job) in answers {
         let reader = StreamReader::of(worker.profile(), to, limits.event_bytes)?;
         let restore = written.restore.clone();
-        legs.push(Leg { body: Some(answer.body), reader, restore, job, tally: None });
+        let nesting = Nesting::stream(to, limits.reply_depth);
+        legs.push(Leg { body: Some(answer.body), reader, nesting, restore, job, tally: None });
     }
     let teller = match audience {
         Audience::Client => {
@@ -164,6 +166,12 @@ async fn whole(
         if let Some(job) = &mut job {
             job.over();
         }
+        let nesting = if was_stream {
+            Nesting::stream(to, limits.reply_depth).push(&bytes)
+        } else {
+            Nesting::whole(limits.reply_depth).push(&bytes)
+        };
+        nesting.map_err(|deep| unreadable(too_deep(deep)))?;
         let reply = if was_stream {
             let reader = StreamReader::of(worker.profile(), to, limits.event_bytes);
             reader.and_then(|reader| fold(ledger, reader, &bytes))

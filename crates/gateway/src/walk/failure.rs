@@ -84,7 +84,7 @@ pub(super) fn spent(fault: Fault) -> Fault {
 /// An answer that says nothing that can be passed on.
 pub(super) fn unreadable(mut fault: Fault) -> Failure {
     fault.code.get_or_insert("upstream_unreadable".into());
-    let mishap = if fault.code.as_deref() == Some("too_many_tool_calls") {
+    let mishap = if let Some("too_many_tool_calls" | "reply_too_deep") = fault.code.as_deref() {
         Mishap::Excess
     } else {
         Mishap::Unreadable

@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep};
 use trunkline_core::{Event, Fault, FaultKind, Kind, Usage};
 use trunkline_dialect::framing::{Framing, Whole};
 use trunkline_dialect::gemini::Array;
+use trunkline_dialect::nesting::TooDeep;
 use trunkline_dialect::rename::Rename;
 use trunkline_dialect::stream_usage;
 use trunkline_dialect::tap::StreamTap;
@@ -220,6 +221,12 @@ pub(crate) fn broke_off(error: Option<&UpstreamError>) -> Fault {
 pub(super) fn too_many_calls() -> Fault {
     let message = "the upstream's answer has more tool calls than `limits.tool_calls` of this gateway";
     Fault::new(FaultKind::Upstream, message).code("too_many_tool_calls")
+}
+
+/// The fault when an answer is nested deeper than it may be.
+pub(super) fn too_deep(_: TooDeep) -> Fault {
+    let message = "the upstream's answer is nested deeper than `limits.reply_depth` of this gateway";
+    Fault::new(FaultKind::Upstream, message).code("reply_too_deep")
 }
 
 impl Flow {

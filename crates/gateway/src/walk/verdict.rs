@@ -401,9 +401,13 @@ impl Mishap {
             Some("upstream_content_timeout") => Self::DripBeforeContent,
             Some(CALLERS_TIME) => Self::Impatient,
             Some("upstream_unreadable") => Self::InvalidEvents,
-            Some("upstream_too_large" | "too_many_tool_calls" | "too_many_parts" | "event_too_long") => {
-                Self::Excess
-            }
+            Some(
+                "upstream_too_large"
+                | "too_many_tool_calls"
+                | "too_many_parts"
+                | "event_too_long"
+                | "reply_too_deep",
+            ) => Self::Excess,
             Some(_) | None => Self::of_fault(fault, keys),
         }
     }
@@ -456,6 +460,7 @@ mod tests {
             (FaultKind::Timeout, "upstream_idle_timeout", Mishap::StalledInside),
             (FaultKind::Overloaded, "overloaded", Mishap::ErrorInside),
             (FaultKind::Upstream, "too_many_tool_calls", Mishap::Excess),
+            (FaultKind::Upstream, "reply_too_deep", Mishap::Excess),
         ] {
             let found = Mishap::inside(&Fault::new(kind, "").code(code));
             assert_eq!((found, found.row().again), (mishap, Again::Nowhere), "{code}");

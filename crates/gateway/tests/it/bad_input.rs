@@ -2,7 +2,9 @@
 //! do, and costs neither a worker's slot nor the process.
 
 use crate::client::{Ask, Line, get, post};
-use crate::rig::{ALL, CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, STREAMING, Speech, settings};
+use crate::rig::{
+    ALL, CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Rig, STREAMING, Speech, engine, settings,
+};
 use bytes::Bytes;
 use std::time::Duration;
 use trunkline_gateway::config::Config;
@@ -159,6 +161,37 @@ async fn what_is_merely_strange_passes() {
             assert_eq!(answer.status, 200, "{} {what}: {}", speech.path, answer.text());
             assert_eq!(upstream.requests().last().unwrap().body, body, "{} {what}", speech.path);
         }
+    }
+}
+
+/// Ollama reads JSON out of any body, and what is written for it sends none of the right type.
+#[tokio::test]
+async fn ollamas_paths_take_any_content_type() {
+    let upstream = Upstream::directed(|request, _| match request.path() {
+        "/v1/embeddings" => EMBEDDINGS.answer(false),
+        _ => CHAT.answer(false),
+    });
+    let upstream = upstream.await.unwrap();
+    let rig = Rig::start(settings([engine(upstream.url(), "m")])).await;
+    for (path, body) in [
+        ("/api/chat", r#"{"model":"m","stream":false,"messages":[{"role":"user","content":"hi"}]}"#),
+        ("/api/generate", r#"{"model":"m","stream":false,"prompt":"hi"}"#),
+        ("/api/embed", r#"{"model":"m","input":"hi"}"#),
+        ("/api/embeddings", r#"{"model":"m","prompt":"hi"}"#),
+        ("/api/show", r#"{"model":"m"}"#),
+    ] {
+        let bare = || post(path, body).bare();
+        for ask in [
+            bare(),
+            bare().header("content-type", "application/x-www-form-urlencoded"),
+            bare().header("content-type", "text/plain"),
+            bare().header("content-type", ""),
+        ] {
+            let answer = rig.ask(&ask).await;
+            assert_eq!(answer.status, 200, "{path} {ask:?}: {}", answer.text());
+        }
+        let broken = rig.ask(&post(path, "model=m").bare()).await;
+        assert_eq!(broken.status, 400, "{path}: {}", broken.text());
     }
 }
 

@@ -257,7 +257,10 @@ fn c20_cache_marks_are_four_and_the_last() {
     assert_eq!(*mark(0, 1), json!({"type": "ephemeral"}));
     assert_eq!(*mark(2, 0), json!({"type": "ephemeral"}));
     assert_eq!(*mark(2, 1), json!({"type": "ephemeral", "ttl": "5m"}));
-    let hints = ["messages[0].content[0] dropped", "messages[2].content[0] dropped"];
+    let hints = [
+        "messages[0].content[0].prompt_cache_breakpoint dropped",
+        "messages[2].content[0].prompt_cache_breakpoint dropped",
+    ];
     assert_eq!(losses, [hints[0], hints[1], "tools[0].cache_control dropped"]);
 
     call.tools.clear();
@@ -266,7 +269,10 @@ fn c20_cache_marks_are_four_and_the_last() {
     call.items.truncate(1);
     let (body, losses) = sent(&call, &target("claude-sonnet-4-5"));
     assert_eq!(body["messages"][0]["content"][0]["cache_control"], json!({"type": "ephemeral"}));
-    let paths = ["messages[1].content[0] dropped", "messages[1].content[0].cache_control dropped"];
+    let paths = [
+        "messages[1].content[0].prompt_cache_breakpoint dropped",
+        "messages[1].content[0].cache_control dropped",
+    ];
     assert_eq!(losses, paths, "an hour may not follow five minutes");
 }
 

@@ -396,7 +396,7 @@ fn cache_marks_are_openais_own() {
         body["messages"],
         json!([{"role": "system", "content": "a\nb"}, {"role": "user", "content": "c"}])
     );
-    assert_eq!(losses, ["system[1] dropped", "messages[0].content[0] dropped"]);
+    assert_eq!(losses, ["system[1].cache_control dropped", "messages[0].content[0].cache_control dropped"]);
 }
 
 #[test]

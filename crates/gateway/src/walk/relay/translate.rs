@@ -3,7 +3,7 @@
 use super::super::fan::Merge;
 use super::super::predict::{Job, Tally};
 use super::super::settle::Ledger;
-use super::{Step, broke_off, too_many_calls};
+use super::{Step, broke_off, too_deep, too_many_calls};
 use crate::config::Limits;
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_core::{Event, Fault, FaultKind, Open, Usage};
+use trunkline_dialect::nesting::Nesting;
 use trunkline_dialect::restore::Restore;
 use trunkline_dialect::{StreamReader, StreamWriter};
 use trunkline_upstream::{AnswerBody, UpstreamError};
@@ -60,6 +61,7 @@ impl Teller {
 pub(crate) struct Leg {
     pub(crate) body: Option<AnswerBody>,
     pub(crate) reader: StreamReader,
+    pub(crate) nesting: Nesting,
     pub(crate) restore: Restore,
     /// What is called off when the client leaves.
     pub(crate) job: Option<Job>,
@@ -199,7 +201,9 @@ impl Translate {
     /// Reads what one leg has; whether it had anything.
     fn poll_leg(&mut self, at: usize, cx: &mut Context<'_>, ledger: &mut Ledger) -> bool {
         let Self { legs, merge, teller, out, has_content, failed, left, calls, .. } = self;
-        let Some(Leg { body: slot, reader, restore, job, tally }) = legs.get_mut(at) else { return false };
+        let Some(Leg { body: slot, reader, nesting, restore, job, tally }) = legs.get_mut(at) else {
+            return false;
+        };
         if let Some(waiting) = tally {
             let Poll::Ready(used) = waiting.poll(cx) else { return false };
             *tally = None;
@@ -248,7 +252,10 @@ impl Translate {
             Some(Ok(data)) => match left.checked_sub(data.len()) {
                 Some(rest) => {
                     *left = rest;
-                    reader.push(&data, &mut each);
+                    match nesting.push(&data) {
+                        Ok(()) => reader.push(&data, &mut each),
+                        Err(deep) => each(Event::Error(too_deep(deep))),
+                    }
                 }
                 None => each(Event::Error(broke_off(Some(&UpstreamError::TooLarge(0))))),
             },

@@ -24,6 +24,55 @@ fn first(spec: WorkerSpec) -> WorkerSpec {
     WorkerSpec { priority: 90, ..spec }
 }
 
+/// Arguments that an upstream nested `levels` deep, as whole answer and as stream.
+fn nested(server: &Speech, levels: usize) -> [Reply; 2] {
+    let input = format!("{}{}", "{\"a\":".repeat(levels), "1") + &"}".repeat(levels);
+    let (whole, event) = if server.is_messages() {
+        let block = format!(r#"{{"type":"tool_use","id":"t","name":"f","input":{input}}}"#);
+        let event = format!(
+            "event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"index\":1,\"content_block\":{block}}}\n\n"
+        );
+        (server.reply.replace(r#"{"type":"text","text":"hello"}"#, &block), event)
+    } else {
+        let delta = format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"x","more":{input}}}}}]}}"#);
+        (
+            server.reply.replace(r#""content":"hello""#, &format!(r#""content":"hello","more":{input}"#)),
+            format!("data: {delta}\n\n"),
+        )
+    };
+    let stream = [server.stream[0], &event, server.stream[2]];
+    [Reply::json(200, whole), Reply::events(pieces(&stream), Duration::ZERO)]
+}
+
+#[tokio::test]
+async fn an_answer_without_a_bottom_is_an_error_by_name() {
+    for (client, server) in [(CHAT, MESSAGES), (MESSAGES, CHAT)] {
+        for (levels, is_fine) in [(60, true), (200, false), (100_000, false)] {
+            let [whole, stream] = nested(&server, levels);
+            for (streams, reply) in [(false, whole), (true, stream)] {
+                let upstream = Upstream::replying([reply]).await.unwrap();
+                let mut config = settings([server.worker(upstream.url())]);
+                config.retry.attempts = 1;
+                let rig = Rig::start(config).await;
+                let answer = rig.ask(&client.ask(streams)).await;
+                let what = format!("{} levels {levels} stream {streams}", client.path);
+                let text = answer.text();
+                assert_eq!(text.contains("limits.reply_depth"), !is_fine, "{what}: {text:.300}");
+                if is_fine {
+                    assert_eq!(answer.status, 200, "{what}: {text:.300}");
+                } else if answer.status == 200 {
+                    assert_ends_with_error(&client, &answer.body, &what);
+                } else {
+                    assert_eq!(answer.status, 502, "{what}: {text:.300}");
+                    client.error(&answer.json());
+                }
+                assert!(text.len() < 8 << 10, "{what}");
+                rig.at_rest().await;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn errors_keep_their_meaning() {
     let anthropic =
