@@ -186,6 +186,9 @@ def test_cloud_worker_anthropic(start, machines: Machines):
     [
         "smg --worker-urls http://gpu1:8000 http://gpu2:8000",
         "smg --worker-urls http://gpu1:8000 http://gpu2:8000 --policy cache_aware",
+        "smg --worker-urls http://gpu1:8000 http://gpu2:8000 --policy cache_aware --cache-threshold 0.5",
+        "smg --worker-urls http://gpu1:8000 http://gpu2:8000 --policy prefix_hash",
+        "smg --worker-urls http://gpu1:8000 http://gpu2:8000 --policy manual --assignment-mode min_group",
         "smg --backend openai --worker-urls https://api.openai.com --host 0.0.0.0 --port 30000",
         "smg --backend openai --worker-urls https://api.anthropic.com --host 0.0.0.0 --port 30000",
         "smg --backend openai --worker-urls https://api.x.ai --host 0.0.0.0 --port 30000",
@@ -200,7 +203,6 @@ def test_command_lines_are_good_as_written(binaries: Path, command: str):
 @pytest.mark.parametrize(
     ("command", "named"),
     [
-        ("smg --worker-urls http://gpu1:8000 http://gpu2:8000 --policy prefix_hash", "prefix_hash"),
         ("smg --worker-urls http://gpu1:8000 --ha-mesh --seeds 10.0.0.2:30001,10.0.0.3:30001", "--ha-mesh"),
         ("smg --worker-urls grpc://worker1:50051 grpc://worker2:50052 --model-path x", "--model-path"),
         ("smg --worker-urls grpc://worker1:50051", "grpc"),

@@ -1,6 +1,8 @@
 //! What routing chooses from: a worker seen without its address, with live load and health.
 
-use crate::{Allowance, Backlog, Breaker, Entry, Finding, Quota, Recent, Rules, Turn, Witness, WorkerId};
+use crate::{
+    Allowance, Backlog, Breaker, Entry, Finding, Gauge, Quota, Recent, Rules, Turn, Witness, WorkerId,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -105,6 +107,8 @@ pub struct Load {
     owner: AtomicU32,
     /// What it has yet to read.
     pub backlog: Backlog,
+    /// What it says of its load, where it is asked.
+    pub gauge: Gauge,
     /// What its calls came to lately.
     pub breaker: Breaker,
     /// How long its answers took lately.
@@ -242,6 +246,7 @@ impl LoadGuard {
     /// The worker has so many tokens of the prompt to read before it answers.
     pub fn reads(&mut self, tokens: u64) {
         self.load.backlog.add(tokens);
+        self.load.gauge.give(tokens);
         self.unread += tokens;
     }
 

@@ -14,6 +14,7 @@ mod embed;
 mod event;
 mod fault;
 mod fold;
+mod gauge;
 mod id;
 mod image;
 mod item;
@@ -47,6 +48,7 @@ pub use embed::{EmbedCall, EmbedInput, EmbedReply, Purpose, Truncate, Vector, Ve
 pub use event::{Delta, Event, Open};
 pub use fault::{Fault, FaultKind, Origin, Repeat};
 pub use fold::{Fold, unfold};
+pub use gauge::{Gauge, Sample};
 pub use id::{Model, RequestId, Secret, TenantId, WorkerId};
 pub use image::{Delivery, ImageCall, ImageReply, Picture, PictureData, Pixels};
 pub use item::{

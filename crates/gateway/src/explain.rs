@@ -116,7 +116,7 @@ fn table(explanation: &Explanation) -> String {
 fn row(considered: &Considered, choice: Option<&str>) -> [String; 9] {
     let Considered { worker, url, model, priority, in_flight, state, passage, eligible, filtered, .. } =
         considered;
-    let Considered { trouble, score, failures, .. } = considered;
+    let Considered { trouble, score, failures, held_tokens, .. } = considered;
     let verdict = match (filtered, trouble) {
         (Some(why), Some(trouble)) => format!("out: {why}, {trouble}"),
         (Some(why), None) => format!("out: {why}"),
@@ -126,6 +126,10 @@ fn row(considered: &Considered, choice: Option<&str>) -> [String; 9] {
     let verdict = match failures {
         Some(failures) => format!("{verdict}; {failures} failures in its score"),
         None => verdict,
+    };
+    let verdict = match held_tokens {
+        Some(tokens @ 1..) => format!("{verdict}; holds {tokens} tokens of the prompt"),
+        Some(0) | None => verdict,
     };
     debug_assert_eq!(*eligible, filtered.is_none());
     [
@@ -159,6 +163,8 @@ mod tests {
             eligible: filtered.is_none(),
             filtered: filtered.map(str::to_owned),
             trouble: filtered.map(|_| "does not answer".to_owned()),
+            held_tokens: (worker == "w1").then_some(1200),
+            unread_tokens: 0,
             score,
             failures: (worker == "w2").then_some(3),
         };
@@ -183,7 +189,7 @@ mod tests {
                     policy  power_of_two\n\
                     \n\
                     WORKER  URL        MODEL  STATE    PRIORITY  IN FLIGHT  PASSAGE  SCORE  VERDICT\n\
-                    w1      http://w1  llama  ready    50        2          splice   3.00   chosen\n\
+                    w1      http://w1  llama  ready    50        2          splice   3.00   chosen; holds 1200 tokens of the prompt\n\
                     w2      http://w2  llama  ready    50        2          splice   4.50   could be chosen; 3 failures in its score\n\
                     w3      http://w3  llama  pending  50        2          splice   -      out: is pending, does not answer\n";
         assert_eq!(text, want);

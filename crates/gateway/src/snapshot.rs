@@ -23,6 +23,7 @@ pub use entry::{ModelEntry, Passage, passage, passage_to};
 pub use heirlooms::Heirlooms;
 use http::HeaderName;
 pub use lane::Lane;
+use policy::Maker;
 use pools::Pool;
 use routes::{Asking, Route};
 use sources::{Group, Source, catalogued, groups, is_meant, without_chance};
@@ -109,7 +110,7 @@ impl Snapshot {
         });
         let prompts = Arc::clone(&heirlooms.prompts);
         let mut entry = |name: String, workers: Vec<Arc<Worker>>| {
-            let new_policy = || policy::of_config(&config, &name, &prompts);
+            let new_policy = || Maker { config: &config, prompts: &prompts }.of_model(&name);
             let (policy, model) = heirlooms
                 .by_model
                 .entry(name.clone())
@@ -153,7 +154,7 @@ impl Snapshot {
             config.pools.iter().any(|pool| pool.name == *name) || workers.iter().any(has)
         });
         heirlooms.keep_mirrors(&config);
-        let pools = pools::pools(&config.pools, &workers, heirlooms, metrics);
+        let pools = pools::pools(&config, &workers, heirlooms, metrics);
         let catalog = heirlooms.catalog(&config);
         let routes = routes::routes(&config, &workers, &pools, heirlooms, metrics);
         Self {

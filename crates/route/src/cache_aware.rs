@@ -93,6 +93,18 @@ impl CacheAware {
         work * f64::from(candidate.cost) / f64::from(candidate.weight)
     }
 
+    /// About how many tokens of `prompt` it holds.
+    pub(crate) fn held(&self, prompt: &Prompt<'_>, candidate: &Candidate) -> u64 {
+        prompt.tokens - self.look(prompt, std::iter::once(candidate)).unread(prompt, candidate)
+    }
+
+    /// The choice of `candidate`, which somebody else made; it holds the prompt from now on.
+    pub(crate) fn taken<'f>(&self, prompt: &Prompt<'_>, candidate: &'f Candidate) -> Choice<'f> {
+        let known = self.look(prompt, std::iter::once(candidate));
+        self.record(&known, candidate);
+        Choice { candidate, unread: known.unread(prompt, candidate) }
+    }
+
     /// Whoever was chosen holds the prompt from now on.
     pub(crate) fn record(&self, known: &Known, chosen: &Candidate) {
         if let Some(owner) = chosen.load.owner() {

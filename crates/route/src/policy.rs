@@ -11,8 +11,12 @@
 //! something stands against, or has to work a latency out anew, locks that worker's figures for it. Where a policy finds
 //! several as good, weight settles it.
 
+use crate::bucket::{self, Bucket};
 use crate::cache_aware::CacheAware;
 use crate::latency::Latency;
+use crate::least_load::LeastLoad;
+use crate::manual::Manual;
+use crate::prefix_hash::PrefixHash;
 use crate::tier::{Filter, Standing, Tier};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -46,6 +50,18 @@ pub enum Policy {
     Priority,
     /// The one that holds most of the prompt, unless others wait there.
     CacheAware(CacheAware),
+    /// The one that prompts with this beginning belong to, unless it has much more than its part of the calls.
+    PrefixHash(PrefixHash),
+    /// The one that the caller's key belongs to, each having as many as its weight says; by chance where there is none.
+    ConsistentHashing,
+    /// The one that has least to do, by what engines say of themselves.
+    LeastLoad(LeastLoad),
+    /// The one for prompts of that length.
+    Bucket(Box<Bucket>),
+    /// The one that the caller's key was given to.
+    Manual(Manual),
+    /// The first that is ready.
+    Passthrough,
 }
 
 /// The worker that serves a call.
@@ -111,7 +127,7 @@ impl Policy {
 
     /// The name in configuration, metrics and explanations.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::RoundRobin(_) => "round_robin",
             Self::Weighted(_) => "weighted",
@@ -125,6 +141,12 @@ impl Policy {
             Self::Sticky => "sticky",
             Self::Priority => "priority",
             Self::CacheAware(_) => "cache_aware",
+            Self::PrefixHash(_) => "prefix_hash",
+            Self::ConsistentHashing => "consistent_hashing",
+            Self::LeastLoad(_) => "least_load",
+            Self::Bucket(_) => "bucket",
+            Self::Manual(manual) => manual.name(),
+            Self::Passthrough => "passthrough",
         }
     }
 
@@ -134,6 +156,11 @@ impl Policy {
         match (self, other) {
             (Self::Latency(this), Self::Latency(other)) => this == other,
             (Self::CacheAware(this), Self::CacheAware(other)) => this.is_like(other),
+            (Self::PrefixHash(this), Self::PrefixHash(other)) => this == other,
+            (Self::LeastLoad(this), Self::LeastLoad(other)) => this == other,
+            (Self::Bucket(this), Self::Bucket(other)) => this.is_like(other),
+            (Self::Manual(this), Self::Manual(other)) => this.is_like(other),
+            (Self::Manual(_), _) | (_, Self::Manual(_)) => false,
             _ => self.name() == other.name(),
         }
     }
@@ -147,15 +174,40 @@ impl Policy {
         draw: Draw,
     ) -> Option<Choice<'f>> {
         let tier = Tier::of(fleet, Filter { tried, prompt, now: draw.now })?;
+        self.pick_of(prompt, &tier, draw)
+    }
+
+    /// One of `tier`.
+    pub(crate) fn pick_of<'f>(
+        &self,
+        prompt: &Prompt<'_>,
+        tier: &Tier<'f, '_>,
+        draw: Draw,
+    ) -> Option<Choice<'f>> {
         if let Self::CacheAware(policy) = self {
             let known = policy.look(prompt, tier.members());
-            let choice = policy.choose(prompt, &tier, &known, draw.chance)?;
+            let choice = policy.choose(prompt, tier, &known, draw.chance)?;
             policy.record(&known, choice.candidate);
             return Some(choice);
         }
-        let turn = |turns: &RoundRobin, _ahead| turns.of(tried).fetch_add(1, Relaxed);
-        let candidate = self.choose(prompt, &tier, draw, turn)?;
+        if let Self::Manual(manual) = self {
+            return manual.pick(prompt, tier, draw);
+        }
+        if let Self::Bucket(bucket) = self {
+            bucket.record(prompt, draw.now);
+        }
+        let turn = |turns: &RoundRobin, _ahead| turns.of(tier.tried()).fetch_add(1, Relaxed);
+        let candidate = self.choose(prompt, tier, draw, &turn)?;
         Some(Choice { candidate, unread: prompt.tokens })
+    }
+
+    /// The choice of `candidate`, which somebody else made.
+    pub(crate) fn taken<'f>(&self, prompt: &Prompt<'_>, candidate: &'f Candidate) -> Choice<'f> {
+        if let Self::CacheAware(policy) = self {
+            policy.taken(prompt, candidate)
+        } else {
+            Choice { candidate, unread: prompt.tokens }
+        }
     }
 
     /// What each of `fleet` is to this policy, in order, and the one [`Policy::pick`] would take with the
@@ -191,11 +243,13 @@ impl Policy {
             } else if Some(candidate.priority) != priority {
                 Verdict::LowerTier
             } else {
-                Verdict::Eligible(self.score(prompt, candidate, draw.now))
+                Verdict::Eligible(
+                    tier.as_ref().and_then(|tier| self.score(prompt, tier, candidate, draw.now)),
+                )
             }
         };
-        let turn = |turns: &RoundRobin, ahead| turns.of(tried).load(Relaxed).wrapping_add(ahead);
-        let choice = tier.and_then(|tier| self.choose(prompt, &tier, draw, turn));
+        let turn = |turns: &RoundRobin, ahead: u64| turns.of(tried).load(Relaxed).wrapping_add(ahead);
+        let choice = tier.as_ref().and_then(|tier| self.choose(prompt, tier, draw, &turn));
         (fleet.iter().map(verdict).collect(), choice)
     }
 
@@ -205,7 +259,7 @@ impl Policy {
         prompt: &Prompt<'_>,
         tier: &Tier<'f, '_>,
         draw: Draw,
-        turn: impl Fn(&RoundRobin, u64) -> u64,
+        turn: &dyn Fn(&RoundRobin, u64) -> u64,
     ) -> Option<&'f Candidate> {
         match self {
             Self::RoundRobin(turns) => tier.next(turn(turns, 0)),
@@ -221,18 +275,28 @@ impl Policy {
                 tier.lowest(draw.chance, |candidate| dollars(candidate, prompt).unwrap_or(f64::MAX))
             }
             Self::Usage => tier.lowest(draw.chance, |candidate| used(candidate, draw.now)),
-            Self::Ab => match prompt.key {
-                Some(key) => tier.of_key(key, |candidate| f64::from(candidate.weight)),
+            Self::Ab | Self::ConsistentHashing => match prompt.key {
+                Some(key) => tier.of_key(key, |candidate| Some(candidate.weight.into())),
                 None => tier.drawn(draw.chance),
             },
             Self::Sticky => match prompt.key {
-                Some(key) => tier.of_key(key, |_| 1.0),
+                Some(key) => tier.of_key(key, |_| Some(1.0)),
                 None => tier.next(draw.chance),
             },
-            Self::Priority => tier.nth(0),
+            Self::Priority | Self::Passthrough => tier.nth(0),
             Self::CacheAware(policy) => {
                 let known = policy.look(prompt, tier.members());
                 policy.choose(prompt, tier, &known, draw.chance).map(|choice| choice.candidate)
+            }
+            Self::PrefixHash(policy) => policy.pick(prompt, tier, draw.chance),
+            Self::LeastLoad(policy) => policy.pick(tier, draw.chance),
+            Self::Bucket(policy) => policy.pick(prompt, tier, draw.chance),
+            Self::Manual(manual) => {
+                let home = prompt.key.and_then(|key| manual.home(key, tier));
+                home.or_else(|| match manual.assigner() {
+                    Some(policy) => policy.choose(prompt, tier, draw, turn),
+                    None => manual.fewest_keys(tier, draw.chance),
+                })
             }
         }
     }
@@ -243,38 +307,58 @@ impl Policy {
         Tier::of(fleet, Filter { tried, prompt, now }).is_some()
     }
 
+    /// Itself, or what decides under it where callers name no key; `None` where that is nothing but keys.
+    fn assigner(&self) -> Option<&Self> {
+        if let Self::Manual(manual) = self { manual.assigner() } else { Some(self) }
+    }
+
     /// Whether it goes by what a prompt says.
     #[must_use]
-    pub const fn reads_prompts(&self) -> bool {
-        matches!(self, Self::CacheAware(_))
+    pub fn reads_prompts(&self) -> bool {
+        matches!(self.assigner(), Some(Self::CacheAware(_) | Self::PrefixHash(_)))
+    }
+
+    /// Whether it goes by what engines say of their load.
+    #[must_use]
+    pub fn goes_by_gauges(&self) -> bool {
+        matches!(self.assigner(), Some(Self::LeastLoad(_)))
+    }
+
+    /// About how many tokens of `prompt` a worker holds; `None` for a policy that does not go by that.
+    #[must_use]
+    pub fn held(&self, prompt: &Prompt<'_>, candidate: &Candidate) -> Option<u64> {
+        if let Some(Self::CacheAware(policy)) = self.assigner() {
+            Some(policy.held(prompt, candidate))
+        } else {
+            None
+        }
+    }
+
+    /// Whether it goes by what calls cost.
+    #[must_use]
+    pub fn goes_by_price(&self) -> bool {
+        matches!(self.assigner(), Some(Self::Cost))
     }
 
     /// How many failures its scores hold against a worker for longer than they took; none where they do not.
     #[must_use]
     pub fn failures_held(&self, candidate: &Candidate, now: Instant) -> usize {
-        match self {
-            Self::Latency(latency) => latency.failures(candidate, now),
-            Self::RoundRobin(_)
-            | Self::Weighted(_)
-            | Self::Random
-            | Self::PowerOfTwo
-            | Self::LeastConnections
-            | Self::Cost
-            | Self::Usage
-            | Self::Ab
-            | Self::Sticky
-            | Self::CacheAware(_)
-            | Self::Priority => 0,
-        }
+        if let Some(Self::Latency(latency)) = self.assigner() { latency.failures(candidate, now) } else { 0 }
     }
 
     /// Whether what workers are given, and what they say of it, is to be counted for it.
     #[must_use]
-    pub const fn goes_by_usage(&self) -> bool {
-        matches!(self, Self::Usage)
+    pub fn goes_by_usage(&self) -> bool {
+        matches!(self.assigner(), Some(Self::Usage))
     }
 
-    fn score(&self, prompt: &Prompt<'_>, candidate: &Candidate, now: Instant) -> Option<f64> {
+    fn score(
+        &self,
+        prompt: &Prompt<'_>,
+        tier: &Tier<'_, '_>,
+        candidate: &Candidate,
+        now: Instant,
+    ) -> Option<f64> {
         match self {
             Self::CacheAware(policy) => {
                 let known = policy.look(prompt, std::iter::once(candidate));
@@ -285,7 +369,16 @@ impl Policy {
             | Self::Random
             | Self::Ab
             | Self::Sticky
-            | Self::Priority => None,
+            | Self::ConsistentHashing
+            | Self::Priority
+            | Self::Passthrough => None,
+            Self::PrefixHash(_) => Some(load_by_weight(candidate)),
+            Self::LeastLoad(policy) => Some(policy.score(tier, candidate)),
+            Self::Bucket(_) => Some(bucket::unread(candidate)),
+            Self::Manual(manual) => match manual.assigner() {
+                Some(policy) => policy.score(prompt, tier, candidate, now),
+                None => Some(manual.keys_of(candidate)),
+            },
             Self::Usage => Some(used(candidate, now)),
             Self::PowerOfTwo => Some(load_by_cost(candidate)),
             Self::LeastConnections => Some(load_by_weight(candidate)),
@@ -326,5 +419,7 @@ fn dollars(candidate: &Candidate, prompt: &Prompt<'_>) -> Option<f64> {
     candidate.price.map(|price| price.dollars(prompt))
 }
 
+#[cfg(test)]
+mod engine_tests;
 #[cfg(test)]
 mod tests;

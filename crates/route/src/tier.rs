@@ -93,6 +93,11 @@ impl<'f, 't> Tier<'f, 't> {
             && candidate.wait(self.filter.prompt, self.filter.now).is_zero()
     }
 
+    /// Who failed the call already.
+    pub(crate) const fn tried(&self) -> &'t [WorkerId] {
+        self.filter.tried
+    }
+
     pub(crate) fn members(&self) -> impl Iterator<Item = &'f Candidate> {
         self.fleet.iter().filter(|c| c.priority == self.priority && self.admits(c))
     }
@@ -131,6 +136,12 @@ impl<'f, 't> Tier<'f, 't> {
     /// One drawn by weight.
     pub(crate) fn drawn(&self, chance: u64) -> Option<&'f Candidate> {
         self.at(within(chance, self.weight))
+    }
+
+    /// Whose weight it is at `place` of `whole` when all are laid end to end.
+    pub(crate) fn at_share(&self, place: u64, whole: u64) -> Option<&'f Candidate> {
+        let at = u128::from(place) * u128::from(self.weight) / u128::from(whole.max(1));
+        self.at(u64::try_from(at).unwrap_or(u64::MAX))
     }
 
     /// Whose weight `place` falls into when all are laid end to end; as [`Tier::nth`], where health changes.
@@ -199,14 +210,15 @@ impl<'f, 't> Tier<'f, 't> {
 impl<'f> Tier<'f, '_> {
     /// The one that `key` belongs to, each by its part: weighted rendezvous. Every worker draws a number from the key
     /// and itself, and the lowest for its `part` wins; hence a key moves only when the part of one that it belongs, or
-    /// comes to belong, to changes, or that one is away.
-    pub(crate) fn of_key(&self, key: u64, part: impl Fn(&Candidate) -> f64) -> Option<&'f Candidate> {
+    /// comes to belong, to changes, or that one is away. Who has no part is left out.
+    pub(crate) fn of_key(&self, key: u64, part: impl Fn(&Candidate) -> Option<f64>) -> Option<&'f Candidate> {
         let mut lowest = None;
         for candidate in self.members() {
+            let Some(part) = part(candidate) else { continue };
             let high = u32::try_from(another(key ^ candidate.seed) >> 32).unwrap_or(u32::MAX);
             // From 0, which is left out, to 1, so that its logarithm is a number.
             let drawn = (f64::from(high) + 1.0) / (f64::from(u32::MAX) + 1.0);
-            let rank = -drawn.ln() / part(candidate);
+            let rank = -drawn.ln() / part;
             if lowest.is_none_or(|(least, _)| rank < least) {
                 lowest = Some((rank, candidate));
             }

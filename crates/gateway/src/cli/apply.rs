@@ -18,6 +18,16 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("backend", "backend"),
     ("enable-igw", "igw"),
     ("policy", "policy"),
+    ("routing-key-override", "routing_key_override"),
+    ("prefix-token-count", "prefix_hash.prefix_token_count"),
+    ("prefix-hash-load-factor", "prefix_hash.load_factor"),
+    ("least-load-kv-pressure-weight", "least_load.kv_pressure_weight"),
+    ("least-load-default-throughput", "least_load.default_throughput"),
+    ("least-load-mean-prefill-tokens", "least_load.mean_prefill_tokens"),
+    ("load-monitor-interval", "least_load.interval"),
+    ("bucket-adjust-interval-secs", "bucket.adjust_interval"),
+    ("assignment-mode", "manual.assignment_mode"),
+    ("max-idle-secs", "manual.max_idle"),
     ("model-alias", "aliases"),
     ("worker-startup-timeout-secs", "health.startup_timeout"),
     ("worker-startup-check-interval", "health.startup_interval"),
@@ -66,6 +76,7 @@ pub fn apply(flags: &Flags, config: &mut Config) {
     listen(flags, config);
     workers(flags, config);
     requests(flags, config);
+    policies(flags, config);
     breaker(flags, config);
     health(flags, config);
     observe(flags, config);
@@ -131,6 +142,21 @@ fn requests(flags: &Flags, config: &mut Config) {
     if flags.disable_retries {
         retry.attempts = 1;
     }
+}
+
+fn policies(flags: &Flags, config: &mut Config) {
+    config.routing_key_override |= flags.routing_key_override;
+    set(flags.prefix_token_count.as_ref(), &mut config.prefix_hash.prefix_token_count);
+    set(flags.prefix_hash_load_factor.as_ref(), &mut config.prefix_hash.load_factor);
+    let least_load = &mut config.least_load;
+    set(flags.least_load_kv_pressure_weight.as_ref(), &mut least_load.kv_pressure_weight);
+    set(flags.least_load_default_throughput.as_ref(), &mut least_load.default_throughput);
+    set(flags.least_load_mean_prefill_tokens.as_ref(), &mut least_load.mean_prefill_tokens);
+    set_secs(flags.load_monitor_interval, &mut least_load.interval);
+    set_secs(flags.bucket_adjust_interval_secs, &mut config.bucket.adjust_interval);
+    set(flags.assignment_mode.as_ref(), &mut config.manual.assignment_mode);
+    set_secs(flags.max_idle_secs, &mut config.manual.max_idle);
+    config.warnings.extend(flags.thresholds.warnings());
 }
 
 fn breaker(flags: &Flags, config: &mut Config) {

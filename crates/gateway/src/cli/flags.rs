@@ -2,7 +2,7 @@
 //! own, so that an absent flag leaves what the file and the environment said.
 
 use crate::config::units::parse_size;
-use crate::config::{Backend, Form, Format, LogLevel, PolicyName, later};
+use crate::config::{AssignmentMode, Backend, Form, Format, LogLevel, PolicyName, later};
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -50,6 +50,36 @@ pub struct Flags {
     /// [default: round_robin].
     #[arg(long, value_parser = policy, help_heading = "Workers")]
     pub policy: Option<PolicyName>,
+    /// Keep callers that name a routing key with the worker of their first call, whatever the policy.
+    #[arg(long, help_heading = "Policies")]
+    pub routing_key_override: bool,
+    /// Tokens of a prompt that decide with prefix_hash [default: 256].
+    #[arg(long, value_name = "N", help_heading = "Policies")]
+    pub prefix_token_count: Option<u32>,
+    /// Most calls of a worker with prefix_hash, as a multiple of its part [default: 1.25].
+    #[arg(long, value_name = "FACTOR", help_heading = "Policies")]
+    pub prefix_hash_load_factor: Option<f64>,
+    /// Seconds that a half full KV cache counts with least_load [default: 0.15].
+    #[arg(long, value_name = "SECONDS", help_heading = "Policies")]
+    pub least_load_kv_pressure_weight: Option<f64>,
+    /// Tokens in a second of engines that do not say [default: 2000].
+    #[arg(long, value_name = "N", help_heading = "Policies")]
+    pub least_load_default_throughput: Option<f64>,
+    /// Prompt tokens of a call of which nobody says [default: 1024].
+    #[arg(long, value_name = "N", help_heading = "Policies")]
+    pub least_load_mean_prefill_tokens: Option<u32>,
+    /// How often engines are asked for their load [default: 10].
+    #[arg(long, value_name = "SECONDS", help_heading = "Policies")]
+    pub load_monitor_interval: Option<u64>,
+    /// How often bucket cuts ranges of lengths anew [default: 5].
+    #[arg(long, value_name = "SECONDS", help_heading = "Policies")]
+    pub bucket_adjust_interval_secs: Option<u64>,
+    /// Who gets a new routing key [default: random].
+    #[arg(long, value_name = "MODE", help_heading = "Policies")]
+    pub assignment_mode: Option<AssignmentMode>,
+    /// How long a routing key is kept that nobody uses [default: 14400].
+    #[arg(long, value_name = "SECONDS", help_heading = "Policies")]
+    pub max_idle_secs: Option<u64>,
     /// Names clients may use, and the model each stands for.
     #[arg(long, value_name = "ALIAS=MODEL", num_args = 1.., value_parser = alias, help_heading = "Workers")]
     pub model_alias: Vec<(String, String)>,
@@ -159,9 +189,67 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", num_args = 1.., help_heading = "Logs and metrics")]
     pub prometheus_duration_buckets: Vec<f64>,
 
+    /// What others' cache-aware routing is told.
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+
     /// Serving threads; 0 is one per core the process may use [default: 0].
     #[arg(long, value_name = "N", help_heading = "Threads")]
     pub runtime_worker_threads: Option<usize>,
+}
+
+/// What others' cache-aware routing is told, and ours finds out by itself: taken, so that a command line that works
+/// there works here, and told to be without effect.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Thresholds {
+    /// Share of a prompt that has to be held.
+    #[arg(long, hide = true)]
+    pub cache_threshold: Option<f64>,
+    /// How many calls apart workers may be ...
+    #[arg(long, hide = true)]
+    pub balance_abs_threshold: Option<f64>,
+    /// ... and how many times as many.
+    #[arg(long, hide = true)]
+    pub balance_rel_threshold: Option<f64>,
+    /// How far apart the use of their KV caches may be.
+    #[arg(long, hide = true)]
+    pub balance_token_usage_threshold: Option<f64>,
+    /// How full a KV cache may be.
+    #[arg(long, hide = true)]
+    pub overload_token_usage_threshold: Option<f64>,
+    /// How often what is kept in mind is cut back.
+    #[arg(long, hide = true, alias = "eviction-interval-secs")]
+    pub eviction_interval: Option<u64>,
+    /// How much of it there may be for one worker.
+    #[arg(long, hide = true)]
+    pub max_tree_size: Option<u64>,
+    /// Tokens of a block where engines do not say.
+    #[arg(long, hide = true)]
+    pub block_size: Option<u64>,
+}
+
+impl Thresholds {
+    /// A line for each that was given.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let weighs = "cache_aware weighs what a worker would have to read against what waits there";
+        let kept = "what is kept in mind of prompts is bounded by `cache_aware.memory`";
+        let pages = "prompts are told apart by pages of their text";
+        [
+            ("cache-threshold", self.cache_threshold.is_some(), weighs),
+            ("balance-abs-threshold", self.balance_abs_threshold.is_some(), weighs),
+            ("balance-rel-threshold", self.balance_rel_threshold.is_some(), weighs),
+            ("balance-token-usage-threshold", self.balance_token_usage_threshold.is_some(), weighs),
+            ("overload-token-usage-threshold", self.overload_token_usage_threshold.is_some(), weighs),
+            ("eviction-interval", self.eviction_interval.is_some(), kept),
+            ("max-tree-size", self.max_tree_size.is_some(), kept),
+            ("block-size", self.block_size.is_some(), pages),
+        ]
+        .into_iter()
+        .filter(|(_, is_given, _)| *is_given)
+        .map(|(flag, _, why)| format!("--{flag}: has no effect; {why}"))
+        .collect()
+    }
 }
 
 /// What `trunkline demo` takes.

@@ -39,35 +39,6 @@ const LATER: &[Row] = &[
     ),
     ("data-parallel ranks come later", &[], &["dp-aware", "dp-minimum-tokens-scheduler"]),
     (
-        "cache-aware routing comes later",
-        &[
-            "cache-threshold",
-            "balance-abs-threshold",
-            "balance-rel-threshold",
-            "balance-token-usage-threshold",
-            "overload-token-usage-threshold",
-            "eviction-interval",
-            "eviction-interval-secs",
-            "max-tree-size",
-            "block-size",
-        ],
-        &[],
-    ),
-    (
-        "its policy comes later",
-        &[
-            "max-idle-secs",
-            "assignment-mode",
-            "prefix-token-count",
-            "prefix-hash-load-factor",
-            "least-load-kv-pressure-weight",
-            "least-load-default-throughput",
-            "least-load-mean-prefill-tokens",
-            "bucket-adjust-interval-secs",
-        ],
-        &["routing-key-override"],
-    ),
-    (
         "gRPC workers and tokenizers come later",
         &[
             "model-path",
@@ -84,7 +55,7 @@ const LATER: &[Row] = &[
     ("plugins come later", &["storage-hook-wasm-path", "storage-context-headers"], &["enable-wasm"]),
     ("the extra health listener comes later; /health is on the main one", &["health-check-port"], &[]),
     ("a delay before the first probe comes later", &["worker-startup-delay"], &[]),
-    ("engine load feeds come later", &["load-monitor-interval"], &["engine-metrics"]),
+    ("metrics of engines come later", &[], &["engine-metrics"]),
     ("tensor transports come later", &["multimodal-tensor-transport", "multimodal-shm-min-bytes"], &[]),
     ("WebRTC comes later", &["webrtc-bind-addr", "webrtc-stun-server"], &[]),
     (

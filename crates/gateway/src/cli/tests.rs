@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Backend, Config, LogLevel, PolicyName};
+use crate::config::{AssignmentMode, Backend, Config, LogLevel, PolicyName};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -141,15 +141,10 @@ fn documented_command_lines_of_later_features_say_so() {
 fn wrong_values_say_what_is_right() {
     for (line, first) in [
         (
-            "trunkline --worker-urls http://gpu1:8000 http://gpu2:8000 --policy prefix_hash",
-            "error: invalid value 'prefix_hash' for '--policy <POLICY>': `prefix_hash` is not in this build: \
-             hashing policies come later; known here: round_robin, random, power_of_two, weighted, \
-             least_connections, latency, cost, usage, cache_aware",
-        ),
-        (
             "trunkline --policy fastest",
             "error: invalid value 'fastest' for '--policy <POLICY>': no such name; known here: round_robin, \
-             random, power_of_two, weighted, least_connections, latency, cost, usage, cache_aware",
+             random, power_of_two, weighted, least_connections, latency, cost, usage, cache_aware, \
+             prefix_hash, consistent_hashing, least_load, bucket, manual, passthrough",
         ),
         (
             "trunkline --backend tokenspeed",
@@ -200,8 +195,19 @@ fn every_flag_reaches_the_tree() {
          --health-success-threshold 21 --health-check-timeout-secs 22 --health-check-interval-secs 23 \
          --health-check-endpoint /up --disable-health-check --remove-unhealthy-workers --drain-settle-secs 24 \
          --log-level debug --log-json --prometheus-host 127.0.0.1 --prometheus-port 25 \
-         --prometheus-duration-buckets 0.1 1 10 --runtime-worker-threads 3",
+         --prometheus-duration-buckets 0.1 1 10 --runtime-worker-threads 3 --routing-key-override \
+         --prefix-token-count 26 --prefix-hash-load-factor 2.7 --least-load-kv-pressure-weight 0.28 \
+         --least-load-default-throughput 29 --least-load-mean-prefill-tokens 30 --load-monitor-interval 31 \
+         --bucket-adjust-interval-secs 32 --assignment-mode min_load --max-idle-secs 33",
     );
+    assert!(config.routing_key_override);
+    let (prefix_hash, least_load) = (config.prefix_hash, config.least_load);
+    assert_eq!((prefix_hash.prefix_token_count, prefix_hash.load_factor), (26, 2.7));
+    assert_eq!((least_load.kv_pressure_weight, least_load.default_throughput), (0.28, 29.0));
+    assert_eq!((least_load.mean_prefill_tokens, least_load.interval), (30, Duration::from_secs(31)));
+    assert_eq!(config.bucket.adjust_interval, Duration::from_secs(32));
+    let manual = config.manual;
+    assert_eq!((manual.assignment_mode, manual.max_idle), (AssignmentMode::MinLoad, Duration::from_secs(33)));
     assert_eq!((config.listen.host.to_string().as_str(), config.listen.port), ("::1", 8080));
     assert_eq!(config.listen.tls_cert.as_deref(), Some("c.pem".as_ref()));
     assert_eq!(config.listen.tls_key.as_deref(), Some("k.pem".as_ref()));
@@ -317,7 +323,18 @@ fn every_flag_is_a_setting() {
     let flags: BTreeSet<_> = launch.get_arguments().filter_map(clap::Arg::get_long).collect();
     let settings: BTreeSet<_> = apply::SETTINGS.iter().map(|(flag, _)| *flag).collect();
     let without: Vec<_> = flags.difference(&settings).collect();
-    assert_eq!(without, [&"config"]);
+    let (needless, others): (Vec<&str>, Vec<&str>) = without.into_iter().copied().partition(|flag| {
+        let argument = launch.get_arguments().find(|argument| argument.get_long() == Some(flag));
+        argument.is_some_and(clap::Arg::is_hide_set)
+    });
+    assert_eq!(others, ["config"]);
+    // What is taken for the sake of others' command lines is told to be without effect.
+    let line: String = needless.iter().map(|flag| format!(" --{flag} 1")).collect();
+    let told = self::launch(&format!("trunkline{line}")).warnings;
+    for flag in &needless {
+        assert!(told.iter().any(|line| line.starts_with(&format!("--{flag}: has no effect"))), "{told:?}");
+    }
+    assert_eq!(told.len(), needless.len());
     assert_eq!(settings.difference(&flags).count(), 0);
 }
 

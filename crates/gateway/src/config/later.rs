@@ -3,9 +3,6 @@
 
 /// Values by what they are a value of, and why each is not here.
 const VALUES: &[(&str, &[&str], &str)] = &[
-    ("policy", &["prefix_hash", "consistent_hashing"], "hashing policies come later"),
-    ("policy", &["least_load"], "load-aware routing comes later"),
-    ("policy", &["manual", "bucket", "passthrough"], "this policy comes later"),
     ("backend", &["tokenspeed"], "TokenSpeed comes with gRPC workers, later"),
     ("runtime", &["tokenspeed"], "TokenSpeed comes with gRPC workers, later"),
     ("worker_type", &["encode"], "disaggregated serving comes later"),

@@ -14,6 +14,7 @@ pub(crate) mod later;
 mod mcp;
 mod odd;
 mod origin;
+mod policy;
 mod pools;
 mod problem;
 mod routing;
@@ -37,6 +38,10 @@ pub use file::{Form, Format, Imported};
 pub(crate) use mcp::Allowed;
 pub use mcp::{Approvals, Mcp, McpServer};
 pub use origin::{Origin, Origins, key_variable};
+pub use policy::{
+    AssignmentMode, BucketSettings, CacheAwareSettings, LeastLoadSettings, ManualSettings, PolicyName,
+    PrefixHashSettings,
+};
 pub use pools::{
     ContentRule, CostSpec, LatencyMetric, LatencySpec, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Share,
     StickyBy, Strategy, Unpriced, WhenSpec, WindowSpec,

@@ -1,5 +1,6 @@
 //! What is well-formed and can still hardly be meant: taken as it stands, and told.
 
+use super::policy::PolicyName;
 use super::tree::Config;
 use trunkline_dialect::catalog::builtin;
 use trunkline_dialect::provider::{self, COMPATIBLE};
@@ -13,6 +14,12 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     let key = is_short.then(|| {
         format!(
             "auth.api_key: has fewer than {SHORTEST_KEY} characters, which can be guessed; use a longer one"
+        )
+    });
+    let many = (config.policy == PolicyName::Passthrough && config.workers.len() > 1).then(|| {
+        format!(
+            "policy: `passthrough` sends everything to the first worker that is ready, and there are {}",
+            config.workers.len()
         )
     });
     let alias = |(alias, model): (&String, &String)| {
@@ -29,7 +36,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         })
     };
     let aliases = config.aliases.iter().filter_map(alias);
-    key.into_iter().chain(aliases).chain(config.catalog.models.keys().filter_map(facts)).collect()
+    key.into_iter().chain(many).chain(aliases).chain(config.catalog.models.keys().filter_map(facts)).collect()
 }
 
 /// Whether models of `provider` are ever looked up.

@@ -25,7 +25,8 @@ pub struct PoolSpec {
     pub cost: CostSpec,
     /// What callers are told apart by where the strategy is `ab` (`user` when absent) or `sticky` (`session` when
     /// absent): `user`, the end user that a request names; `key`, the caller's credential; `session`, the conversation;
-    /// `header:NAME`, what that header says. A request without it goes by chance.
+    /// `header:NAME`, what that header says. A request without it goes by chance. With `consistent_hashing` and
+    /// `manual` it stands in place of the routing key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<StickyBy>,
     /// Whether another one answers when the chosen one fails, with its own default model where it does not serve
@@ -152,13 +153,19 @@ impl PoolSpec {
         match self.strategy {
             Strategy::Ab => Some(self.sticky.clone().unwrap_or(StickyBy::User)),
             Strategy::Sticky => Some(self.sticky.clone().unwrap_or(StickyBy::Session)),
+            Strategy::ConsistentHashing | Strategy::Manual => self.sticky.clone(),
             Strategy::Priority
             | Strategy::RoundRobin
             | Strategy::Random
             | Strategy::LeastConnections
             | Strategy::Latency
             | Strategy::Cost
-            | Strategy::Usage => None,
+            | Strategy::Usage
+            | Strategy::PowerOfTwo
+            | Strategy::CacheAware
+            | Strategy::PrefixHash
+            | Strategy::LeastLoad
+            | Strategy::Bucket => None,
         }
     }
 
@@ -249,6 +256,25 @@ pub enum Strategy {
     Ab,
     /// The same, whatever the weights.
     Sticky,
+    /// The less loaded of two drawn by chance.
+    #[serde(alias = "power-of-two")]
+    PowerOfTwo,
+    /// The one that holds most of the prompt in its KV cache, unless others wait there: `policy: cache_aware`.
+    #[serde(alias = "cache-aware")]
+    CacheAware,
+    /// By how the prompt begins: `policy: prefix_hash`.
+    #[serde(alias = "prefix-hash")]
+    PrefixHash,
+    /// By who calls: `policy: consistent_hashing`.
+    #[serde(alias = "consistent-hashing")]
+    ConsistentHashing,
+    /// By what engines say they have to do: `policy: least_load`.
+    #[serde(alias = "least-load")]
+    LeastLoad,
+    /// By how long the prompt is: `policy: bucket`.
+    Bucket,
+    /// By the routing key that the caller names: `policy: manual`.
+    Manual,
 }
 
 /// What callers are told apart by.

@@ -3,6 +3,7 @@
 
 use super::fallbacks::Fallbacks;
 use super::mcp::{Approvals, McpServer};
+use super::policy::{AssignmentMode, PolicyName};
 use super::pools::{
     LatencyMetric, MemberSpec, MirrorSpec, PoolSpec, RouteSpec, Strategy, Unpriced, WindowSpec,
 };
@@ -10,7 +11,7 @@ use super::surroundings::{
     API_VERSION, AWS_KEYS, AWS_REGION, CLOUD_PROJECT, DEPLOYMENT, OLLAMA_VARIABLES, OPENAI_ORGANIZATION,
     OPENAI_PROJECT, VERTEX_ADDRESS, VERTEX_LOCATION, VERTEX_PROJECT,
 };
-use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel, PolicyName};
+use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel};
 use super::worker::{RuntimeName, WorkerSpec, WorkerType};
 use crate::cli::SETTINGS;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -104,6 +105,7 @@ fn type_words(field: &Field) -> String {
         "WorkerType" => names::<WorkerType>(),
         "Backend" => names::<Backend>(),
         "PolicyName" => names::<PolicyName>(),
+        "AssignmentMode" => names::<AssignmentMode>(),
         "CallerModels" => names::<CallerModels>(),
         "LogLevel" => names::<LogLevel>(),
         "Strategy" => names::<Strategy>(),
@@ -272,6 +274,7 @@ pub(super) fn structs_of_the_tree() -> BTreeMap<String, Struct> {
     structs(concat!(
         include_str!("tree.rs"),
         include_str!("breaker.rs"),
+        include_str!("policy.rs"),
         include_str!("worker.rs"),
         include_str!("pools.rs"),
         include_str!("catalog.rs"),

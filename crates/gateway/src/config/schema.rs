@@ -4,8 +4,9 @@
 //! A number, a switch, a duration or a name may also be a text with a reference, which only the environment can judge.
 
 use super::mcp::Approvals;
+use super::policy::{AssignmentMode, PolicyName};
 use super::reference::{Field, Struct, element, is_required, names, structs_of_the_tree};
-use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel, PolicyName};
+use super::tree::{Backend, CallerModels, Config, ForceUsage, Layout, LogLevel};
 use super::worker::{RuntimeName, WorkerType};
 use super::{LatencyMetric, SCHEMA, Strategy, Unpriced};
 use serde_json::{Map, Value, json};
@@ -72,6 +73,7 @@ fn kind(field: &Field, structs: &BTreeMap<String, Struct>) -> Value {
         "WorkerType" => one_of(&names::<WorkerType>()),
         "Backend" => one_of(&names::<Backend>()),
         "PolicyName" => one_of(&names::<PolicyName>()),
+        "AssignmentMode" => one_of(&names::<AssignmentMode>()),
         "CallerModels" => one_of(&names::<CallerModels>()),
         "LogLevel" => one_of(&names::<LogLevel>()),
         "Strategy" => one_of(&names::<Strategy>()),

@@ -6,6 +6,9 @@ use super::breaker::{BreakerSettings, Cooldown};
 use super::catalog::CatalogSettings;
 use super::fallbacks::Fallbacks;
 use super::mcp::Mcp;
+use super::policy::{
+    BucketSettings, CacheAwareSettings, LeastLoadSettings, ManualSettings, PolicyName, PrefixHashSettings,
+};
 use super::pools::{PoolSpec, RouteSpec};
 use super::worker::{Aws, WorkerSpec};
 use clap::ValueEnum;
@@ -45,12 +48,25 @@ pub struct Config {
     /// `least_connections`: the least loaded for its weight), by how soon answers began in the last five minutes
     /// (`latency`: nine in ten of them; a call in twenty goes to one drawn by weight), or by the catalogue's prices
     /// for a prompt of that length (`cost`: engines cost nothing, and what has no price comes last), or by how much of
-    /// its limits each has used (`usage`: `rpm` and `tpm`, and what providers say of theirs), or by who holds most of the
-    /// prompt in its KV cache (`cache_aware`). Where several are as good,
-    /// weight decides.
+    /// its limits each has used (`usage`: `rpm` and `tpm`, and what providers say of theirs). For engines: by who holds
+    /// most of the prompt in its KV cache (`cache_aware`), by how the prompt begins (`prefix_hash`) or how long it is
+    /// (`bucket`), by what engines say they have to do (`least_load`), or by who calls (`consistent_hashing`, and `manual`
+    /// for routing keys that stay where they are); `passthrough` takes the first that is ready. Where several are as
+    /// good, weight decides. `docs/routing.md` says more.
     pub policy: PolicyName,
+    /// Keep callers that name a routing key (`x-trunkline-routing-key`) with the worker that `policy` picked for the
+    /// first of their calls, as `manual` says how; `manual` and `consistent_hashing` go by that key anyway.
+    pub routing_key_override: bool,
     /// How `cache_aware` keeps in mind who holds which prompts.
     pub cache_aware: CacheAwareSettings,
+    /// How far `prefix_hash` looks at prompts.
+    pub prefix_hash: PrefixHashSettings,
+    /// What counts how much for `least_load`.
+    pub least_load: LeastLoadSettings,
+    /// How `bucket` shares out prompts by their length.
+    pub bucket: BucketSettings,
+    /// How `manual` and `routing_key_override` keep callers where they are.
+    pub manual: ManualSettings,
     /// Names clients may use, and the model each stands for.
     pub aliases: BTreeMap<String, String>,
     /// Show the alias as `model` in answers instead of the upstream's own name.
@@ -248,47 +264,6 @@ pub enum Backend {
     Anthropic,
     /// Gemini's API.
     Gemini,
-}
-
-/// `--policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum PolicyName {
-    /// In turn.
-    #[default]
-    RoundRobin,
-    /// By chance, each as often as its weight says.
-    Random,
-    /// The less loaded of two drawn by chance.
-    PowerOfTwo,
-    /// In turn, each as often as its weight says.
-    Weighted,
-    /// The one with fewest calls in flight for its weight.
-    LeastConnections,
-    /// The one whose answers began soonest lately.
-    Latency,
-    /// The cheapest for the prompt, by the catalogue's prices.
-    Cost,
-    /// The one that has used the smallest share of its limits.
-    Usage,
-    /// The one that holds most of the prompt in its KV cache, as far as is known, unless others wait there.
-    CacheAware,
-}
-
-/// How it is kept in mind who holds which prompts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CacheAwareSettings {
-    /// Most memory it takes, for all models together; what was used longest ago makes place. Read at the start only.
-    #[serde(with = "super::units::size")]
-    pub memory: usize,
-}
-
-impl Default for CacheAwareSettings {
-    fn default() -> Self {
-        Self { memory: 64 << 20 }
-    }
 }
 
 /// Who may call.

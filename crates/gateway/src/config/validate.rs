@@ -51,6 +51,10 @@ impl Config {
             );
         }
         check.within("breaker", self.breaker.problems());
+        check.within("prefix_hash", self.prefix_hash.problems());
+        check.within("least_load", self.least_load.problems());
+        check.within("bucket", self.bucket.problems());
+        check.within("manual", self.manual.problems());
         check.within("mcp", self.mcp.problems());
         check.within("catalog", self.catalog.problems());
         check.problems

@@ -1,9 +1,10 @@
 //! What one snapshot leaves to the next.
 
-use super::policy;
-use crate::config::{Config, LatencySpec, MirrorSpec, PoolSpec, Strategy};
+use super::policy::Maker;
+use crate::config::{Config, MirrorSpec, PoolSpec};
 use crate::metrics::{Metrics, ModelMetrics};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use trunkline_dialect::catalog::{Catalog, Listing};
@@ -20,13 +21,10 @@ pub struct Heirlooms {
     /// Models and prices in place of the built-in ones.
     listing: Option<Arc<Listing>>,
     /// By the pool's name, as long as the pool chooses in the same way.
-    pub(super) by_pool: HashMap<String, (Way, Arc<Policy>, Arc<ModelMetrics>)>,
+    pub(super) by_pool: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
     /// By the backend's name and how many copies it is given at once.
     by_mirror: HashMap<(String, usize), (Arc<Semaphore>, Arc<ModelMetrics>)>,
 }
-
-/// What a pool's position depends on.
-pub(super) type Way = (Strategy, LatencySpec);
 
 impl Heirlooms {
     /// Nothing yet; what is kept of prompts takes at most so many bytes.
@@ -88,23 +86,21 @@ impl Heirlooms {
 
     pub(super) fn of_pool(
         &mut self,
+        config: &Config,
         pool: &PoolSpec,
         chooser: &PoolSpec,
         metrics: &Metrics,
     ) -> (Arc<Policy>, Arc<ModelMetrics>) {
-        let way = (chooser.strategy, chooser.latency);
-        let known = self.by_pool.entry(pool.name.clone());
-        let (_, policy, metrics) = known
-            .and_modify(|(before, policy, _)| {
-                if *before != way {
-                    *before = way;
-                    *policy = Arc::new(policy::of_pool(way));
+        let fresh = Maker { config, prompts: &self.prompts }.of_pool(pool, chooser);
+        let metrics = || Arc::new(metrics.model(&format!("(pool {})", pool.name)));
+        match self.by_pool.entry(pool.name.clone()) {
+            Entry::Occupied(mut known) => {
+                if !known.get().0.is_like(&fresh) {
+                    known.get_mut().0 = Arc::new(fresh);
                 }
-            })
-            .or_insert_with(|| {
-                let metrics = Arc::new(metrics.model(&format!("(pool {})", pool.name)));
-                (way, Arc::new(policy::of_pool(way)), metrics)
-            });
-        (Arc::clone(policy), Arc::clone(metrics))
+                known.get().clone()
+            }
+            Entry::Vacant(place) => place.insert((Arc::new(fresh), metrics())).clone(),
+        }
     }
 }

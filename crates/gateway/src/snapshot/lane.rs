@@ -8,7 +8,7 @@ use crate::metrics::ModelMetrics;
 use crate::walk::affinity::Sticky;
 use std::sync::Arc;
 use trunkline_core::{Candidate, Dialect, Price, Prompt};
-use trunkline_route::Policy;
+use trunkline_route::{Policy, seed};
 
 /// The workers one request may go to.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Lane {
             weight: worker.spec.weight,
             price: None,
             allowance: worker.spec.allowance(),
-            seed: 0,
+            seed: seed(worker.id.as_str()),
             load: Arc::clone(&worker.load),
         };
         Self {
@@ -56,7 +56,7 @@ impl Lane {
             failover: true,
             pool: None,
             cost: CostSpec::default(),
-            sticky: None,
+            sticky: Sticky::of_policy(policy),
             variants: Vec::new(),
             aside: Vec::new(),
         }
@@ -77,38 +77,24 @@ impl Lane {
         prompt: &Prompt<'_>,
         price: impl Fn(&Worker) -> Option<Price>,
     ) -> Arc<Self> {
-        match *self.policy {
-            Policy::Cost => {
-                let mut lane = Self::clone(&self);
-                for candidate in &mut lane.candidates {
-                    candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
-                }
-                let CostSpec { max_price, unpriced } = lane.cost;
-                let too_dear = |candidate: &Candidate| match candidate.price {
-                    Some(price) => {
-                        max_price.is_some_and(|most| price.dollars(prompt) > most).then_some(Aside::Price)
-                    }
-                    None => (unpriced == Unpriced::Skip).then_some(Aside::Unpriced),
-                };
-                let aside: Vec<_> = lane
-                    .candidates
-                    .iter()
-                    .filter_map(|candidate| Some((candidate.slot, too_dear(candidate)?)))
-                    .collect();
-                Arc::new(lane.without(aside))
-            }
-            Policy::RoundRobin(_)
-            | Policy::Weighted(_)
-            | Policy::Random
-            | Policy::PowerOfTwo
-            | Policy::LeastConnections
-            | Policy::Latency(_)
-            | Policy::Usage
-            | Policy::Ab
-            | Policy::Sticky
-            | Policy::CacheAware(_)
-            | Policy::Priority => self,
+        if !self.policy.goes_by_price() {
+            return self;
         }
+        let mut lane = Self::clone(&self);
+        for candidate in &mut lane.candidates {
+            candidate.price = lane.workers.get(candidate.slot).and_then(|worker| price(worker));
+        }
+        let CostSpec { max_price, unpriced } = lane.cost;
+        let too_dear = |candidate: &Candidate| match candidate.price {
+            Some(price) => max_price.is_some_and(|most| price.dollars(prompt) > most).then_some(Aside::Price),
+            None => (unpriced == Unpriced::Skip).then_some(Aside::Unpriced),
+        };
+        let aside: Vec<_> = lane
+            .candidates
+            .iter()
+            .filter_map(|candidate| Some((candidate.slot, too_dear(candidate)?)))
+            .collect();
+        Arc::new(lane.without(aside))
     }
 
     /// The same without the candidates in some slots.

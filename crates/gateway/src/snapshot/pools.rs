@@ -6,7 +6,7 @@
 use super::aside::Aside;
 use super::mirror::Mirror;
 use super::{Heirlooms, Lane, Passage, passage};
-use crate::config::{CostSpec, MemberSpec, PoolSpec, Share, Strategy};
+use crate::config::{Config, CostSpec, MemberSpec, PoolSpec, Share, Strategy};
 use crate::fleet::worker::Worker;
 use crate::metrics::{Metrics, ModelMetrics};
 use crate::walk::affinity::Sticky;
@@ -132,7 +132,9 @@ impl Pool {
         lane.failover = self.fallback;
         lane.cost = self.cost;
         lane.pool = Some(self.name.clone());
-        lane.sticky.clone_from(&self.sticky);
+        if self.sticky.is_some() {
+            lane.sticky.clone_from(&self.sticky);
+        }
         if self.is_experiment {
             lane.variants = able.iter().map(|(member, _)| Arc::clone(&member.variant)).collect();
         }
@@ -162,13 +164,14 @@ impl Pool {
 
 /// The pools of a configuration, over the workers there are. A backend that is not there any more is left out.
 pub(super) fn pools(
-    specs: &[PoolSpec],
+    config: &Config,
     workers: &[Arc<Worker>],
     heirlooms: &mut Heirlooms,
     all_metrics: &Metrics,
 ) -> HashMap<Box<str>, Arc<Pool>> {
     let named: HashMap<&str, &Arc<Worker>> =
         workers.iter().filter_map(|worker| Some((worker.spec.name.as_deref()?, worker))).collect();
+    let specs = &config.pools;
     let pool = |spec: &PoolSpec| {
         let flat = spec.flattened(specs);
         let member = |flat: &Share<'_>| {
@@ -177,7 +180,7 @@ pub(super) fn pools(
             Some(Member::new(worker, flat, tier, spec.fallback))
         };
         let chooser = spec.chooser(specs);
-        let (policy, metrics) = heirlooms.of_pool(spec, chooser, all_metrics);
+        let (policy, metrics) = heirlooms.of_pool(config, spec, chooser, all_metrics);
         let sticky = chooser.sticks_by().as_ref().and_then(Sticky::of);
         let is_experiment = chooser.strategy == Strategy::Ab;
         let members = flat.iter().filter_map(member).collect();
@@ -201,8 +204,13 @@ pub(super) fn pools(
 }
 
 /// A pool of one, for a route that names a backend.
-pub(super) fn alone(worker: &Arc<Worker>, heirlooms: &mut Heirlooms, metrics: &Metrics) -> Pool {
+pub(super) fn alone(
+    config: &Config,
+    worker: &Arc<Worker>,
+    heirlooms: &mut Heirlooms,
+    metrics: &Metrics,
+) -> Pool {
     let spec = PoolSpec::new(worker.spec.name.clone().unwrap_or_default(), Vec::new());
-    let (_, metrics) = heirlooms.of_pool(&spec, &spec, metrics);
+    let (_, metrics) = heirlooms.of_pool(config, &spec, &spec, metrics);
     Pool::of_one(worker, metrics, false)
 }

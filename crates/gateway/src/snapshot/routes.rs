@@ -179,7 +179,7 @@ pub(super) fn routes(
             Some(pool) => Arc::clone(pool),
             None => {
                 let of = |worker: &&Arc<Worker>| worker.spec.name.as_ref() == Some(&spec.backend);
-                Arc::new(pools::alone(workers.iter().find(of)?, heirlooms, metrics))
+                Arc::new(pools::alone(config, workers.iter().find(of)?, heirlooms, metrics))
             }
         };
         let mirror = spec.mirror.as_ref().and_then(|spec| Mirror::new(spec, workers, heirlooms, metrics));

@@ -8,7 +8,12 @@ use crate::snapshot::routes::Asking;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use trunkline_route::Policy;
 
+/// Headers that name a key to be kept where it is.
+const ROUTING_HEADERS: [&str; 2] = ["x-trunkline-routing-key", "x-smg-routing-key"];
+/// Headers that tell callers apart who say nothing else of themselves.
+const LAST_HEADERS: [&str; 2] = ["x-forwarded-for", "cookie"];
 /// Headers that name the end user, the most telling first.
 const USER_HEADERS: [&str; 3] = ["x-trunkline-end-user", "x-litellm-end-user-id", "x-litellm-customer-id"];
 /// Fields of bodies that do, `metadata.user_id` being Anthropic's.
@@ -35,9 +40,35 @@ pub enum Sticky {
     Session,
     /// What this header says.
     Header(HeaderName),
+    /// The key to be kept where it is.
+    RoutingKey,
+    /// That key, or else whatever tells callers apart: the conversation that is named, the end user, the caller's own
+    /// credential, where the call comes from.
+    Caller,
+}
+
+/// Credentials of a caller.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Credentials<'a> {
+    /// One that is the caller's alone.
+    pub(crate) own: Option<&'a str>,
+    /// Whom the gateway's own key stands for.
+    pub(crate) tenant: Option<&'a str>,
 }
 
 impl Sticky {
+    /// What a policy goes by that is not told.
+    #[must_use]
+    pub fn of_policy(policy: &Policy) -> Option<Self> {
+        if let Policy::ConsistentHashing = policy {
+            Some(Self::Caller)
+        } else if let Policy::Manual(_) = policy {
+            Some(Self::RoutingKey)
+        } else {
+            None
+        }
+    }
+
     /// As described; `None` for a header's name that is none, which the configuration's own check refuses.
     #[must_use]
     pub fn of(by: &StickyBy) -> Option<Self> {
@@ -49,11 +80,17 @@ impl Sticky {
         }
     }
 
-    /// What stands for who asks; `None` where the request does not say. `caller` is the caller's credential.
-    pub(crate) fn key(&self, asking: &Asking<'_>, caller: Option<&str>) -> Option<u64> {
+    /// What stands for who asks; `None` where the request does not say.
+    pub(crate) fn key(&self, asking: &Asking<'_>, caller: Credentials<'_>) -> Option<u64> {
         let headers = &asking.head.headers;
         let known = match self {
-            Self::Key => caller.map(str::to_owned),
+            Self::Key => caller.own.or(caller.tenant).map(str::to_owned),
+            Self::RoutingKey => said(asking, &ROUTING_HEADERS, &[]),
+            Self::Caller => said(asking, &ROUTING_HEADERS, &[])
+                .or_else(|| said(asking, &SESSION_HEADERS, &SESSION_FIELDS))
+                .or_else(|| said(asking, &USER_HEADERS, &USER_FIELDS))
+                .or_else(|| caller.own.map(str::to_owned))
+                .or_else(|| said(asking, &LAST_HEADERS, &[])),
             Self::Header(name) => text(headers, name.as_str()).map(str::to_owned),
             Self::User => said(asking, &USER_HEADERS, &USER_FIELDS),
             Self::Session => said(asking, &SESSION_HEADERS, &SESSION_FIELDS).or_else(|| beginning(asking)),
@@ -114,7 +151,10 @@ mod tests {
         let mut scan = Scan::new(32);
         scan.push(body.as_bytes()).unwrap();
         let (rope, scanned) = (Rope::from(body.as_bytes().to_vec()), scan.finish().unwrap());
-        by.key(&Asking::new(&head, None, (Dialect::OpenaiChat, false), &rope, &scanned), Some("k"))
+        by.key(
+            &Asking::new(&head, None, (Dialect::OpenaiChat, false), &rope, &scanned),
+            Credentials { own: Some("k"), tenant: None },
+        )
     }
 
     #[test]
@@ -145,6 +185,24 @@ mod tests {
             ("a session", &Sticky::Session, None, r#"{"prompt_cache_key":"s","user":"u"}"#, known("s")),
             ("a conversation", &Sticky::Session, None, r#"{"conversation":{"id":"c"}}"#, known("c")),
             ("a text", &Sticky::Session, None, r#"{"input":"Once"}"#, known("Once")),
+            ("a routing key", &Sticky::RoutingKey, Some(("x-smg-routing-key", "r")), "{}", known("r")),
+            ("no routing key", &Sticky::RoutingKey, None, r#"{"user":"ann"}"#, None),
+            (
+                "a routing key first",
+                &Sticky::Caller,
+                Some(("x-trunkline-routing-key", "r")),
+                r#"{"session_id":"s"}"#,
+                known("r"),
+            ),
+            ("then a session", &Sticky::Caller, None, r#"{"session_id":"s","user":"u"}"#, known("s")),
+            ("then the user", &Sticky::Caller, None, r#"{"user":"u"}"#, known("u")),
+            (
+                "then the credential",
+                &Sticky::Caller,
+                Some(("x-forwarded-for", "10.0.0.1")),
+                &one("user"),
+                known("k"),
+            ),
             ("nothing", &Sticky::Session, None, &one("user").replace("messages", "other"), None),
         ] {
             assert_eq!(key(by, said, body), want, "{what}");

@@ -1,11 +1,12 @@
 //! Stage 4: from the model's name to the workers that may serve it. `explain` prints what this decides.
 
+use super::affinity::Credentials;
 use super::choice::{self, barred, broken};
 use super::fallback::{Fallen, Ways, fallbacks_of};
 use super::fit::{Demand, fitting};
 use super::read::Question;
 use super::settle::Ledger;
-use super::wishes::{BACKEND, ROUTE, Steer, Wishes};
+use super::wishes::{BACKEND, ROUTE, Steer, TARGET, Wishes};
 use crate::config::Fallbacks;
 use crate::fleet::Fleet;
 use crate::fleet::worker::Worker;
@@ -106,8 +107,10 @@ pub(crate) fn plan(ledger: &mut Ledger, question: Question) -> Result<Plan, Faul
     if !is_ready(&lane) {
         return Err(nobody(snapshot, model.as_str(), &lane, entry));
     }
-    let caller = question.caller_keys.first().map(Secret::reveal);
-    let caller = caller.or(ledger.tenant.as_ref().map(TenantId::as_str));
+    let caller = Credentials {
+        own: question.caller_keys.first().map(Secret::reveal),
+        tenant: ledger.tenant.as_ref().map(TenantId::as_str),
+    };
     let prompt = prompt(&lane, &asking, caller);
     let asked = asked.unwrap_or_else(|| model.clone());
     let pool = meant.pool.clone();
@@ -196,10 +199,20 @@ fn choose<'a>(
 
 /// The way that was found, as far as the client wants it.
 fn steered<'a>(mut found: Found<'a>, steer: Steer<'_>) -> Result<Found<'a>, Fault> {
-    if steer.backend.is_none() && !steer.is_alone {
+    if steer.backend.is_none() && steer.target.is_none() && !steer.is_alone {
         return Ok(found);
     }
     let mut lane = Lane::clone(&found.lane);
+    if let Some(place) = steer.target {
+        lane.candidates.retain(|candidate| candidate.slot == place);
+        if lane.candidates.is_empty() {
+            let message = format!(
+                "`{TARGET}` is {place}, and there are {} workers that may answer this, counted from 0",
+                lane.workers.len()
+            );
+            return Err(Fault::new(FaultKind::InvalidRequest, message).at(TARGET).code("unknown_backend"));
+        }
+    }
     if let Some(name) = steer.backend {
         lane.candidates.retain(|candidate| candidate.id.as_str() == name);
         if lane.candidates.is_empty() {
@@ -305,7 +318,7 @@ fn through<'a>(
 const ANSWER: u64 = 500;
 
 /// What policies may go by of a prompt, and of the `caller` whose it is.
-fn prompt(lane: &Lane, asking: &Asking<'_>, caller: Option<&str>) -> Prompt<'static> {
+fn prompt(lane: &Lane, asking: &Asking<'_>, caller: Credentials<'_>) -> Prompt<'static> {
     let key = lane.sticky.as_ref().and_then(|by| by.key(asking, caller));
     Prompt { key, ..of_nobody(asking.prompt_tokens()) }
 }
@@ -484,6 +497,11 @@ pub struct Considered {
     /// What is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// About how many tokens of the prompt it holds in its KV cache, where the policy goes by that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_tokens: Option<u64>,
+    /// Prompt tokens that it was given and has not read yet.
+    pub unread_tokens: u64,
     /// What the policy thinks of it; lower is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
@@ -541,7 +559,7 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
     // Where all are full, the first that has a place again.
     let passed = if full.len() < lane.candidates.len() { full.as_slice() } else { &[] };
     let text = choice::text(&lane, &request.body.0, &request.body.1);
-    let prompt = Prompt { chunks: &text, ..prompt(&lane, &asking, None) };
+    let prompt = Prompt { chunks: &text, ..prompt(&lane, &asking, Credentials::default()) };
     let (verdicts, choice) = lane.policy.explain(&prompt, &lane.candidates, passed, Draw { now, chance });
     let choice = choice.map(|candidate| candidate.id.to_string());
     let verdicts: Vec<_> = lane.candidates.iter().map(|c| c.slot).zip(verdicts).collect();
@@ -603,6 +621,8 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Result<Explanation, Fault> {
             eligible: filtered.is_none(),
             filtered,
             trouble: fleet.trouble(worker),
+            held_tokens: candidate.and_then(|candidate| lane.policy.held(&prompt, candidate)),
+            unread_tokens: worker.load.backlog.tokens(),
             score,
             failures: failures.filter(|failures| *failures > 0 && score.is_some()),
         }

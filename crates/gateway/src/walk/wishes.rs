@@ -1,7 +1,7 @@
 //! What a client asks of the way in which its request is tried, in headers: it knows better than the configuration
 //! how long it can wait.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use std::time::Duration;
 use trunkline_core::{Fault, FaultKind};
 
@@ -59,6 +59,8 @@ impl Wishes {
 pub(super) struct Steer<'h> {
     /// This backend alone.
     pub(super) backend: Option<&'h str>,
+    /// The worker at this place alone, of those that may answer.
+    pub(super) target: Option<usize>,
     /// Whoever this route leads to, whether or not it would have been taken.
     pub(super) route: Option<&'h str>,
     /// Nobody else when the one that is chosen fails.
@@ -67,6 +69,8 @@ pub(super) struct Steer<'h> {
 
 /// Names a backend.
 pub(super) const BACKEND: &str = "x-trunkline-backend";
+/// Names a worker by its place.
+pub(super) const TARGET: &str = "x-smg-target-worker";
 /// Names a route.
 pub(super) const ROUTE: &str = "x-trunkline-route";
 /// Whether others may answer when the one that is chosen fails.
@@ -79,7 +83,8 @@ impl<'h> Steer<'h> {
     /// 400 naming the header.
     pub(super) fn read(headers: &'h HeaderMap) -> Result<Self, Fault> {
         // As with wishes: few ask for anything.
-        if !headers.keys().any(|name| name.as_str().starts_with("x-trunkline-")) {
+        let is_meant = |name: &HeaderName| name.as_str().starts_with("x-trunkline-") || name == TARGET;
+        if !headers.keys().any(is_meant) {
             return Ok(Self::default());
         }
         let refused = |name: &str, must: &str| {
@@ -95,7 +100,9 @@ impl<'h> Steer<'h> {
             Some("off" | "false") => true,
             Some(_) => return Err(refused(FALLBACKS, "`on` or `off`")),
         };
-        Ok(Self { backend: text(BACKEND)?, route: text(ROUTE)?, is_alone })
+        let place = |text: &str| text.parse().map_err(|_| refused(TARGET, "a number, 0 for the first"));
+        let target = text(TARGET)?.map(place).transpose()?;
+        Ok(Self { backend: text(BACKEND)?, target, route: text(ROUTE)?, is_alone })
     }
 }
 

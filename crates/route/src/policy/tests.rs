@@ -1,5 +1,6 @@
 use super::*;
 use crate::tier::{Filter, another, seed, spread};
+use crate::{Assign, BucketRules, Keeping};
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use trunkline_core::{
     Ranking, Rules, Times,
 };
 
-fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
+pub(super) fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
     let candidate = |(n, (priority, health)): (usize, &(u8, Health))| {
         let load = Arc::new(Load::default());
         load.set_health(*health);
@@ -28,7 +29,7 @@ fn fleet(spec: &[(u8, Health)]) -> Vec<Candidate> {
 }
 
 /// Ready workers of one tier with these weights.
-fn weighted(weights: &[u32]) -> Vec<Candidate> {
+pub(super) fn weighted(weights: &[u32]) -> Vec<Candidate> {
     let mut fleet = fleet(&vec![(50, Health::Ready); weights.len()]);
     for (candidate, weight) in fleet.iter_mut().zip(weights) {
         candidate.weight = *weight;
@@ -37,7 +38,7 @@ fn weighted(weights: &[u32]) -> Vec<Candidate> {
 }
 
 /// The `n`th of a series of draws, all at one time.
-fn draw(n: u64) -> Draw {
+pub(super) fn draw(n: u64) -> Draw {
     static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
     Draw { now: *NOW, chance: another(n) }
 }
@@ -47,7 +48,8 @@ fn p90() -> Latency {
 }
 
 /// One of each kind, at its start.
-fn all() -> [Policy; 11] {
+fn all() -> [Policy; 18] {
+    let keeping = Keeping { idle: Duration::from_secs(60), most: 1000 };
     [
         Policy::round_robin(),
         Policy::weighted(),
@@ -60,6 +62,17 @@ fn all() -> [Policy; 11] {
         Policy::Ab,
         Policy::Sticky,
         Policy::Priority,
+        Policy::PrefixHash(PrefixHash { bytes: 1024, load_factor: 1.25 }),
+        Policy::ConsistentHashing,
+        Policy::LeastLoad(LeastLoad::default()),
+        Policy::Bucket(Box::new(Bucket::new(BucketRules {
+            interval: Duration::from_secs(5),
+            apart: 4096,
+            times: 1.5,
+        }))),
+        Policy::Manual(Manual::new(Assign::FewestKeys, keeping)),
+        Policy::Manual(Manual::over(Policy::round_robin(), keeping)),
+        Policy::Passthrough,
     ]
 }
 

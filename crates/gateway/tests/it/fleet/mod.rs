@@ -2,6 +2,7 @@
 
 mod breaker;
 mod choice;
+mod engines;
 mod listing;
 mod policies;
 mod reach;
