@@ -103,7 +103,7 @@ fn a_bad_configuration_is_refused() {
 fn what_is_not_in_this_build_is_refused_by_name() {
     for (arguments, said) in [
         (&["--ha-mesh"][..], "`--ha-mesh` is not in this build"),
-        (&["launch", "--policy", "prefix_hash"], "prefix_hash"),
+        (&["launch", "--policy", "no_such_policy"], "no_such_policy"),
         (&["--worker-urls", "http://a", "--service-discovery"], "`--service-discovery` is not in this build"),
         (&["demo", "--worker-urls", "http://a"], "unexpected argument '--worker-urls'"),
         (&["explain", "--worker-urls", "http://a"], "--model"),
