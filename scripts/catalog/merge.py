@@ -6,13 +6,13 @@ import genai_prices
 from model import Model, Price
 from report import Report
 
-# Whose lists the later sources may lengthen: providers that the first has not or hardly has, and whose models
-# these sources call by the names the API takes.
+# Whose lists the later sources may lengthen: providers that the first has not or hardly has, or whose older models it
+# forgets while people still name them, and whose models these sources call by the names the API takes.
 ADDED = {
     "g": {"arcee", "cerebras", "groq", "moonshot", "openrouter"},
     "m": set(
-        "cerebras chutes digitalocean github-models groq hugging-face nvidia-nim ollama-cloud openrouter scaleway "
-        "siliconflow stackit stepfun upstage venice vultr".split()
+        "anthropic cerebras chutes cohere digitalocean gemini github-models groq hugging-face mistral nvidia-nim "
+        "ollama-cloud openai openrouter scaleway siliconflow stackit stepfun upstage venice vultr".split()
     ),
 }
 UNSAID = ((), ())

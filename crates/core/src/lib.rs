@@ -70,7 +70,7 @@ pub use tool::{AllowedMode, Tool, ToolChoice, ToolKind};
 pub use transcript::{TranscriptCall, TranscriptForm, TranscriptReply};
 pub use trusted::trusted;
 pub use upload::Upload;
-pub use usage::Usage;
+pub use usage::{Absurdity, Usage};
 
 /// Fields a dialect sent that the model has no name for, in the order they came, each under the
 /// dialect that sent it; only ever written back to that same dialect.

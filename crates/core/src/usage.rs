@@ -64,6 +64,25 @@ pub struct Usage {
     pub native: Option<(Dialect, Json)>,
 }
 
+/// The largest count that is believed: a thousand times the longest prompts, and eleven days of sound.
+const MOST_COUNTED: u64 = 1_000_000_000;
+
+/// Why counts are not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Absurdity {
+    /// No call uses as much of anything.
+    #[error("it counts {0} of something")]
+    Count(u64),
+    /// A part is more than its whole.
+    #[error("of {input} tokens of the prompt it says that {cached} were cached")]
+    Cached {
+        /// Read from a cache and written to it.
+        cached: u64,
+        /// The whole prompt, which includes them.
+        input: u64,
+    },
+}
+
 impl Usage {
     /// All cache writes, whatever their lifetime; `None` when none was reported.
     #[must_use]
@@ -79,6 +98,42 @@ impl Usage {
             // Counts are the upstream's word; absurd ones must not bring us down.
             all.iter().flatten().fold(0, |sum: u64, count| sum.saturating_add(*count))
         })
+    }
+
+    /// Why this cannot be what was used, where it cannot. Nothing is charged for such counts.
+    #[must_use]
+    pub fn absurdity(&self) -> Option<Absurdity> {
+        let counts = [
+            self.input_total,
+            self.input_text,
+            self.input_audio,
+            self.input_image,
+            self.input_video,
+            self.cache_read,
+            self.cache_read_audio,
+            self.cache_write(),
+            self.tool_use_input,
+            self.output_total,
+            self.output_text,
+            self.output_audio,
+            self.output_image,
+            self.reasoning,
+            self.prediction_accepted,
+            self.prediction_rejected,
+            self.web_search_requests,
+            self.web_fetch_requests,
+            self.citation_tokens,
+            self.search_units,
+            self.audio_ms,
+            self.characters,
+            self.images,
+        ];
+        if let Some(count) = counts.into_iter().flatten().find(|count| *count > MOST_COUNTED) {
+            return Some(Absurdity::Count(count));
+        }
+        let cached = self.cache_read.unwrap_or(0).saturating_add(self.cache_write().unwrap_or(0));
+        let input = self.input_total.filter(|input| cached > *input)?;
+        Some(Absurdity::Cached { cached, input })
     }
 
     /// Takes over every count that `later` states: upstreams report cumulative counts, the last wins.
@@ -130,6 +185,25 @@ mod tests {
         assert_eq!((usage.input_total, usage.output_total), (Some(10), Some(7)));
         usage.add(&Usage { input_total: Some(10), output_total: Some(3), ..Usage::default() });
         assert_eq!((usage.input_total, usage.output_total), (Some(20), Some(10)));
+    }
+
+    #[test]
+    fn what_nobody_can_have_used_is_not_believed() {
+        let tokens = |input, output| Usage { input_total: input, output_total: output, ..Usage::default() };
+        for (usage, absurdity) in [
+            (Usage::default(), None),
+            (tokens(Some(MOST_COUNTED), Some(0)), None),
+            (tokens(Some(3), Some(MOST_COUNTED + 1)), Some(Absurdity::Count(MOST_COUNTED + 1))),
+            (Usage { images: Some(u64::MAX), ..tokens(None, None) }, Some(Absurdity::Count(u64::MAX))),
+            (Usage { cache_read: Some(10), ..tokens(Some(10), Some(1)) }, None),
+            (
+                Usage { cache_read: Some(8), cache_write_5m: Some(3), ..tokens(Some(10), Some(1)) },
+                Some(Absurdity::Cached { cached: 11, input: 10 }),
+            ),
+            (Usage { cache_read: Some(8), ..tokens(None, Some(1)) }, None),
+        ] {
+            assert_eq!(usage.absurdity(), absurdity, "{usage:?}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) fn mark<'c>(
         // OpenAI's default outlives five minutes; half an hour is the nearest it has to one hour.
         (CacheKind::Ephemeral | CacheKind::Point, None | Some("5m")) => None,
         (CacheKind::Ephemeral | CacheKind::Point, Some("1h")) => {
-            losses.hint(place.mark(), "cached for 30m, the nearest to 1h that the target has");
+            losses.hint(place.mark(cache), "cached for 30m, the nearest to 1h that the target has");
             Some("30m")
         }
         (CacheKind::Ephemeral | CacheKind::Point, ttl) => ttl,

@@ -7,13 +7,9 @@
 use crate::codec::spelling;
 use std::borrow::Cow;
 use std::fmt;
-<<<<<<< HEAD
-use trunkline_core::{Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role, Tool};
-=======
 use trunkline_core::{
-    CacheKind, CacheMark, Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role,
+    CacheKind, CacheMark, Call, Dialect, Fault, FaultKind, Item, ItemKind, OriginRole, Role, Tool,
 };
->>>>>>> diaC
 
 /// The code of faults about content the target could not show to the model.
 pub(crate) const UNSUPPORTED_CONTENT: &str = "unsupported_content";
@@ -148,15 +144,9 @@ impl<'c> Place<'c> {
         }
     }
 
-<<<<<<< HEAD
-    /// Its cache mark.
-    pub(crate) fn mark(self) -> String {
-        format!("{self}{}", spelling(self.call.dialect).mark)
-=======
     /// The cache mark on it.
     pub(crate) fn mark(self, cache: &CacheMark) -> String {
         mark(cache, self.call.dialect, self)
->>>>>>> diaC
     }
 
     /// The message it stands in.

@@ -7,8 +7,10 @@
 //! is passed over.
 
 mod frames;
+mod pictures;
 mod search;
 
+pub use pictures::Pictures;
 pub(crate) use search::{first_value, value_after};
 
 use crate::anthropic_messages::Counts;

@@ -71,6 +71,8 @@ pub fn assemble(mut config: Config, sources: Sources, sink: Arc<LogSink>) -> any
 pub async fn start(config: Config, sources: Sources, sink: Arc<LogSink>) -> anyhow::Result<Running> {
     let shared = assemble(config, sources, sink)?;
     let config = Arc::clone(&shared.fleet.snapshot().config);
+    // Calls are priced from the first on.
+    let list = shared.fleet.begin_list().await;
     // First, since of two ports that are taken this is the one to hear of.
     let serving = server::start(&shared, &config)?;
     let extra = match config.metrics.port {
@@ -84,7 +86,7 @@ pub async fn start(config: Config, sources: Sources, sink: Arc<LogSink>) -> anyh
     };
     shared.versions.begin().context("admin.history_dir")?;
     let watch = Handle::current().spawn(versions::watch(Arc::clone(&shared))).abort_handle();
-    let refresh = Handle::current().spawn(fleet::refresh(Arc::clone(&shared))).abort_handle();
+    let refresh = Handle::current().spawn(fleet::refresh(Arc::clone(&shared), list)).abort_handle();
     tracing::info!(address = %serving.address, workers = config.workers.len(), "serving");
     Ok(Running { shared, serving, metrics: extra, watch, refresh })
 }

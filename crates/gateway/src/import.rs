@@ -7,6 +7,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
+/// Whether the result may be served with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is open that was closed, or that is allowed.
+    Usable,
+    /// What protected something in the file is not in the result.
+    Unguarded,
+}
+
 /// Writes the file to `out`, or where `flags` say, and what could not be carried over to `told`.
 ///
 /// # Errors
@@ -17,7 +26,7 @@ pub fn run(
     env: BTreeMap<String, String>,
     out: &mut impl Write,
     told: &mut impl Write,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Outcome> {
     let imported = config::import(&flags.file, flags.from.form())?;
     let written = imported
         .written(flags.to)
@@ -37,11 +46,21 @@ pub fn run(
         }
     }
     for lost in &imported.lost {
-        writeln!(told, "  {}", lost.line(Some(&flags.file)))?;
+        let mark = if lost.protects { '!' } else { ' ' };
+        writeln!(told, "{mark} {}", lost.problem.line(Some(&flags.file)))?;
+    }
+    let is_unguarded = imported.lost.iter().any(|lost| lost.protects);
+    if is_unguarded {
+        writeln!(told, "! is what protects something, which the result does not do")?;
     }
     let name = flags.output.clone().unwrap_or_else(|| unnamed(flags.to));
     config::would_load(env, Text::of(name, written))
-        .context("what was written does not pass `trunkline check`")
+        .context("what was written does not pass `trunkline check`")?;
+    if !is_unguarded || flags.allow_lost {
+        return Ok(Outcome::Usable);
+    }
+    writeln!(told, "see to it in another way, and say --allow-lost to have this end well")?;
+    Ok(Outcome::Unguarded)
 }
 
 /// What the result is called in messages where it has no name.

@@ -11,6 +11,9 @@ use trunkline_gateway::{app, check, connect, demo, doctor, explain, import};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The exit code of an import that left out what protects something; 2 is that of a wrong command line.
+const UNGUARDED: u8 = 3;
+
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(command) => match run(command) {
@@ -44,7 +47,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Import(flags) => {
             let Sources { env, .. } = sources(Flags::default());
-            import::run(&flags, env, &mut out, &mut std::io::stderr().lock())?;
+            let outcome = import::run(&flags, env, &mut out, &mut std::io::stderr().lock())?;
+            if outcome == import::Outcome::Unguarded {
+                return Ok(ExitCode::from(UNGUARDED));
+            }
         }
         Command::Schema => out.write_all(config::SCHEMA.as_bytes())?,
         Command::Doctor(DoctorFlags { json, timeout_secs, flags }) => {

@@ -3,11 +3,14 @@
 //!
 //! Handles of what every request touches are looked up once per model and kept in [`ModelMetrics`].
 
+mod dollars;
+
 use crate::endpoint::{ENDPOINTS, Endpoint};
+use dollars::DollarsVec;
 use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
-    CounterVec, Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::sync::{Mutex, OnceLock, PoisonError};
 use trunkline_core::{Figures, Moves, Phase, Sample, Why};
@@ -49,7 +52,7 @@ pub struct Metrics {
     /// What was used beside tokens, by model and unit.
     pub units: IntCounterVec,
     /// Dollars that answers cost, by model and provider.
-    pub cost: CounterVec,
+    pub cost: DollarsVec,
     /// Answers of providers whose price is not known, by model and provider.
     pub unpriced: IntCounterVec,
     /// Changes of the configuration, by source and outcome.
@@ -327,7 +330,7 @@ impl Metrics {
             )?,
             cost: {
                 let opts = Opts::new("trunkline_cost_usd_total", "US dollars that providers' answers cost.");
-                let cost = CounterVec::new(opts, &["model", "provider"])?;
+                let cost = DollarsVec::new(opts, &["model", "provider"])?;
                 registry.register(Box::new(cost.clone()))?;
                 cost
             },

@@ -30,12 +30,20 @@ struct Remembered {
 }
 
 impl Prices {
-    /// What the owner of `worker` takes for `usage` of its `model`, in full digits: by the worker's own prices, by
-    /// `catalog` or, where neither has any, as it says itself. `None` when nobody knows.
+    /// What the owner of `worker` takes for `usage` of its `model` by a call of this `kind`, in full digits: by the
+    /// worker's own prices, by `catalog` or, where neither has any, as it says itself. `None` when nobody knows.
     #[must_use]
-    pub fn cost(&self, catalog: &Arc<Catalog>, worker: &Worker, model: &str, usage: &Usage) -> Option<Usd> {
-        if usage.estimated && usage.input_total.is_none() {
-            return None;
+    pub fn cost(
+        &self,
+        catalog: &Arc<Catalog>,
+        worker: &Worker,
+        model: &str,
+        kind: Kind,
+        usage: &Usage,
+    ) -> Option<Usd> {
+        let reported = || usage.reported_cost_usd.as_ref().and_then(|spelled| Usd::parse(spelled.as_str()));
+        if usage.absurdity().is_some() || is_half(kind, usage) {
+            return reported();
         }
         let entry = self.entry(catalog, worker, model);
         let entry = entry.as_deref();
@@ -49,7 +57,7 @@ impl Prices {
             }
             Some(Ok(cost)) => Some(cost.total),
             Some(Err(unpriced)) => unpriced.reported,
-            None => usage.reported_cost_usd.as_ref().and_then(|spelled| Usd::parse(spelled.as_str())),
+            None => reported(),
         }
     }
 
@@ -99,6 +107,11 @@ impl Prices {
     }
 }
 
+/// Whether a conversation counts its prompt or its answer alone, which is not all that it costs.
+fn is_half(kind: Kind, usage: &Usage) -> bool {
+    kind == Kind::Generate && usage.input_total.is_some() != usage.output_total.is_some()
+}
+
 /// Whether anybody is paid for calls of `model` on `worker`: an engine of one's own costs nothing, unless the operator
 /// says what.
 pub(crate) fn is_paid(catalog: &Catalog, worker: &Worker, model: &str) -> bool {
@@ -138,11 +151,12 @@ mod tests {
             (with(&[], Some("gpt-4o"), openai()), "my-deployment", "3"),
             (with(&["input 0.2", "output 0.2"], None, WorkerSpec::new("http://gpu:8000")), "llama", "0.4"),
         ] {
-            let found = prices.cost(&catalog, &worker, model, &usage).map(|usd| usd.to_string());
+            let found =
+                prices.cost(&catalog, &worker, model, Kind::Generate, &usage).map(|usd| usd.to_string());
             assert_eq!(found.as_deref(), Some(cost), "{model}");
         }
         // Another configuration may say something else.
-        let found = prices.cost(&Arc::default(), &account("openai"), "gpt-4o", &usage);
+        let found = prices.cost(&Arc::default(), &account("openai"), "gpt-4o", Kind::Generate, &usage);
         assert_eq!(found.map(|usd| usd.to_string()).as_deref(), Some("12.5"));
     }
 
@@ -166,7 +180,8 @@ mod tests {
         ] {
             // The second time it is remembered.
             for _ in 0..2 {
-                let found = prices.cost(&catalog, &account(provider), model, &usage(reported));
+                let found =
+                    prices.cost(&catalog, &account(provider), model, Kind::Generate, &usage(reported));
                 let found = found.map(|usd| usd.to_string());
                 assert_eq!(found.as_deref(), cost, "{provider} {model} {reported:?}");
             }
@@ -174,10 +189,41 @@ mod tests {
     }
 
     #[test]
+    fn half_of_a_usage_and_counts_of_nobody_have_no_price() {
+        let (prices, catalog, openai) = (Prices::default(), Arc::default(), account("openai"));
+        let tokens = |input, output| Usage { input_total: input, output_total: output, ..Usage::default() };
+        let reported = trunkline_core::Number::parse("0.25");
+        for (what, kind, usage, cost) in [
+            ("whole", Kind::Generate, tokens(Some(1000), Some(500)), Some("0.0075")),
+            ("nothing was made", Kind::Generate, tokens(Some(1000), Some(0)), Some("0.0025")),
+            ("the prompt alone", Kind::Generate, tokens(Some(1000), None), None),
+            ("the answer alone", Kind::Generate, tokens(None, Some(500)), None),
+            ("of what makes no tokens", Kind::Embed, tokens(Some(1000), None), Some("0.0025")),
+            (
+                "half, with what it cost",
+                Kind::Generate,
+                Usage { reported_cost_usd: reported, ..tokens(Some(1000), None) },
+                Some("0.25"),
+            ),
+            ("absurd", Kind::Generate, tokens(Some(u64::MAX), Some(500)), None),
+            (
+                "more cached than there was",
+                Kind::Generate,
+                Usage { cache_read: Some(1001), ..tokens(Some(1000), Some(500)) },
+                None,
+            ),
+        ] {
+            let found = prices.cost(&catalog, &openai, "gpt-4o", kind, &usage).map(|usd| usd.to_string());
+            assert_eq!(found.as_deref(), cost, "{what}");
+        }
+    }
+
+    #[test]
     fn names_that_clients_make_up_are_forgotten() {
         let (prices, catalog, openai) = (Prices::default(), Arc::default(), account("openai"));
         for n in 0..3 * MOST {
-            assert_eq!(prices.cost(&catalog, &openai, &format!("made-up-{n}"), &Usage::default()), None);
+            let model = format!("made-up-{n}");
+            assert_eq!(prices.cost(&catalog, &openai, &model, Kind::Generate, &Usage::default()), None);
         }
         let held: usize = prices.found.lock().unwrap().known.values().map(HashMap::len).sum();
         assert!(held <= MOST, "{held}");

@@ -67,8 +67,10 @@ struct Usage {
 #[derive(Debug)]
 pub(crate) struct Seat {
     line: Line,
-    /// Whether the connection had served before, so that it may have been closed as idle.
+    /// Whether the connection had served before.
     reused: bool,
+    /// Whether it had, and no other exchange was on it, so that it may be closed as idle.
+    pub(crate) was_idle: bool,
 }
 
 /// Why no answer began, and whether the upstream certainly did nothing with the request.
@@ -118,7 +120,7 @@ impl Line {
         #[expect(clippy::disallowed_methods, reason = "the pool and its exchanges own it")]
         tokio::spawn(drive(connection, Arc::clone(&usage), counted, turn));
         let line = Self { send, usage };
-        Ok((line.clone(), Seat { line, reused: false }))
+        Ok((line.clone(), Seat { line, reused: false, was_idle: false }))
     }
 
     /// A place for one more exchange, if there is one.
@@ -129,8 +131,8 @@ impl Line {
         }
         let most = usage.allowed.load(Relaxed).min(MOST_STREAMS);
         let more = |taken| (taken < most).then_some(taken + 1);
-        usage.streams.fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Seat { line: self.clone(), reused: true })
+        let others = usage.streams.fetch_update(Relaxed, Relaxed, more).ok()?;
+        Some(Seat { line: self.clone(), reused: true, was_idle: others == 0 })
     }
 
     /// Whether it can serve again: it stands and has not been idle for `limit`.

@@ -18,9 +18,11 @@ use trunkline_dialect::rope::Rope;
 
 /// How often a request is sent that the upstream certainly did nothing with, before that is a failure.
 const TRIES: u32 = 3;
-/// How soon after a request was sent a connection that had been closed as idle shows it. What is lost later
-/// may have been worked on, and whether to ask again is the caller's to decide.
-const IDLE_CLOSE: Duration = Duration::from_secs(2);
+/// How soon after a request began to be sent an idle connection shows that the other side was closing it just then: its
+/// farewell was under way, which takes no longer than one way between two continents. A request that is lost later may
+/// have been worked on, and whether to ask again is the caller's to decide. Go and nginx never send a POST again that was
+/// written; here that would fail calls whenever an upstream's idle timeout is about as long as ours.
+const IDLE_CLOSE: Duration = Duration::from_millis(300);
 
 /// How connections are kept.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +105,16 @@ enum Carrier {
     Two(Seat),
 }
 
+impl Carrier {
+    /// Whether it stood without any exchange, so that the other side may be closing it.
+    const fn was_idle(&self) -> bool {
+        match self {
+            Self::One(line) => line.served,
+            Self::Two(seat) => seat.was_idle,
+        }
+    }
+}
+
 /// A request as callers give it.
 struct Ask<'a, H> {
     to: &'a Endpoint,
@@ -125,9 +137,9 @@ impl Pool {
 
     /// Sends a request and waits for the head of the answer, at most `first_byte` from now.
     ///
-    /// `headers` makes the headers, without `host` and `content-length`, which are ours. A request that a
-    /// connection from the pool lost because it had been closed meanwhile, or that the upstream says it did
-    /// not look at, is sent again on another.
+    /// `headers` makes the headers, without `host` and `content-length`, which are ours. A request that an idle
+    /// connection lost because it was being closed, or that the upstream says it did not look at, is sent again
+    /// on another.
     ///
     /// # Errors
     /// When no answer began.
@@ -230,7 +242,7 @@ impl Pool {
         let mut tries = 1;
         loop {
             let carrier = self.carrier(ask.to, avoid.as_ref()).await?;
-            let sent = Instant::now();
+            let (was_idle, sent) = (carrier.was_idle(), Instant::now());
             let missed = match carrier {
                 Carrier::One(line) => {
                     let home = Home { pool: Arc::clone(self), shelf: ask.to.id };
@@ -250,9 +262,10 @@ impl Pool {
                     }
                 }
             };
-            let was_idle =
-                matches!(missed.error, UpstreamError::Closed { reused: true }) && sent.elapsed() < IDLE_CLOSE;
-            if tries == TRIES || !(missed.unprocessed || was_idle) {
+            let crossed = was_idle
+                && matches!(missed.error, UpstreamError::Closed { .. })
+                && sent.elapsed() < IDLE_CLOSE;
+            if tries == TRIES || !(missed.unprocessed || crossed) {
                 return Err(missed.error);
             }
             tries += 1;

@@ -45,6 +45,47 @@ fn models_are_found_by_what_they_are_called() {
     }
 }
 
+/// Names with a date are what people pin, and keep long after lists have moved on.
+#[test]
+fn dated_names_of_large_vendors_have_a_price() {
+    for (provider, model, input, output) in [
+        ("anthropic", "claude-3-haiku-20240307", "0.25", "1.25"),
+        ("anthropic", "claude-3-opus-20240229", "15", "75"),
+        ("anthropic", "claude-3-5-haiku-20241022", "0.8", "4"),
+        ("anthropic", "claude-3-5-haiku-latest", "0.8", "4"),
+        ("anthropic", "claude-3-5-sonnet", "3", "15"),
+        ("anthropic", "claude-3-5-sonnet-20240620", "3", "15"),
+        ("anthropic", "claude-3-5-sonnet-20241022", "3", "15"),
+        ("anthropic", "claude-3-5-sonnet-latest", "3", "15"),
+        ("anthropic", "claude-3-7-sonnet-20250219", "3", "15"),
+        ("anthropic", "claude-sonnet-4-20250514", "3", "15"),
+        ("anthropic", "claude-opus-4-1-20250805", "15", "75"),
+        ("anthropic", "claude-sonnet-4-5-20250929", "3", "15"),
+        ("anthropic", "claude-haiku-4-5-20251001", "1", "5"),
+        ("vertex-ai", "claude-3-5-sonnet@20240620", "3", "15"),
+        ("bedrock", "anthropic.claude-3-5-sonnet-20241022-v2:0", "3", "15"),
+        ("openai", "gpt-4-0613", "30", "60"),
+        ("openai", "gpt-4o-2024-05-13", "5", "15"),
+        ("openai", "gpt-4o-2024-11-20", "2.5", "10"),
+        ("openai", "gpt-4o-mini-2024-07-18", "0.15", "0.6"),
+        ("openai", "gpt-4.1-2025-04-14", "2", "8"),
+        ("openai", "gpt-5-2025-08-07", "1.25", "10"),
+        ("openai", "o3-mini-2025-01-31", "1.1", "4.4"),
+        ("azure-openai", "gpt-4o-2024-08-06", "2.5", "10"),
+        ("gemini", "gemini-2.0-flash", "0.1", "0.4"),
+        ("mistral", "mistral-large-2411", "2", "6"),
+        ("mistral", "mistral-medium-2508", "0.4", "2"),
+        ("mistral", "mistral-small-2506", "0.1", "0.3"),
+        ("cohere", "command-r-plus-08-2024", "2.5", "10"),
+    ] {
+        let Some(found) = Catalog::default().find(provider, model) else { panic!("{model} is not known") };
+        for price in prices(&[&format!("input {input}"), &format!("output {output}")]) {
+            let id = &found.entry.id;
+            assert!(found.entry.prices.contains(&price), "{model}, {id}: {:?}", found.entry.prices);
+        }
+    }
+}
+
 #[test]
 fn a_model_listed_by_its_snapshots_alone_is_the_newest_of_them() {
     let catalog = Catalog::default();

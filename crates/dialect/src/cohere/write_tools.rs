@@ -5,11 +5,7 @@ use super::OURS;
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::names::Names;
-<<<<<<< HEAD
-use crate::place;
-=======
-use crate::place::mark;
->>>>>>> diaC
+use crate::place::{self, mark};
 use crate::unsent;
 use std::borrow::Cow;
 use trunkline_core::{AllowedMode, Call, Fault, FaultKind, Json, Losses, Tool, ToolChoice, ToolKind};
@@ -90,14 +86,7 @@ fn plan_tool<'c>(
     names: &mut Names,
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
-<<<<<<< HEAD
     let path = || place::tool(tool, at);
-    if tool.cache.is_some() {
-        losses.hint(path(), "the target takes no cache marks");
-    }
-=======
-    let path = || format!("tools[{at}]");
->>>>>>> diaC
     unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     match &tool.kind {
         ToolKind::Function { name, description, schema, .. } => Ok(WireTool {

@@ -27,11 +27,11 @@ impl Usd {
         self.0
     }
 
-    /// About as much, for figures that are only ever added up roughly.
+    /// The number next to it that a metric can hold, which has at least 15 digits of it.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "nobody asks a counter for more than 15 digits")]
     pub fn as_f64(self) -> f64 {
-        self.0 as f64 / 1e12
+        // Division would round a second time. What is spelled here can be read.
+        self.to_string().parse().unwrap_or(f64::INFINITY)
     }
 
     /// A decimal number as JSON spells it; what is smaller than 10⁻¹² is rounded, half of it up.
@@ -126,6 +126,9 @@ mod tests {
         ] {
             let Some(usd) = Usd::parse(text) else { panic!("{text} is a number") };
             assert_eq!((usd.pico(), usd.to_string().as_str()), (pico, spelled), "{text}");
+        }
+        for text in ["0.1", "0.0000275", "8999999.00000001", "123456789.012345"] {
+            assert_eq!(Usd::parse(text).map(|usd| usd.as_f64().to_string()).as_deref(), Some(text));
         }
         for text in ["", ".", "-1", "1,5", "abc", "1e", "1e99", "NaN", "0x1"] {
             assert_eq!(Usd::parse(text), None, "{text}");

@@ -8,12 +8,8 @@ use crate::json::Writer;
 use crate::place::Place;
 use std::borrow::Cow;
 use trunkline_core::{
-<<<<<<< HEAD
-    Extra, Fault, FaultKind, Json, Part, PartKind, ReasoningItem, ToolCall, ToolCallKind, ToolResult,
-=======
-    Extra, Fault, FaultKind, Item, ItemKind, Part, PartKind, ReasoningItem, ToolCall, ToolCallKind,
+    Extra, Fault, FaultKind, Item, ItemKind, Json, Part, PartKind, ReasoningItem, ToolCall, ToolCallKind,
     ToolResult,
->>>>>>> diaC
 };
 
 /// Gateways without a field for a call's signature put it behind the id.

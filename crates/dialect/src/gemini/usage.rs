@@ -60,7 +60,10 @@ pub(crate) fn read(text: &str) -> Option<Usage> {
 /// Some routes count the thoughts among the answer already, which the total gives away.
 fn output(frame: &Frame, input: u64) -> Option<u64> {
     let (said, thought) = (frame.candidates_token_count, frame.thoughts_token_count);
-    said.or(thought)?;
+    if said.or(thought).is_none() {
+        // Counts of nothing are left out.
+        return (frame.total_token_count == Some(input)).then_some(0);
+    }
     let (said, thought) = (said.unwrap_or(0), thought.unwrap_or(0));
     let included = said >= thought && frame.total_token_count == Some(input.saturating_add(said));
     Some(if included { said } else { said.saturating_add(thought) })
@@ -108,6 +111,7 @@ mod tests {
                 12,
                 Some(7),
             ),
+            (r#"{"promptTokenCount":10,"totalTokenCount":10}"#, 10, 0, None),
             (
                 r#"{"promptTokenCount":10,"toolUsePromptTokenCount":3,"thoughtsTokenCount":7,"totalTokenCount":20}"#,
                 13,

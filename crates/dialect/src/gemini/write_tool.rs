@@ -5,11 +5,7 @@ use super::prepare::Prepare;
 use super::schema;
 use crate::free_text;
 use crate::json::Writer;
-<<<<<<< HEAD
-use crate::place;
-=======
-use crate::place::mark;
->>>>>>> diaC
+use crate::place::{self, mark};
 use crate::restore::JSON_TOOL;
 use crate::unsent;
 use std::borrow::Cow;

@@ -12,6 +12,9 @@ pub(super) fn check(sources: &[Upload], mask: Option<&Upload>) -> Result<(), Fau
     }
     let files = sources.iter().map(|source| ("image", source)).chain(mask.map(|mask| ("mask", mask)));
     for (name, file) in files {
+        if file.data.is_empty() {
+            return Err(invalid(name, "is empty; send the bytes of a picture"));
+        }
         if !file.mime.starts_with("image/") {
             return Err(invalid(name, "must be a picture: png, jpeg, webp or gif"));
         }

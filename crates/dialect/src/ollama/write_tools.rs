@@ -5,11 +5,7 @@ use super::OURS;
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
-<<<<<<< HEAD
-use crate::place;
-=======
-use crate::place::mark;
->>>>>>> diaC
+use crate::place::{self, mark};
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -91,14 +87,7 @@ fn plan_tool<'c>(
     names: &mut Names,
     losses: &mut Losses,
 ) -> Result<WireTool<'c>, Fault> {
-<<<<<<< HEAD
     let path = || place::tool(tool, at);
-    if tool.cache.is_some() {
-        losses.hint(path(), "the target takes no cache marks");
-    }
-=======
-    let path = || format!("tools[{at}]");
->>>>>>> diaC
     unsent::record_tool(&tool.extra, &[OURS], &path, losses);
     Ok(match &tool.kind {
         ToolKind::Function { name, description, schema, strict } => {

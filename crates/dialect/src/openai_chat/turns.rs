@@ -249,8 +249,8 @@ impl<'c> Planner<'c, '_> {
     /// Records what is lost of a part that becomes a member of its message.
     fn bare(&mut self, part: &'c Part, place: Place<'c>) {
         unsent::record_inner(&part.extra, &[], &|| place.to_string(), self.losses);
-        if part.cache.is_some() {
-            self.losses.hint(place.mark(), "the target takes no cache mark here");
+        if let Some(cache) = &part.cache {
+            self.losses.hint(place.mark(cache), "the target takes no cache mark here");
         }
     }
 

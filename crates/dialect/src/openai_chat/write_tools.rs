@@ -7,11 +7,7 @@ use super::write_parts::{returned, write_nested};
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
-<<<<<<< HEAD
-use crate::place;
-=======
-use crate::place::mark;
->>>>>>> diaC
+use crate::place::{self, mark};
 use crate::profile::{Disposition, Parameter, Profile, Sheet};
 use crate::restore::JSON_TOOL;
 use crate::unsent;
@@ -67,16 +63,11 @@ pub(super) fn plan<'c>(
     }
     let allowed = allowed(call, sheet);
     for (at, tool) in call.tools.iter().enumerate() {
-<<<<<<< HEAD
-        if tool.cache.is_some() {
-            losses.hint(place::tool(tool, at), "the target takes no cache marks on tools");
-=======
         if let Some(cache) = &tool.cache {
             losses.hint(
-                mark(cache, call.dialect, format_args!("tools[{at}]")),
+                mark(cache, call.dialect, place::tool(tool, at)),
                 "the target takes no cache marks on tools",
             );
->>>>>>> diaC
         }
         if allowed.as_ref().is_some_and(|names| !tool.name().is_some_and(|name| names.contains(name))) {
             continue;

@@ -6,11 +6,7 @@ use crate::codec::{Target, Vendor};
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::names::Names;
-<<<<<<< HEAD
-use crate::place;
-=======
-use crate::place::mark;
->>>>>>> diaC
+use crate::place::{self, mark};
 use crate::unsent;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -44,16 +40,11 @@ pub(super) fn plan<'c>(
 ) -> Result<Vec<WireTool<'c>>, Fault> {
     let mut tools = Vec::with_capacity(call.tools.len());
     for (at, tool) in call.tools.iter().enumerate() {
-<<<<<<< HEAD
-        if tool.cache.is_some() {
-            losses.hint(place::tool(tool, at), "the target takes no cache marks on tools");
-=======
         if let Some(cache) = &tool.cache {
             losses.hint(
-                mark(cache, call.dialect, format_args!("tools[{at}]")),
+                mark(cache, call.dialect, place::tool(tool, at)),
                 "the target takes no cache marks on tools",
             );
->>>>>>> diaC
         }
         unsent::record_tool(&tool.extra, &[OURS], &|| place::tool(tool, at), losses);
         let extra = own(&tool.extra);

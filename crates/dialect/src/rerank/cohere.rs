@@ -9,7 +9,7 @@ pub(super) fn read_call(mut fields: Fields<'_>) -> Result<RerankCall, Fault> {
     let model = fields.string("model")?.unwrap_or_default().into_owned();
     let query = fields.need_string("query")?.into_owned();
     let mut call = super::plain(SURFACE, &model, query, super::documents(&mut fields, "documents")?);
-    call.top_n = fields.u64("top_n")?;
+    call.top_n = fields.positive("top_n")?;
     call.return_documents = fields.bool("return_documents")?;
     call.max_tokens_per_document = fields.u64("max_tokens_per_doc")?;
     call.extra = fields.rest(Dialect::Surface(SURFACE));

@@ -10,8 +10,8 @@ pub(super) fn read_call(mut fields: Fields<'_>) -> Result<RerankCall, Fault> {
     let model = fields.string("model")?.unwrap_or_default().into_owned();
     let query = fields.need_string("query")?.into_owned();
     let mut call = super::plain(SURFACE, &model, query, super::documents(&mut fields, "documents")?);
-    let older = fields.u64("top_k")?;
-    call.top_n = fields.u64("top_n")?.or(older);
+    let older = fields.positive("top_k")?;
+    call.top_n = fields.positive("top_n")?.or(older);
     call.return_documents = fields.bool("return_documents")?;
     call.max_tokens_per_document = fields.u64("max_tokens_per_doc")?;
     call.extra = fields.rest(Dialect::Surface(SURFACE));

@@ -88,6 +88,9 @@ fn what_is_no_request_is_refused_by_name() {
         (Surface::JinaRerank, json!({"query": "q", "documents": []}), "documents"),
         (Surface::JinaRerank, json!({"query": "q", "documents": ["a", 7]}), "documents[1]"),
         (Surface::JinaRerank, json!({"query": "q", "documents": [{"title": "x"}]}), "documents[0].text"),
+        (Surface::CohereRerank, json!({"query": "q", "documents": ["a"], "top_n": 0}), "top_n"),
+        (Surface::JinaRerank, json!({"query": "q", "documents": ["a"], "top_n": 0}), "top_n"),
+        (Surface::JinaRerank, json!({"query": "q", "documents": ["a"], "top_k": 0}), "top_k"),
         (Surface::TeiRerank, json!({"query": "q", "documents": ["a"]}), "texts"),
     ] {
         let fault = read_call(surface, body.to_string().as_bytes()).unwrap_err();

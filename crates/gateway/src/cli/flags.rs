@@ -281,6 +281,9 @@ pub struct ImportFlags {
     /// Where the result goes [default: standard output].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// End with 0 instead of 3 when what protects something was not carried over.
+    #[arg(long)]
+    pub allow_lost: bool,
 }
 
 /// Whose file is imported.

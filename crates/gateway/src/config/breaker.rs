@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use trunkline_core::{BreakerRules, CooldownRules, Rules};
 
+/// How long a breaker stays open at most, where nothing is said.
+const LONGEST_OPEN: Duration = Duration::from_secs(300);
+
 /// When a worker that fails gets no calls.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,9 +27,10 @@ pub struct BreakerSettings {
     /// How long it stays open: the worker gets no calls. Up to a fifth is taken off by chance.
     #[serde(with = "super::units::duration")]
     pub open: Duration,
-    /// How long it stays open at most: `open` is doubled each time that trials fail.
-    #[serde(with = "super::units::duration")]
-    pub max_open: Duration,
+    /// How long it stays open at most: `open` is doubled each time that trials fail. 5m when absent, or `open` where that
+    /// is longer.
+    #[serde(with = "super::units::maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub max_open: Option<Duration>,
     /// Calls at once that try the worker when that time is over. They are clients' own, and go on elsewhere when they
     /// fail.
     pub trials: u32,
@@ -43,7 +47,7 @@ impl Default for BreakerSettings {
             minimum_calls: 20,
             window: Duration::from_secs(120),
             open: Duration::from_secs(60),
-            max_open: Duration::from_secs(300),
+            max_open: None,
             trials: 3,
             success_threshold: 3,
         }
@@ -123,7 +127,7 @@ impl WorkerBreaker {
             calls: self.minimum_calls.unwrap_or(all.minimum_calls),
             window: self.window.unwrap_or(all.window),
             open,
-            longest: self.max_open.unwrap_or(all.max_open).max(open),
+            longest: self.max_open.or(all.max_open).unwrap_or(LONGEST_OPEN).max(open),
             trials: self.trials.unwrap_or(all.trials),
             successes: self.success_threshold.unwrap_or(all.success_threshold),
         };
@@ -135,6 +139,17 @@ impl WorkerBreaker {
                 account: credentials,
                 longest: max,
             },
+        }
+    }
+
+    /// What does not fit what holds for all, its path relative to it.
+    pub(super) fn misfit(&self, all: &BreakerSettings) -> Option<Problem> {
+        match (self.open, self.max_open) {
+            (Some(open), None) if all.max_open.is_some_and(|most| most < open) => {
+                Some(Problem::new("open", "is longer than `breaker.max_open`; set `max_open` beside it"))
+            }
+            (None, Some(most)) if most < all.open => Some(short()),
+            (None | Some(_), _) => None,
         }
     }
 
@@ -160,8 +175,7 @@ impl BreakerSettings {
             ("trials", Some(self.trials)),
         ];
         let times = [("window", Some(self.window)), ("open", Some(self.open))];
-        // Where nothing was said of the longest, the first is as long as it is said to be.
-        let is_short = self.max_open < self.open && self.max_open != Self::default().max_open;
+        let is_short = self.max_open.is_some_and(|most| most < self.open);
         problems(counts, times, Some(self.error_share)).into_iter().chain(is_short.then(short)).collect()
     }
 }
@@ -238,13 +252,21 @@ mod tests {
                 && WorkerBreaker::default().problems().is_empty()
         );
         let minutes = |count: u64| Duration::from_secs(60 * count);
-        let wrong = BreakerSettings { open: minutes(10), max_open: minutes(1), ..BreakerSettings::default() };
-        assert_eq!(wrong.problems(), [short()]);
+        let all =
+            |open, max_open| BreakerSettings { open: minutes(open), max_open, ..BreakerSettings::default() };
+        assert_eq!(all(10, Some(minutes(1))).problems(), [short()]);
+        assert_eq!(all(10, Some(LONGEST_OPEN)).problems(), [short()], "though it is what holds when absent");
         let long = BreakerSettings { open: minutes(10), ..BreakerSettings::default() };
         assert_eq!(long.problems(), [], "nothing was said of the longest");
         let own =
             WorkerBreaker { open: Some(minutes(10)), max_open: Some(minutes(1)), ..WorkerBreaker::default() };
         assert_eq!(own.problems(), [short()]);
+        let own = |open, max_open| WorkerBreaker { open, max_open, ..WorkerBreaker::default() };
+        let path = |own: WorkerBreaker, all| own.misfit(&all).map(|problem| problem.path);
+        assert_eq!(path(own(Some(minutes(10)), None), all(1, Some(minutes(5)))).as_deref(), Some("open"));
+        assert_eq!(path(own(Some(minutes(10)), None), all(1, None)), None);
+        assert_eq!(path(own(Some(minutes(10)), Some(minutes(10))), all(1, Some(minutes(5)))), None);
+        assert_eq!(path(own(None, Some(minutes(2))), all(3, None)).as_deref(), Some("max_open"));
         let own = WorkerBreaker { error_share: Some(f64::NAN), ..WorkerBreaker::default() };
         assert_eq!(own.problems().len(), 1);
     }

@@ -322,7 +322,10 @@ impl Config {
             worker.url = vertex::host(location);
         } else if let Some(known) = known {
             let region = worker.aws.region.as_deref().or(self.aws.region.as_deref());
-            worker.url = self.address_of(known, region).unwrap_or_default();
+            let has_key = worker.api_key.is_some() || self.provider_keys.contains_key(known.id);
+            // The public address of Vertex AI takes keys of its own alone ("express mode"), and nothing that is lent.
+            let is_closed = |url: &String| known.id == VERTEX && known.base_url == Some(&**url) && !has_key;
+            worker.url = self.address_of(known, region).filter(|url| !is_closed(url)).unwrap_or_default();
         } else if worker.provider.is_none() && worker.runtime == Some(RuntimeName::Ollama) {
             worker.url = self.provider_urls.get(OLLAMA).cloned().unwrap_or_else(|| ollama(""));
         }

@@ -503,6 +503,11 @@ fn everything_out_of_range_is_found() {
             "workers[0].project: is missing: models of Vertex AI are below a project and a location; set both",
         ),
         (
+            "backends: [{name: a, provider: vertex-ai}]",
+            "backends[0].project: is missing: models of Vertex AI are below a project and a location; set both, or \
+             VERTEX_AI_PROJECT_ID and VERTEX_AI_REGION, or the `api_key` of an account in express mode",
+        ),
+        (
             "workers: [{provider: vertex-ai, project: acme}]",
             "workers[0].location: is missing: models of Vertex AI are below a project and a location; set both",
         ),

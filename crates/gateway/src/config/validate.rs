@@ -3,6 +3,7 @@
 use super::catalog::price_problems;
 use super::problem::Problem;
 use super::surroundings::unplaced;
+use super::surroundings::{VERTEX_LOCATION, VERTEX_PROJECT};
 use super::tree::{Config, HealthChecks, Limits, Listen, Metrics, Retry, Timeouts, Translate, Upstream};
 use super::worker::{Aws, Entra, ModelCard, Queue, RuntimeName, WorkerSpec, WorkerType};
 use super::worker_url::WorkerUrl;
@@ -243,6 +244,9 @@ impl Check {
                 for problem in worker.validate(&config.aws) {
                     self.fail(format!("{path}.{}", problem.path), problem.message);
                 }
+                if let Some(problem) = worker.breaker.misfit(&config.breaker) {
+                    self.fail(format!("{path}.breaker.{}", problem.path), problem.message);
+                }
                 if list == "backends" && worker.name.is_none() {
                     self.fail(
                         format!("{path}.name"),
@@ -277,6 +281,17 @@ impl Check {
             None => self.fail("provider", unlisted(name)),
             Some(known) if known.id == BEDROCK => self
                 .fail("aws.region", "is missing, which its address depends on; set it, AWS_REGION, or `url`"),
+            // Half of it is told apart.
+            Some(known) if known.id == VERTEX && (worker.project.is_some() || worker.location.is_some()) => {}
+            Some(known) if known.id == VERTEX => {
+                let [project, ..] = VERTEX_PROJECT;
+                let [location, ..] = VERTEX_LOCATION;
+                let message = format!(
+                    "is missing: models of Vertex AI are below a project and a location; set both, or {project} and \
+                     {location}, or the `api_key` of an account in express mode"
+                );
+                self.fail("project", message);
+            }
             Some(known) => {
                 let variable = known.url_variables.first().map(|name| format!(", or {name}"));
                 let message = format!(

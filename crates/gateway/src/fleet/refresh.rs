@@ -12,7 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -54,7 +54,7 @@ enum RefreshError {
 
 /// What is known of the place.
 #[derive(Default)]
-struct Place {
+pub(crate) struct Place {
     settings: RefreshSettings,
     /// Of the list in force.
     etag: Option<HeaderValue>,
@@ -68,18 +68,12 @@ enum News {
     List(Arc<Listing>, Option<HeaderValue>, Bytes),
 }
 
-/// Keeps the list of models as new as is configured, until it is aborted.
-pub(crate) async fn refresh(shared: Arc<Shared>) {
+/// Keeps the list of models as new as is configured, until it is aborted; `place` is what [`Fleet::begin_list`] found.
+pub(crate) async fn refresh(shared: Arc<Shared>, mut place: Place) {
     let fleet = &shared.fleet;
-    let mut place = Place::default();
     loop {
-        let settings = &fleet.snapshot().config.catalog.refresh;
-        if *settings != place.settings {
-            place = Place { settings: settings.clone(), ..Place::default() };
-            fleet.list(None);
-            if let Some(file) = place.settings.file.clone().filter(|_| place.settings.url.is_some()) {
-                fleet.take_kept(file).await;
-            }
+        if fleet.snapshot().config.catalog.refresh != place.settings {
+            place = fleet.begin_list().await;
         }
         if place.settings.url.is_some() && place.next.is_none_or(|next| next <= Instant::now()) {
             fleet.renew(&mut place).await;
@@ -89,20 +83,15 @@ pub(crate) async fn refresh(shared: Arc<Shared>) {
 }
 
 impl Fleet {
-    /// What an earlier process or configuration kept.
-    async fn take_kept(&self, file: std::path::PathBuf) {
-        let read = move || match std::fs::read_to_string(&file) {
-            Ok(text) => Listing::read(&text).map(Some).map_err(RefreshError::from),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+    /// Takes the list that an earlier process or configuration kept, or what is built in, as the configuration has it.
+    pub(crate) async fn begin_list(&self) -> Place {
+        let settings = self.snapshot().config.catalog.refresh.clone();
+        let listing = match settings.file.clone().filter(|_| settings.url.is_some()) {
+            Some(file) => kept(file).await,
+            None => None,
         };
-        match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(listing)) => self.list(listing.map(Arc::new)),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the list of models in `catalog.refresh.file` is left out")
-            }
-            Err(_) => {}
-        }
+        self.list(listing.map(Arc::new));
+        Place { settings, ..Place::default() }
     }
 
     async fn renew(&self, place: &mut Place) {
@@ -182,6 +171,23 @@ impl Fleet {
         let answer = self.pool.send_once(&endpoint, Method::GET, &path, headers, &rope, timeout).await?;
         let body = answer.body.collect(limit).await?;
         Ok((answer.head.status, answer.head.headers, body))
+    }
+}
+
+/// The list in `file`, if there is a good one.
+async fn kept(file: PathBuf) -> Option<Listing> {
+    let read = move || match std::fs::read_to_string(&file) {
+        Ok(text) => Listing::read(&text).map(Some).map_err(RefreshError::from),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    };
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(listing)) => listing,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the list of models in `catalog.refresh.file` is left out");
+            None
+        }
+        Err(_) => None,
     }
 }
 

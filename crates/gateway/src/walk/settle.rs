@@ -387,8 +387,7 @@ impl Ledger {
     /// Counts what the last attempt used against its worker's limits. Where nobody says, who was refused used nothing, and
     /// everybody else about as much as was held.
     fn settle_limits(&mut self, now: Instant) {
-        let used =
-            self.usage.as_ref().and_then(|usage| usage.input_total.zip(usage.output_total.or(Some(0))));
+        let used = self.believed().and_then(|usage| usage.input_total.zip(usage.output_total.or(Some(0))));
         let told = used.map(|(input, output)| input.saturating_add(output));
         let is_refused =
             matches!(self.attempts.last(), Some((_, Outcome::Status(300..) | Outcome::Failed(_))));

@@ -27,7 +27,7 @@ use trunkline_dialect::rope::Rope;
 use trunkline_dialect::seal::may_carry;
 use trunkline_dialect::stream_usage;
 use trunkline_dialect::surface::{self, answers_freely};
-use trunkline_dialect::tap::{StreamTap, tap_reply};
+use trunkline_dialect::tap::{Pictures, StreamTap, tap_reply};
 use trunkline_dialect::{StreamReader, StreamWriter, read_reply, speaks};
 use trunkline_upstream::Answer;
 
@@ -141,7 +141,7 @@ fn answers_json(head: &response::Parts) -> bool {
 fn sound(plan: &Plan, answer: Answer) -> Answered {
     let Answer { head, body } = answer;
     let idle = plan.question.snapshot.config.timeouts.idle;
-    let flow = Flow::Copy(Box::new(Copy::new(body, &head.headers, Bytes::new())));
+    let flow = Flow::Copy(Box::new(Copy::new(body, &head.headers, Kind::Speak, Bytes::new())));
     let content = Content::Flow { flow, primed: None, idle };
     Answered { status: head.status, headers: head.headers, content }
 }
@@ -265,7 +265,7 @@ async fn splice_whole(
     if dialect.kind() == Kind::Transcribe {
         ledger.asked_for = surface::heard(&start).map(Box::new);
     }
-    let flow = Flow::Copy(Box::new(Copy::new(body, &head.headers, start.clone())));
+    let flow = Flow::Copy(Box::new(Copy::new(body, &head.headers, dialect.kind(), start.clone())));
     let primed = Some(start);
     Ok(Answered { status: head.status, headers: head.headers, content: Content::Flow { flow, primed, idle } })
 }
@@ -297,6 +297,11 @@ fn whole_answer(
     }
     let tapped = tap_reply(dialect, std::slice::from_ref(&whole));
     ledger.usage = tapped.usage;
+    if dialect.kind() == Kind::Image {
+        let mut pictures = Pictures::default();
+        pictures.see(&whole);
+        ledger.usage = pictures.counted(ledger.usage.take());
+    }
     ledger.finish = tapped.finish.map(Into::into);
     let mut headers = head.headers;
     headers.remove(header::CONTENT_LENGTH);

@@ -52,6 +52,45 @@ fn a_file_is_printed_in_our_form() {
 }
 
 #[test]
+fn what_protects_something_is_not_left_out_without_a_word() {
+    let deployment = "model_list:\n- {model_name: m, litellm_params: {model: openai/m, api_key: k%}}\n";
+    let litellm = |params: &str, rest: &str| deployment.replace('%', params) + rest;
+    let rtd = |rest: &str| format!("{rest}\nbackends: [{{name: a, type: openai, config: {{apiKey: k}}}}]\n");
+    let ferro = |plugin: &str| format!("targets: [{{virtual_key: openai}}]\nplugins: [{plugin}]\n");
+    for (text, protects) in [
+        (litellm("", "guardrails: [{guardrail_name: pii, litellm_params: {guardrail: presidio}}]\n"), true),
+        (litellm(", guardrails: [pii]", ""), true),
+        (litellm(", max_budget: 3", ""), true),
+        (litellm("", "litellm_settings: {max_budget: 10}\n"), true),
+        (litellm("", "litellm_settings: {callbacks: [langfuse, lakera_prompt_injection]}\n"), true),
+        (litellm("", "litellm_settings: {callbacks: langfuse}\n"), false),
+        (litellm("", "general_settings: {master_key: sk-12345678, enable_jwt_auth: true}\n"), true),
+        (litellm("", "general_settings: {litellm_jwtauth: {user_id_jwt_field: sub}}\n"), true),
+        (litellm("", "general_settings: {enable_jwt_auth: true}\n"), true),
+        (litellm("", "general_settings: {allowed_ips: [10.0.0.1]}\n"), true),
+        (litellm("", "general_settings: {alerting: [slack], enable_jwt_auth: false}\n"), false),
+        (rtd("gateway: {auth: {jwt: {enabled: true, jwksUrl: 'https://id.example'}}}"), true),
+        (rtd("policies: {rateLimit: {jwt: {requests: 3, period: 1m}}}"), true),
+        (rtd("policies: {contentPolicy: {blockedPatterns: [x]}}"), true),
+        (rtd("policies: {retry: {attempts: 3}}"), false),
+        (ferro("{name: word-filter, type: guardrail}"), true),
+        (ferro("{name: budget, type: budget}"), true),
+        (ferro("{name: logger, type: logging}"), false),
+    ] {
+        let source = file("guarded.yaml", &text);
+        let run = trunkline(&["import", &source]);
+        assert_eq!(run.code, Some(if protects { 3 } else { 0 }), "{text}{run:?}");
+        assert!(run.out.contains("backends"), "it is written all the same: {run:?}");
+        let is_marked = |line: &str| line.starts_with("! ") && line.contains("guarded.yaml:");
+        assert_eq!(run.err.lines().any(is_marked), protects, "{text}{}", run.err);
+        assert_eq!(run.err.contains("--allow-lost"), protects, "{text}{}", run.err);
+        let allowed = trunkline(&["import", &source, "--allow-lost"]);
+        assert_eq!((allowed.code, allowed.out), (Some(0), run.out), "{text}{}", allowed.err);
+        std::fs::remove_file(source).unwrap();
+    }
+}
+
+#[test]
 fn what_is_left_out_is_told_by_check_too() {
     let run = checked(&fixture("rtd/openai.yaml"));
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");

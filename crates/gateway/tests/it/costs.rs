@@ -235,3 +235,53 @@ async fn long_answers_are_delivered_and_paid_for() {
         }
     }
 }
+
+/// Half of what was used is not what was used, and what nobody can have used is not believed; either is unknown, not zero.
+#[tokio::test]
+async fn what_is_half_told_or_absurd_has_no_known_cost() {
+    for (what, usage, tokens) in [
+        ("the prompt alone", json!({"prompt_tokens": 3}), (3.0, 0.0)),
+        ("the answer alone", json!({"completion_tokens": 2}), (0.0, 2.0)),
+        ("less than nothing", json!({"prompt_tokens": -3, "completion_tokens": 2}), (0.0, 2.0)),
+        (
+            "a thousand million and one",
+            json!({"prompt_tokens": 1_000_000_001_u64, "completion_tokens": 2}),
+            (0.0, 0.0),
+        ),
+        (
+            "more from the cache than there was",
+            json!({"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}}),
+            (0.0, 0.0),
+        ),
+    ] {
+        let mut reply: Value = serde_json::from_str(CHAT.reply).unwrap();
+        reply["usage"] = usage;
+        for from in [CHAT, MESSAGES] {
+            let what = format!("{what}, {}", from.path);
+            let body = reply.to_string();
+            let upstream = Upstream::directed(move |_, _| Reply::json(200, body.clone())).await.unwrap();
+            let rig = Rig::start(settings([cloud(upstream.url(), "openai", "gpt-4o", Some("k"))])).await;
+            let answer = rig.ask(&asking(from, "gpt-4o", false)).await;
+            assert_eq!((answer.status, answer.header(HEADER)), (200, ""), "{what}: {}", answer.text());
+            assert!(!rig.access_line("endpoint=").await.contains("cost_usd"), "{what}");
+            assert_eq!(rig.metric("trunkline_unpriced_requests_total", &[]).await, 1.0, "{what}");
+            let counted = async |direction: &str| {
+                rig.metric("trunkline_tokens_total", &[&format!("direction=\"{direction}\"")]).await
+            };
+            assert_eq!((counted("input").await, counted("output").await), tokens, "{what}");
+        }
+    }
+}
+
+/// Eight times 0.0000275 is 0.00022, and not 0.00021999999999999998.
+#[tokio::test]
+async fn sums_of_costs_are_exact() {
+    let upstream = answering(CHAT).await;
+    let rig = Rig::start(settings([cloud(upstream.url(), "openai", "gpt-4o", Some("k"))])).await;
+    for _ in 0..8 {
+        assert_eq!(rig.ask(&asking(CHAT, "gpt-4o", false)).await.header(HEADER), "0.0000275");
+    }
+    let metrics = rig.get("/metrics").await.text().to_owned();
+    let sum = r#"trunkline_cost_usd_total{model="gpt-4o",provider="openai"} 0.00022"#;
+    assert!(metrics.lines().any(|line| line == sum), "{metrics}");
+}

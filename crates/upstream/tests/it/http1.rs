@@ -1,6 +1,6 @@
 //! HTTP/1.1 upstreams that answer early, slowly, in part or not at all.
 
-use crate::peer::{Client, PATIENCE, Tally, listen, until};
+use crate::peer::{Client, PATIENCE, Tally, in_no_time, listen, until};
 use socket2::SockRef;
 use std::future::pending;
 use std::io::Write;
@@ -184,9 +184,23 @@ async fn only_a_request_that_cannot_have_been_heard_is_sent_again() {
         .await;
         let client = Client::new(peer, false);
         client.whole(b"").await.unwrap();
-        let got = client.whole(b"").await.map(drop).map_err(|error: UpstreamError| error.class());
+        let got = in_no_time(client.whole(b"")).await.map(drop).map_err(|error| error.class());
         assert_eq!((got, seen.count()), (want, requests), "{what}");
     }
+    // A fresh connection that is closed was not idle.
+    let asked = Tally::default();
+    let seen = asked.clone();
+    let peer = listen(move |_, mut stream| {
+        let asked = asked.clone();
+        async move {
+            read_head(&mut stream).await;
+            asked.add();
+        }
+    })
+    .await;
+    let got = in_no_time(Client::new(peer, false).whole(b"")).await;
+    assert!(matches!(got, Err(UpstreamError::Closed { reused: false })), "{got:?}");
+    assert_eq!(seen.count(), 1);
 }
 
 #[tokio::test]
@@ -211,7 +225,7 @@ async fn a_request_that_was_worked_on_is_not_sent_again() {
     let after_a_while = async {
         until("it was asked again", || seen.count() == 2).await;
         tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(30)).await;
+        tokio::time::advance(Duration::from_millis(400)).await;
         tokio::time::resume();
         hang_up.send_replace(true);
     };

@@ -1,8 +1,8 @@
 //! HTTP/2 upstreams: many exchanges on few connections, and what ends which of the two.
 
 use crate::peer::{
-    Client, GOAWAY, HEADERS, IDLE, SETTINGS, Tally, frame, listen, read_frame, serve_connection, serve_http2,
-    until, until_asked,
+    Client, GOAWAY, HEADERS, IDLE, SETTINGS, Tally, frame, in_no_time, listen, read_frame, serve_connection,
+    serve_http2, until, until_asked,
 };
 use bytes::Bytes;
 use h2::Reason;
@@ -13,6 +13,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc, watch};
 use trunkline_upstream::UpstreamError;
 use trunkline_upstream::media;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// The head of an answer.
+const STATUS_200: u8 = 0x88;
 
 #[tokio::test]
 async fn streams_spread_over_as_many_connections_as_the_peer_wants() {
@@ -131,8 +136,6 @@ async fn what_a_peer_going_away_did_not_look_at_is_sent_again() {
 #[tokio::test]
 async fn a_peer_may_allow_fewer_streams_than_it_did() {
     const MAX_CONCURRENT_STREAMS: u8 = 3;
-    const OVER: u8 = 0x5;
-    const STATUS_200: u8 = 0x88;
     let peer = listen(|nth, mut stream| async move {
         if nth > 0 {
             return serve_connection(nth, 100, stream, |mut x| async move { x.answer(200, "fine") }).await;
@@ -140,7 +143,7 @@ async fn a_peer_may_allow_fewer_streams_than_it_did() {
         until_asked(&mut stream).await;
         let none = frame(SETTINGS, 0, 0, &[0, MAX_CONCURRENT_STREAMS, 0, 0, 0, 0]);
         stream.write_all(&none).await.unwrap();
-        stream.write_all(&frame(HEADERS, OVER, 1, &[STATUS_200])).await.unwrap();
+        stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &[STATUS_200])).await.unwrap();
         while read_frame(&mut stream).await.is_some() {}
     })
     .await;
@@ -165,6 +168,34 @@ async fn a_connection_lost_before_an_answer_is_closed_and_forgotten() {
     assert!(matches!(error, UpstreamError::Closed { reused: false }), "{error:?}");
     assert_eq!(client.whole(b"{}").await.unwrap(), (200, "fine".into()));
     client.until_open(1).await;
+}
+
+#[tokio::test]
+async fn a_connection_lost_while_others_were_on_it_was_not_closed_as_idle() {
+    for (what, first_answer, connections) in [("idle", END_STREAM, Ok(2)), ("in use", 0, Err("closed"))] {
+        let peer = listen(move |nth, mut stream| async move {
+            if nth > 0 {
+                return serve_connection(nth, 100, stream, |mut x| async move { x.answer(200, "fine") })
+                    .await;
+            }
+            until_asked(&mut stream).await;
+            let head = frame(HEADERS, END_HEADERS | first_answer, 1, &[STATUS_200]);
+            stream.write_all(&head).await.unwrap();
+            while read_frame(&mut stream).await != Some(HEADERS) {}
+        })
+        .await;
+        let client = Client::new(peer, true);
+        let kept = client.ask(b"{}").await.unwrap();
+        // An answer that has ended leaves the connection when it has been read.
+        let kept = match first_answer {
+            END_STREAM => kept.body.collect(9).await.map(|_| None).unwrap(),
+            _ => Some(kept),
+        };
+        let got = in_no_time(client.whole(b"{}")).await;
+        let got = got.map(|_| client.counts.opened()).map_err(|error| error.class());
+        assert_eq!(got, connections, "{what}");
+        drop(kept);
+    }
 }
 
 #[tokio::test]

@@ -106,6 +106,20 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("waited in vain until {what}");
 }
 
+/// Runs it while the clock stands still, however slow the machine is. Must run alone: the clock is everybody's.
+pub(crate) async fn in_no_time<T>(run: impl Future<Output = T>) -> T {
+    tokio::time::pause();
+    // A clock that is paused moves when there is nothing to do.
+    let busy = async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    };
+    let done = tokio::select! { done = run => done, never = busy => never };
+    tokio::time::resume();
+    done
+}
+
 /// Accepts connections for ever; each is handled by `handle`, which is told how many there were before.
 pub(crate) async fn listen<F: Future<Output = ()> + Send + 'static>(
     handle: impl Fn(usize, TcpStream) -> F + Send + 'static,

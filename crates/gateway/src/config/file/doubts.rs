@@ -22,18 +22,22 @@ const BESIDE: [(&str, &[&str]); 19] = [
     ("tls_key", &["tls_cert"]),
     ("max_backoff", &["initial_backoff"]),
     ("max_open", &["open"]),
-    ("project", &["provider", "url", "location"]),
+    ("project", &["provider", "url", "location", "api_key"]),
     ("location", &["provider", "url", "project"]),
     ("queue_timeout", &["queue"]),
     ("max_prompt_tokens", &["min_prompt_tokens"]),
 ];
 
 /// Settings that are judged by others elsewhere, `[]` standing for any place in a list.
-const ELSEWHERE: [(&str, &[&str]); 8] = [
+const ELSEWHERE: [(&str, &[&str]); 12] = [
     ("workers", &["backends", "igw", "provider_keys", "provider_urls"]),
     ("metrics.port", &["listen", "listen.host", "listen.port", "metrics.host"]),
     ("backends[].aws.region", &["aws", "aws.region"]),
     ("workers[].aws.region", &["aws", "aws.region"]),
+    ("backends[].breaker.open", &["breaker", "breaker.max_open"]),
+    ("workers[].breaker.open", &["breaker", "breaker.max_open"]),
+    ("backends[].breaker.max_open", &["breaker", "breaker.open"]),
+    ("workers[].breaker.max_open", &["breaker", "breaker.open"]),
     ("pools[].backends[].name", &NAMES),
     ("pools[].mirror.backend", &NAMES),
     ("routes[].backend", &NAMES),

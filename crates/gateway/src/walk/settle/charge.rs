@@ -102,7 +102,11 @@ impl Ledger {
         let Some(usage) = self.usage.as_deref().or_else(|| self.has_answered().then_some(&nothing)) else {
             return Charge::None;
         };
-        let cost = self.local.prices.cost(&self.catalog, worker, model, usage);
+        if let Some(absurdity) = usage.absurdity() {
+            tracing::warn!(request_id = %self.id, worker = %worker.id, %absurdity, "an answer's usage is not believed");
+        }
+        let kind = self.endpoint.dialect.kind();
+        let cost = self.local.prices.cost(&self.catalog, worker, model, kind, usage);
         cost.map_or(Charge::Unknown, Charge::Known)
     }
 
@@ -115,16 +119,21 @@ impl Ledger {
         let metrics = &self.local.shared.metrics;
         match (charge, labels()) {
             (Charge::Known(usd), Some(labels)) => {
-                metrics.cost.with_label_values(&labels).inc_by(usd.as_f64())
+                metrics.cost.with_label_values(&labels).inc_by(usd.into());
             }
             (Charge::Unknown, Some(labels)) => metrics.unpriced.with_label_values(&labels).inc(),
             (Charge::None, _) | (_, None) => {}
         }
     }
 
+    /// What the last attempt used, where that can be.
+    pub(super) fn believed(&self) -> Option<&Usage> {
+        self.usage.as_deref().filter(|usage| usage.absurdity().is_none())
+    }
+
     /// Counts what the last attempt used beside tokens.
     pub(super) fn count_units(&self) {
-        let Some((lane, usage)) = self.lane.as_ref().zip(self.usage.as_ref()) else { return };
+        let Some((lane, usage)) = self.lane.as_ref().zip(self.believed()) else { return };
         for (unit, count) in [
             ("character", usage.characters),
             ("image", usage.images),
@@ -139,7 +148,7 @@ impl Ledger {
     }
 
     pub(super) fn count_tokens(&self) {
-        if let (Some(lane), Some(usage)) = (&self.lane, &self.usage) {
+        if let Some((lane, usage)) = self.lane.as_ref().zip(self.believed()) {
             lane.metrics.input.inc_by(usage.input_total.unwrap_or(0));
             lane.metrics.cached.inc_by(usage.cache_read.unwrap_or(0));
             lane.metrics.output.inc_by(usage.output_total.unwrap_or(0));

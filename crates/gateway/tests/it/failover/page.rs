@@ -17,6 +17,12 @@ not failed it yet, in the order of the pool's strategy or of the workers' priori
 once more. A model's workers answer for each other; the backends of a pool do where it has `fallback: true`, also with
 another model (\"stand-in\"), of which `x-trunkline-model-substituted` tells the client.
 
+A request that an upstream certainly did not look at is sent again without being counted: one that HTTP/2 says was
+refused, and one that met an idle connection which the upstream was closing just then. That is believed of a kept
+connection without any other exchange when it is closed within 300 ms of the request's beginning, without a byte of an
+answer; an upstream that dies of requests so quickly is asked twice. What is lost later, or on a connection that was
+opened for it, is a failure as in the table: with `attempts: 1` it is not sent again.
+
 The table holds for whole answers and streams alike: until the first content has been sent, a stream is asked for
 elsewhere without the client's noticing; after it, the client gets an error in its own dialect, inside the stream. Only
 where an upstream has begun to answer and says nothing for as long as `timeouts.heartbeat`, the client is given a sign of

@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(1000);
 /// Three failures in a row open breakers, which stay so until a test says otherwise.
 fn lasting(mut config: Config) -> Config {
     config.breaker.failure_threshold = 3;
-    (config.breaker.open, config.breaker.max_open) = (LONG, LONG);
+    (config.breaker.open, config.breaker.max_open) = (LONG, Some(LONG));
     (config.cooldown.busy, config.cooldown.credentials, config.cooldown.max) = (LONG, LONG, LONG);
     config
 }

@@ -191,7 +191,11 @@ fn transcripts() -> Vec<Case> {
 fn pictures() -> Vec<Case> {
     let told =
         || Reply::json(200, format!("{{\"created\":1,\"data\":[{{\"b64_json\":\"AQID\"}}],{TOKENS}}}"));
-    let untold = || Reply::json(200, r#"{"created":1,"data":[{"url":"https://x/1"}]}"#);
+    let data = |picture: &str, count| {
+        Reply::json(200, format!("{{\"created\":1,\"data\":[{}]}}", vec![picture; count].join(",")))
+    };
+    let untold = |count| data(r#"{"url":"https://x/1","b64_json":null}"#, count);
+    let files = |count, size| data(&format!("{{\"b64_json\":\"{}\"}}", "Q".repeat(size)), count);
     let case = |what, provider, model: &'static str, more, reply, cost, counts| Case {
         what,
         provider,
@@ -218,7 +222,7 @@ fn pictures() -> Vec<Case> {
                 "/v1/images/edits",
                 form(&[field("model", "gpt-image-1"), file("image", b"abc"), field("prompt", "a")]),
             ),
-            counts: " input_tokens=14 output_tokens=45 ",
+            counts: " input_tokens=14 output_tokens=45 images=1 ",
             ..case("", "openai", "gpt-image-1", "", told(), Some("0.00189"), "")
         },
         case(
@@ -226,22 +230,36 @@ fn pictures() -> Vec<Case> {
             "openai",
             "gpt-image-1",
             r#","quality":"low","size":"1024x1536","n":2"#,
-            untold(),
+            untold(2),
             Some("0.032"),
             " images=2 ",
         ),
-        case("of a size that nobody says", "openai", "gpt-image-1", "", untold(), None, " images=1 "),
-        case("3 x 0.02", "xai", "grok-imagine-image", r#","n":3"#, untold(), Some("0.06"), " images=3 "),
+        case("of a size that nobody says", "openai", "gpt-image-1", "", untold(1), None, " images=1 "),
+        case("3 x 0.02", "xai", "grok-imagine-image", r#","n":3"#, untold(3), Some("0.06"), " images=3 "),
+        case("2 that came", "xai", "grok-imagine-image", r#","n":3"#, untold(2), Some("0.04"), " images=2 "),
+        case("none that came", "xai", "grok-imagine-image", r#","n":3"#, untold(0), None, " images=0 "),
+        Case {
+            head: false,
+            ..case(
+                "2 that came and are large",
+                "xai",
+                "grok-imagine-image",
+                r#","n":3"#,
+                files(2, 1 << 20),
+                Some("0.04"),
+                " images=2 ",
+            )
+        },
         case(
             "0.04, by care and size",
             "xai",
             "grok-imagine-image-2.0",
             r#","quality":"low","size":"1024x1024""#,
-            untold(),
+            untold(1),
             Some("0.04"),
             " images=1 ",
         ),
-        case("0.06 else", "xai", "grok-imagine-image-2.0", "", untold(), Some("0.06"), " images=1 "),
+        case("0.06 else", "xai", "grok-imagine-image-2.0", "", untold(1), Some("0.06"), " images=1 "),
         case(
             "0.02, in another form",
             "gemini",

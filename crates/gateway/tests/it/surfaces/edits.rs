@@ -164,6 +164,7 @@ async fn what_a_provider_has_not_is_refused_by_name() {
             "image",
         ),
         ("gemini", GEMINI, vec![field("prompt", "p"), typed_file("image", "text/plain", b"x")], "image"),
+        ("gemini", GEMINI, vec![field("prompt", "p"), typed_file("image", "image/png", b"")], "image"),
     ] {
         let (status, error) = refused(provider, model, EDITS, &more).await;
         assert_eq!((status, &error["param"]), (400, &json!(param)), "{provider} {model}: {error}");

@@ -74,6 +74,25 @@ async fn text_embeddings_inference_ranks_for_all() {
     assert_eq!(answer["results"][0]["document"], json!({"text": "b"}), "{answer}");
 }
 
+/// Nobody means none of them: some targets rank all of them then, others refuse it in words of their own.
+#[tokio::test]
+async fn the_best_none_are_refused_in_the_callers_form() {
+    let upstream = Upstream::directed(|_, _| Reply::json(200, "[]")).await.unwrap();
+    let mut worker = engine(upstream.url(), "bge-reranker");
+    worker.runtime = Some(RuntimeName::Tei);
+    let rig = Rig::start(settings([worker])).await;
+    let body = json!({"model": "bge-reranker", "query": "q", "documents": DOCUMENTS, "top_n": 0}).to_string();
+    for (path, message) in
+        [("/v1/rerank", "/error/message"), ("/rerank", "/error/message"), ("/v2/rerank", "/message")]
+    {
+        let answer = rig.post(path, &body).await;
+        let error = answer.json();
+        let said = error.pointer(message).and_then(Value::as_str).unwrap_or_default();
+        assert!(answer.status == 400 && said.contains("top_n"), "{path}: {}", answer.text());
+    }
+    assert!(upstream.requests().iter().all(|request| request.method != "POST"), "nothing is sent");
+}
+
 #[tokio::test]
 async fn clouds_rank_for_all() {
     const RANK: &str = "/v1/projects/acme/locations/global/rankingConfigs/default_ranking_config:rank";

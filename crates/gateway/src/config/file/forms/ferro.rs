@@ -22,6 +22,8 @@ const MODES: [(&str, &str, bool); 8] = [
 ];
 /// Types of plug-ins without which a request passes that should not have.
 const GUARDING: [&str; 2] = ["guardrail", "auth"];
+/// Types that bound what is used or spent.
+const BOUNDING: [&str; 4] = ["budget", "ratelimit", "rate_limit", "rate-limit"];
 
 pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings) {
     file.skip(&["apiVersion"]);
@@ -247,8 +249,12 @@ fn plugin(mut plugin: Fields, findings: &mut Findings) {
     let is_on = plugin.take("enabled").is_none_or(|enabled| enabled.is_on());
     plugin.skip(&["stage", "config"]);
     let here = name.as_ref().unwrap_or(&plugin.here);
-    if is_on && kind.as_ref().and_then(Node::said).is_some_and(|said| GUARDING.contains(&said)) {
-        findings.refuse(here, "what it keeps back would be let through: plug-ins come later; take it out");
+    let is_of = |kinds: &[&str]| kind.as_ref().and_then(Node::said).is_some_and(|said| kinds.contains(&said));
+    if is_on && is_of(&GUARDING) {
+        findings
+            .refuse_guard(here, "what it keeps back would be let through: plug-ins come later; take it out");
+    } else if is_on && is_of(&BOUNDING) {
+        findings.lose_guard(here, "plug-ins come later");
     } else if is_on {
         findings.lose(here, "plug-ins come later");
     }

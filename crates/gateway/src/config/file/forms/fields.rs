@@ -20,6 +20,8 @@ pub(super) struct Finding {
     mark: Mark,
     path: String,
     message: String,
+    /// Whether it keeps something closed that is open without it.
+    pub(super) protects: bool,
     /// What of the file is not shown, since a misspelt key's value may be a secret all the same.
     pub(super) hide: Vec<Range<usize>>,
 }
@@ -37,6 +39,11 @@ impl Findings {
         self.lost.push(finding(node, why.into()));
     }
 
+    /// `node` has no counterpart, and kept somebody or something within bounds.
+    pub(super) fn lose_guard(&mut self, node: &Node, why: impl Into<String>) {
+        self.lost.push(Finding { protects: true, ..finding(node, why.into()) });
+    }
+
     /// `node` is not what stands there; who knows what it is.
     pub(super) fn mistake(&mut self, node: &Node, why: &str) {
         let hide = vec![node.mark.bytes.clone()];
@@ -47,11 +54,16 @@ impl Findings {
     pub(super) fn refuse(&mut self, node: &Node, why: impl Into<String>) {
         self.wrong.push(finding(node, why.into()));
     }
+
+    /// `node` has no counterpart, and leaving it out would open what it keeps closed.
+    pub(super) fn refuse_guard(&mut self, node: &Node, why: impl Into<String>) {
+        self.wrong.push(Finding { protects: true, ..finding(node, why.into()) });
+    }
 }
 
 fn finding(node: &Node, message: String) -> Finding {
     let path = node.origin.as_deref().unwrap_or_default().to_owned();
-    Finding { mark: node.mark.clone(), path, message, hide: Vec::new() }
+    Finding { mark: node.mark.clone(), path, message, protects: false, hide: Vec::new() }
 }
 
 /// A map of another form; every key of it is taken once.
@@ -135,6 +147,15 @@ impl Fields {
         }
     }
 
+    /// Keys that have no counterpart and kept somebody or something within bounds, each with the reason.
+    pub(super) fn lose_guards(&mut self, rows: &[(&'static str, &str)], findings: &mut Findings) {
+        for (key, why) in rows {
+            if let Some(node) = self.take(key).filter(Node::is_on) {
+                findings.lose_guard(&node, *why);
+            }
+        }
+    }
+
     /// Keys that only have another name with us.
     pub(super) fn rename(&mut self, rows: &[(&'static str, &'static str)], made: &mut Made) {
         for (from, to) in rows {
@@ -213,7 +234,8 @@ fn unknown(entry: &Entry, known: &[&'static str], findings: &mut Findings) {
         }
     };
     let path = entry.value.origin.as_deref().unwrap_or(&entry.key).to_owned();
-    findings.wrong.push(Finding { mark: entry.mark.clone(), path, message, hide: scalars(&entry.value) });
+    let (mark, hide) = (entry.mark.clone(), scalars(&entry.value));
+    findings.wrong.push(Finding { mark, path, message, protects: false, hide });
 }
 
 /// A map of ours in the making.

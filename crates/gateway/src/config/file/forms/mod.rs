@@ -37,7 +37,16 @@ pub struct Imported {
     pub form: Form,
     tree: Node,
     /// What could not be carried over.
-    pub lost: Vec<Problem>,
+    pub lost: Vec<Lost>,
+}
+
+/// Something of a file that is not in ours.
+#[derive(Debug)]
+pub struct Lost {
+    /// What, where and why.
+    pub problem: Problem,
+    /// Whether it keeps something closed that is open without it: a guardrail, who may call, what may be spent.
+    pub protects: bool,
 }
 
 /// What a configuration is written in.
@@ -128,8 +137,12 @@ pub(super) fn import(mut document: Document, form: Option<Form>) -> Imported {
     let findings = turn(&mut document, form);
     let mut all = findings.wrong;
     all.extend(findings.lost);
-    let mut lost: Vec<_> = all.into_iter().map(|finding| finding.placed(&document)).collect();
-    lost.sort_by(Problem::by_place);
+    let lost = all.into_iter().map(|finding| {
+        let protects = finding.protects;
+        Lost { problem: finding.placed(&document), protects }
+    });
+    let mut lost: Vec<_> = lost.collect();
+    lost.sort_by(|one, other| one.problem.by_place(&other.problem));
     Imported { form, tree: document.root, lost }
 }
 

@@ -23,6 +23,9 @@ const USUAL_PRIORITY: u32 = 100;
 /// Where the gateway's own key is, which stands in for keys that are not in the file.
 const OWN_KEY: &str = "${TRUNKLINE_API_KEY}";
 
+const RATE_LIMIT: (&str, &str) =
+    ("rateLimit", "rate limits come later; `limits.concurrent_requests` bounds what runs at once");
+
 pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings) {
     file.skip(&["version"]);
     if let Some(gateway) = file.map("gateway", findings) {
@@ -149,16 +152,8 @@ fn routes(routes: Vec<Fields>, made: &mut Made, findings: &mut Findings) {
             if let Some(auth) = policy.take("auth") {
                 close(&auth, made, findings);
             }
-            policy.lose(
-                &[
-                    (
-                        "rateLimit",
-                        "rate limits come later; `limits.concurrent_requests` bounds what runs at once",
-                    ),
-                    ("timeout", "routes have no timeout; give it to their backends"),
-                ],
-                findings,
-            );
+            policy.lose_guards(&[RATE_LIMIT], findings);
+            policy.lose(&[("timeout", "routes have no timeout; give it to their backends")], findings);
             policy.end(findings);
         }
         route.end(findings);
@@ -190,7 +185,8 @@ fn listeners(listeners: Vec<Fields>, made: &mut Made, findings: &mut Findings) {
         if let (Some(protocol), None) = (&protocol, &tls)
             && protocol.said().is_some_and(|said| said.eq_ignore_ascii_case("https"))
         {
-            findings.refuse(protocol, "would be served without TLS; give it `tls` with `cert` and `key`");
+            findings
+                .refuse_guard(protocol, "would be served without TLS; give it `tls` with `cert` and `key`");
         }
         made.within("listen", |listen| {
             listener.rename(&[("host", "host"), ("port", "port")], listen);
@@ -214,7 +210,7 @@ fn about(mut gateway: Fields, made: &mut Made, findings: &mut Findings) {
         self::auth(auth, made, findings);
     }
     if let Some(tls) = gateway.take("tls").filter(Node::is_on) {
-        findings.refuse(
+        findings.refuse_guard(
             &tls,
             "would be served without TLS; say it of a listener, as `tls` with `cert` and `key`",
         );
@@ -233,7 +229,7 @@ fn about(mut gateway: Fields, made: &mut Made, findings: &mut Findings) {
 }
 
 fn auth(mut auth: Fields, made: &mut Made, findings: &mut Findings) {
-    auth.skip(&["requireAll"]);
+    auth.lose_guards(&[("requireAll", "one key is all that callers present")], findings);
     for key in ["apiKey", "jwt", "oauth2", "oidc"] {
         if let Some(way) = auth.take(key).filter(Node::is_on) {
             close(&way, made, findings);
@@ -244,7 +240,7 @@ fn auth(mut auth: Fields, made: &mut Made, findings: &mut Findings) {
 
 /// Keeps closed what the file has closed by means that are not here.
 fn close(way: &Node, made: &mut Made, findings: &mut Findings) {
-    findings.lose(
+    findings.lose_guard(
         way,
         "keys of its own, tokens and sessions come later; callers present the one key in TRUNKLINE_API_KEY instead",
     );
@@ -307,17 +303,19 @@ fn seconds(buckets: Node) -> Node {
 }
 
 fn policies(mut policies: Fields, findings: &mut Findings) {
+    policies.lose_guards(&[RATE_LIMIT], findings);
     policies.lose(
         &[
-            ("rateLimit", "rate limits come later; `limits.concurrent_requests` bounds what runs at once"),
             ("retry", "see `retry` of the native form, and `maxRetries` of backends"),
             ("circuitBreaker", "see `breaker` of the native form, and that of backends"),
         ],
         findings,
     );
     if let Some(content) = policies.take("contentPolicy").filter(Node::is_on) {
-        findings
-            .refuse(&content, "what it keeps back would be let through: guardrails come later; take it out");
+        findings.refuse_guard(
+            &content,
+            "what it keeps back would be let through: guardrails come later; take it out",
+        );
     }
     policies.end(findings);
 }

@@ -457,6 +457,24 @@ fn errors_speak_of_the_file_that_was_written() {
              then present\n  2 | general_settings: {enable_jwt_auth: true}\n    |                                     ^^^^",
         ),
         (
+            "addresses that would open it",
+            "model_list: [{model_name: m, litellm_params: {model: openai/m}}]\ngeneral_settings: {allowed_ips: [10.0.0.1]}\n",
+            "f:2:33: general_settings.allowed_ips: would let callers in from everywhere: bind `listen.host` or filter \
+             before it, and take it out\n  2 | general_settings: {allowed_ips: [10.0.0.1]}\n    |                                 ^",
+        ),
+        (
+            "a guard of one deployment",
+            "model_list: [{model_name: m, litellm_params: {model: openai/m, guardrails: [pii]}}]\n",
+            "f:1:76: model_list[0].litellm_params.guardrails: what they keep back would be let through: guardrails come \
+             later; take them out\n  1 | model_list: [{model_name: m, litellm_params: {model: openai/m, guardrails: [pii]}}]\n    |                                                                            ^",
+        ),
+        (
+            "a guard among call-backs",
+            "model_list: [{model_name: m, litellm_params: {model: openai/m}}]\nlitellm_settings: {callbacks: [a, presidio]}\n",
+            "f:2:35: litellm_settings.callbacks[1]: what they keep back would be let through: guardrails come later; take \
+             them out\n  2 | litellm_settings: {callbacks: [a, presidio]}\n    |                                   ^^^^^^^^",
+        ),
+        (
             "nobody's model",
             "model_list:\n  - model_name: m\n    litellm_params: {model: some-model, api_key: hunter2}\n",
             "f:3:29: model_list[0].litellm_params.model: nobody knows whose model this is; write PROVIDER/MODEL, or set \
@@ -593,7 +611,7 @@ fn nothing_of_litellm_is_dropped_silently() {
                 router_settings: {num_retries: 1, timeout: 5}\nlitellm_settings: {num_retries: 2, request_timeout: 6}\n";
     let file = Temporary::new("twice.yaml", text);
     let lost = crate::config::import(&file.0, None).expect("it is YAML").lost;
-    let lost: Vec<_> = lost.iter().map(|lost| lost.line(None)).collect();
+    let lost: Vec<_> = lost.iter().map(|lost| lost.problem.line(None)).collect();
     assert_eq!(
         lost,
         [
@@ -645,7 +663,7 @@ fn no_error_shows_a_secret_of_another_form() {
         let said = load(&sources).expect_err(text).to_string();
         assert!(!said.contains("hunter2"), "{text}\n{said}");
         let told = crate::config::import(&file.0, None).expect("it is YAML").lost;
-        let told: Vec<_> = told.iter().map(|lost| lost.line(None)).collect();
+        let told: Vec<_> = told.iter().map(|lost| lost.problem.line(None)).collect();
         assert!(!told.join("\n").contains("hunter2"), "{text}\n{told:?}");
     }
 }

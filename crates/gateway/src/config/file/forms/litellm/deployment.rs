@@ -1,6 +1,7 @@
 //! One deployment of a `model_list`: an account, the model asked for there, and its share of the calls.
 
 use super::super::fields::{Fields, Findings, Made};
+use super::{BUDGETS, UNGUARDED};
 use crate::config::file::node::Node;
 use trunkline_dialect::provider;
 
@@ -208,6 +209,10 @@ fn account(mut params: Fields, account: &mut Made, findings: &mut Findings) {
         findings.lose(&most, "is used only where a model demands a number and the client names none");
         account.put("max_tokens", most);
     }
+    if let Some(guardrails) = params.take("guardrails").filter(Node::is_on) {
+        findings.refuse_guard(&guardrails, UNGUARDED);
+    }
+    params.lose_guards(&[("max_budget", BUDGETS), ("budget_duration", BUDGETS)], findings);
     params.lose(
         &[
             ("vertex_credentials", "set GOOGLE_APPLICATION_CREDENTIALS to the file"),

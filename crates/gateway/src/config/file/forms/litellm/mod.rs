@@ -20,6 +20,27 @@ const STRATEGIES: [(&str, &str); 6] = [
     ("usage-based-routing", "usage"),
     ("usage-based-routing-v2", "usage"),
 ];
+/// Call-backs that keep back what they find.
+const GUARDING: [&str; 12] = [
+    "aporia_prompt_injection",
+    "azure_content_safety",
+    "banned_keywords",
+    "blocked_user_check",
+    "detect_prompt_injection",
+    "google_text_moderation",
+    "hide_secrets",
+    "lakera_prompt_injection",
+    "llamaguard_moderations",
+    "llmguard_moderations",
+    "openai_moderations",
+    "presidio",
+];
+const CALLBACKS: &str = "plug-ins come later; see `log` and `metrics` of the native form";
+/// Why guardrails are refused.
+const UNGUARDED: &str = "what they keep back would be let through: guardrails come later; take them out";
+const BUDGETS: &str = "budgets come later";
+/// Why callers' own keys and tokens are left out.
+const ONE_KEY: &str = "callers present the one key in `master_key` instead";
 /// How references to variables begin.
 const VARIABLE: &str = "os.environ/";
 
@@ -36,10 +57,7 @@ pub(super) fn native(file: &mut Fields, made: &mut Made, findings: &mut Findings
         access(map, made, findings);
     }
     if let Some(guardrails) = file.take("guardrails").filter(Node::is_on) {
-        findings.refuse(
-            &guardrails,
-            "what they keep back would be let through: guardrails come later; take them out",
-        );
+        findings.refuse_guard(&guardrails, UNGUARDED);
     }
     file.lose(
         &[
@@ -104,6 +122,7 @@ impl Settings {
             made.within("breaker", |breaker| breaker.put("open", time.clone()));
             made.within("cooldown", |cooldown| cooldown.put("busy", time));
         }
+        map.lose_guards(&[("provider_budget_config", BUDGETS)], findings);
         map.lose(
             &[
                 ("redis_host", "state is not shared between gateways"),
@@ -123,18 +142,32 @@ impl Settings {
             made.within("translate", |translate| translate.put("on_unsupported_param", drop.text("drop")));
         }
         if let Some(guardrails) = map.take("guardrails").filter(Node::is_on) {
-            let why = "what they keep back would be let through: guardrails come later; take them out";
-            findings.refuse(&guardrails, why);
+            findings.refuse_guard(&guardrails, UNGUARDED);
         }
+        if let Some(callbacks) = map.take("callbacks").filter(Node::is_on) {
+            self::callbacks(&callbacks, findings);
+        }
+        map.lose_guards(
+            &[
+                ("max_budget", BUDGETS),
+                ("budget_duration", BUDGETS),
+                ("max_user_budget", BUDGETS),
+                ("max_end_user_budget", BUDGETS),
+                ("max_internal_user_budget", BUDGETS),
+                ("default_team_settings", ONE_KEY),
+                ("upperbound_key_generate_params", ONE_KEY),
+                ("banned_keywords_list", CALLBACKS),
+                ("blocked_user_list", CALLBACKS),
+            ],
+            findings,
+        );
         map.skip(&["set_verbose", "telemetry"]);
         map.lose(
             &[
                 ("cache", "answers are not cached"),
                 ("cache_params", "answers are not cached"),
-                ("max_budget", "budgets come later"),
-                ("callbacks", "plug-ins come later; see `log` and `metrics` of the native form"),
-                ("success_callback", "plug-ins come later; see `log` and `metrics` of the native form"),
-                ("failure_callback", "plug-ins come later; see `log` and `metrics` of the native form"),
+                ("success_callback", CALLBACKS),
+                ("failure_callback", CALLBACKS),
             ],
             findings,
         );
@@ -185,6 +218,19 @@ impl Settings {
     }
 }
 
+/// What is to be called with each request, some of which keeps it back.
+fn callbacks(callbacks: &Node, findings: &mut Findings) {
+    let all = match &callbacks.value {
+        Value::List(items) => items.as_slice(),
+        Value::Null | Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(callbacks),
+    };
+    let keeps_back = |callback: &Node| callback.said().is_some_and(|said| GUARDING.contains(&said));
+    match all.iter().find(|callback| keeps_back(callback)) {
+        Some(guard) => findings.refuse_guard(guard, UNGUARDED),
+        None => findings.lose(callbacks, CALLBACKS),
+    }
+}
+
 /// Who stands in for models in one kind of failure.
 fn fallbacks_of_a_class(rule: Node, class: &str, made: &mut Made, findings: &mut Findings) {
     let Value::Map(entries) = rule.value else {
@@ -222,21 +268,39 @@ fn access(mut map: Fields, made: &mut Made, findings: &mut Findings) {
     for way in ["enable_jwt_auth", "enable_oauth2_auth", "custom_auth"] {
         let Some(way) = map.take(way).filter(Node::is_on) else { continue };
         if key.is_some() {
-            findings.lose(&way, "callers present the one key in `master_key` instead");
+            findings.lose_guard(&way, ONE_KEY);
         } else {
-            findings
-                .refuse(&way, "would leave the gateway open: set `master_key`, which callers then present");
+            let why = "would leave the gateway open: set `master_key`, which callers then present";
+            findings.refuse_guard(&way, why);
         }
     }
     if let Some(key) = key {
         made.within("auth", |auth| auth.put("api_key", key));
     }
-    map.lose(
+    if let Some(ips) = map.take("allowed_ips").filter(Node::is_on) {
+        let why =
+            "would let callers in from everywhere: bind `listen.host` or filter before it, and take it out";
+        findings.refuse_guard(&ips, why);
+    }
+    map.lose_guards(
         &[
+            ("litellm_jwtauth", ONE_KEY),
             (
                 "database_url",
                 "keys, teams and spending are not kept; callers present the one key in `master_key`",
             ),
+            ("allowed_routes", "whoever may call may call all that is served"),
+            ("admin_only_routes", "whoever may call may call all that is served"),
+            ("max_parallel_requests", "see `limits.concurrent_requests` of the native form"),
+            ("global_max_parallel_requests", "see `limits.concurrent_requests` of the native form"),
+            ("max_request_size_mb", "see `limits.body_bytes` of the native form"),
+            ("enforced_params", "requests need not say anything"),
+            ("enforce_user_param", "requests need not say whose they are"),
+        ],
+        findings,
+    );
+    map.lose(
+        &[
             ("store_model_in_db", "models are those of the file"),
             ("alerting", "alerts come later; see `metrics` of the native form"),
         ],
