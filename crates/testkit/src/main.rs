@@ -38,6 +38,9 @@ testkit cloud   a simulated provider
 testkit mock    static answers as fast as possible
     --ports 9001[,..]  --model mock-model  --chunks 64  --delay-ms 0  --ttft-ms 0  --latency-ms 0  --burst 1
     settings change while it runs: GET /ctl?chunks=64&delay_ms=20
+testkit simulate  policies over a fleet of engines in simulated time; prints tables
+    --engines 16  --seconds 60  --seed 1  --shape NAME  --ways NAME[,..]  --miss --answer --least: weights of cache_aware
+    --write FILE: puts the tables into that page, and a plot beside it
 testkit load    a load generator; prints one JSON line
     --mode closed|rate|stream|hold  --port P | --target 127.0.0.1:P  --path /v1/chat/completions
     --body FILE  --header 'name: value' (repeatable)  --connections 1  --warm-s 0.3  --window-s 3
@@ -77,47 +80,47 @@ fn main() -> ExitCode {
     }
 }
 
+/// What stands around the tables of a page.
+const BEGIN: &str = "<!-- simulated -->";
+const END: &str = "<!-- end of simulated -->";
+
 fn simulate(mut flags: Flags) -> Outcome {
     use trunkline_route::Weights;
-    use trunkline_testkit::fleet::{PACE, Run, Shape, Way};
-    let engines = flags.value("engines", 16)?;
-    let seconds = flags.value("seconds", 300.0)?;
-    let seed = flags.value("seed", 1)?;
+    use trunkline_testkit::fleet::page::{Plan, plot, tables};
     let default = Weights::default();
-    let weights = Weights {
-        miss: flags.value("miss", default.miss)?,
-        answer: flags.value("answer", default.answer)?,
-        least: flags.value("least", default.least)?,
+    let plan = Plan {
+        engines: flags.value("engines", 16)?,
+        seconds: flags.value("seconds", 60.0)?,
+        seed: flags.value("seed", 1)?,
+        weights: Weights {
+            miss: flags.value("miss", default.miss)?,
+            answer: flags.value("answer", default.answer)?,
+            least: flags.value("least", default.least)?,
+        },
     };
     let only = flags.text("shape");
     let ways = flags.list("ways");
+    let page = flags.text("write");
     flags.finish()?;
-    for shape in Shape::ALL {
-        if only.as_ref().is_some_and(|only| !shape.name().contains(only)) {
-            continue;
-        }
-        say(&format!("{}\n", shape.name()))?;
-        for way in
-            [Way::CacheAware(weights), Way::Threshold, Way::LeastConnections, Way::RoundRobin, Way::Oracle]
-        {
-            if ways.as_ref().is_some_and(|ways| !ways.iter().any(|name| name == way.name())) {
-                continue;
-            }
-            let run = Run { shape, way, engines: vec![PACE; engines], seconds, seed, incident: None };
-            let r = run.report();
-            say(&format!(
-                "{:18} calls {:6} hits {:.3} pooled {:.3} ttft {:.3} {:.3} tok/s {:.0} busy {:.2} busiest {:.2} fullest {:.2}\n",
-                way.name(),
-                r.calls,
-                r.hits,
-                r.pooled,
-                r.ttft[0],
-                r.ttft[1],
-                r.throughput,
-                r.busy,
-                r.busiest,
-                r.fullest
-            ))?;
+    let mut told = Ok(());
+    let rows = plan.run(
+        |shape, way| {
+            only.as_ref().is_none_or(|only| shape.name().contains(only))
+                && ways.as_ref().is_none_or(|ways| ways.iter().any(|name| name == way.name()))
+        },
+        |row| told = std::mem::replace(&mut told, Ok(())).and_then(|()| say(&row.line())),
+    );
+    told?;
+    match page {
+        None => say(&format!("\n{}", tables(&rows)))?,
+        Some(page) => {
+            let text = std::fs::read_to_string(&page)?;
+            let parts = text.split_once(BEGIN).zip(text.split_once(END));
+            let Some(((before, _), (_, after))) = parts else {
+                return Err(format!("{page} has no `{BEGIN}` before a `{END}`").into());
+            };
+            std::fs::write(&page, format!("{before}{BEGIN}\n\n{}\n{END}{after}", tables(&rows)))?;
+            std::fs::write(std::path::Path::new(&page).with_extension("svg"), plot(&rows))?;
         }
     }
     Ok(())

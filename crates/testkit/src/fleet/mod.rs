@@ -3,6 +3,7 @@
 //!
 //! A run is decided by its seed. Nothing waits, so that minutes of a large fleet take seconds.
 
+pub mod page;
 mod routers;
 mod shapes;
 
@@ -85,6 +86,8 @@ pub struct Report {
     pub busy: f64,
     /// Time the busiest engine worked, over the mean.
     pub busiest: f64,
+    /// The same of those that are left, from the middle of the run on.
+    pub busiest_later: f64,
     /// Calls on the fullest engine over the mean, on average over time.
     pub fullest: f64,
 }
@@ -181,7 +184,8 @@ impl World {
 
     fn run(mut self, run: &Run) -> Report {
         let mut busy_before = vec![0.0; self.engines.len()];
-        let mut is_warm = false;
+        let mut busy_middle = busy_before.clone();
+        let (mut is_warm, mut is_late) = (false, false);
         while let Some(Reverse((time, event))) = self.events.pop() {
             let now = Duration::from_nanos(time).as_secs_f64();
             if now > run.seconds {
@@ -190,6 +194,10 @@ impl World {
             if !is_warm && now >= self.warm {
                 is_warm = true;
                 busy_before = self.engines.iter().map(|engine| engine.busy).collect();
+            }
+            if !is_late && now >= run.seconds / 2.0 {
+                is_late = true;
+                busy_middle = self.engines.iter().map(|engine| engine.busy).collect();
             }
             match event {
                 Event::Turn(talk) => self.turn(talk, now),
@@ -206,13 +214,17 @@ impl World {
             }
         }
         let counted = run.seconds - self.warm;
-        let busy: Vec<f64> = self
-            .engines
-            .iter()
-            .zip(&busy_before)
-            .map(|(engine, before)| (engine.busy - before) / counted)
-            .collect();
-        self.tally.report(&busy, counted)
+        let since = |before: &[f64]| -> Vec<f64> {
+            self.engines.iter().zip(before).map(|(engine, before)| engine.busy - before).collect()
+        };
+        let busy = since(&busy_before).iter().map(|seconds| seconds / counted).collect::<Vec<_>>();
+        let mut later = since(&busy_middle);
+        if let Some(Incident::Dies(engine)) = run.incident
+            && engine < later.len()
+        {
+            later.remove(engine);
+        }
+        self.tally.report(&busy, &later, counted)
     }
 
     fn turn(&mut self, talk: usize, now: f64) {
@@ -328,22 +340,24 @@ impl Tally {
         }
     }
 
-    fn report(mut self, busy: &[f64], seconds: f64) -> Report {
+    fn report(mut self, busy: &[f64], later: &[f64], seconds: f64) -> Report {
         self.ttft.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let rank =
                 (0..self.ttft.len()).take_while(|n| number(*n) < share * number(self.ttft.len() - 1)).count();
             self.ttft.get(rank).copied().unwrap_or(f64::NAN)
         };
-        let mean = busy.iter().sum::<f64>() / number(busy.len());
+        let mean = |of: &[f64]| of.iter().sum::<f64>() / number(of.len());
+        let busiest = |of: &[f64]| of.iter().copied().fold(0.0, f64::max) / mean(of);
         Report {
             calls: self.calls,
             hits: number(self.cached) / number(self.prompt),
             pooled: number(self.pooled) / number(self.asked),
             ttft: [at(0.5), at(0.99)],
             throughput: number(self.written) / seconds,
-            busy: mean,
-            busiest: busy.iter().copied().fold(0.0, f64::max) / mean,
+            busy: mean(busy),
+            busiest: busiest(busy),
+            busiest_later: busiest(later),
             fullest: self.fullest / number(self.samples),
         }
     }
@@ -382,5 +396,6 @@ mod tests {
             (with(None), with(Some(Incident::Dies(1))), with(Some(Incident::Restarts(1, 1.0))));
         assert!(dies.calls * 10 > whole.calls * 9, "{dies:?} {whole:?}");
         assert!(restarts.busiest < dies.busiest && restarts.busiest < 1.5, "{restarts:?} {dies:?}");
+        assert!(dies.busiest_later < 1.5, "nobody takes it all over: {dies:?}");
     }
 }

@@ -86,6 +86,21 @@ fn different(names: &[&str]) -> usize {
     NAMES.iter().filter(|name| names.contains(name)).count()
 }
 
+/// Turns are even to the call, and chance only in the long run.
+#[tokio::test]
+async fn turns_and_chance() {
+    for (policy, is_even) in [(PolicyName::RoundRobin, true), (PolicyName::Random, false)] {
+        let served = Served::by(policy).await;
+        let mut order = Vec::new();
+        for _ in 0..80 {
+            order.push(served.ask(&says("hi"), &[]).await);
+        }
+        let counts = served.counts();
+        assert!(counts.iter().all(|count| (6..40).contains(count)), "{counts:?}");
+        assert_eq!(counts == [20; 4] && order.windows(2).all(|two| two[0] != two[1]), is_even, "{order:?}");
+    }
+}
+
 #[tokio::test]
 async fn prompts_that_begin_alike_come_together() {
     let prefix_hash = PrefixHashSettings { prefix_token_count: 64, ..PrefixHashSettings::default() };
