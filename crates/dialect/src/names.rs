@@ -6,7 +6,7 @@
 
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a target accepts: ASCII letters and digits and the characters of `also`, `shortest` to `longest` of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +123,40 @@ impl Names {
     }
 }
 
+/// The ids of one request's calls, for a target that takes each of them once.
+///
+/// Clients and engines count from `call_0` in every turn. What a call is named depends on those before it
+/// alone, so a conversation that grows keeps its prefix, and what is cached of it.
+#[derive(Debug)]
+pub(crate) struct UniqueIds {
+    names: Names,
+    /// Ids given so far.
+    given: HashSet<String>,
+    /// How often the client used an id; a search that began anew each time would be quadratic.
+    uses: HashMap<String, u64>,
+}
+
+impl UniqueIds {
+    /// For a target with these limits.
+    pub(crate) fn new(alphabet: Alphabet) -> Self {
+        Self { names: Names::new(alphabet), given: HashSet::new(), uses: HashMap::new() }
+    }
+
+    /// The id of the next call, which the client named `id`: as the target takes it, with `_2` and so on
+    /// behind it where a call had it before.
+    pub(crate) fn next(&mut self, id: &str) -> String {
+        let uses = self.uses.entry(id.to_owned()).or_default();
+        loop {
+            *uses += 1;
+            let wanted = if *uses == 1 { Cow::Borrowed(id) } else { Cow::Owned(format!("{id}_{uses}")) };
+            let target = self.names.target(&wanted).into_owned();
+            if self.given.insert(target.clone()) {
+                return target;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +173,18 @@ mod tests {
                     let begins = target.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
                     prop_assert!(begins || !names.letter_first, "{target}");
                     prop_assert_eq!(names.original(target), name.as_str());
+                }
+            }
+        }
+
+        #[test]
+        fn no_id_is_given_twice(list in proptest::collection::vec("[ab.](_2){0,2}|x{62,130}", 1..24)) {
+            for alphabet in [Alphabet::ANTHROPIC_ID, Alphabet::BEDROCK_ID] {
+                let (mut ids, mut given) = (UniqueIds::new(alphabet), HashSet::new());
+                for id in &list {
+                    let own = ids.next(id);
+                    prop_assert!(alphabet.accepts(&own), "{own}");
+                    prop_assert!(given.insert(own), "{list:?}");
                 }
             }
         }

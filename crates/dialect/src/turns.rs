@@ -4,6 +4,7 @@
 //! next user turn, and the answers to stand first in it, in the order of the calls. Other dialects want none
 //! of that, so turns are put together here, and whatever had to be changed for it is a loss.
 
+use crate::names::{Alphabet, UniqueIds};
 use crate::place::{CONVERSATION, Place};
 use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_core::{Extra, Losses};
@@ -16,6 +17,9 @@ pub(crate) const NO_OUTPUT: &str = "(no output)";
 
 /// What a strict dialect's turns are made of.
 pub(crate) trait Block: Sized {
+    /// What ids of calls may look like.
+    const IDS: Alphabet;
+
     /// Words.
     fn text(text: &str) -> Self;
 
@@ -24,6 +28,9 @@ pub(crate) trait Block: Sized {
 
     /// The answer to a call that the client never answered.
     fn no_result(id: &str) -> Self;
+
+    /// Names the call that this block makes or answers; until then it is as the client named it.
+    fn set_id(&mut self, id: &str);
 
     /// A result that answers nothing: what it says, and the media it holds.
     fn orphan(id: &str, result: Self) -> Vec<Self>;
@@ -107,7 +114,7 @@ pub(crate) fn turns<'c, B: Block>(
     mid_system: MidSystem,
     losses: &mut Losses,
 ) -> Vec<Turn<'c, B>> {
-    let mut turns = Turns { losses, mid_system, turns: Vec::new() };
+    let mut turns = Turns { losses, mid_system, ids: UniqueIds::new(B::IDS), turns: Vec::new() };
     turns.take(stretches);
     turns.turns
 }
@@ -124,7 +131,17 @@ fn first_path<B>(stretches: &[Stretch<'_, B>]) -> String {
 struct Turns<'l, 'c, B> {
     losses: &'l mut Losses,
     mid_system: MidSystem,
+    ids: UniqueIds,
     turns: Vec<Turn<'c, B>>,
+}
+
+/// A call of the last turn, which is to be answered in the next.
+struct Called<'c> {
+    /// What the client named it.
+    id: &'c str,
+    /// What the target knows it by: it refuses an id that another call of the conversation had.
+    own: String,
+    path: String,
 }
 
 impl<'c, B: Block> Turns<'_, 'c, B> {
@@ -142,8 +159,10 @@ impl<'c, B: Block> Turns<'_, 'c, B> {
                         let path = said.place.message();
                         let blocks = match said.kind {
                             SaidKind::Words(blocks) | SaidKind::System(blocks) => blocks,
-                            SaidKind::Call { id, block } => {
-                                unanswered.push((id, path.clone()));
+                            SaidKind::Call { id, mut block } => {
+                                let own = self.ids.next(id);
+                                block.set_id(&own);
+                                unanswered.push(Called { id, own, path: path.clone() });
                                 vec![block]
                             }
                             SaidKind::Result { block, .. } => vec![block],
@@ -160,9 +179,9 @@ impl<'c, B: Block> Turns<'_, 'c, B> {
     }
 
     /// Results first, in the order of `calls`; then everything else in its own order.
-    fn user(&mut self, list: Vec<Said<'c, B>>, calls: &[(&'c str, String)]) {
+    fn user(&mut self, list: Vec<Said<'c, B>>, calls: &[Called<'c>]) {
         let mut results: HashMap<&str, VecDeque<Said<'c, B>>> = HashMap::new();
-        let called: HashSet<&str> = calls.iter().map(|(id, _)| *id).collect();
+        let called: HashSet<&str> = calls.iter().map(|call| call.id).collect();
         let mut rest = Vec::with_capacity(list.len());
         for said in list {
             match said.kind {
@@ -177,19 +196,22 @@ impl<'c, B: Block> Turns<'_, 'c, B> {
                 }
             }
         }
-        for (id, path) in calls {
+        for Called { id, own, path } in calls {
             let answer = results.get_mut(id).and_then(VecDeque::pop_front).map(|said| said.kind);
             let block = match answer {
-                Some(SaidKind::Result { block, .. }) => block,
+                Some(SaidKind::Result { mut block, .. }) => {
+                    block.set_id(own);
+                    block
+                }
                 Some(SaidKind::Words(_) | SaidKind::System(_) | SaidKind::Call { .. }) | None => {
                     self.losses.invented(path.clone(), "the tool call has no result; an error is sent");
-                    B::no_result(id)
+                    B::no_result(own)
                 }
             };
             self.say(Speaker::User, vec![block], None, path.clone());
         }
         // A second result of the same call answers nothing any more.
-        rest.extend(calls.iter().filter_map(|(id, _)| results.remove(id)).flatten());
+        rest.extend(calls.iter().filter_map(|call| results.remove(call.id)).flatten());
         for said in rest {
             let path = said.place.message();
             match said.kind {
@@ -224,5 +246,71 @@ impl<'c, B: Block> Turns<'_, 'c, B> {
             }
             Some(_) | None => self.turns.push(Turn { speaker, blocks, extra, path }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::codec::Vendor;
+    use crate::testing::{list, target};
+    use crate::{anthropic_messages, bedrock, openai_chat};
+    use serde_json::{Value, json};
+    use trunkline_core::Losses;
+
+    /// The ids of calls and results in a body of Anthropic's or Bedrock's, in order, with what the results say.
+    fn ids(body: &[u8]) -> Vec<(String, Option<String>)> {
+        let body: Value = serde_json::from_slice(body).expect("JSON");
+        let blocks =
+            body["messages"].as_array().into_iter().flatten().flat_map(|turn| turn["content"].as_array());
+        let seen = blocks.flatten().filter_map(|block| {
+            let (anthropic, bedrock) = (&block["id"], &block["toolUse"]["toolUseId"]);
+            let call = anthropic.as_str().or(bedrock.as_str()).map(|id| (id.to_owned(), None));
+            let result = block["tool_use_id"].as_str().or(block["toolResult"]["toolUseId"].as_str());
+            let said = block["content"].as_str().or(block["toolResult"]["content"][0]["text"].as_str());
+            call.or_else(|| result.map(|id| (id.to_owned(), said.map(str::to_owned))))
+        });
+        seen.collect()
+    }
+
+    #[test]
+    fn ids_that_come_again_are_told_apart() {
+        let long = "x".repeat(64);
+        let call =
+            |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let result = |id: &str, said: &str| json!({"role": "tool", "tool_call_id": id, "content": said});
+        let calls = |ids: &[&str]| {
+            let calls: Vec<_> = ids.iter().map(|id| call(id)).collect();
+            json!({"role": "assistant", "content": null, "tool_calls": calls})
+        };
+        let body = json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": "a"},
+            calls(&["call_0"]), result("call_0", "first"),
+            calls(&["call_0", &long]), result(&long, "third"), result("call_0", "second"),
+            calls(&["call_0_2", "call_0", "call_0"]),
+            result("call_0", "fifth"), result("call_0", "sixth"), result("call_0_2", "fourth"),
+            calls(&[&long]), result(&long, "seventh"),
+        ], "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]});
+        let call =
+            openai_chat::read_call(body.to_string().as_bytes(), &mut Losses::default()).expect("reads");
+        let claude = target("claude-sonnet-4-5", Vendor::Compatible);
+        let amazon = target("anthropic.claude-sonnet-4-5-v1:0", Vendor::Compatible);
+        for (name, written) in [
+            ("anthropic", anthropic_messages::write_call(&call, &claude, &mut Losses::default())),
+            ("bedrock", bedrock::write_call(&call, &amazon, &mut Losses::default())),
+        ] {
+            let ids = ids(&written.expect("writes").body);
+            let (results, calls): (Vec<_>, Vec<_>) = ids.into_iter().partition(|(_, said)| said.is_some());
+            let calls: Vec<_> = calls.iter().map(|(id, _)| id.as_str()).collect();
+            let given = ["call_0", "call_0_2", &long, "call_0_2_2", "call_0_3", "call_0_4"];
+            assert_eq!(calls.get(..6), Some(&given[..]), "{name}");
+            assert!(calls.len() == 7 && !given.contains(&calls[6]) && calls[6].starts_with("xxx"), "{name}");
+            let answered: Vec<_> = results.iter().map(|(id, _)| id.as_str()).collect();
+            assert_eq!(answered, calls, "{name}");
+            let said: Vec<_> = results.iter().filter_map(|(_, said)| said.as_deref()).collect();
+            assert_eq!(said, ["first", "second", "third", "fourth", "fifth", "sixth", "seventh"], "{name}");
+        }
+        let mut losses = Losses::default();
+        anthropic_messages::write_call(&call, &claude, &mut losses).expect("writes");
+        assert_eq!(list(&losses), [""; 0], "nothing is lost by it");
     }
 }

@@ -175,17 +175,11 @@ fn tool_use<'c>(
     Ok(Block {
         mark: prepare.mark(call.cache.as_ref(), &|| place.message()),
         ..Block::new(BlockKind::ToolUse {
-            id: tool_id(&call.call_id),
+            id: Cow::Borrowed(&call.call_id),
             name: prepare.names.target(&call.name),
             input,
         })
     })
-}
-
-/// A tool-use id as Anthropic takes it. The same id becomes the same one on both sides of a call, so
-/// nothing has to be remembered of it.
-pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
-    Names::new(Alphabet::ANTHROPIC_ID).target(id)
 }
 
 /// The id of a call as a client sees it.
@@ -202,7 +196,7 @@ fn tool_result<'c>(
     Ok(Block {
         mark: prepare.mark(result.cache.as_ref(), &|| place.message()),
         ..Block::new(BlockKind::ToolResult {
-            id: tool_id(&result.call_id),
+            id: Cow::Borrowed(&result.call_id),
             content,
             is_error: result.is_error,
         })

@@ -2,7 +2,8 @@
 
 use super::block::{Block, BlockKind};
 use super::prepare::Prepare;
-use super::said::{instruction_blocks, read_item, tool_id};
+use super::said::{instruction_blocks, read_item};
+use crate::names::Alphabet;
 use crate::place::{Place, positions};
 use crate::turns::{MidSystem, Speaker, Turn, leading_system, turns};
 use std::borrow::Cow;
@@ -79,6 +80,8 @@ fn trim_last(turns: &mut [Turn<'_, Block<'_>>]) {
 }
 
 impl crate::turns::Block for Block<'_> {
+    const IDS: Alphabet = Alphabet::ANTHROPIC_ID;
+
     fn text(text: &str) -> Self {
         Self::text(text.to_owned())
     }
@@ -90,10 +93,16 @@ impl crate::turns::Block for Block<'_> {
 
     fn no_result(id: &str) -> Self {
         Self::new(BlockKind::ToolResult {
-            id: Cow::Owned(tool_id(id).into_owned()),
+            id: Cow::Owned(id.to_owned()),
             content: vec![Self::text("no result provided")],
             is_error: Some(true),
         })
+    }
+
+    fn set_id(&mut self, own: &str) {
+        if let BlockKind::ToolUse { id, .. } | BlockKind::ToolResult { id, .. } = &mut self.kind {
+            *id = Cow::Owned(own.to_owned());
+        }
     }
 
     fn orphan(id: &str, result: Self) -> Vec<Self> {

@@ -2,6 +2,7 @@
 
 use super::opaque;
 use crate::json::Writer;
+use crate::names::{Alphabet, Names};
 use crate::turns;
 use std::borrow::Cow;
 use trunkline_core::{Citation, Dialect, Json};
@@ -244,18 +245,14 @@ pub(super) fn is_readable(citation: &Citation) -> bool {
     }
 }
 
-/// A tool-use id as Bedrock takes it. The same id becomes the same one on both sides of a call, so nothing
-/// has to be remembered of it.
-pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
-    crate::names::Names::new(crate::names::Alphabet::BEDROCK_ID).target(id)
-}
-
 /// The id of a call as a client sees it.
 pub(super) fn shown_id(id: &str) -> Cow<'_, str> {
-    crate::names::Names::new(crate::names::Alphabet::BEDROCK_ID.of_any_length()).target(id)
+    Names::new(Alphabet::BEDROCK_ID.of_any_length()).target(id)
 }
 
 impl turns::Block for Block<'_> {
+    const IDS: Alphabet = Alphabet::BEDROCK_ID;
+
     fn text(text: &str) -> Self {
         Self::new(BlockKind::Text(Cow::Owned(text.to_owned())))
     }
@@ -268,10 +265,16 @@ impl turns::Block for Block<'_> {
 
     fn no_result(id: &str) -> Self {
         Self::new(BlockKind::ToolResult {
-            id: Cow::Owned(tool_id(id).into_owned()),
+            id: Cow::Owned(id.to_owned()),
             content: vec![turns::Block::text("Error: no result provided")],
             status: Some("error"),
         })
+    }
+
+    fn set_id(&mut self, own: &str) {
+        if let BlockKind::ToolUse { id, .. } | BlockKind::ToolResult { id, .. } = &mut self.kind {
+            *id = Cow::Owned(own.to_owned());
+        }
     }
 
     fn orphan(id: &str, result: Self) -> Vec<Self> {

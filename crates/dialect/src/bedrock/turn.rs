@@ -1,6 +1,6 @@
 //! Conversation items to Bedrock's turns.
 
-use super::block::{Block, BlockKind, tool_id};
+use super::block::{Block, BlockKind};
 use super::opaque;
 use super::prepare::{Inside, Prepare};
 use crate::arguments::{INPUT, RAW, object_of, wrapped};
@@ -188,8 +188,11 @@ fn tool_use<'c>(
             }
         },
     };
-    let kind =
-        BlockKind::ToolUse { id: tool_id(&call.call_id), name: prepare.names.target(&call.name), input };
+    let kind = BlockKind::ToolUse {
+        id: Cow::Borrowed(&call.call_id),
+        name: prepare.names.target(&call.name),
+        input,
+    };
     Ok(Block { kind, mark: prepare.mark(call.cache.as_ref(), &|| place.message()) })
 }
 
@@ -215,7 +218,7 @@ fn tool_result<'c>(
         prepare.losses.invented(place.message(), "target takes no empty result");
         content.push(turns::Block::text(NO_OUTPUT));
     }
-    Ok(Block { kind: BlockKind::ToolResult { id: tool_id(&result.call_id), content, status }, mark })
+    Ok(Block { kind: BlockKind::ToolResult { id: Cow::Borrowed(&result.call_id), content, status }, mark })
 }
 
 fn takes_status(prepare: &Prepare<'_, '_>) -> bool {
