@@ -260,7 +260,10 @@ impl Settings<'_, '_> {
                         w.opt_string("reasoning_effort", effort.map(taken));
                     }
                     EffortForm::Template => w.opt_string("reasoning_effort", effort),
-                    EffortForm::Thinking => write_thinking(w, effort, switch),
+                    EffortForm::Thinking => {
+                        write_thinking(w, effort, switch);
+                        self.thinking_level();
+                    }
                     EffortForm::Object => write_object(w, self.call, effort, switch),
                 }
                 self.mode(form, effort);
@@ -275,6 +278,17 @@ impl Settings<'_, '_> {
         } else {
             self.json(w, Parameter::ChatTemplateKwargs, kwargs);
         }
+    }
+
+    /// Records a level for which a switch or the highest one stands.
+    fn thinking_level(&mut self) {
+        let off = self.call.reasoning.mode == Some(ReasoningMode::Off);
+        let reason = match self.call.reasoning.effort.as_ref().filter(|_| !off).map(Effort::as_str) {
+            None | Some("none" | "high") => return,
+            Some("xhigh" | "max") => "high is the most the target has",
+            Some(_) => "the target only thinks or does not; it is asked to think",
+        };
+        self.losses.degraded("reasoning_effort", reason);
     }
 
     /// Records a way to think that nothing was written for.

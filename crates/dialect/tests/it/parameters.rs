@@ -181,6 +181,10 @@ fn is_true(said: Disposition, seen: Seen, parameter: Parameter, column: Column) 
         && matches!(table::cell(Parameter::Tools, column), Disposition::Dropped | Disposition::Refused);
     match said {
         Disposition::Native => seen == Seen::AsSaid,
+        // A switch stands for most levels, and that is told.
+        Disposition::Renamed if (parameter, column) == (Parameter::ReasoningEffort, Column::Deepseek) => {
+            seen == Seen::Emulated
+        }
         Disposition::Renamed => seen == Seen::Otherwise,
         // Counts come in any case; the gateway shows them when asked.
         Disposition::Emulated if parameter == Parameter::StreamOptions => seen == Seen::Nothing,
