@@ -263,8 +263,7 @@ pub fn write_call(
 ) -> Result<Written, Fault> {
     let known = losses.len();
     let client = spelling(call.dialect);
-    let resolved = if keeps_state(dialect) { Ok(()) } else { stored::refuse(call) };
-    let mut written = resolved.and_then(|()| write(dialect, call, target, losses));
+    let mut written = stored::refuse(dialect, call).and_then(|()| write(dialect, call, target, losses));
     if let Ok(written) = &mut written {
         written.restore.model = Some(target.model.into());
     }
@@ -275,23 +274,6 @@ pub fn write_call(
         fault.param = param.or(fault.param);
         fault
     })
-}
-
-/// Whether targets that speak `dialect` may keep conversations that a call can name.
-const fn keeps_state(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::OpenaiResponses => true,
-        Dialect::OpenaiChat
-        | Dialect::OpenaiCompletions
-        | Dialect::AnthropicMessages
-        | Dialect::GeminiGenerate
-        | Dialect::OllamaChat
-        | Dialect::OllamaGenerate
-        | Dialect::BedrockConverse
-        | Dialect::CohereChat
-        | Dialect::ReplicatePredictions
-        | Dialect::Surface(_) => false,
-    }
 }
 
 /// A path as the client spells it, where writers spell it otherwise.

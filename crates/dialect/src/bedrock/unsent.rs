@@ -31,7 +31,4 @@ pub(super) fn record(call: &Call, losses: &mut Losses) {
         taken.push("speed");
     }
     unsent::record(call, &[DIALECT], &taken, losses);
-    if call.prompt_template.is_some() {
-        losses.dropped("prompt", "the target has no field for it");
-    }
 }

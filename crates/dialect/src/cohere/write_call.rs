@@ -5,20 +5,15 @@ use super::{OURS, settings, write_tools};
 use crate::codec::{self, Target, Written};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
-use crate::place::UNSUPPORTED_CONTENT;
 use crate::restore::{self, Restore};
 use crate::stop::Stops;
-use trunkline_core::{Call, Fault, FaultKind, Losses};
+use trunkline_core::{Call, Fault, Losses};
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
 /// # Errors
-/// [`FaultKind::Unsupported`] naming the part that the model would not see.
+/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) naming the part that the model would not see.
 pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Result<Written, Fault> {
-    if call.prompt_template.is_some() {
-        let message = "prompt is kept by its provider, which the chosen target is not; send its text instead";
-        return Err(Fault::new(FaultKind::Unsupported, message).at("prompt").code(UNSUPPORTED_CONTENT));
-    }
     let mut names = Names::new(Alphabet::COHERE_NAME).letter_first();
     let tools = write_tools::plan(call, &mut names, losses)?;
     let plan = Planner::new(call, settings::thinks(call), &mut names, losses).plan()?;

@@ -13,18 +13,13 @@ use crate::place;
 use crate::profile::{Parameter, Rest};
 use crate::restore::{self, Restore};
 use crate::stop::Stops;
-use trunkline_core::{Call, Fault, FaultKind, Losses};
+use trunkline_core::{Call, Fault, Losses};
 
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
 /// # Errors
-/// [`FaultKind::Unsupported`] naming the part that the model would not see.
+/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) naming the part that the model would not see.
 pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Result<Written, Fault> {
-    if call.prompt_template.is_some() {
-        let message = "prompt is kept by its provider, which the chosen target is not; send its text instead";
-        let fault = Fault::new(FaultKind::Unsupported, message);
-        return Err(fault.at("prompt").code(crate::place::UNSUPPORTED_CONTENT));
-    }
     let profile = target.vendor.profile();
     // One that cannot be asked not to reason refuses what all that reason do.
     let rests =

@@ -5,11 +5,10 @@ use super::{OURS, version};
 use crate::codec::{Target, Written, fan_out};
 use crate::json::Writer;
 use crate::names::{Alphabet, Names};
-use crate::place::UNSUPPORTED_CONTENT;
 use crate::restore::Restore;
 use crate::stop::Stops;
 use crate::unsent;
-use trunkline_core::{Call, Fault, FaultKind, Losses, OutputFormat, ReasoningMode, ToolChoice};
+use trunkline_core::{Call, Fault, Losses, OutputFormat, ReasoningMode, ToolChoice};
 
 /// Settings taken besides those every target takes, by their neutral names.
 const TAKEN: [&str; 2] = ["top_k", "seed"];
@@ -21,12 +20,8 @@ pub const WAIT: (&str, &str) = ("prefer", "wait=10");
 /// Writes a request body for `target`. What it cannot take goes into `losses`.
 ///
 /// # Errors
-/// [`FaultKind::Unsupported`] naming the part that the model would not see.
+/// [`FaultKind::Unsupported`](trunkline_core::FaultKind::Unsupported) naming the part that the model would not see.
 pub fn write_call(call: &Call, target: &Target<'_>, losses: &mut Losses) -> Result<Written, Fault> {
-    if call.prompt_template.is_some() {
-        let message = "prompt is kept by its provider, which the chosen target is not; send its text instead";
-        return Err(Fault::new(FaultKind::Unsupported, message).at("prompt").code(UNSUPPORTED_CONTENT));
-    }
     let mut flat = flatten(call, losses)?;
     if let Some(words) = form(call, losses) {
         flat.system = [flat.system.as_str(), &words].join("\n\n").trim_start().to_owned();

@@ -459,9 +459,3 @@ fn the_grammar_of_a_free_text_tool_is_told_in_words() {
         assert_eq!(losses, ["tools[0] degraded"]);
     }
 }
-
-#[test]
-fn a_kept_prompt_is_refused() {
-    let base = Call { prompt_template: Some(Json::object()), ..call() };
-    assert_eq!(write(&base, &owner()).unwrap_err().param.as_deref(), Some("prompt"));
-}
