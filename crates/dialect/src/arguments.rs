@@ -10,6 +10,9 @@ pub(crate) const RAW: &str = "_raw";
 /// The member that holds the text of a free-text tool.
 pub(crate) const INPUT: &str = "input";
 
+/// The schema of a function without parameters, for targets that want one.
+pub(crate) const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+
 /// The text as a JSON object, when it is one; clients and models send nothing for no arguments.
 pub(crate) fn object_of(text: &str) -> Option<&str> {
     let text = text.trim();

@@ -2,6 +2,7 @@
 //! offering no other.
 
 use super::OURS;
+use crate::arguments::NO_PARAMETERS;
 use crate::free_text;
 use crate::json::{Fields, Writer};
 use crate::names::Names;
@@ -24,9 +25,6 @@ struct WireTool<'c> {
     description: Option<Cow<'c, str>>,
     schema: Cow<'c, str>,
 }
-
-/// The schema of a function without parameters.
-const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 
 /// Plans the tools the target is offered.
 pub(super) fn plan<'c>(call: &'c Call, names: &mut Names, losses: &mut Losses) -> Result<Tools<'c>, Fault> {
@@ -93,7 +91,7 @@ fn plan_tool<'c>(
             name: names.target(name),
             description: description.as_deref().map(Cow::Borrowed),
             schema: match schema {
-                None => Cow::Borrowed(NOTHING),
+                None => Cow::Borrowed(NO_PARAMETERS),
                 Some(schema) => parameters(schema, &path, losses),
             },
         }),
@@ -119,7 +117,7 @@ fn plan_tool<'c>(
 fn parameters<'c>(schema: &'c Json, path: &dyn Fn() -> String, losses: &mut Losses) -> Cow<'c, str> {
     let Ok(mut fields) = Fields::read(schema.raw(), "") else {
         losses.degraded(path(), "the target wants an object as parameters; an empty one is sent");
-        return Cow::Borrowed(NOTHING);
+        return Cow::Borrowed(NO_PARAMETERS);
     };
     match fields.string("type") {
         Ok(Some(kind)) if kind == "object" => return Cow::Borrowed(schema.as_str()),
@@ -129,7 +127,7 @@ fn parameters<'c>(schema: &'c Json, path: &dyn Fn() -> String, losses: &mut Loss
         }
     }
     let has_properties = fields.has("properties");
-    let mut out = Vec::with_capacity(schema.as_str().len() + NOTHING.len());
+    let mut out = Vec::with_capacity(schema.as_str().len() + NO_PARAMETERS.len());
     Writer::new(&mut out).object(|w| {
         w.key("type").string("object");
         if !has_properties {
@@ -139,7 +137,7 @@ fn parameters<'c>(schema: &'c Json, path: &dyn Fn() -> String, losses: &mut Loss
             w.member(&key).raw(value.get());
         }
     });
-    String::from_utf8(out).map_or(Cow::Borrowed(NOTHING), Cow::Owned)
+    String::from_utf8(out).map_or(Cow::Borrowed(NO_PARAMETERS), Cow::Owned)
 }
 
 /// Writes the tools and the choice.

@@ -2,6 +2,7 @@
 //! choice is made by which tools are offered, as far as that goes.
 
 use super::OURS;
+use crate::arguments::NO_PARAMETERS;
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
@@ -17,9 +18,6 @@ pub(super) enum WireTool<'c> {
     Function { name: Cow<'c, str>, description: Option<Cow<'c, str>>, schema: &'c str },
     Raw(&'c Json),
 }
-
-/// The schema of a function without parameters: templates walk it.
-const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 
 /// Plans the tools the target is offered.
 pub(super) fn plan<'c>(
@@ -97,7 +95,7 @@ fn plan_tool<'c>(
             WireTool::Function {
                 name: names.target(name),
                 description: description.as_deref().map(Cow::Borrowed),
-                schema: schema.as_ref().map_or(NOTHING, Json::as_str),
+                schema: schema.as_ref().map_or(NO_PARAMETERS, Json::as_str),
             }
         }
         ToolKind::Custom { name, description, format } => {

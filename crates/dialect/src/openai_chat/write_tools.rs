@@ -4,6 +4,7 @@ use super::OURS;
 use super::format::Format;
 use super::write_messages::write_extra;
 use super::write_parts::{returned, write_nested};
+use crate::arguments::NO_PARAMETERS;
 use crate::free_text;
 use crate::json::Writer;
 use crate::names::Names;
@@ -79,7 +80,10 @@ pub(super) fn plan<'c>(
             ToolKind::Function { name, description, schema, strict } => WireTool::Function {
                 name: names.target(name),
                 description: description.as_deref().map(Cow::Borrowed),
-                schema: schema.as_ref().map(Json::as_str),
+                schema: schema
+                    .as_ref()
+                    .map(Json::as_str)
+                    .or(profile.wants_parameters.then_some(NO_PARAMETERS)),
                 strict: strict.filter(|_| profile.strict_tools),
                 extra,
             },

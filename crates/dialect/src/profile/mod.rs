@@ -59,6 +59,8 @@ pub struct Profile {
     pub schema_by: SchemaBy,
     /// Whether it takes a schema only without tools and without a stream.
     pub schema_alone: bool,
+    /// Whether a function without parameters must say so.
+    pub wants_parameters: bool,
     /// Whether JSON mode wants the word in the prompt.
     pub wants_word_json: bool,
     /// Most stop strings it takes.

@@ -99,6 +99,7 @@ pub static OPENAI: Profile = Profile {
     think: ThinkTags::Literal,
     schema_by: SchemaBy::Instruction,
     schema_alone: false,
+    wants_parameters: false,
     wants_word_json: false,
     most_stops: 4,
     hottest: 2.0,
@@ -146,6 +147,7 @@ const PLAIN: Profile = Profile {
     think: ThinkTags::Literal,
     schema_by: SchemaBy::Instruction,
     schema_alone: false,
+    wants_parameters: false,
     wants_word_json: false,
     most_stops: usize::MAX,
     hottest: 2.0,
@@ -167,6 +169,7 @@ static MISTRAL: Profile = Profile {
     prefix: Prefix::Flagged,
     media: Media { audio: true, documents: Documents::Url, ..IMAGES },
     reasoning_back: ReasoningBack::Parts,
+    wants_parameters: true,
     hottest: 1.5,
     required: "any",
     ..PLAIN

@@ -342,3 +342,14 @@ fn thoughts_in_tags_are_set_apart_for_providers_that_leave_them_in_the_text() {
         assert_eq!(parts, opened, "{}", profile.id);
     }
 }
+
+#[test]
+fn a_function_without_parameters_says_so_where_they_are_demanded() {
+    let body = json!({"messages": hi(), "tools": [{"type": "function", "function": {"name": "f"}}]});
+    for (provider, want) in [("mistral", json!({"type": "object", "properties": {}})), ("groq", Value::Null)]
+    {
+        let (written, losses) = sent(provider, "m", &body);
+        assert_eq!(written["tools"][0]["function"]["parameters"], want, "{provider}");
+        assert!(losses.is_empty(), "{provider} {losses:?}");
+    }
+}
