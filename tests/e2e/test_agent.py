@@ -134,6 +134,10 @@ def is_told(path: str, value: object, received: dict) -> bool:
             return sealed.startswith("tl") and own == (0 if received.get("model") == ENGINE else 2 * CYCLES - 1)
         case "is_error", True:
             return json.dumps(received).count('"status": "error"') == CYCLES
+        case "text", str(text) if path.startswith("system["):
+            # Blocks of one system prompt are lines of one message.
+            instructions = [message["content"] for message in received["messages"] if message["role"] == "system"]
+            return any(text in message.splitlines() for message in instructions)
     return False
 
 

@@ -48,7 +48,8 @@ def test_examples_fit(schema, page: str, count: int):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_imported_files_fit(schema, binaries: Path, file: Path):
     def converted(form: str) -> str:
-        argv = [binaries / "trunkline", "convert", file, "--to", form]
+        # Some of these files protect something that is not carried over, which is an error where nobody has said so.
+        argv = [binaries / "trunkline", "convert", file, "--to", form, "--allow-lost"]
         return subprocess.run(argv, text=True, capture_output=True, check=True).stdout
 
     document = yaml.safe_load(converted("yaml"))
