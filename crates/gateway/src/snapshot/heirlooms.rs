@@ -1,6 +1,7 @@
 //! What one snapshot leaves to the next.
 
 use super::policy::Maker;
+use super::routes::Rule;
 use crate::config::{Config, MirrorSpec, PoolSpec};
 use crate::metrics::{Metrics, ModelMetrics};
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ pub struct Heirlooms {
     pub(super) by_model: HashMap<String, (Arc<Policy>, Arc<ModelMetrics>)>,
     /// The catalogue of the configuration that it was made of.
     catalog: Option<(Arc<Config>, Arc<Catalog>)>,
+    /// What the routes of the configuration that they were read from look for, in its order.
+    rules: Option<(Arc<Config>, Rules)>,
     /// Models and prices in place of the built-in ones.
     listing: Option<Arc<Listing>>,
     /// By the pool's name, as long as the pool chooses in the same way.
@@ -25,6 +28,9 @@ pub struct Heirlooms {
     /// By the backend's name and how many copies it is given at once.
     by_mirror: HashMap<(String, usize), (Arc<Semaphore>, Arc<ModelMetrics>)>,
 }
+
+/// By route; `None` where a route cannot be read.
+type Rules = Arc<[Option<Arc<Rule>>]>;
 
 impl Heirlooms {
     /// Nothing yet; what is kept of prompts takes at most so many bytes.
@@ -34,6 +40,7 @@ impl Heirlooms {
             prompts: Arc::new(PrefixIndex::new(memory)),
             by_model: HashMap::new(),
             catalog: None,
+            rules: None,
             listing: None,
             by_pool: HashMap::new(),
             by_mirror: HashMap::new(),
@@ -56,6 +63,18 @@ impl Heirlooms {
                 let catalog = Arc::new(config.catalog.catalog().with(self.listing.clone()));
                 self.catalog = Some((Arc::clone(config), Arc::clone(&catalog)));
                 catalog
+            }
+        }
+    }
+
+    /// What the routes of `config` look for, in its order.
+    pub(super) fn rules(&mut self, config: &Arc<Config>) -> Rules {
+        match &self.rules {
+            Some((of, rules)) if Arc::ptr_eq(of, config) => Arc::clone(rules),
+            Some(_) | None => {
+                let rules: Rules = config.routes.iter().map(|spec| Rule::new(spec).map(Arc::new)).collect();
+                self.rules = Some((Arc::clone(config), Arc::clone(&rules)));
+                rules
             }
         }
     }

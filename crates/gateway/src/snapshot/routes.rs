@@ -40,6 +40,13 @@ pub struct Route {
     pub region: Option<Box<str>>,
     /// What becomes of what a target cannot take, where that is said of the route.
     pub on_unsupported: Option<OnUnsupported>,
+    rule: Arc<Rule>,
+}
+
+/// What a request has to be for a route to take it. It depends on the configuration alone: patterns are dear to
+/// compile, and a fleet changes far more often.
+#[derive(Debug)]
+pub(super) struct Rule {
     path: Option<Path>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -88,8 +95,16 @@ pub struct Asking<'a> {
 }
 
 impl Route {
+    /// Whether it is the way of `asking`.
+    #[must_use]
+    pub fn takes(&self, asking: &Asking<'_>) -> bool {
+        self.rule.fits(asking)
+    }
+}
+
+impl Rule {
     /// As described; `None` when it was not described as the configuration's own check wants it.
-    pub(super) fn new(spec: &RouteSpec, pool: Arc<Pool>, mirror: Option<Arc<Mirror>>) -> Option<Self> {
+    pub(super) fn new(spec: &RouteSpec) -> Option<Self> {
         let path = spec.path.as_deref().map(|path| match path.strip_suffix('*') {
             Some(beginning) => Path::Beginning(beginning.into()),
             None => Path::Whole(path.into()),
@@ -108,11 +123,6 @@ impl Route {
             Some(ContentRule::Regex(pattern)) => Some(Content::Matches(Regex::new(pattern).ok()?)),
         };
         Some(Self {
-            name: spec.name.as_str().into(),
-            pool,
-            mirror,
-            region: spec.region.as_deref().map(Into::into),
-            on_unsupported: spec.on_unsupported_param,
             path,
             methods: spec.methods.iter().map(method).collect::<Option<_>>()?,
             headers: spec.headers.iter().map(header).collect::<Option<_>>()?,
@@ -133,9 +143,7 @@ impl Route {
         })
     }
 
-    /// Whether it is the way of `asking`.
-    #[must_use]
-    pub fn takes(&self, asking: &Asking<'_>) -> bool {
+    fn fits(&self, asking: &Asking<'_>) -> bool {
         let path = asking.head.uri.path();
         let path_fits = match &self.path {
             None => true,
@@ -165,16 +173,18 @@ impl Route {
 /// The routes of a configuration, those to be looked at first first. One whose backend is not there any more is left
 /// out.
 pub(super) fn routes(
-    config: &Config,
+    config: &Arc<Config>,
     workers: &[Arc<Worker>],
     pools: &HashMap<Box<str>, Arc<Pool>>,
     heirlooms: &mut Heirlooms,
     metrics: &Metrics,
 ) -> Vec<Route> {
-    let mut specs: Vec<&RouteSpec> = config.routes.iter().collect();
+    let rules = heirlooms.rules(config);
+    let mut specs: Vec<_> = config.routes.iter().zip(&*rules).collect();
     // Stable, so that routes of one priority keep their order.
-    specs.sort_by_key(|spec| spec.priority);
-    let mut route = |spec: &RouteSpec| {
+    specs.sort_by_key(|(spec, _)| spec.priority);
+    let route = |(spec, rule): (&RouteSpec, &Option<Arc<Rule>>)| {
+        let rule = Arc::clone(rule.as_ref()?);
         let pool = match pools.get(spec.backend.as_str()) {
             Some(pool) => Arc::clone(pool),
             None => {
@@ -183,9 +193,16 @@ pub(super) fn routes(
             }
         };
         let mirror = spec.mirror.as_ref().and_then(|spec| Mirror::new(spec, workers, heirlooms, metrics));
-        Route::new(spec, pool, mirror)
+        Some(Route {
+            name: spec.name.as_str().into(),
+            pool,
+            mirror,
+            region: spec.region.as_deref().map(Into::into),
+            on_unsupported: spec.on_unsupported_param,
+            rule,
+        })
     };
-    specs.into_iter().filter_map(&mut route).collect()
+    specs.into_iter().filter_map(route).collect()
 }
 
 impl<'a> Asking<'a> {
@@ -344,6 +361,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Snapshot;
+    use crate::walk::admit::Admission;
+    use serde_json::json;
     use trunkline_dialect::scan::Scan;
 
     #[test]
@@ -362,9 +382,34 @@ mod tests {
         }
     }
 
+    /// A worker that comes or goes has no pattern compiled anew; another configuration has.
+    #[test]
+    fn rules_are_read_once_per_configuration() {
+        let config = |pattern: &str| {
+            let route = json!({"name": "route", "backend": "pool", "content": {"regex": pattern}});
+            let pool = json!({"name": "pool", "backends": [{"name": "one"}]});
+            let routes = vec![serde_json::from_value(route).unwrap()];
+            let pools = vec![serde_json::from_value(pool).unwrap()];
+            Arc::new(Config { routes, pools, ..Config::default() })
+        };
+        let mut heirlooms = Heirlooms::new(1 << 20);
+        let mut rule = |config: &Arc<Config>| {
+            let metrics = Metrics::new(&config.metrics.duration_buckets).unwrap();
+            let admission = Arc::new(Admission::new(&config.limits));
+            let snapshot =
+                Snapshot::build(Arc::clone(config), 0, Vec::new(), admission, &mut heirlooms, &metrics);
+            Arc::clone(&snapshot.routes[0].rule)
+        };
+        let (one, other) = (config("a+"), config("b+"));
+        let first = rule(&one);
+        assert!(Arc::ptr_eq(&first, &rule(&one)));
+        let second = rule(&other);
+        assert!(matches!(&second.content, Some(Content::Matches(pattern)) if pattern.as_str() == "b+"));
+    }
+
     #[test]
     fn only_what_is_said_is_searched() {
-        let prompt = serde_json::json!([
+        let prompt = json!([
             {"role": "assistant", "content": "One"},
             {"role": "user", "content": [{"type": "text", "text": "Two"}, {"type": "image_url", "image_url": {"url": "x"}}]},
         ]);
