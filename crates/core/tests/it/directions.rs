@@ -47,9 +47,8 @@ fn declared(metadata: &Metadata) -> impl Iterator<Item = (&str, &Dependency)> {
 #[test]
 fn crates_depend_in_one_direction() {
     let metadata = workspace();
-    let own = declared(&metadata).filter_map(|(from, dependency)| {
-        Some((from, ours(&dependency.name)?, dependency.kind))
-    });
+    let own = declared(&metadata)
+        .filter_map(|(from, dependency)| Some((from, ours(&dependency.name)?, dependency.kind)));
     let mut edges = 0;
     for (from, to, kind) in own {
         let allowed = may_use(from, to) || (kind == DependencyKind::Development && to == TESTKIT);
