@@ -5,7 +5,7 @@
 //! counted by classes of lengths, four to an octave; hence nothing is sorted, and nothing hangs on how many workers
 //! there are.
 
-use crate::policy::load_by_weight;
+use crate::policy::{load_by_weight, tokens};
 use crate::tier::Tier;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -127,11 +127,6 @@ impl Bucket {
 /// Prompt tokens that it has yet to read, for its weight; calls in flight count one each.
 pub(crate) fn unread(candidate: &Candidate) -> f64 {
     tokens(candidate.load.backlog.tokens()) / f64::from(candidate.weight) + load_by_weight(candidate)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 tokens")]
-fn tokens(count: u64) -> f64 {
-    count as f64
 }
 
 fn millis(time: Duration) -> u64 {

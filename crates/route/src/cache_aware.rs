@@ -7,7 +7,7 @@
 //! fleet holds elsewhere already is worse for others than waiting as long, since it also pushes out what they hold;
 //! that is why it counts for more.
 
-use crate::policy::Choice;
+use crate::policy::{Choice, tokens};
 use crate::prefix::{Path, PrefixIndex, Reach};
 use crate::tier::Tier;
 use std::sync::Arc;
@@ -120,11 +120,6 @@ impl Known {
         let held = u128::from(prompt.tokens) * u128::from(held) / u128::from(self.bytes.max(1));
         prompt.tokens - u64::try_from(held).unwrap_or(u64::MAX).min(prompt.tokens)
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 tokens")]
-fn tokens(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

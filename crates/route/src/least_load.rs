@@ -3,7 +3,7 @@
 //! Engines are asked now and then; what they were given since is added to what they said, so that calls between two
 //! questions do not all go to the one that was free. Who says nothing is taken for as busy as its calls in flight make it.
 
-use crate::policy::load_by_weight;
+use crate::policy::{load_by_weight, tokens};
 use crate::tier::Tier;
 use trunkline_core::{Candidate, Sample};
 
@@ -74,9 +74,4 @@ impl LeastLoad {
 /// One that writes nothing says nothing of how fast it is.
 fn throughput(sample: &Sample) -> Option<f64> {
     sample.throughput.map(f64::from).filter(|tokens| *tokens > 0.0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 tokens")]
-fn tokens(count: u64) -> f64 {
-    count as f64
 }

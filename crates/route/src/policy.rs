@@ -394,6 +394,12 @@ impl RoundRobin {
     }
 }
 
+/// As many tokens, or calls, as a number that can be weighed.
+#[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 tokens")]
+pub(crate) const fn tokens(count: u64) -> f64 {
+    count as f64
+}
+
 /// Calls in flight, and one more.
 fn next_in_flight(candidate: &Candidate) -> f64 {
     f64::from(u32::try_from(candidate.load.in_flight()).unwrap_or(u32::MAX)) + 1.0
